@@ -17,6 +17,7 @@ from pathlib import Path
 from kit import steps
 
 _POLL = 0.02
+_KILLED_WITHIN = 10.0
 _STATE_FIELD = 0
 _START_TIME_FIELD = 19  # of what follows the command's name in /proc/PID/stat
 
@@ -84,7 +85,7 @@ class Daemon:
 
     def stop(self, *, grace: float = 10.0) -> None:
         """Ask the process to end, wait, and kill it when it does not; remove the pid file."""
-        for signum, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+        for signum, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED_WITHIN)):
             pid = self.pid()
             if pid is None:
                 break

@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PROGRESS_INTERVAL = 15.0
 _TAIL_LINES = 40
+_LINE_BYTES = 400
 
 
 class StepError(Exception):
@@ -58,16 +60,17 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     log: Path | None = None,
+    show_last: bool = False,
 ) -> str:
     """Run a program to its end and return its output; print a line every 15 seconds while it runs.
 
-    The output (both streams) goes to `log`, or to a temporary file, and is shown only in the error.
+    The output (both streams) goes to `log`, or to a temporary file, and is shown only in the error. With
+    `show_last` the progress line also tells the last line of output.
 
     Raises:
         StepError: when the program is missing or ends with another code than 0.
     """
     with _log_file(log) as output:
-        begun = time.monotonic()
         try:
             process = subprocess.Popen(
                 command,
@@ -79,7 +82,10 @@ def run(
             )
         except FileNotFoundError as error:
             raise StepError(f"{doing}: {command[0]} is not there; run hack/system-packages") from error
-        _wait(process, doing=doing, begun=begun, stdin=stdin)
+        begun = time.monotonic()
+        for _ in _until_done(process, stdin=stdin):
+            last = f": {_last_line(output)}" if show_last else ""
+            say(f"    {seconds(time.monotonic() - begun)}: {doing} ...{last}")
         output.seek(0)
         text = output.read().decode(errors="replace")
     if process.returncode != 0:
@@ -89,7 +95,7 @@ def run(
 
 
 @contextmanager
-def _log_file(log: Path | None):  # noqa: ANN202 - two kinds of binary file, of no interest to the caller
+def _log_file(log: Path | None) -> Iterator[BinaryIO]:
     if log is None:
         with tempfile.TemporaryFile() as output:
             yield output
@@ -99,17 +105,25 @@ def _log_file(log: Path | None):  # noqa: ANN202 - two kinds of binary file, of 
         yield output
 
 
-def _wait(process: subprocess.Popen[bytes], *, doing: str, begun: float, stdin: str | None) -> None:
+def _until_done(process: subprocess.Popen[bytes], *, stdin: str | None) -> Iterator[None]:
+    """Yield every 15 seconds until the process ended; it never outlives this."""
     text = None if stdin is None else stdin.encode()
     try:
         while True:
             try:
                 process.communicate(input=text, timeout=PROGRESS_INTERVAL)
             except subprocess.TimeoutExpired:
-                say(f"    {seconds(time.monotonic() - begun)}: {doing} ...")
+                yield
             else:
                 return
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _last_line(output: BinaryIO) -> str:
+    """Read the end of a file that another process writes, without moving the offset that both share."""
+    size = os.fstat(output.fileno()).st_size
+    end = os.pread(output.fileno(), _LINE_BYTES, max(0, size - _LINE_BYTES)).decode(errors="replace").strip()
+    return end.splitlines()[-1] if end else ""

@@ -7,7 +7,8 @@ tool (
 	k8s.io/kubernetes/cmd/kube-controller-manager
 )
 
-// The staging modules of Kubernetes: its own go.mod takes them from its tree, which replace lines of a dependency cannot do.
+// The staging modules of Kubernetes. Its own go.mod takes them from its source tree, by replace lines that
+// count only there.
 replace (
 	k8s.io/api => k8s.io/api v0.36.3
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.3
