@@ -1,0 +1,63 @@
+"""Names that several parts must agree on: group, labels, annotations, finalizers, namespaces, URNs.
+
+They are part of the API: to change one is a migration.
+"""
+
+import hashlib
+import ipaddress
+
+GROUP = "innkeeper.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+GUEST_FINALIZER = "innkeeper.dev/guest"
+ADDRESS_FINALIZER = "innkeeper.dev/address"
+HOST_FINALIZER = "innkeeper.dev/host"
+
+ID_ANNOTATION = "innkeeper.dev/id"
+FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"
+
+GUEST_ID_LABEL = "innkeeper.dev/guest-id"
+POOL_LABEL = "innkeeper.dev/pool"
+HOST_LABEL = "innkeeper.dev/host"
+
+SYSTEM_NAMESPACE = "innkeeper-system"
+AGENT_SERVICE_ACCOUNT = "agent"
+HOST_AGENT_NAME = "host"
+HEARTBEAT_LEASE = "heartbeat"
+USER_DATA_KEY = "userData"
+
+MAX_HOST_NAME = 58  # `host-` and the name make one DNS label of at most 63 characters
+MAX_USER_DATA_BYTES = 64 * 1024
+
+
+def host_namespace(host: str) -> str:
+    """Return the namespace that is the queue of `host`."""
+    return f"host-{host}"
+
+
+def host_of_namespace(namespace: str) -> str | None:
+    """Return the host whose queue `namespace` is, or None where it is none."""
+    return namespace.removeprefix("host-") if namespace.startswith("host-") else None
+
+
+def urn(guest_id: str) -> str:
+    """Return the URN of a guest, which exists from the moment its object does."""
+    return f"urn:innkeeper:guest:{guest_id}"
+
+
+def user_data_secret(guest_id: str) -> str:
+    """Return the name of the Secret beside the Assignment that carries a guest's user data."""
+    return f"user-data-{guest_id}"
+
+
+def address_name(space: str, address: str) -> str:
+    """Return the name of the IPAddress object of `address`: full hex form and `-` for `:` in IPv6."""
+    parsed = ipaddress.ip_address(address)
+    return f"{space}.{parsed.exploded.replace(':', '-')}"
+
+
+def mac_of(guest_id: str, interface: str) -> str:
+    """Return the MAC of an interface: locally administered, unicast, from a hash of Guest ID and interface."""
+    digest = hashlib.sha256(f"mac\0{guest_id}\0{interface}".encode()).digest()
+    return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))

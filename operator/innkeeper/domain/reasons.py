@@ -1,0 +1,141 @@
+"""Every condition type and reason, each defined once.
+
+A reason is part of the API: alerts and scripts match on it. The sentence behind each says when it is used.
+"""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Types of conditions over all kinds."""
+
+    IMAGE_RESOLVED = "ImageResolved"
+    SCHEDULED = "Scheduled"
+    ADDRESSES_ASSIGNED = "AddressesAssigned"
+    READY = "Ready"
+    STALLED = "Stalled"  # present only while a guest cannot go on by itself
+
+
+class Power(StrEnum):
+    """What the user wants the guest to be."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+
+
+class Desired(StrEnum):
+    """What an order asks of the host. Only `Destroyed` removes a guest."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    DESTROYED = "Destroyed"
+
+
+class RestartPolicy(StrEnum):
+    """What the agent does when the guest's machine ends by itself."""
+
+    ALWAYS = "Always"
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
+
+
+class OrderOutcome(StrEnum):
+    """What the agent made of an order."""
+
+    ACCEPTED = "Accepted"
+    REFUSED = "Refused"  # the host cannot keep the promise; final for this epoch; holds nothing
+    DESTROYED = "Destroyed"  # the guest is gone and a tombstone kept
+    SUPERSEDED = "Superseded"  # the host holds a higher (epoch, serial): see `held`
+    INVALID = "Invalid"  # forged, for another host or store, or not readable: nothing was done
+
+
+class GuestReason(StrEnum):
+    """Reasons of a Guest's conditions."""
+
+    # ImageResolved
+    IMAGE_RESOLVED = "ImageResolved"
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    IMAGE_NOT_SHARED = "ImageNotShared"  # it lies in another namespace and is not shared
+    IMAGE_NOT_READY = "ImageNotReady"  # the image server still reads it
+    IMAGE_FAILED = "ImageFailed"  # the Image itself says what is wrong
+    IMAGE_LARGER_THAN_DISK = "ImageLargerThanDisk"
+    # Scheduled
+    SCHEDULED = "Scheduled"
+    FLAVOR_NOT_FOUND = "FlavorNotFound"
+    NO_HOST_FITS = "NoHostFits"
+    HOST_REFUSED = "HostRefused"  # the host could not keep the promise; another one is looked for
+    # AddressesAssigned
+    ADDRESSES_ASSIGNED = "AddressesAssigned"
+    POOL_NOT_FOUND = "PoolNotFound"
+    POOL_EXHAUSTED = "PoolExhausted"
+    POOL_NOT_SERVING_CLUSTER = "PoolNotServingCluster"
+    # Ready: before the host has it
+    PENDING = "Pending"
+    USER_DATA_NOT_FOUND = "UserDataNotFound"  # the Secret, or its key `userData`, is missing
+    USER_DATA_TOO_LARGE = "UserDataTooLarge"
+    WAITING_FOR_HOST = "WaitingForHost"  # ordered; the host has not answered yet
+    HOST_SILENT = "HostSilent"
+    HOST_LOST = "HostLost"
+    # Ready: steps and states on the host
+    ACCEPTED = "Accepted"
+    STREAMING = "Streaming"
+    PREPARING_DISK = "PreparingDisk"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    COMPLETED = "Completed"  # ended by itself and its restart policy lets it rest
+    CRASHED = "Crashed"  # ended by itself; will be started again after a back-off
+    IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"
+    IMAGE_DIGEST_MISMATCH = "ImageDigestMismatch"
+    IMAGE_UNREADABLE = "ImageUnreadable"
+    START_FAILED = "StartFailed"
+    DRIVER_FAILED = "DriverFailed"
+    # Ready: refusals by the host
+    INSUFFICIENT_CAPACITY = "InsufficientCapacity"
+    EMULATION_NOT_ALLOWED = "EmulationNotAllowed"
+    ADDRESS_IN_USE = "AddressInUse"
+    BRIDGE_MISSING = "BridgeMissing"
+    ORDER_INVALID = "OrderInvalid"
+    # Ready: on the way out
+    DELETING = "Deleting"
+    DELETION_WAITS_FOR_HOST = "DeletionWaitsForHost"
+    DESTROYED = "Destroyed"
+
+
+class HostReason(StrEnum):
+    """Reasons of a Host's Ready."""
+
+    READY = "Ready"
+    NEVER_REPORTED = "NeverReported"
+    SILENT = "Silent"
+    LOST = "Lost"
+    CLUSTER_NOT_FOUND = "ClusterNotFound"
+    EMULATION_NOT_ALLOWED = "EmulationNotAllowed"
+    AGENT_NOT_READY = "AgentNotReady"
+    WAITS_FOR_ASSIGNMENTS = "WaitsForAssignments"  # deleted, but still holds guests
+
+
+class ImageReason(StrEnum):
+    """Reasons of an Image's Ready."""
+
+    READY = "Ready"
+    PREPARING = "Preparing"
+    NOT_FOUND = "NotFound"
+    DIGEST_MISMATCH = "DigestMismatch"
+    FORMAT_MISMATCH = "FormatMismatch"
+    NOT_AN_IMAGE = "NotAnImage"
+    UNSAFE_IMAGE = "UnsafeImage"  # a backing file, an external data file
+    TOO_LARGE = "TooLarge"
+    SOURCE_REFUSED = "SourceRefused"  # http where it is not allowed, a path outside the directory
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SERVER_UNREACHABLE = "ServerUnreachable"  # the image server itself does not answer
+
+
+class PoolReason(StrEnum):
+    """Reasons of an IPPool's and a Cluster's Ready."""
+
+    READY = "Ready"
+    INVALID = "Invalid"
+    EXHAUSTED = "Exhausted"
+    NO_HOST_READY = "NoHostReady"

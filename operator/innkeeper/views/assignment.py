@@ -1,0 +1,40 @@
+"""Assignment as the operator and the agent read it."""
+
+from innkeeper.views.meta import Condition, Meta, NamespacedName, View
+
+
+class AssignmentSpec(View):
+    """The signed order, and plain copies of some of its fields for people (the agent reads `order` only)."""
+
+    order: str
+    guest: NamespacedName
+    guest_id: str
+    desired: str
+    epoch: int
+    serial: int
+    image_digest: str = ""
+    addresses: list[str] = []
+
+
+class Held(View):
+    """The highest (epoch, serial) that the agent holds for this Guest ID."""
+
+    epoch: int
+    serial: int
+
+
+class AssignmentStatus(View):
+    """The agent's answer."""
+
+    observed_generation: int = -1
+    outcome: str | None = None  # OrderOutcome: Accepted, Refused, Destroyed, Superseded, Invalid
+    held: Held | None = None
+    conditions: list[Condition] = []
+
+
+class Assignment(View):
+    """The complete order of one guest for one host, named after the Guest ID."""
+
+    metadata: Meta
+    spec: AssignmentSpec
+    status: AssignmentStatus = AssignmentStatus()

@@ -1,0 +1,82 @@
+"""Image, Flavor and Cluster as the hot path reads them."""
+
+from innkeeper.views.host import Network
+from innkeeper.views.meta import Condition, Meta, Resources, View
+
+
+class HttpSource(View):
+    """An image behind a URL."""
+
+    url: str
+
+
+class DirectorySource(View):
+    """An image in the image server's own directory."""
+
+    path: str
+
+
+class ImageSource(View):
+    """Exactly one of the two is set."""
+
+    http: HttpSource | None = None
+    directory: DirectorySource | None = None
+
+
+class ImageSpec(View):
+    """A bootable disk image."""
+
+    source: ImageSource
+    format: str  # raw or qcow2
+    digest: str  # sha256:<64 hex digits>
+    shared: bool = False
+
+
+class ImageStatus(View):
+    """What the image server found."""
+
+    observed_generation: int = -1
+    digest: str | None = None
+    format: str | None = None
+    size: str | None = None  # bytes on the wire, as a quantity
+    virtual_size: str | None = None  # bytes of the disk, as a quantity
+    progress: str | None = None  # for people: `37%`
+    conditions: list[Condition] = []
+
+
+class Image(View):
+    """An image that guests may boot."""
+
+    metadata: Meta
+    spec: ImageSpec
+    status: ImageStatus = ImageStatus()
+
+
+class Flavor(View):
+    """A named size."""
+
+    metadata: Meta
+    spec: Resources
+
+
+class ClusterSpec(View):
+    """Hosts that share a network."""
+
+    network: Network
+
+
+class ClusterStatus(View):
+    """Counters and readiness."""
+
+    observed_generation: int = -1
+    hosts: int = 0
+    guests: int = 0
+    conditions: list[Condition] = []
+
+
+class Cluster(View):
+    """A grouping of hosts on one network."""
+
+    metadata: Meta
+    spec: ClusterSpec
+    status: ClusterStatus = ClusterStatus()

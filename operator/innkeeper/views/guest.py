@@ -1,0 +1,92 @@
+"""Guest as the hot path reads it."""
+
+from innkeeper.views.meta import Condition, Meta, Resources, View
+
+
+class ImageRef(View):
+    """Which Image: by name, in the Guest's namespace unless another one is named."""
+
+    name: str
+    namespace: str | None = None
+
+
+class Interface(View):
+    """One network interface: its name in the Guest and the pool that its address comes from."""
+
+    pool: str
+    name: str = "eth0"
+
+
+class HostSelector(View):
+    """Labels that a Host must carry."""
+
+    match_labels: dict[str, str] = {}
+
+
+class Placement(View):
+    """Where the Guest may run."""
+
+    cluster: str | None = None
+    host_selector: HostSelector | None = None
+
+
+class UserData(View):
+    """cloud-init user data: inline text, or the name of a Secret with the key `userData`."""
+
+    inline: str | None = None
+    secret_name: str | None = None
+
+
+class GuestSpec(View):
+    """What the user wants."""
+
+    image: ImageRef
+    flavor: str | None = None
+    resources: Resources | None = None
+    power: str = "Running"
+    restart_policy: str = "Always"
+    interfaces: list[Interface] = []
+    placement: Placement | None = None
+    ssh_keys: list[str] = []
+    user_data: UserData | None = None
+    hostname: str | None = None
+
+
+class GuestAddress(View):
+    """One address that is bound to the Guest."""
+
+    interface: str
+    pool: str
+    address: str
+    mac: str
+
+
+class BoundImage(View):
+    """The image as it was when the Guest was bound."""
+
+    namespace: str
+    name: str
+    digest: str
+
+
+class GuestStatus(View):
+    """Facts of the binding (host to epoch) and the conditions projected from the host."""
+
+    observed_generation: int = -1
+    id: str | None = None
+    urn: str | None = None
+    cluster: str | None = None
+    host: str | None = None
+    epoch: int = 0
+    addresses: list[GuestAddress] = []
+    image: BoundImage | None = None
+    resources: Resources | None = None
+    conditions: list[Condition] = []
+
+
+class Guest(View):
+    """A virtual machine that somebody wants."""
+
+    metadata: Meta
+    spec: GuestSpec
+    status: GuestStatus = GuestStatus()

@@ -1,0 +1,98 @@
+"""Host and HostAgent as the hot path reads them."""
+
+from innkeeper.views.meta import Condition, Meta, Resources, View
+
+
+class Overcommit(View):
+    """Promised resources in percent of what the machine has (100: no overcommit)."""
+
+    cpu_percent: int = 100
+    memory_percent: int = 100
+    disk_percent: int = 100
+
+
+class Reserved(View):
+    """What the machine keeps for itself, as quantities."""
+
+    cpu: str = "0"
+    memory: str = "0"
+    disk: str = "0"
+
+
+class HostSpec(View):
+    """What the admin wants of the machine."""
+
+    cluster: str
+    reserved: Reserved = Reserved()
+    overcommit: Overcommit = Overcommit()
+    unschedulable: bool = False
+    lost: str | None = None
+    allow_emulation: bool = False
+
+
+class HostStatus(View):
+    """What is known of the machine; written by the operator."""
+
+    observed_generation: int = -1
+    store_id: str | None = None
+    hypervisor: str | None = None
+    agent_version: str | None = None
+    schedulable: bool = False
+    guests: int = 0
+    capacity: Resources | None = None
+    allocatable: Resources | None = None
+    allocated: Resources | None = None
+    conditions: list[Condition] = []
+
+
+class Host(View):
+    """A machine with KVM (or emulation, where the admin allows it)."""
+
+    metadata: Meta
+    spec: HostSpec
+    status: HostStatus = HostStatus()
+
+
+class OrderKey(View):
+    """An order key (Ed25519, base64); a later one is signed by an earlier one (`signedBy`, `signature`)."""
+
+    id: str
+    public_key: str
+    signed_by: str | None = None
+    signature: str | None = None
+
+
+class Network(View):
+    """The network of the hosts of a Cluster: an existing bridge on each of them."""
+
+    bridge: str
+
+
+class HostAgentSpec(View):
+    """The host's own orders: the effective settings of Host and Cluster."""
+
+    cluster: str
+    network: Network
+    allow_emulation: bool = False
+    order_keys: list[OrderKey] = []
+
+
+class HostAgentStatus(View):
+    """The agent's report."""
+
+    observed_generation: int = -1
+    store_id: str | None = None
+    agent_version: str | None = None
+    boot_id: str | None = None
+    hypervisor: str | None = None  # KVM or Emulation
+    driver: str | None = None
+    capacity: Resources | None = None
+    conditions: list[Condition] = []
+
+
+class HostAgent(View):
+    """One object, named `host`, in the host's namespace."""
+
+    metadata: Meta
+    spec: HostAgentSpec
+    status: HostAgentStatus = HostAgentStatus()

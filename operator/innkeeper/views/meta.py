@@ -1,0 +1,54 @@
+"""What every object has: metadata and conditions.
+
+Times stay RFC 3339 strings as the API server sent them: most are only compared or copied.
+"""
+
+import msgspec
+
+
+class View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
+    """Settings that all views share: immutable, camelCase on the wire, unknown fields ignored."""
+
+
+class Meta(View):
+    """The part of `metadata` that is used."""
+
+    name: str
+    uid: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    finalizers: list[str] = []
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+
+
+class Condition(View):
+    """`metav1.Condition`, field for field."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    observed_generation: int | None = None
+    last_transition_time: str = ""
+
+
+class NamespacedName(View):
+    """A reference to a namespaced object."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Resources(View):
+    """Amounts as Kubernetes quantities (`500m`, `8Gi`)."""
+
+    cpu: str
+    memory: str
+    disk: str

@@ -1,0 +1,68 @@
+"""IPPool and IPAddress as the hot path reads them."""
+
+from innkeeper.views.meta import Condition, Meta, View
+
+
+class AddressRange(View):
+    """Addresses from `start` to `end`, both included."""
+
+    start: str
+    end: str
+
+
+class IPPoolSpec(View):
+    """Addresses for the guests of one or more clusters."""
+
+    cidr: str
+    address_space: str = "default"
+    ranges: list[AddressRange] = []
+    exclude: list[str] = []
+    gateway: str | None = None
+    dns: list[str] = []
+    clusters: list[str] = []
+    quarantine: str = "5m"
+
+
+class IPPoolStatus(View):
+    """Counters, never a list of allocations."""
+
+    observed_generation: int = -1
+    total: int = 0
+    used: int = 0
+    free: int = 0
+    quarantined: int = 0
+    conditions: list[Condition] = []
+
+
+class IPPool(View):
+    """A pool of addresses."""
+
+    metadata: Meta
+    spec: IPPoolSpec
+    status: IPPoolStatus = IPPoolStatus()
+
+
+class AddressOwner(View):
+    """Who holds an address."""
+
+    id: str
+    namespace: str
+    name: str
+    interface: str
+
+
+class IPAddressSpec(View):
+    """One claimed address; without an owner it is in quarantine since `releasedAt`."""
+
+    pool: str
+    address_space: str
+    address: str
+    owner: AddressOwner | None = None
+    released_at: str | None = None
+
+
+class IPAddress(View):
+    """One address; its name is `<address space>.<address>`."""
+
+    metadata: Meta
+    spec: IPAddressSpec
