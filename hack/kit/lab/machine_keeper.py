@@ -16,7 +16,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-PRIVATE = ("/run", "/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt", "/var/lib/innkeeper")
+PRIVATE = (
+    "/run",
+    "/var/lib/libvirt",
+    "/etc/libvirt",
+    "/var/log/libvirt",
+    "/var/cache/libvirt",
+    "/var/lib/innkeeper",
+)
 COPIED = ("/etc/libvirt",)
 DEVICES = ("/dev/kvm",)
 READY = Path("/run/machine-ready")

@@ -33,7 +33,17 @@ def up(plan: Plan, host: str) -> None:
         directory = plan.host_directory(host)
         directory.mkdir(parents=True, exist_ok=True)
         # A name of its own in the UTS namespace: libvirt knows hosts by theirs.
-        isolate = ["ip", "netns", "exec", plan.namespace(host), "unshare", "--mount", "--uts", "--propagation", "private"]
+        isolate = [
+            "ip",
+            "netns",
+            "exec",
+            plan.namespace(host),
+            "unshare",
+            "--mount",
+            "--uts",
+            "--propagation",
+            "private",
+        ]
         daemon.start([*isolate, sys.executable, KEEPER, host, directory])
     deadline = time.monotonic() + READY_WITHIN
     while not (plan.host_directory(host) / "run" / "machine-ready").exists():
@@ -81,7 +91,10 @@ def down(plan: Plan, host: str) -> None:
 def virsh(plan: Plan, host: str, *words: str) -> str:
     """Run virsh on the host and return what it prints."""
     done = subprocess.run(
-        inside(plan, host, ["virsh", "-c", "qemu:///system", *words]), capture_output=True, text=True, check=False
+        inside(plan, host, ["virsh", "-c", "qemu:///system", *words]),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise steps.StepError(f"virsh {' '.join(words)} on {host}: {done.stderr.strip()}")
@@ -99,6 +112,6 @@ def _mount_namespace(pid: int) -> str | None:
     try:
         if (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) in "ZX":
             return None
-        return os.readlink(f"/proc/{pid}/ns/mnt")
+        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
     except OSError:
         return None

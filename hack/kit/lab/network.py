@@ -49,8 +49,33 @@ def _join_host(plan: Plan, host: str, *, port: str) -> None:
     namespace = plan.namespace(host)
     _namespace(namespace)
     if not _link_exists(HOST_BRIDGE, namespace=namespace):
-        _ip("-n", namespace, "link", "add", HOST_BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
-        _ip("link", "add", "eth0", "netns", namespace, "type", "veth", "peer", "name", port, "netns", plan.switch)
+        _ip(
+            "-n",
+            namespace,
+            "link",
+            "add",
+            HOST_BRIDGE,
+            "type",
+            "bridge",
+            "stp_state",
+            "0",
+            "forward_delay",
+            "0",
+        )
+        _ip(
+            "link",
+            "add",
+            "eth0",
+            "netns",
+            namespace,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            port,
+            "netns",
+            plan.switch,
+        )
         _ip("-n", namespace, "link", "set", "eth0", "master", HOST_BRIDGE, "up")
         _ip("-n", namespace, "addr", "add", f"{plan.host_address(host)}/24", "dev", HOST_BRIDGE)
     _ip("-n", namespace, "link", "set", HOST_BRIDGE, "up")
