@@ -1,0 +1,165 @@
+"""A running lab as tests see it: apply objects, read them, look at QEMU's processes, break things.
+
+It drives `hack/lab`, so what it starts is exactly what a person starts. Waiting is always for a condition with a
+deadline.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kit import paths
+from kit.kubectl import Kubectl
+from kit.lab import machines, plan, services
+
+T = TypeVar("T")
+
+# `sti; hlt` in a loop, and the two bytes that make it a boot sector: a guest that boots at once and stays.
+IDLE_DISK = b"\xfb\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa" + bytes(1024 * 1024 - 512)
+_PAUSE = 0.2
+
+
+class NotSoError(AssertionError):
+    """A condition did not come true in time."""
+
+
+def until(check: Callable[[], T], *, what: str, within_s: float = 60) -> T:
+    """Return the first truthy answer of `check`."""
+    deadline = time.monotonic() + within_s
+    while not (answer := check()):
+        if time.monotonic() > deadline:
+            raise NotSoError(f"waited {within_s:.0f} s for {what}; the last answer was {answer!r}")
+        time.sleep(_PAUSE)
+    return answer
+
+
+def idle_image(directory: Path) -> str:
+    """Write the idle disk there and return its digest."""
+    (directory / "idle.raw").write_bytes(IDLE_DISK)
+    return f"sha256:{hashlib.sha256(IDLE_DISK).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab that runs."""
+
+    name: str
+
+    @property
+    def plan(self) -> plan.Plan:
+        """What was asked for."""
+        found = plan.load(self.name)
+        assert found is not None, f"lab {self.name} does not run"
+        return found
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The administrator's kubectl."""
+        return Kubectl(self.plan.admin_kubeconfig)
+
+    def hack(self, script: str, *words: str) -> str:
+        """Run one of the scripts for this lab and return what it prints."""
+        command = [sys.executable, str(paths.HACK / script), *words, "--name", self.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{script} {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects as a person would."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.kubectl.run("apply", "-f", "-", stdin=text)
+
+    def get(self, kind: str, name: str, *, namespace: str = "default") -> dict[str, Any] | None:
+        """Return an object or None."""
+        return self.kubectl.get(kind, name, "-n", namespace)
+
+    def guest(self, name: str) -> dict[str, Any]:
+        """Return a guest that must be there."""
+        found = self.get("guest", name)
+        assert found is not None, f"guest {name} is not there"
+        return found
+
+    def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
+        """Return a condition of a guest, or an empty one."""
+        conditions = self.guest(name).get("status", {}).get("conditions", [])
+        return next((each for each in conditions if each["type"] == kind), {})
+
+    def wait_ready(self, name: str, *, reason: str, within_s: float = 90) -> dict[str, Any]:
+        """Wait until Ready is True for a reason and speaks of the newest generation; return the guest."""
+
+        def is_so() -> dict[str, Any] | None:
+            guest, ready = self.guest(name), self.condition(name)
+            wanted = ("True", reason, guest["metadata"]["generation"])
+            got = (ready.get("status"), ready.get("reason"), ready.get("observedGeneration"))
+            return guest if got == wanted else None
+
+        try:
+            return until(is_so, what=f"guest {name} to be Ready, {reason}", within_s=within_s)
+        except NotSoError as error:
+            raise NotSoError(f"{error}\n{json.dumps(self.guest(name).get('status'), indent=1)}") from None
+
+    def guest_id(self, name: str) -> str:
+        """Return the Guest ID."""
+        return str(self.guest(name)["metadata"]["uid"])
+
+    def host_of(self, name: str) -> str:
+        """Return the host that a guest is bound to."""
+        return str(self.guest(name)["status"]["host"])
+
+    def qemu_pids(self, guest_id: str) -> list[int]:
+        """Return every QEMU of a guest, on all hosts: two would be the worst of faults."""
+        found = []
+        for host in self.plan.hosts:
+            for pid in machines.processes(self.plan, host):
+                try:
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if b"qemu-system" in words[0] and any(guest_id.encode() in word for word in words):
+                    found.append(pid)
+        return found
+
+    def qemu_pid(self, guest_id: str) -> int:
+        """Return the one QEMU of a guest."""
+        pids = self.qemu_pids(guest_id)
+        assert len(pids) == 1, f"guest {guest_id} has {len(pids)} QEMUs: {pids}"
+        return pids[0]
+
+    def kill_qemu(self, guest_id: str) -> int:
+        """Kill the QEMU of a guest, as a crash would; return its pid."""
+        pid = self.qemu_pid(guest_id)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def restart_operator(self) -> None:
+        """Kill the operator and start it again."""
+        services.daemon(self.plan, "operator").stop(grace=0)
+        services.start_operator(self.plan)
+
+    def log(self, name: str, host: str | None = None) -> str:
+        """Return the end of a process's log."""
+        daemon = services.agent(self.plan, host) if host else services.daemon(self.plan, name)
+        return daemon.log_tail(80)
+
+
+def guest(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a Guest of the idle image; `spec` adds or replaces fields."""
+    usual = {
+        "resources": {"cpu": "100m", "memory": "64Mi", "disk": "64Mi"},
+        "image": {"name": "idle"},
+        "interfaces": [{"name": "eth0", "pool": "e2e"}],
+    }
+    return {
+        "apiVersion": "innkeeper.dev/v1alpha1",
+        "kind": "Guest",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {**usual, **spec},
+    }
