@@ -1,0 +1,111 @@
+"""Writes the reference of the API as Markdown: kinds, fields, rules, and every condition reason.
+
+It says nothing of its own: texts come from the models and from `innkeeper.domain.reasons`.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any
+
+from innkeeper.api import crdgen
+from innkeeper.api.model import VALIDATIONS, Kind
+from innkeeper.domain import reasons
+from innkeeper.domain.names import API_VERSION
+
+_HEAD = f"""\
+<!-- Made by hack/generate from operator/innkeeper/api; do not edit. -->
+# API reference
+
+All kinds are `{API_VERSION}` and in the category `innkeeper` (`kubectl get innkeeper`).
+
+The API server fills in defaults and refuses what breaks a rule below. A field that is not listed here is refused by `kubectl
+apply` and by each client that asks for strict field validation (`fieldValidation=Strict`); other clients get a warning, and
+the API server drops the field.
+"""
+_REASONS = {
+    reasons.GuestReason: "Guest",
+    reasons.HostReason: "Host",
+    reasons.ImageReason: "Image",
+    reasons.PoolReason: "IPPool and Cluster",
+}
+_MEMBER = re.compile(r'\s+[A-Z_]+ = "(?P<value>\w+)"(?:\s+# (?P<comment>.*))?$')
+_GROUP = re.compile(r"\s+# (?P<group>.+)$")
+
+
+def render(kinds: Iterable[type[Kind]]) -> str:
+    """Return the whole page."""
+    parts = [_HEAD, *(_kind(kind) for kind in kinds), "## Reasons\n"]
+    parts += [_reasons(reason, of) for reason, of in _REASONS.items()]
+    return "\n".join(parts)
+
+
+def _kind(kind: type[Kind]) -> str:
+    schema = crdgen.root_schema(kind)
+    definition = kind.definition
+    lines = [
+        f"## {kind.__name__}\n",
+        f"{schema['description']}\n",
+        f"`kubectl get {definition.plural}` or `{definition.short_name}`; "
+        f"{'one in each namespace' if definition.scope == 'Namespaced' else 'cluster-wide'}.\n".replace(
+            "one in each namespace", "namespaced"
+        ),
+        "| field | type | what it is |",
+        "|---|---|---|",
+    ]
+    lines += [row for part in ("spec", "status") if part in schema["properties"] for row in _rows(part, schema)]
+    if refused := [*dict.fromkeys(_messages(schema))]:
+        lines += ["", "Refused with one of these messages:\n", *(f"- {message}" for message in refused)]
+    return "\n".join([*lines, ""])
+
+
+def _rows(name: str, parent: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    field = parent["properties"][name]
+    path = f"{prefix}{name}"
+    mark = " (required)" if name in parent.get("required", []) else ""
+    yield f"| `{path}` | {_type(field)}{mark} | {_cell(field)} |"
+    inner = field.get("items", field)
+    if inner.get("properties") and name != "conditions":
+        separator = "[]." if "items" in field else "."
+        for child in inner["properties"]:
+            yield from _rows(child, inner, f"{path}{separator}")
+
+
+def _cell(field: dict[str, Any]) -> str:
+    text = str(field.get("description", ""))
+    if "enum" in field:
+        text += f" One of {', '.join(f'`{value}`' for value in field['enum'])}."
+    if "default" in field and field.get("type") != "object":
+        default = field["default"]
+        text += f" Default: `{str(default).lower() if isinstance(default, bool) else default}`."
+    return text.strip().replace("|", "\\|")
+
+
+def _type(field: dict[str, Any]) -> str:
+    match field.get("type"):
+        case "array":
+            return f"list of {_type(field['items'])}"
+        case "object" if "additionalProperties" in field:
+            return "map of strings"
+        case other:
+            return str(other)
+
+
+def _messages(schema: dict[str, Any]) -> Iterator[str]:
+    yield from (rule["message"] for rule in schema.get(VALIDATIONS, []))
+    for child in schema.get("properties", {}).values():
+        yield from _messages(child)
+    if "items" in schema:
+        yield from _messages(schema["items"])
+
+
+def _reasons(reason: type[StrEnum], of: str) -> str:
+    lines = [f"### {of}\n", "| reason | of | when |", "|---|---|---|"]
+    group = "Ready"
+    for line in inspect.getsource(reason).splitlines():
+        if member := _MEMBER.match(line):
+            lines.append(f"| `{member['value']}` | {group} | {member['comment'] or ''} |")
+        elif heading := _GROUP.match(line):
+            group = heading["group"]
+    return "\n".join([*lines, ""])

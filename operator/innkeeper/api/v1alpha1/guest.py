@@ -1,0 +1,217 @@
+"""Guest: a virtual machine that somebody wants.
+
+Users write the spec, the operator alone writes the status. All of the spec but `power` and `restartPolicy` is immutable.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from innkeeper.api.fields import (
+    Amounts,
+    Conditions,
+    Counter,
+    Digest,
+    DnsLabel,
+    GuestId,
+    HostName,
+    Ipv4,
+    LabelValue,
+    MacAddress,
+    ObjectName,
+    ObservedGeneration,
+    Resources,
+)
+from innkeeper.api.model import (
+    AGE,
+    READY,
+    SET,
+    ApiModel,
+    Column,
+    Definition,
+    Kind,
+    Rule,
+    exactly_one,
+    immutable,
+    map_keys,
+)
+from innkeeper.domain.reasons import Power, RestartPolicy
+
+SSH_KEY_PATTERN = (
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) "
+    r"[A-Za-z0-9+/]+={0,3}( [^\r\n]*)?$"
+)
+SshKey = Annotated[str, Field(max_length=4096, pattern=SSH_KEY_PATTERN)]
+
+_AGAIN = "delete the Guest and create it again"
+
+
+class ImageRef(ApiModel):
+    """Which Image to boot."""
+
+    name: ObjectName
+    """Name of the Image."""
+    namespace: DnsLabel | None = None
+    """Its namespace, where it is not the Guest's own; the Image must say `shared: true`."""
+
+
+class Interface(ApiModel):
+    """One network interface of the guest."""
+
+    pool: ObjectName
+    """The IPPool that its address comes from."""
+    name: Annotated[str, Field(min_length=1, max_length=15, pattern="^[a-z][a-z0-9]*$")] = "eth0"
+    """Its name in the guest."""
+
+
+class HostSelector(ApiModel):
+    """Labels that a Host must carry."""
+
+    match_labels: Annotated[dict[str, LabelValue], Field(min_length=1, max_length=16)]
+    """All of these labels, with these values."""
+
+
+class Placement(ApiModel):
+    """Where the guest may run."""
+
+    rules: ClassVar = (
+        Rule("has(self.cluster) || has(self.hostSelector)", "set cluster or hostSelector, or leave placement out"),
+    )
+
+    cluster: ObjectName | None = None
+    """Only on hosts of this Cluster."""
+    host_selector: HostSelector | None = None
+    """Only on hosts with these labels."""
+
+
+class UserData(ApiModel):
+    """cloud-init user data, given in one of two ways."""
+
+    rules: ClassVar = (exactly_one("inline", "secretName"),)
+
+    inline: Annotated[str, Field(min_length=1, max_length=65536)] | None = None
+    """The text itself, at most 64 KiB. It is readable by all who may read the Guest: use a Secret for secrets."""
+    secret_name: ObjectName | None = None
+    """A Secret in the Guest's namespace that holds the text under the key `userData`."""
+
+
+class GuestSpec(ApiModel):
+    """What the user wants. Immutable but for `power` and `restartPolicy`."""
+
+    rules: ClassVar = (
+        exactly_one("flavor", "resources"),
+        *(
+            immutable(field, _AGAIN)
+            for field in (
+                "image",
+                "flavor",
+                "resources",
+                "interfaces",
+                "placement",
+                "sshKeys",
+                "userData",
+                "hostname",
+            )
+        ),
+    )
+
+    image: ImageRef
+    """The Image to boot from."""
+    flavor: ObjectName | None = None
+    """A Flavor, which names a size; or give `resources`."""
+    resources: Resources | None = None
+    """The size itself; or name a `flavor`."""
+    power: Power = Power.RUNNING
+    """Whether the guest runs or is stopped. A stopped guest keeps its host, disk and addresses."""
+    restart_policy: RestartPolicy = RestartPolicy.ALWAYS
+    """What happens when the guest's machine ends by itself."""
+    interfaces: Annotated[list[Interface], Field(min_length=1, max_length=1), map_keys("name")]
+    """Network interfaces: exactly one for now."""
+    placement: Placement | None = None
+    """Where the guest may run; anywhere when absent."""
+    ssh_keys: Annotated[list[SshKey], Field(max_length=16), SET] = []
+    """Public keys that may log in, each as one line of `authorized_keys`."""
+    user_data: UserData | None = None
+    """User data for cloud-init."""
+    hostname: DnsLabel | None = None
+    """The guest's own hostname; its name when absent."""
+
+
+class GuestAddress(ApiModel):
+    """One address that is bound to the guest."""
+
+    interface: Annotated[str, Field(max_length=15)]
+    """The interface that has it."""
+    pool: ObjectName
+    """The pool that it came from."""
+    address: Ipv4
+    """The address."""
+    mac: MacAddress
+    """The interface's MAC address."""
+
+
+class BoundImage(ApiModel):
+    """The image as it was when the guest was bound."""
+
+    namespace: DnsLabel
+    """Its namespace."""
+    name: ObjectName
+    """Its name."""
+    digest: Digest
+    """Its digest."""
+
+
+class GuestStatus(ApiModel):
+    """Facts of the binding (host to epoch) and conditions, projected from the host."""
+
+    observed_generation: ObservedGeneration = -1
+    """The generation that the operator has seen."""
+    id: GuestId | None = None
+    """The Guest ID: the annotation `innkeeper.dev/id`, else the object's UID."""
+    urn: Annotated[str, Field(max_length=128)] | None = None
+    """`urn:innkeeper:guest:<id>`."""
+    cluster: ObjectName | None = None
+    """The Cluster that the guest runs in."""
+    host: HostName | None = None
+    """The Host that the guest runs on."""
+    epoch: Counter = 0
+    """How often the guest was given to a host."""
+    addresses: Annotated[list[GuestAddress], Field(max_length=8), map_keys("interface")] = []
+    """Its addresses."""
+    image: BoundImage | None = None
+    """The image that it boots."""
+    resources: Amounts | None = None
+    """Its size."""
+    conditions: Conditions = []
+    """`ImageResolved`, `Scheduled`, `AddressesAssigned`, `Ready`; `Stalled` while the guest cannot go on by itself."""
+
+
+class Guest(Kind):
+    """A virtual machine that somebody wants."""
+
+    rules: ClassVar = (
+        Rule(
+            "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "a Guest's name serves as its hostname: take at most 63 of a-z, 0-9 and -, no dot",
+        ),
+    )
+    definition: ClassVar = Definition(
+        plural="guests",
+        short_name="gst",
+        scope="Namespaced",
+        columns=(
+            READY,
+            Column("Power", ".spec.power"),
+            Column("Host", ".status.host"),
+            Column("IP", ".status.addresses[0].address"),
+            Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+            Column("Image", ".spec.image.name", wide=True),
+            Column("Flavor", ".spec.flavor", wide=True),
+            AGE,
+        ),
+    )
+
+    spec: GuestSpec
+    """What the user wants."""
+    status: GuestStatus = GuestStatus()
+    """What is; written by the operator."""

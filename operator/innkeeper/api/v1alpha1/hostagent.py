@@ -1,0 +1,85 @@
+"""HostAgent: the host's own orders and its report.
+
+One object, named `host`, in the host's namespace. The operator writes the spec, that host's agent the status.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from innkeeper.api.fields import Amounts, Conditions, ObjectName, ObservedGeneration
+from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, map_keys
+from innkeeper.api.v1alpha1.cluster import Network
+from innkeeper.api.v1alpha1.host import AgentVersion, Hypervisor, StoreId
+
+KeyId = Annotated[str, Field(max_length=16, pattern="^[0-9a-f]{16}$")]
+
+
+class OrderKey(ApiModel):
+    """A key that orders are signed with. A later one carries the signature of an earlier one."""
+
+    id: KeyId
+    """The first 16 hex digits of the key's SHA-256."""
+    public_key: Annotated[str, Field(max_length=44, pattern="^[A-Za-z0-9+/]{43}=$")]
+    """The Ed25519 public key, base64."""
+    signed_by: KeyId | None = None
+    """The earlier key that signed this one."""
+    signature: Annotated[str, Field(max_length=88, pattern="^[A-Za-z0-9+/]{86}==$")] | None = None
+    """That signature, base64."""
+
+
+class HostAgentSpec(ApiModel):
+    """The effective settings of Host and Cluster."""
+
+    cluster: ObjectName
+    """The Cluster that the host belongs to."""
+    network: Network
+    """Its network."""
+    allow_emulation: bool = False
+    """Whether guests may run without KVM."""
+    order_keys: Annotated[list[OrderKey], Field(max_length=8), map_keys("id")] = []
+    """The keys that orders may be signed with."""
+
+
+class HostAgentStatus(ApiModel):
+    """The agent's report."""
+
+    observed_generation: ObservedGeneration = -1
+    """The generation that the agent has seen."""
+    store_id: StoreId | None = None
+    """The ID of its store."""
+    agent_version: AgentVersion | None = None
+    """Its version."""
+    boot_id: Annotated[str, Field(max_length=64)] | None = None
+    """The machine's boot ID."""
+    hypervisor: Hypervisor | None = None
+    """How guests run here: found out by running code."""
+    driver: Annotated[str, Field(max_length=32)] | None = None
+    """The driver that runs guests."""
+    capacity: Amounts | None = None
+    """What the machine has."""
+    conditions: Conditions = []
+    """`Ready`: the agent can run guests."""
+
+
+class HostAgent(Kind):
+    """The host's own orders and its report."""
+
+    rules: ClassVar = (Rule("self.metadata.name == 'host'", "a HostAgent's name must be 'host'"),)
+    definition: ClassVar = Definition(
+        plural="hostagents",
+        short_name="hag",
+        scope="Namespaced",
+        columns=(
+            READY,
+            Column("Hypervisor", ".status.hypervisor"),
+            Column("Driver", ".status.driver"),
+            Column("Version", ".status.agentVersion"),
+            AGE,
+        ),
+    )
+
+    spec: HostAgentSpec
+    """The effective settings; written by the operator."""
+    status: HostAgentStatus = HostAgentStatus()
+    """The report; written by the host's agent."""

@@ -1,0 +1,102 @@
+"""Image: a bootable disk image.
+
+Users write the spec; the operator writes what the image server found. What an image is never changes: another content is
+another Image.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from innkeeper.api.fields import BytesAmount, Conditions, Digest, ObservedGeneration
+from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, exactly_one, immutable
+
+Format = Literal["raw", "qcow2"]
+
+_ANOTHER = "create another Image under another name"
+
+
+class HttpSource(ApiModel):
+    """An image behind a URL."""
+
+    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+(/\S*)?$")]
+    """Where it lies, as `https://...`. Plain `http` works only where the image server's settings allow it."""
+
+
+class DirectorySource(ApiModel):
+    """An image in the image server's own directory."""
+
+    path: Annotated[
+        str,
+        Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f]+$"),
+        Rule(
+            "!self.startsWith('/') && self.split('/').all(part, part != '' && part != '.' && part != '..')",
+            "path must be relative to the image server's directory, without '..', '.' or empty parts",
+        ),
+    ]
+    """The file, relative to that directory."""
+
+
+class ImageSource(ApiModel):
+    """Where the image comes from: one of these."""
+
+    rules: ClassVar = (exactly_one("http", "directory"),)
+
+    http: HttpSource | None = None
+    """A URL."""
+    directory: DirectorySource | None = None
+    """A file of the image server's directory."""
+
+
+class ImageSpec(ApiModel):
+    """What the image is. Immutable but for `shared`."""
+
+    rules: ClassVar = (
+        immutable("source", _ANOTHER),
+        immutable("format", _ANOTHER),
+        immutable("digest", _ANOTHER),
+    )
+
+    source: ImageSource
+    """Where it comes from."""
+    format: Format
+    """Its format; never guessed."""
+    digest: Digest
+    """SHA-256 of its bytes as they lie at the source: `sha256:` and 64 hex digits."""
+    shared: bool = False
+    """Whether guests of other namespaces may boot it."""
+
+
+class ImageStatus(ApiModel):
+    """What the image server found."""
+
+    observed_generation: ObservedGeneration = -1
+    """The generation that the operator has seen."""
+    digest: Digest | None = None
+    """The digest that was checked."""
+    format: Format | None = None
+    """The format that was checked."""
+    size: BytesAmount | None = None
+    """Bytes on the wire."""
+    virtual_size: BytesAmount | None = None
+    """Bytes of the disk that the guest sees."""
+    progress: Annotated[str, Field(max_length=32)] | None = None
+    """For people: how far the image server is, as `37%`."""
+    conditions: Conditions = []
+    """`Ready`: the image may be booted."""
+
+
+class Image(Kind):
+    """A bootable disk image."""
+
+    definition: ClassVar = Definition(
+        plural="images",
+        short_name="img",
+        scope="Namespaced",
+        columns=(READY, Column("Size", ".status.size"), Column("Progress", ".status.progress"), AGE),
+    )
+
+    spec: ImageSpec
+    """What the image is."""
+    status: ImageStatus = ImageStatus()
+    """What the image server found; written by the operator."""
