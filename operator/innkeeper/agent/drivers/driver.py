@@ -1,0 +1,143 @@
+"""What the agent asks of a hypervisor.
+
+A driver knows machines by Guest ID and nothing of orders, policies or the API server. Every call may be repeated: what is
+done already is success. A call ends within a deadline of the driver's own and raises an `InnkeeperError` whose reason and
+message a person can act on.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError
+
+
+class DriverError(InnkeeperError):
+    """The hypervisor failed, or does not answer; trying again may help."""
+
+    reason = GuestReason.DRIVER_FAILED
+
+
+class StartFailedError(DriverError):
+    """The machine is defined and does not start."""
+
+    reason = GuestReason.START_FAILED
+
+
+class HypervisorKind(StrEnum):
+    """How guests run."""
+
+    KVM = "KVM"
+    EMULATION = "Emulation"
+
+
+class DomainPhase(StrEnum):
+    """What a machine is doing, and how it ended where it does nothing."""
+
+    RUNNING = "Running"
+    PAUSED = "Paused"  # not by us: an I/O error, or a person
+    OFF = "Off"  # not started since the host's boot, or nobody knows how it ended
+    STOPPED = "Stopped"  # stopped from outside: by `stop`, or by a person at the host
+    COMPLETED = "Completed"  # powered off by the guest itself
+    CRASHED = "Crashed"  # its process died or its kernel panicked
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process of the machine exists: a second one must never be started."""
+        return self in (DomainPhase.RUNNING, DomainPhase.PAUSED)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the machine has, nothing subtracted."""
+
+    cpu_millis: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """What the probe found. `kind` is KVM only after code really ran under it."""
+
+    kind: HypervisorKind
+    capacity: Capacity
+    version: str
+
+
+@dataclass(frozen=True)
+class DomainInterface:
+    """One network interface on an existing bridge."""
+
+    bridge: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class DomainSpec:
+    """One machine. The paths lie in the guest's own directory; the disk is a qcow2 overlay, the seed an ISO image."""
+
+    guest_id: str
+    cpu_millis: int
+    memory_bytes: int
+    disk: Path
+    seed: Path
+    interfaces: tuple[DomainInterface, ...]
+    console_log: Path
+
+
+@dataclass(frozen=True)
+class DomainState:
+    """One machine as the hypervisor has it."""
+
+    phase: DomainPhase
+
+
+@dataclass(frozen=True)
+class DomainEvent:
+    """A machine's phase may have changed. Without a Guest ID: all may have (events were lost): ask `domains`."""
+
+    guest_id: str | None
+
+
+class Driver(Protocol):
+    """A hypervisor."""
+
+    @property
+    def name(self) -> str:
+        """What `HostAgent.status.driver` says: `libvirt`, `simulated`."""
+
+    async def probe(self) -> Hypervisor:
+        """Find out how guests run here and what the machine has; KVM is probed by running code, with a time-out."""
+
+    async def has_bridge(self, bridge: str) -> bool:
+        """Tell whether the bridge exists."""
+
+    async def domains(self) -> dict[str, DomainState]:
+        """Return every machine of ours by Guest ID, those that are off included; other machines are left out."""
+
+    async def define(self, spec: DomainSpec) -> None:
+        """Make the machine known without starting it; a definition that is there already is replaced."""
+
+    async def start(self, guest_id: str) -> None:
+        """Start a defined machine. One that lives is left alone (a paused one goes on).
+
+        Raises:
+            StartFailedError: it is defined and does not start.
+            DriverError: it is not defined, or the hypervisor does not answer.
+        """
+
+    async def stop(self, guest_id: str, *, grace_s: float) -> None:
+        """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there."""
+
+    async def remove(self, guest_id: str) -> None:
+        """Take the machine's power and forget its definition; files are not touched. Absence is success."""
+
+    def events(self) -> AsyncIterator[DomainEvent]:
+        """Yield events for ever, from the moment of the call on; one consumer. Ends when the driver is closed."""
+
+    async def close(self) -> None:
+        """Let go of the hypervisor; machines run on."""
