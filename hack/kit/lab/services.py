@@ -7,7 +7,8 @@ child but libvirt's, so an agent that ends leaves its guests alone.
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ def install(plan: Plan) -> None:
 def start_operator(plan: Plan) -> None:
     """Start the operator under its own account."""
     account = _account(plan, identities.OPERATOR)
-    command = [
+    command: list[str | Path] = [
         paths.venv_program("innkeeper"),
         "operator",
         "--kubeconfig",
@@ -56,7 +57,7 @@ def start_operator(plan: Plan) -> None:
 def start_images(plan: Plan, *, directory: Path) -> None:
     """Start the image server; it serves the files of `directory`."""
     account = _account(plan, identities.IMAGES)
-    command = [
+    command: list[str | Path] = [
         paths.venv_program("innkeeper"),
         "images",
         "--kubeconfig",
@@ -113,7 +114,7 @@ def join(plan: Plan, host: str, *, server: str | None) -> None:
 
 def start_agent(plan: Plan, host: str) -> None:
     """Start the agent of a host, inside its namespaces."""
-    command = [
+    command: list[str | Path] = [
         paths.venv_program("innkeeper"),
         "agent",
         "--join-file",
@@ -152,7 +153,7 @@ def wait_until_ready(plan: Plan) -> None:
         **{f"agent of {host}": f"{plan.host_address(host)}:{AGENT_METRICS}" for host in plan.hosts},
     }
     for name, address in addresses.items():
-        wait_for(lambda address=address: is_ready(address), what=f"the {name} to be ready", plan=plan)
+        wait_for(partial(is_ready, address), what=f"the {name} to be ready", plan=plan)
 
 
 def is_ready(address: str) -> bool:
@@ -192,6 +193,6 @@ def _account(plan: Plan, name: str) -> identities.Account:
     return account
 
 
-def _start(process: Daemon, command: list[str | Path]) -> None:
+def _start(process: Daemon, command: Sequence[str | Path]) -> None:
     if not process.alive():
         process.start(command, env={"PYTHONUNBUFFERED": "1"})
