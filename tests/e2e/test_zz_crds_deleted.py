@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from kit import paths
 
 from tests.kit.lab import Lab, NotSoError, guest, until
 
@@ -15,7 +16,7 @@ def test_deleting_the_crds_destroys_no_guest(lab: Lab) -> None:
     lab.wait_ready("survivor", reason="Running")
     guest_id = lab.guest_id("survivor")
     pid = lab.qemu_pid(guest_id)
-    lab.kubectl.run("delete", "crd", "--wait=false", "-l", "app.kubernetes.io/part-of=innkeeper")
+    lab.kubectl.run("delete", "--wait=false", "-f", str(paths.CHECKOUT / "crds"))
     # Long enough for every watcher to see the deletions and act on them, were it to.
     watched_for = int(os.environ.get("INNKEEPER_CRDS_GONE_S", "20"))
     with pytest.raises(NotSoError):
