@@ -1,7 +1,8 @@
 """Turns the models into CRDs.
 
-pydantic writes a JSON schema; this module makes it structural, as API servers ask: references are replaced by what they
-refer to, optional fields lose their null, keywords that API servers refuse go. Reads models only, writes nothing.
+pydantic writes a JSON schema; this module makes it structural, as API servers ask: references are replaced
+by what they refer to, optional fields lose their null, keywords that API servers refuse go. Reads models only,
+writes nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,8 +16,8 @@ from innkeeper.domain.names import GROUP, VERSION
 
 Schema = dict[str, Any]
 
-# `title` repeats the field's name; `additionalProperties: false` is refused beside `properties`, and the API server's own
-# field validation does its work.
+# `title` repeats the field's name. `additionalProperties: false` goes below: API servers refuse it beside
+# `properties`, and their own field validation does its work.
 _DROPPED = ("title", "$defs")
 _STATUS_DEFAULT = {"observedGeneration": -1}
 _HEADER = "# Made by hack/generate from operator/innkeeper/api; do not edit.\n"
@@ -46,7 +47,8 @@ def crd(kind: type[Kind]) -> Schema:
     schema = root_schema(kind)
     version: Schema = {"name": VERSION, "served": True, "storage": True}
     version["additionalPrinterColumns"] = [
-        {"name": column.name, "type": column.type, "jsonPath": column.path} | ({"priority": 1} if column.wide else {})
+        {"name": column.name, "type": column.type, "jsonPath": column.path}
+        | ({"priority": 1} if column.wide else {})
         for column in kind.definition.columns
     ]
     version["schema"] = {"openAPIV3Schema": schema}
@@ -80,7 +82,7 @@ def root_schema(kind: type[Kind]) -> Schema:
 class _Generator(GenerateJsonSchema):
     """Leaves the order of the models alone."""
 
-    def sort(self, value: Schema, parent_key: str | None = None) -> Schema:
+    def sort(self, value: Schema, parent_key: str | None = None) -> Schema:  # noqa: ARG002 - as in pydantic
         """Keep fields in the order in which the model names them."""
         return value
 
@@ -133,7 +135,9 @@ def _without_defaults(schema: Schema) -> Schema:
     """Return a status without defaults: its writer says what is so, and objects stay small."""
     result = {keyword: value for keyword, value in schema.items() if keyword != "default"}
     if "properties" in result:
-        result["properties"] = {name: _without_defaults(field) for name, field in result["properties"].items()}
+        result["properties"] = {
+            name: _without_defaults(field) for name, field in result["properties"].items()
+        }
     if "items" in result:
         result["items"] = _without_defaults(result["items"])
     return result
@@ -142,11 +146,12 @@ def _without_defaults(schema: Schema) -> Schema:
 class _Dumper(yaml.SafeDumper):
     """Writes text as people would: no aliases, lists indented."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as in PyYAML
         """Write a repeated part again."""
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - as in PyYAML
+    # The signature is PyYAML's.
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Indent lists below their key."""
         return super().increase_indent(flow, False)
 

@@ -1,7 +1,8 @@
 """What models say beyond their fields: CEL rules, list-map keys, printer columns, names of kinds.
 
-A marker inside `Annotated[...]` puts its part into the JSON schema; `crdgen` turns that schema into a CRD. Checks in CEL are
-made by the API server alone: building a model in Python checks types, patterns and lengths, never CEL.
+A marker inside `Annotated[...]` puts its part into the JSON schema; `crdgen` turns that schema into a CRD.
+Checks in CEL are made by the API server alone: building a model in Python checks types, patterns and lengths,
+never CEL.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,9 @@ class Rule:
             schema["fieldPath"] = self.field_path
         return schema
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         schema = dict(handler(core))
         schema[VALIDATIONS] = [*schema.get(VALIDATIONS, []), self.as_schema()]
         return schema
@@ -43,7 +46,9 @@ class Extension:
 
     keywords: tuple[tuple[str, Any], ...]
 
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         return {**handler(core), **dict(self.keywords)}
 
 
@@ -79,7 +84,11 @@ class ApiModel(BaseModel):
     """Settings that all models share: camelCase on the wire, unknown fields refused, docstrings as descriptions."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()

@@ -20,9 +20,9 @@ _HEAD = f"""\
 
 All kinds are `{API_VERSION}` and in the category `innkeeper` (`kubectl get innkeeper`).
 
-The API server fills in defaults and refuses what breaks a rule below. A field that is not listed here is refused by `kubectl
-apply` and by each client that asks for strict field validation (`fieldValidation=Strict`); other clients get a warning, and
-the API server drops the field.
+The API server fills in defaults and refuses what breaks a rule below. A field that is not listed here is
+refused by `kubectl apply` and by each client that asks for strict field validation (`fieldValidation=Strict`);
+other clients get a warning, and the API server drops the field.
 """
 _REASONS = {
     reasons.GuestReason: "Guest",
@@ -44,17 +44,17 @@ def render(kinds: Iterable[type[Kind]]) -> str:
 def _kind(kind: type[Kind]) -> str:
     schema = crdgen.root_schema(kind)
     definition = kind.definition
+    scope = "namespaced" if definition.scope == "Namespaced" else "cluster-wide"
     lines = [
         f"## {kind.__name__}\n",
         f"{schema['description']}\n",
-        f"`kubectl get {definition.plural}` or `{definition.short_name}`; "
-        f"{'one in each namespace' if definition.scope == 'Namespaced' else 'cluster-wide'}.\n".replace(
-            "one in each namespace", "namespaced"
-        ),
+        f"`kubectl get {definition.plural}` or `{definition.short_name}`; {scope}.\n",
         "| field | type | what it is |",
         "|---|---|---|",
     ]
-    lines += [row for part in ("spec", "status") if part in schema["properties"] for row in _rows(part, schema)]
+    lines += [
+        row for part in ("spec", "status") if part in schema["properties"] for row in _rows(part, schema)
+    ]
     if refused := [*dict.fromkeys(_messages(schema))]:
         lines += ["", "Refused with one of these messages:\n", *(f"- {message}" for message in refused)]
     return "\n".join([*lines, ""])

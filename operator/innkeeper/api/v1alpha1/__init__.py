@@ -14,7 +14,17 @@ from innkeeper.api.v1alpha1.image import Image
 from innkeeper.api.v1alpha1.ipaddress import IPAddress
 from innkeeper.api.v1alpha1.ippool import IPPool
 
-KINDS: tuple[type[Kind], ...] = (Guest, Image, Flavor, Host, Cluster, IPPool, IPAddress, Assignment, HostAgent)
+KINDS: tuple[type[Kind], ...] = (
+    Guest,
+    Image,
+    Flavor,
+    Host,
+    Cluster,
+    IPPool,
+    IPAddress,
+    Assignment,
+    HostAgent,
+)
 
 __all__ = [
     "KINDS",

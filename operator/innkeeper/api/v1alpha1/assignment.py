@@ -1,7 +1,7 @@
 """Assignment: the complete order of one guest for one host.
 
-It lies in the host's namespace and is named after the Guest ID. The operator writes the spec, that host's agent the status.
-The agent obeys `order` alone; the fields beside it are for people.
+It lies in the host's namespace and is named after the Guest ID. The operator writes the spec, that host's agent
+the status. The agent obeys `order` alone; the fields beside it are for people.
 """
 
 from typing import Annotated, ClassVar
@@ -42,7 +42,7 @@ class AssignmentSpec(ApiModel):
     """The number of this order within its epoch."""
     image_digest: Annotated[str, Field(max_length=71, pattern="^(sha256:[0-9a-f]{64})?$")] = ""
     """Digest of the image."""
-    addresses: Annotated[list[Ipv4], Field(max_length=8), ATOMIC] = []
+    addresses: Annotated[list[Ipv4], Field(max_length=8), ATOMIC] = Field(default_factory=list)
     """The guest's addresses."""
 
 
@@ -64,7 +64,7 @@ class AssignmentStatus(ApiModel):
     """What the agent made of the order."""
     held: Held | None = None
     """The latest order that it holds."""
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)
     """`Ready`: the guest is as ordered; its reasons are the steps on the host."""
 
 
@@ -73,7 +73,8 @@ class Assignment(Kind):
 
     rules: ClassVar = (
         Rule(
-            "self.metadata.name == self.spec.guestId", "an Assignment's name must be the Guest ID in spec.guestId"
+            "self.metadata.name == self.spec.guestId",
+            "an Assignment's name must be the Guest ID in spec.guestId",
         ),
     )
     definition: ClassVar = Definition(

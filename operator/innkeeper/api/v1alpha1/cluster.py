@@ -34,7 +34,7 @@ class ClusterStatus(ApiModel):
     """How many hosts it has."""
     guests: Counter = 0
     """How many guests are bound to them."""
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)
     """`Ready`: at least one host is."""
 
 

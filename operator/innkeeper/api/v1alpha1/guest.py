@@ -1,6 +1,7 @@
 """Guest: a virtual machine that somebody wants.
 
-Users write the spec, the operator alone writes the status. All of the spec but `power` and `restartPolicy` is immutable.
+Users write the spec, the operator alone writes the status. All of the spec but `power` and `restartPolicy` is
+immutable.
 """
 
 from typing import Annotated, ClassVar
@@ -75,7 +76,10 @@ class Placement(ApiModel):
     """Where the guest may run."""
 
     rules: ClassVar = (
-        Rule("has(self.cluster) || has(self.hostSelector)", "set cluster or hostSelector, or leave placement out"),
+        Rule(
+            "has(self.cluster) || has(self.hostSelector)",
+            "set cluster or hostSelector, or leave placement out",
+        ),
     )
 
     cluster: ObjectName | None = None
@@ -129,7 +133,7 @@ class GuestSpec(ApiModel):
     """Network interfaces: exactly one for now."""
     placement: Placement | None = None
     """Where the guest may run; anywhere when absent."""
-    ssh_keys: Annotated[list[SshKey], Field(max_length=16), SET] = []
+    ssh_keys: Annotated[list[SshKey], Field(max_length=16), SET] = Field(default_factory=list)
     """Public keys that may log in, each as one line of `authorized_keys`."""
     user_data: UserData | None = None
     """User data for cloud-init."""
@@ -176,14 +180,16 @@ class GuestStatus(ApiModel):
     """The Host that the guest runs on."""
     epoch: Counter = 0
     """How often the guest was given to a host."""
-    addresses: Annotated[list[GuestAddress], Field(max_length=8), map_keys("interface")] = []
+    addresses: Annotated[list[GuestAddress], Field(max_length=8), map_keys("interface")] = Field(
+        default_factory=list
+    )
     """Its addresses."""
     image: BoundImage | None = None
     """The image that it boots."""
     resources: Amounts | None = None
     """Its size."""
-    conditions: Conditions = []
-    """`ImageResolved`, `Scheduled`, `AddressesAssigned`, `Ready`; `Stalled` while the guest cannot go on by itself."""
+    conditions: Conditions = Field(default_factory=list)
+    """`ImageResolved`, `Scheduled`, `AddressesAssigned`, `Ready`; `Stalled` while it cannot go on by itself."""
 
 
 class Guest(Kind):

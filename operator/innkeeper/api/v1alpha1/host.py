@@ -50,7 +50,9 @@ class HostSpec(ApiModel):
     """What the admin wants of the machine."""
 
     rules: ClassVar = (
-        immutable("cluster", "its guests have addresses of that network; delete the Host and register it anew"),
+        immutable(
+            "cluster", "its guests have addresses of that network; delete the Host and register it anew"
+        ),
         Rule(
             "!has(oldSelf.lost) || has(self.lost)",
             "lost cannot be cleared: what the host held may run elsewhere; delete the Host and register it anew",
@@ -67,7 +69,7 @@ class HostSpec(ApiModel):
     unschedulable: bool = False
     """Whether it takes no new guests; those it has run on."""
     lost: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """A person's word, with the reason, that the machine is off and its store never returns. It cannot be taken back."""
+    """A person's word, with the reason, that the machine is off and its store never returns. It is final."""
     allow_emulation: bool = False
     """Whether guests may run without KVM, slowly."""
 
@@ -93,7 +95,7 @@ class HostStatus(ApiModel):
     """What may be promised to guests: capacity less what is reserved, times overcommit."""
     allocated: Amounts | None = None
     """What is promised to guests."""
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)
     """`Ready`: its agent reports and can run guests."""
 
 

@@ -37,7 +37,7 @@ class HostAgentSpec(ApiModel):
     """Its network."""
     allow_emulation: bool = False
     """Whether guests may run without KVM."""
-    order_keys: Annotated[list[OrderKey], Field(max_length=8), map_keys("id")] = []
+    order_keys: Annotated[list[OrderKey], Field(max_length=8), map_keys("id")] = Field(default_factory=list)
     """The keys that orders may be signed with."""
 
 
@@ -58,7 +58,7 @@ class HostAgentStatus(ApiModel):
     """The driver that runs guests."""
     capacity: Amounts | None = None
     """What the machine has."""
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)
     """`Ready`: the agent can run guests."""
 
 

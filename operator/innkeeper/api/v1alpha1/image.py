@@ -1,7 +1,7 @@
 """Image: a bootable disk image.
 
-Users write the spec; the operator writes what the image server found. What an image is never changes: another content is
-another Image.
+Users write the spec; the operator writes what the image server found. What an image is never changes: another
+content is another Image.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -82,7 +82,7 @@ class ImageStatus(ApiModel):
     """Bytes of the disk that the guest sees."""
     progress: Annotated[str, Field(max_length=32)] | None = None
     """For people: how far the image server is, as `37%`."""
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)
     """`Ready`: the image may be booted."""
 
 

@@ -1,7 +1,7 @@
 """IPPool: addresses for the guests of one or more clusters.
 
-Admins write the spec, the operator writes counters into the status. IPv4 only for now. CEL checks each address against the
-network; the controller checks what CEL cannot, as ranges that overlap.
+Admins write the spec, the operator writes counters into the status. IPv4 only for now. CEL checks each address
+against the network; the controller checks what CEL cannot, as ranges that overlap.
 """
 
 from typing import Annotated, ClassVar
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from innkeeper.api.fields import Conditions, Counter, DnsLabel, Ipv4, ObjectName, ObservedGeneration
-from innkeeper.api.model import ATOMIC, AGE, READY, SET, ApiModel, Column, Definition, Kind, Rule, immutable
+from innkeeper.api.model import AGE, ATOMIC, SET, ApiModel, Column, Definition, Kind, Rule, immutable
 
 _ANOTHER = "guests hold addresses of it; create another IPPool"
 
@@ -81,13 +81,13 @@ class IPPoolSpec(ApiModel):
     """The network, with its real prefix."""
     address_space: DnsLabel = "default"
     """Pools of one address space share their addresses: none is given out twice in it."""
-    ranges: Annotated[list[AddressRange], Field(max_length=32), ATOMIC] = []
+    ranges: Annotated[list[AddressRange], Field(max_length=32), ATOMIC] = Field(default_factory=list)
     """What may be given out; the whole network when empty."""
-    exclude: Annotated[list[Ipv4], Field(max_length=256), SET] = []
+    exclude: Annotated[list[Ipv4], Field(max_length=256), SET] = Field(default_factory=list)
     """Addresses that are never given out. The network's first and last, and the gateway, never are."""
     gateway: Ipv4 | None = None
     """The guests' default gateway; none when absent."""
-    dns: Annotated[list[Ipv4], Field(max_length=4), SET] = []
+    dns: Annotated[list[Ipv4], Field(max_length=4), SET] = Field(default_factory=list)
     """Name servers for the guests."""
     clusters: Annotated[list[ObjectName], Field(min_length=1, max_length=64), SET]
     """The Clusters whose guests may use it."""
@@ -111,7 +111,7 @@ class IPPoolStatus(ApiModel):
     """Addresses that are free."""
     quarantined: Counter = 0
     """Addresses that rest."""
-    conditions: Conditions = []
+    conditions: Conditions = Field(default_factory=list)
     """`Ready`: addresses can be had."""
 
 

@@ -1,0 +1,114 @@
+"""Who may do what by the roles that are installed: operator, image server, and people. Asked of the API server itself."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.api.conftest import Server
+from tests.integration.api.objects import HOST_NAMESPACE, OPERATOR
+
+pytestmark = pytest.mark.control_plane
+
+GROUP = "innkeeper.dev"
+IMAGES = "system:serviceaccount:innkeeper-system:innkeeper-images"
+PEOPLE = {"viewer": "view", "editor": "edit", "administrator": "admin", "host-admin": "innkeeper-admin"}
+RBAC = "rbac.authorization.k8s.io"
+
+# Each row: who, "group/resource/subresource", verbs that are allowed, verbs that are not.
+RIGHTS = [
+    (OPERATOR, f"{GROUP}/guests", "get list watch patch", "create delete deletecollection"),
+    (OPERATOR, f"{GROUP}/guests/status", "patch", ""),
+    (OPERATOR, f"{GROUP}/guests/force-delete", "", "update"),
+    (OPERATOR, f"{GROUP}/hosts", "get list watch patch", "create delete"),
+    (OPERATOR, f"{GROUP}/assignments", "get list watch create patch delete", "deletecollection"),
+    (OPERATOR, f"{GROUP}/ipaddresses", "get list watch create patch delete", "deletecollection"),
+    (OPERATOR, f"{GROUP}/images/status", "patch", ""),
+    (OPERATOR, "/namespaces", "get list watch create patch", "deletecollection"),
+    (OPERATOR, "/secrets", "get create patch delete", "deletecollection"),
+    (OPERATOR, "/pods", "", "get list create"),
+    (OPERATOR, "/serviceaccounts/token", "", "create"),
+    (OPERATOR, f"{RBAC}/roles", "create patch", "escalate bind"),
+    (OPERATOR, f"{RBAC}/clusterroles", "", "get create patch escalate bind"),
+    (OPERATOR, "coordination.k8s.io/leases", "get list watch create patch", ""),
+    (OPERATOR, "apiextensions.k8s.io/customresourcedefinitions", "get list watch", "create patch delete"),
+    (IMAGES, f"{GROUP}/images", "get list watch", "create patch delete"),
+    (IMAGES, f"{GROUP}/assignments", "get", "list watch create patch"),
+    (IMAGES, "authentication.k8s.io/tokenreviews", "create", ""),
+    (IMAGES, "/secrets", "", "get list"),
+    (IMAGES, f"{GROUP}/guests", "", "get list"),
+    ("viewer", f"{GROUP}/guests", "get list watch", "create patch delete"),
+    ("viewer", f"{GROUP}/images", "get list watch", "create patch delete"),
+    ("editor", f"{GROUP}/guests", "get list watch create patch update delete", ""),
+    ("editor", f"{GROUP}/guests/status", "get", "patch update"),
+    ("editor", f"{GROUP}/guests/force-delete", "", "update"),
+    ("editor", f"{GROUP}/hosts", "", "get create patch delete"),
+    ("administrator", f"{GROUP}/guests", "get create patch delete", ""),
+    ("administrator", f"{GROUP}/guests/force-delete", "", "update"),
+    ("administrator", f"{GROUP}/assignments", "", "get create patch"),
+    ("host-admin", f"{GROUP}/hosts", "get create patch delete", ""),
+    ("host-admin", f"{GROUP}/ippools", "get create patch delete", ""),
+    ("host-admin", f"{GROUP}/assignments", "get list", "create patch delete"),
+    ("host-admin", f"{GROUP}/guests", "", "get create delete"),
+]
+AGENT_RULES = [
+    {"apiGroups": [GROUP], "resources": ["assignments", "hostagents"], "verbs": ["get", "list", "watch"]},
+    {
+        "apiGroups": [GROUP],
+        "resources": ["assignments/status", "hostagents/status"],
+        "verbs": ["get", "patch", "update"],
+    },
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "verbs": ["get", "list", "watch", "create", "patch", "update"],
+    },
+    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def people(server: Server) -> None:
+    for person, role in PEOPLE.items():
+        subjects = [{"apiGroup": RBAC, "kind": "User", "name": person}]
+        body = {"metadata": {"name": f"{person}-is-{role}"}, "subjects": subjects}
+        body["roleRef"] = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
+        assert server.request("POST", f"/apis/{RBAC}/v1/clusterrolebindings", body).status in (201, 409)
+
+
+def may(server: Server, who: str, what: str, verb: str) -> bool:
+    group, resource, subresource = (*what.split("/"), "")[:3]
+    attributes = {"group": group, "resource": resource, "subresource": subresource, "verb": verb}
+    review = {
+        "spec": {"user": who, "resourceAttributes": attributes | {"namespace": "default", "version": "*"}}
+    }
+    answer = server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    assert answer.status == 201, answer.message
+    allowed: bool = answer.body["status"]["allowed"]
+    return allowed
+
+
+@pytest.mark.parametrize(
+    ("who", "what", "allowed", "denied"), RIGHTS, ids=[f"{row[0]} {row[1]}" for row in RIGHTS]
+)
+def test_rights(server: Server, who: str, what: str, allowed: str, denied: str) -> None:
+    asked = {verb: may(server, who, what, verb) for verb in (allowed + " " + denied).split()}
+    assert asked == dict.fromkeys(allowed.split(), True) | dict.fromkeys(denied.split(), False)
+
+
+def role(rules: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "agent"}, "rules": rules}
+
+
+def test_the_operator_may_grant_what_agents_need(server: Server) -> None:
+    path = f"/apis/{RBAC}/v1/namespaces/{HOST_NAMESPACE}/roles?dryRun=All"
+    granted = server.request("POST", path, role(AGENT_RULES), user=OPERATOR)
+    assert granted.status == 201, granted.message
+
+
+def test_the_operator_may_grant_nothing_that_it_does_not_hold(server: Server) -> None:
+    path = f"/apis/{RBAC}/v1/namespaces/{HOST_NAMESPACE}/roles?dryRun=All"
+    more = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+    refused = server.request("POST", path, role([*AGENT_RULES, more]), user=OPERATOR)
+    assert refused.status == 403
+    assert "attempting to grant RBAC permissions not currently held" in refused.message

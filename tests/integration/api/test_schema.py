@@ -1,0 +1,315 @@
+"""What the API server refuses by the CRDs alone, with the message that a person reads, and what it fills in."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.api.conftest import Server
+from tests.integration.api.objects import DIGEST, KEY, OPERATOR, good
+
+pytestmark = pytest.mark.control_plane
+
+KINDS = ["Guest", "Image", "Flavor", "Host", "Cluster", "IPPool", "IPAddress", "Assignment", "HostAgent"]
+SIZE = {"cpu": "500m", "memory": "1Gi", "disk": "10Gi"}
+ANOTHER_KEY = KEY.replace("someone", "another")
+
+
+def who_may(body: dict[str, Any]) -> str | None:
+    return OPERATOR if body["kind"] in ("IPAddress", "Assignment") else None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_object_is_admitted(server: Server, kind: str) -> None:
+    body = good(kind)
+    answer = server.create(body, user=who_may(body))
+    assert answer.status == 201, answer.message
+
+
+GOOD = [
+    good("Guest", "a" * 63),
+    good("Guest", drop="flavor", resources=SIZE),
+    good("Guest", drop="flavor", resources={"cpu": "1.5", "memory": "1500M", "disk": "0.5Ti"}),
+    good("Guest", userData={"secretName": "web-user-data"}),
+    good(
+        "Guest", drop="userData", sshKeys=[KEY, KEY.replace("ssh-ed25519", "ssh-rsa").partition(" some")[0]]
+    ),
+    good("Guest", image={"name": "debian-12", "namespace": "images"}, placement={"cluster": "lab"}),
+    good("Guest", userData={"inline": "ü" * 65536}),
+    good("Image", source={"directory": {"path": "debian/12..1/disk.qcow2"}}),
+    good("Host", "h" * 58),
+    good("Host", lost="burnt", overcommit={"cpuPercent": 400}),
+    good("IPPool", drop="ranges", cidr="10.0.0.0/8", gateway="10.255.255.255", exclude=[]),
+    good(
+        "IPPool",
+        ranges=[{"start": "10.7.0.9", "end": "10.7.0.9"}, {"start": "10.7.0.99", "end": "10.7.0.100"}],
+    ),
+    good("IPPool", quarantine="1h30m"),
+    good("IPAddress", drop="owner", releasedAt="2026-01-02T03:04:05.678901Z"),
+    good("Assignment", drop="addresses", desired="Destroyed", imageDigest=""),
+]
+
+
+@pytest.mark.parametrize("body", GOOD, ids=lambda body: str(body["kind"]))
+def test_variants_are_admitted(server: Server, body: dict[str, Any]) -> None:
+    answer = server.create(body, user=who_may(body))
+    assert answer.status == 201, answer.message
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    # Guest
+    (good("Guest", "web.example"), "a Guest's name serves as its hostname: take at most 63 of a-z"),
+    (good("Guest", "a" * 64), "a Guest's name serves as its hostname: take at most 63 of a-z"),
+    (good("Guest", resources=SIZE), "set exactly one of flavor and resources"),
+    (good("Guest", drop="flavor"), "set exactly one of flavor and resources"),
+    (
+        good("Guest", drop="flavor", resources=SIZE | {"cpu": "0"}),
+        "cpu must be more than 0, for example '500m'",
+    ),
+    (good("Guest", drop="flavor", resources=SIZE | {"memory": "0Gi"}), "memory must be more than 0"),
+    (good("Guest", drop="flavor", resources=SIZE | {"disk": "0.0"}), "disk must be more than 0"),
+    (
+        good("Guest", drop="flavor", resources=SIZE | {"memory": "8 GB"}),
+        "spec.resources.memory in body should match",
+    ),
+    (good("Guest", drop="flavor", resources=SIZE | {"cpu": "-1"}), "spec.resources.cpu in body should match"),
+    (
+        good("Guest", drop="flavor", resources=SIZE | {"cpu": 2}),
+        "spec.resources.cpu in body must be of type string",
+    ),
+    (good("Guest", userData={}), "set exactly one of inline and secretName"),
+    (good("Guest", userData={"inline": "a", "secretName": "b"}), "set exactly one of inline and secretName"),
+    (
+        good("Guest", userData={"inline": "a" * 65537}),
+        "spec.userData.inline: Too long: may not be more than 65536",
+    ),
+    (good("Guest", drop="interfaces"), "spec.interfaces: Required value"),
+    (good("Guest", interfaces=[]), "spec.interfaces in body should have at least 1 items"),
+    (
+        good("Guest", interfaces=[{"pool": "a"}, {"pool": "b", "name": "eth1"}]),
+        "spec.interfaces: Too many: 2",
+    ),
+    (
+        good("Guest", interfaces=[{"pool": "a", "name": "eth0/../x"}]),
+        "spec.interfaces[0].name in body should match",
+    ),
+    (good("Guest", placement={}), "set cluster or hostSelector, or leave placement out"),
+    (good("Guest", placement={"hostSelector": {"matchLabels": {}}}), "should have at least 1 properties"),
+    (
+        good("Guest", placement={"hostSelector": {"matchLabels": {"a": "b c"}}}),
+        "matchLabels.a in body should match",
+    ),
+    (good("Guest", sshKeys=["ssh-ed25519"]), "spec.sshKeys[0] in body should match"),
+    (good("Guest", sshKeys=[f"{KEY}\n{ANOTHER_KEY}"]), "spec.sshKeys[0] in body should match"),
+    (good("Guest", sshKeys=['command="x" ' + KEY]), "spec.sshKeys[0] in body should match"),
+    (good("Guest", sshKeys=[KEY, KEY]), "spec.sshKeys[1]: Duplicate value"),
+    (good("Guest", sshKeys=[f"{KEY}{index}" for index in range(17)]), "spec.sshKeys: Too many: 17"),
+    (good("Guest", sshKeys=[KEY + "a" * 4096]), "spec.sshKeys[0]: Too long"),
+    (good("Guest", hostname="Web_1"), "spec.hostname in body should match"),
+    (
+        good("Guest", power="On"),
+        'spec.power: Unsupported value: "On": supported values: "Running", "Stopped"',
+    ),
+    (good("Guest", restartPolicy="Maybe"), 'spec.restartPolicy: Unsupported value: "Maybe"'),
+    (good("Guest", drop="image"), "spec.image: Required value"),
+    (good("Guest", image={"name": "../x"}), "spec.image.name in body should match"),
+    # A field that does nothing is refused, not ignored.
+    (good("Guest", tolerations=[]), 'unknown field "spec.tolerations"'),
+    # Image
+    (good("Image", source={}), "set exactly one of http and directory"),
+    (
+        good("Image", source={"http": {"url": "https://a.example/"}, "directory": {"path": "a"}}),
+        "set exactly one of http and directory",
+    ),
+    (
+        good("Image", source={"http": {"url": "ftp://a.example/b"}}),
+        "spec.source.http.url in body should match",
+    ),
+    (
+        good("Image", source={"http": {"url": "https://a.example/b c"}}),
+        "spec.source.http.url in body should match",
+    ),
+    (
+        good("Image", source={"directory": {"path": "/etc/shadow"}}),
+        "path must be relative to the image server's",
+    ),
+    (
+        good("Image", source={"directory": {"path": "a/../../b"}}),
+        "path must be relative to the image server's",
+    ),
+    (good("Image", source={"directory": {"path": ".."}}), "path must be relative to the image server's"),
+    (good("Image", source={"directory": {"path": "a//b"}}), "path must be relative to the image server's"),
+    (good("Image", digest="sha256:abc"), "spec.digest in body should match"),
+    (good("Image", digest=DIGEST.upper()), "spec.digest in body should match"),
+    (good("Image", drop="digest"), "spec.digest: Required value"),
+    (good("Image", format="vmdk"), 'spec.format: Unsupported value: "vmdk"'),
+    # Flavor
+    (good("Flavor", cpu="0m"), "cpu must be more than 0"),
+    (good("Flavor", memory="lots"), "spec.memory in body should match"),
+    (good("Flavor", drop="disk"), "spec.disk: Required value"),
+    # Host
+    (good("Host", "h" * 59), "a Host's name becomes part of its namespace: take at most 58 of a-z"),
+    (good("Host", "rack1.host2"), "a Host's name becomes part of its namespace: take at most 58 of a-z"),
+    (good("Host", lost=""), "spec.lost in body should be at least 1 chars long"),
+    (good("Host", overcommit={"cpuPercent": 0}), "spec.overcommit.cpuPercent in body should be greater than"),
+    (good("Host", reserved={"memory": "-1Gi"}), "spec.reserved.memory in body should match"),
+    (good("Host", drop="cluster"), "spec.cluster: Required value"),
+    # Cluster
+    (
+        good("Cluster", network={"bridge": "a-name-too-long-"}),
+        "spec.network.bridge: Too long: may not be more than 15",
+    ),
+    (good("Cluster", network={"bridge": "br0; reboot"}), "spec.network.bridge in body should match"),
+    # IPPool
+    (good("IPPool", cidr="10.7.0.0"), "cidr must be an IPv4 network, for example 192.0.2.0/24"),
+    (good("IPPool", cidr="2001:db8::/64"), "cidr must be an IPv4 network, for example 192.0.2.0/24"),
+    (good("IPPool", cidr="10.7.0.1/24"), "cidr must begin with the network's first address"),
+    (good("IPPool", cidr="10.7.0.0/31"), "the prefix of cidr must be from /8 to /30"),
+    (good("IPPool", cidr="8.0.0.0/7"), "the prefix of cidr must be from /8 to /30"),
+    (good("IPPool", ranges=[{"start": "10.8.0.1", "end": "10.7.0.9"}]), "ranges must lie inside cidr"),
+    (good("IPPool", ranges=[{"start": "10.7.0.1", "end": "10.7.1.0"}]), "ranges must lie inside cidr"),
+    (good("IPPool", ranges=[{"start": "10.7.0.100", "end": "10.7.0.20"}]), "start must not lie behind end"),
+    (good("IPPool", ranges=[{"start": "10.7.0.300", "end": "10.7.0.20"}]), "must be of type ipv4"),
+    (good("IPPool", exclude=["10.8.0.1"]), "exclude must lie inside cidr"),
+    (good("IPPool", exclude=["10.7.0.0/28"]), "must be of type ipv4"),
+    (good("IPPool", gateway="10.8.0.1"), "gateway must lie inside cidr"),
+    (good("IPPool", gateway="fe80::1"), "must be of type ipv4"),
+    (good("IPPool", dns=["one.one"]), "must be of type ipv4"),
+    (good("IPPool", quarantine="5 minutes"), "spec.quarantine in body should match"),
+    (good("IPPool", addressSpace="a.b"), "spec.addressSpace in body should match"),
+    (good("IPPool", clusters=[]), "spec.clusters in body should have at least 1 items"),
+    (good("IPPool", drop="clusters"), "spec.clusters: Required value"),
+    (good("IPPool", "p" * 64), "an IPPool's name serves as a label's value: take at most 63 characters"),
+    # What the operator writes
+    (good("IPAddress", "default.10.7.0.11"), "an IPAddress's name must be <address space>.<address>"),
+    (good("Assignment", "web"), "an Assignment's name must be the Guest ID in spec.guestId"),
+    (good("Assignment", desired="Gone"), 'spec.desired: Unsupported value: "Gone"'),
+    (good("HostAgent", "agent"), "a HostAgent's name must be 'host'"),
+    (
+        good("HostAgent", orderKeys=[{"id": "x", "publicKey": "y"}]),
+        "spec.orderKeys[0].id in body should match",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), REFUSED, ids=[message[:60] for _, message in REFUSED])
+def test_is_refused(server: Server, body: dict[str, Any], message: str) -> None:
+    answer = server.create(body, user=who_may(body))
+    assert answer.status in (400, 422), answer.body
+    assert message in answer.message
+
+
+AGAIN = "immutable: delete the Guest and create it again"
+CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    (good("Guest"), {"image": {"name": "other"}}, f"spec.image: Invalid value: image is {AGAIN}"),
+    (good("Guest"), {"flavor": "big"}, f"flavor is {AGAIN}"),
+    (good("Guest"), {"flavor": None, "resources": SIZE}, f"resources is {AGAIN}"),
+    (good("Guest"), {"interfaces": [{"pool": "other"}]}, f"interfaces is {AGAIN}"),
+    (good("Guest"), {"placement": {"cluster": "other"}}, f"placement is {AGAIN}"),
+    (good("Guest"), {"placement": None}, f"placement is {AGAIN}"),
+    (good("Guest"), {"sshKeys": [KEY, ANOTHER_KEY]}, f"sshKeys is {AGAIN}"),
+    (good("Guest"), {"userData": {"inline": "other"}}, f"userData is {AGAIN}"),
+    (good("Guest"), {"hostname": None}, f"hostname is {AGAIN}"),
+    (good("Guest", drop="hostname"), {"hostname": "web"}, f"hostname is {AGAIN}"),
+    (
+        good("Image"),
+        {"source": {"http": {"url": "https://a.example/"}}},
+        "source is immutable: create another Image",
+    ),
+    (good("Image"), {"format": "raw"}, "format is immutable: create another Image under another name"),
+    (good("Image"), {"digest": f"sha256:{'b' * 64}"}, "digest is immutable: create another Image"),
+    (good("Flavor"), {"cpu": "1"}, "cpu is immutable: create another Flavor under another name"),
+    (good("Flavor"), {"memory": "2Gi"}, "memory is immutable: create another Flavor"),
+    (good("Flavor"), {"disk": "20Gi"}, "disk is immutable: create another Flavor"),
+    (good("Host"), {"cluster": "other"}, "cluster is immutable: its guests have addresses of that network"),
+    (
+        good("Host", lost="burnt"),
+        {"lost": None},
+        "lost cannot be cleared: what the host held may run elsewhere",
+    ),
+    (
+        good("IPPool"),
+        {"cidr": "10.7.0.0/23"},
+        "cidr is immutable: guests hold addresses of it; create another IPPool",
+    ),
+    (good("IPPool"), {"addressSpace": "other"}, "addressSpace is immutable: guests hold addresses of it"),
+    (good("IPAddress"), {"pool": "other"}, "pool is immutable: delete the IPAddress"),
+    (good("IPAddress"), {"address": "10.7.0.11"}, "address is immutable: delete the IPAddress"),
+    (good("IPAddress"), {"addressSpace": "other"}, "addressSpace is immutable: delete the IPAddress"),
+    (
+        good("Assignment"),
+        {"guest": {"name": "other"}},
+        "guest is immutable: another guest has another Assignment",
+    ),
+    (good("Assignment"), {"guestId": "other"}, "guestId is immutable: another guest has another Assignment"),
+    (good("Assignment"), {"serial": 2}, "an order never takes the place of a later one"),
+    (good("Assignment"), {"epoch": 1, "serial": 9}, "an order never takes the place of a later one"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "change", "message"), CHANGES, ids=[f"{row[0]['kind']}-{row[2][:40]}" for row in CHANGES]
+)
+def test_change_is_refused(
+    server: Server, body: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    server.stored(body)
+    answer = server.patch(body, {"spec": change}, user=who_may(body))
+    server.discard(body)
+    assert answer.status == 422, answer.body
+    assert message in answer.message
+
+
+ALLOWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (good("Guest"), {"power": "Stopped"}),
+    (good("Guest"), {"restartPolicy": "Never"}),
+    (good("Image"), {"shared": True}),
+    (good("Host"), {"unschedulable": True, "lost": "burnt", "overcommit": {"cpuPercent": 200}}),
+    (good("Host", lost="burnt"), {"lost": "burnt to the ground"}),
+    (good("Cluster"), {"network": {"bridge": "br1"}}),
+    (good("IPPool"), {"ranges": None, "clusters": ["lab", "other"], "quarantine": "0s"}),
+    (good("IPAddress"), {"owner": None, "releasedAt": "2026-01-02T03:04:05Z"}),
+    (good("Assignment"), {"order": "{ }", "desired": "Stopped", "serial": 4}),
+    (good("Assignment"), {"epoch": 3, "serial": 0}),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "change"), ALLOWED, ids=[f"{row[0]['kind']}-{','.join(row[1])}" for row in ALLOWED]
+)
+def test_change_is_admitted(server: Server, body: dict[str, Any], change: dict[str, Any]) -> None:
+    server.stored(body)
+    answer = server.patch(body, {"spec": change}, user=who_may(body))
+    server.discard(body)
+    assert answer.status == 200, answer.message
+
+
+def test_defaults_appear(server: Server) -> None:
+    guest = server.create(good("Guest")).body["spec"]
+    assert (guest["power"], guest["restartPolicy"], guest["interfaces"][0]["name"]) == (
+        "Running",
+        "Always",
+        "eth0",
+    )
+    host = server.create(good("Host", reserved={"cpu": "1"})).body["spec"]
+    assert host["reserved"] == {"cpu": "1", "memory": "0", "disk": "0"}
+    assert host["overcommit"] == {"cpuPercent": 100, "memoryPercent": 100, "diskPercent": 100}
+    assert (host["unschedulable"], host["allowEmulation"]) == (False, False)
+    pool = server.create(good("IPPool")).body["spec"]
+    assert (pool["addressSpace"], pool["quarantine"]) == ("default", "5m")
+
+
+@pytest.mark.parametrize("kind", ["Guest", "Image", "Host", "Cluster", "IPPool", "Assignment", "HostAgent"])
+def test_an_untouched_object_is_never_taken_for_current(server: Server, kind: str) -> None:
+    body = good(kind, "host" if kind == "HostAgent" else None)
+    try:
+        assert server.stored(body)["status"] == {"observedGeneration": -1}
+    finally:
+        server.discard(body)
+
+
+def test_a_status_in_a_manifest_is_dropped(server: Server) -> None:
+    body = good("Host") | {"status": {"guests": 7}}
+    try:
+        assert server.stored(body)["status"] == {"observedGeneration": -1}
+    finally:
+        server.discard(body)
