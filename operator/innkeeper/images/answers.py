@@ -1,0 +1,76 @@
+"""What the operator asks the image server about an image, and the answers; the wire form is their JSON.
+
+The agent's question for a URL is here too. Nothing here is trusted: names and digests are checked when they are
+decoded.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from innkeeper.views.catalog import ImageSource
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
+Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
+
+
+class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """Settings that all messages share."""
+
+
+class InspectRequest(Message, frozen=True):
+    """The operator's question; equal questions share one reading."""
+
+    namespace: Name
+    name: Name
+    source: ImageSource
+    format: str
+    digest: Digest
+    max_bytes: Annotated[int, Meta(gt=0)] | None = None
+
+
+class Preparing(Message, frozen=True, tag_field="state", tag="Preparing"):
+    """The image is being read."""
+
+    progress: str
+
+
+class Ready(Message, frozen=True, tag_field="state", tag="Ready"):
+    """The image is what its spec says. Sizes in bytes."""
+
+    format: str
+    size: int
+    virtual_size: int
+    digest: str
+
+
+class Failed(Message, frozen=True, tag_field="state", tag="Failed"):
+    """The image cannot be used; `reason` is an ImageReason, `retryable` says whether time alone may mend it."""
+
+    reason: str
+    message: str
+    retryable: bool
+
+
+InspectAnswer = Preparing | Ready | Failed
+
+
+class UrlRequest(Message, frozen=True):
+    """The agent's question."""
+
+    guest_id: str
+
+
+class UrlAnswer(Message, frozen=True):
+    """A URL and when it ends (RFC 3339)."""
+
+    url: str
+    expires_at: str
+
+
+class ErrorAnswer(Message, frozen=True):
+    """The body of every answer that is an error."""
+
+    reason: str
+    message: str

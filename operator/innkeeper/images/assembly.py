@@ -1,0 +1,67 @@
+"""Puts the image server together from its settings: the one place that knows all its parts."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from innkeeper.clock import Clock
+from innkeeper.images.access import Access, Getter
+from innkeeper.images.blobs import Blobs
+from innkeeper.images.callers import Callers, Poster
+from innkeeper.images.figures import Figures
+from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.server import ImageServer
+from innkeeper.images.settings import ImagesSettings
+from innkeeper.images.signing import UrlSigner, load_key
+from innkeeper.images.sources.opening import SourceOpener
+from innkeeper.images.sources.origins import OriginPolicy
+
+
+class ApiClient(Getter, Poster, Protocol):
+    """The part of the API client that the image server uses."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What has to be run and closed."""
+
+    application: web.Application
+    inspector: Inspector
+
+
+def build(
+    settings: ImagesSettings,
+    *,
+    client: ApiClient,
+    session: aiohttp.ClientSession,
+    policy: OriginPolicy,
+    clock: Clock,
+    registry: CollectorRegistry,
+) -> Parts:
+    """Return the server's parts; nothing runs yet."""
+    opener = SourceOpener(session, policy=policy, directory=settings.directory)
+    signer = UrlSigner(
+        load_key(settings.url_key_file),
+        base_url=settings.base_url,
+        clock=clock,
+        lifetime_s=settings.url_lifetime_s,
+    )
+    access = Access(client, clock=clock)
+    figures = Figures(registry)
+    inspector = Inspector(opener, clock=clock, limits=Limits(max_bytes=settings.max_image_bytes))
+    blobs = Blobs(
+        signer=signer, access=access, opener=opener, figures=figures, max_streams=settings.max_streams
+    )
+    server = ImageServer(
+        callers=Callers(client, clock=clock),
+        operator=settings.operator_user,
+        inspector=inspector,
+        access=access,
+        signer=signer,
+        blobs=blobs,
+        figures=figures,
+    )
+    return Parts(server.application(), inspector)

@@ -1,0 +1,140 @@
+"""Streams image bytes to who holds a signed URL.
+
+The URL is the only right that counts here: no token is read. Bytes are passed on as they come; the host
+verifies the digest. Slow readers are dropped, and the number of streams is capped, so that one server never
+holds more than it can carry.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import structlog
+from aiohttp import web
+
+from innkeeper.errors import InnkeeperError
+from innkeeper.images import ranges
+from innkeeper.images.access import Access
+from innkeeper.images.callers import NotAllowedError
+from innkeeper.images.figures import Figures
+from innkeeper.images.inspection import Opener
+from innkeeper.images.signing import BlobName, UrlSigner
+from innkeeper.images.sources.source import SourceInfo
+
+log = structlog.get_logger(__name__)
+
+MAX_STREAMS = 256
+WRITE_TIMEOUT_S = 60.0
+
+
+class BusyError(InnkeeperError):
+    """The server carries as many streams as it may."""
+
+    reason = "Busy"
+
+
+class Blobs:
+    """The handler of `GET /v1/blobs/<namespace>/<name>/<digest>`."""
+
+    def __init__(
+        self,
+        *,
+        signer: UrlSigner,
+        access: Access,
+        opener: Opener,
+        figures: Figures,
+        max_streams: int = MAX_STREAMS,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> None:
+        self._signer = signer
+        self._access = access
+        self._opener = opener
+        self._figures = figures
+        self._max_streams = max_streams
+        self._write_timeout_s = write_timeout_s
+        self._streams = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then stream."""
+        blob = BlobName(*(request.match_info[part] for part in ("namespace", "name", "digest")))
+        query = request.query
+        if not self._signer.valid(
+            blob, expires=query.get("expires", ""), signature=query.get("signature", "")
+        ):
+            raise NotAllowedError(
+                "the URL is not signed by this server, or its time is over; ask for a new one"
+            )
+        if self._streams >= self._max_streams:
+            raise BusyError(f"{self._streams} streams are open; try again soon")
+        self._streams += 1
+        self._figures.streams.set(self._streams)
+        try:
+            return await self._serve(request, blob)
+        finally:
+            self._streams -= 1
+            self._figures.streams.set(self._streams)
+
+    async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
+        source = self._opener.open(await self._access.source_of(blob))
+        info = await source.stat()
+        try:
+            part = ranges.wanted(_range_header(request, info), size=info.size)
+        except ranges.UnsatisfiableError:
+            return web.Response(status=416, headers={"Content-Range": f"bytes */{info.size}"})
+        response = web.StreamResponse(status=206 if part else 200, headers=_headers(info))
+        if part:
+            response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{info.size}"
+        part = part or ranges.ByteRange(0, info.size)
+        response.content_length = part.end - part.start
+        if request.method == "HEAD" or part.end == part.start:
+            return response
+        async with aclosing(source.read(part.start, part.end)) as chunks:
+            # The first chunk before the status line: a source that fails at once still gets a proper answer.
+            first = await anext(chunks, b"")
+            await response.prepare(request)
+            await self._send(request, response, first, chunks)
+        return response
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, first: bytes, chunks: AsyncIterator[bytes]
+    ) -> None:
+        try:
+            await self._write(response, first)
+            async for chunk in chunks:
+                await self._write(response, chunk)
+            await response.write_eof()
+        except (InnkeeperError, TimeoutError) as error:
+            # The status is out: a cut connection is the only way left to say that this is not the whole.
+            log.warning(
+                "stream_broken", path=request.path, error=str(error) or "the reader took nothing in time"
+            )
+            if request.transport is not None:
+                request.transport.abort()
+
+    async def _write(self, response: web.StreamResponse, chunk: bytes) -> None:
+        async with asyncio.timeout(self._write_timeout_s):
+            await response.write(chunk)
+        self._figures.sent_bytes.inc(len(chunk))
+
+
+def _range_header(request: web.Request, info: SourceInfo) -> str | None:
+    """Return the Range header, unless `If-Range` names another version than there is now."""
+    condition = request.headers.get("If-Range")
+    if condition is not None and condition != _etag(info):
+        return None
+    return request.headers.get("Range")
+
+
+def _headers(info: SourceInfo) -> dict[str, str]:
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+        "Content-Type": "application/octet-stream",
+    }
+    return headers | {"ETag": _etag(info)} if info.etag else headers
+
+
+def _etag(info: SourceInfo) -> str:
+    """Return a strong ETag of our own form, whatever the origin's looks like."""
+    plain = "".join(c for c in info.etag if c.isascii() and (c.isalnum() or c in "-_."))
+    return f'"{plain}"'

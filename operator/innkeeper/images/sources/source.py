@@ -1,0 +1,50 @@
+"""What a source is: a thing with a size and a version whose bytes can be read from any offset.
+
+A source never verifies a digest and never caches: that is its reader's part. Every failure is a `SourceError`,
+whose reason becomes the reason of the Image's condition.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from innkeeper.domain.reasons import ImageReason
+from innkeeper.errors import InnkeeperError
+
+CHUNK_BYTES = 1024 * 1024  # the most that a source yields at once
+
+
+class SourceError(InnkeeperError):
+    """The source cannot be read; unless it says otherwise, a later try may succeed."""
+
+    reason: str = ImageReason.SOURCE_UNREACHABLE
+
+
+class SourceChangedError(SourceError):
+    """The source became another one, or shorter, while it was read."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """Size in bytes, and a text that changes when the content does (empty where the origin gives none)."""
+
+    size: int
+    etag: str
+
+
+class Source(Protocol):
+    """One image's bytes."""
+
+    async def stat(self) -> SourceInfo:
+        """Return the size and version as they are now."""
+        ...
+
+    def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes from `start` up to, not including, `end`, in chunks of at most `CHUNK_BYTES`.
+
+        Who may leave before the end closes it (`contextlib.aclosing`): a file or a connection is open behind it.
+
+        Raises:
+            SourceError: while iterating; also when the source ends before `end`.
+        """
+        ...

@@ -1,0 +1,58 @@
+"""A web server that plays an origin of images, well behaved or not."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+@dataclass
+class Origin:
+    """What the origin serves and how it behaves. `requests` holds the paths that were asked for."""
+
+    content: bytes
+    ranges: bool = True
+    status: int = 200
+    redirect: str | None = None
+    etag: str = '"v1"'
+    cut_after: int | None = None
+    tells_size: bool = True
+    compressed: bool = False
+    requests: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def server(self) -> TestServer:
+        """Return the server, not yet started."""
+        application = web.Application()
+        application.router.add_get("/{tail:.*}", self._answer)
+        return TestServer(application)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request.path_qs)
+        self.headers.append(dict(request.headers))
+        if self.redirect is not None:
+            return web.Response(status=302, headers={"Location": self.redirect})
+        if self.status >= 400:
+            return web.Response(status=self.status)
+        return await self._content(request)
+
+    async def _content(self, request: web.Request) -> web.StreamResponse:
+        whole = request.http_range if self.ranges else slice(None)
+        body = self.content[whole]
+        response = web.StreamResponse(headers={"ETag": self.etag})
+        if self.compressed:
+            response.headers["Content-Encoding"] = "gzip"
+        if self.ranges and whole.start is not None:
+            response.set_status(206)
+            end = whole.start + len(body) - 1
+            response.headers["Content-Range"] = f"bytes {whole.start}-{end}/{len(self.content)}"
+        if self.tells_size:
+            response.content_length = len(body)
+        await response.prepare(request)
+        if self.cut_after is not None and len(body) > self.cut_after:
+            await response.write(body[: self.cut_after])
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        await response.write(body)
+        return response

@@ -1,0 +1,183 @@
+"""Inspection: what the operator is told while an image is read, and after."""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
+from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.sources.source import SourceError, SourceInfo
+from innkeeper.views.catalog import DirectorySource, ImageSource
+from tests.kit.clock import ManualClock
+from tests.kit.disks import raw_disk
+from tests.kit.waiting import eventually
+
+DISK = raw_disk(2 * 1024 * 1024)
+
+
+@dataclass
+class FakeSource:
+    """A source that a test changes between two looks. `reads` counts full readings."""
+
+    content: bytes = DISK
+    etag: str = "v1"
+    failure: SourceError | None = None
+    crash: Exception | None = None
+    claims: int | None = None
+    reads: int = 0
+    opened: list[ImageSource] = field(default_factory=list)
+
+    def open(self, source: ImageSource) -> "FakeSource":
+        self.opened.append(source)
+        return self
+
+    async def stat(self) -> SourceInfo:
+        if self.failure is not None:
+            raise self.failure
+        if self.crash is not None:
+            raise self.crash
+        return SourceInfo(len(self.content) if self.claims is None else self.claims, self.etag)
+
+    async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        self.reads += 1
+        for offset in range(start, end, 65536):
+            yield self.content[offset : min(offset + 65536, end)]
+
+
+def request_for(content: bytes = DISK, **changes: object) -> InspectRequest:
+    question = InspectRequest(
+        namespace="team-a",
+        name="debian",
+        source=ImageSource(directory=DirectorySource(path="debian.raw")),
+        format="raw",
+        digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
+    )
+    return msgspec.structs.replace(question, **changes)
+
+
+@dataclass
+class Bench:
+    """An inspector with a source and a clock to play with."""
+
+    source: FakeSource
+    clock: ManualClock
+    inspector: Inspector
+
+    async def settled(self, request: InspectRequest) -> InspectAnswer:
+        """Ask as the operator does, until nothing is being read."""
+
+        def idle() -> bool:
+            self.inspector.look(request)
+            return not self.inspector.reading
+
+        await eventually(idle, deadline_s=10)
+        return self.inspector.look(request)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    source, clock = FakeSource(), ManualClock()
+    inspector = Inspector(
+        source, clock=clock, limits=Limits(retry_after_s=20, max_bytes=64 * 1024**2, kept=3)
+    )
+    yield Bench(source, clock, inspector)
+    await inspector.close()
+
+
+async def test_the_first_answer_comes_at_once(bench: Bench) -> None:
+    assert bench.inspector.look(request_for()) == Preparing(progress="0%")
+
+
+async def test_a_good_image_becomes_ready_and_is_read_once(bench: Bench) -> None:
+    request = request_for()
+    expected = Ready(format="raw", size=len(DISK), virtual_size=len(DISK), digest=request.digest)
+    assert await bench.settled(request) == expected
+    bench.clock.advance(3600)
+    assert await bench.settled(request) == expected
+    assert bench.source.reads == 1
+
+
+async def test_equal_questions_share_one_reading(bench: Bench) -> None:
+    for _ in range(5):
+        bench.inspector.look(request_for())
+    await bench.settled(request_for())
+    assert bench.source.reads == 1
+
+
+async def test_a_wrong_digest_shows_both_and_is_not_read_again_until_the_source_changes(bench: Bench) -> None:
+    bench.source.content = raw_disk(1024 * 1024)
+    request = request_for()
+    answer = await bench.settled(request)
+    assert isinstance(answer, Failed)
+    assert answer.reason == ImageReason.DIGEST_MISMATCH
+    assert request.digest in answer.message
+    assert f"sha256:{hashlib.sha256(bench.source.content).hexdigest()}" in answer.message
+    assert not answer.retryable
+
+    bench.clock.advance(21)
+    assert await bench.settled(request) == answer
+    assert bench.source.reads == 1
+
+    bench.source.content, bench.source.etag = DISK, "v2"
+    bench.clock.advance(21)
+    assert isinstance(await bench.settled(request), Ready)
+
+
+async def test_a_failure_stays_the_answer_until_the_new_one_is_there(bench: Bench) -> None:
+    bench.source.failure = SourceError("there is no file", reason=ImageReason.NOT_FOUND)
+    failed = Failed(reason=ImageReason.NOT_FOUND, message="there is no file", retryable=True)
+    assert await bench.settled(request_for()) == failed
+    bench.source.failure = None
+    assert await bench.settled(request_for()) == failed, "not looked at again before its time"
+    bench.clock.advance(21)
+    assert bench.inspector.look(request_for()) == failed
+    assert isinstance(await bench.settled(request_for()), Ready)
+
+
+async def test_an_image_over_the_cap_is_not_read(bench: Bench) -> None:
+    answer = await bench.settled(request_for(max_bytes=1000))
+    assert isinstance(answer, Failed)
+    assert answer.reason == ImageReason.TOO_LARGE
+    assert "1000" in answer.message
+    bench.source.claims = 65 * 1024**2
+    answer = await bench.settled(request_for(max_bytes=1024**4))
+    assert isinstance(answer, Failed)
+    assert answer.reason == ImageReason.TOO_LARGE
+    assert bench.source.reads == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>not found</html>", b"\x7fELF" + b"x" * 5000])
+async def test_what_is_no_image_fails(bench: Bench, content: bytes) -> None:
+    bench.source.content = content
+    answer = await bench.settled(request_for(content, format="qcow2"))
+    assert isinstance(answer, Failed)
+    assert answer.reason in {ImageReason.NOT_AN_IMAGE, ImageReason.FORMAT_MISMATCH}
+
+
+async def test_a_source_that_ends_early_is_tried_again(bench: Bench) -> None:
+    bench.source.claims = len(DISK) + 5
+    answer = await bench.settled(request_for())
+    assert isinstance(answer, Failed)
+    assert answer.retryable
+    bench.source.claims = None
+    bench.clock.advance(21)
+    assert isinstance(await bench.settled(request_for()), Ready)
+
+
+async def test_a_fault_of_our_own_puts_no_traceback_into_the_answer(bench: Bench) -> None:
+    bench.source.crash = RuntimeError("secret detail")
+    answer = await bench.settled(request_for())
+    assert isinstance(answer, Failed)
+    assert "secret detail" not in answer.message
+
+
+async def test_results_that_nobody_asks_for_are_forgotten(bench: Bench) -> None:
+    for number in range(6):
+        await bench.settled(request_for(name=f"image-{number}"))
+    assert bench.inspector.known == 3
+    assert isinstance(await bench.settled(request_for(name="image-0")), Ready)
+    assert bench.source.reads == 7

@@ -1,0 +1,337 @@
+"""The image server as operator, agents and strangers see it, over real HTTP; only the API server is played."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import ClientPayloadError, ClientSession
+from aiohttp.test_utils import TestServer
+from prometheus_client import CollectorRegistry
+
+from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
+from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.assembly import build
+from innkeeper.images.settings import OPERATOR_USER, ImagesSettings
+from innkeeper.images.sources.http import client_session
+from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.kube.errors import NotFoundError, UnavailableError
+from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
+from innkeeper.views.assignment import Assignment, AssignmentSpec
+from innkeeper.views.catalog import DirectorySource, Image, ImageSource, ImageSpec
+from innkeeper.views.guest import GuestSpec, ImageRef
+from innkeeper.views.meta import Meta, NamespacedName
+from tests.kit.clock import ManualClock
+from tests.kit.disks import raw_disk
+from tests.kit.waiting import eventually
+
+DISK = raw_disk(3 * 1024 * 1024)
+DIGEST = f"sha256:{hashlib.sha256(DISK).hexdigest()}"
+GUEST = "0b7c1d6e-0000-4000-8000-000000000001"
+TOKENS = {
+    "operator-token": OPERATOR_USER,
+    "agent-token": "system:serviceaccount:host-h1:agent",
+    "other-agent-token": "system:serviceaccount:host-h2:agent",
+    "user-token": "jane",
+    "pod-token": "system:serviceaccount:host-h1:default",
+    "false-friend-token": "x:system:serviceaccount:host-h1:agent",
+}
+
+
+@dataclass
+class PlayedApi:
+    """Answers token reviews from `TOKENS`, and gets from `objects`."""
+
+    objects: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    reviews: int = 0
+    down: bool = False
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        assert path == "/apis/authentication.k8s.io/v1/tokenreviews"
+        if self.down:
+            raise UnavailableError("the API server does not answer")
+        self.reviews += 1
+        user = TOKENS.get(body["spec"]["token"])
+        return {"status": {"authenticated": True, "user": {"username": user}} if user else {"error": "no"}}
+
+    async def get(self, resource: Resource[Any], name: str, *, namespace: str | None = None) -> Any:
+        found = self.objects.get((resource.plural, namespace or "", name))
+        if found is None:
+            raise NotFoundError(f"{name} not found")
+        return found
+
+    def put_image(self, *, digest: str = DIGEST, path: str = "debian.raw") -> None:
+        self.objects[IMAGES.plural, "team-a", "debian"] = Image(
+            metadata=Meta(name="debian", namespace="team-a"),
+            spec=ImageSpec(
+                source=ImageSource(directory=DirectorySource(path=path)), format="raw", digest=digest
+            ),
+        )
+
+    def put_assignment(
+        self, *, host: str = "h1", namespace: str = "host-h1", desired: str = "Running"
+    ) -> None:
+        order = Order(
+            host=host,
+            store_id="store",
+            guest_id=GUEST,
+            namespace="team-a",
+            name="web",
+            generation=1,
+            spec=GuestSpec(image=ImageRef(name="debian")),
+            resources=OrderResources(cpu_millis=500, memory_bytes=1, disk_bytes=1),
+            addresses=[],
+            image=OrderImage(
+                namespace="team-a",
+                name="debian",
+                url="http://images/v1/images/team-a/debian",
+                digest=DIGEST,
+                format="raw",
+                size=len(DISK),
+                virtual_size=len(DISK),
+            ),
+            desired=desired,
+            epoch=1,
+            serial=1,
+        )
+        self.objects[ASSIGNMENTS.plural, namespace, GUEST] = Assignment(
+            metadata=Meta(name=GUEST, namespace=namespace),
+            spec=AssignmentSpec(
+                order=Signer(bytes(32)).sign(order),
+                guest=NamespacedName(namespace="team-a", name="web"),
+                guest_id=GUEST,
+                desired=desired,
+                epoch=1,
+                serial=1,
+            ),
+        )
+
+
+@dataclass
+class Bench:
+    """A running image server, and what it stands on."""
+
+    api: PlayedApi
+    clock: ManualClock
+    directory: Path
+    server: TestServer
+    http: ClientSession
+
+    async def post(self, path: str, token: str | None, body: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self.http.post(self.server.make_url(path), json=body, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def url(self, token: str = "agent-token") -> str:
+        status, answer = await self.post("/v1/urls", token, {"guestId": GUEST})
+        assert status == 200, answer
+        parts = urlsplit(answer["url"])
+        return str(self.server.make_url(f"{parts.path}?{parts.query}", encode_query=False))
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    (tmp_path / "debian.raw").write_bytes(DISK)
+    api, clock, policy = PlayedApi(), ManualClock(), OriginPolicy()
+    settings = ImagesSettings(directory=tmp_path, public_url="http://images.test", url_lifetime_s=60)
+    async with client_session(policy) as session:
+        parts = build(
+            settings, client=api, session=session, policy=policy, clock=clock, registry=CollectorRegistry()
+        )
+        async with TestServer(parts.application) as server, ClientSession() as http:
+            yield Bench(api, clock, tmp_path, server, http)
+        await parts.inspector.close()
+
+
+def question(**changes: Any) -> dict[str, Any]:
+    return {
+        "namespace": "team-a",
+        "name": "debian",
+        "source": {"directory": {"path": "debian.raw"}},
+        "format": "raw",
+        "digest": DIGEST,
+        **changes,
+    }
+
+
+async def test_the_operator_asks_until_the_image_is_ready(bench: Bench) -> None:
+    answers = []
+
+    async def ready() -> bool:
+        status, answer = await bench.post("/v1/inspect", "operator-token", question())
+        assert status == 200
+        answers.append(answer)
+        return bool(answer["state"] == "Ready")
+
+    await eventually(ready, deadline_s=10)
+    assert answers[0]["state"] == "Preparing"
+    assert answers[-1] == {
+        "state": "Ready",
+        "format": "raw",
+        "size": len(DISK),
+        "virtualSize": len(DISK),
+        "digest": DIGEST,
+    }
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [(None, 401), ("made-up", 401), ("agent-token", 403), ("user-token", 403)],
+)
+async def test_only_the_operator_inspects(bench: Bench, token: str | None, status: int) -> None:
+    found, answer = await bench.post("/v1/inspect", token, question())
+    assert found == status
+    assert set(answer) == {"reason", "message"}
+
+
+@pytest.mark.parametrize("body", [[], {}, {"namespace": "../x"}, question(digest="sha256:1"), "x" * 100_000])
+async def test_a_bad_question_gets_a_clear_answer(bench: Bench, body: Any) -> None:
+    status, answer = await bench.post("/v1/inspect", "operator-token", body)
+    assert status in {413, 422}
+    assert answer["message"]
+
+
+async def test_an_agent_reads_the_image_of_its_guest(bench: Bench) -> None:
+    bench.api.put_image()
+    bench.api.put_assignment()
+    async with bench.http.get(await bench.url()) as answer:
+        assert answer.status == 200
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert await answer.read() == DISK
+
+
+async def test_an_agent_goes_on_where_it_stopped(bench: Bench) -> None:
+    bench.api.put_image()
+    bench.api.put_assignment()
+    url = await bench.url()
+    async with bench.http.get(url, headers={"Range": "bytes=1000000-"}) as answer:
+        assert answer.status == 206
+        assert answer.headers["Content-Range"] == f"bytes 1000000-{len(DISK) - 1}/{len(DISK)}"
+        assert await answer.read() == DISK[1000000:]
+        etag = answer.headers["ETag"]
+    async with bench.http.get(url, headers={"Range": f"bytes={len(DISK)}-"}) as answer:
+        assert answer.status == 416
+        assert answer.headers["Content-Range"] == f"bytes */{len(DISK)}"
+    async with bench.http.get(url, headers={"Range": "bytes=0-9", "If-Range": etag}) as answer:
+        assert answer.status == 206
+    async with bench.http.get(url, headers={"Range": "bytes=0-9", "If-Range": '"older"'}) as answer:
+        assert answer.status == 200
+
+
+async def test_head_tells_the_size(bench: Bench) -> None:
+    bench.api.put_image()
+    bench.api.put_assignment()
+    async with bench.http.head(await bench.url()) as answer:
+        assert answer.status == 200
+        assert answer.content_length == len(DISK)
+
+
+@pytest.mark.parametrize("token", ["user-token", "pod-token", "operator-token", "false-friend-token"])
+async def test_only_agents_get_urls(bench: Bench, token: str) -> None:
+    bench.api.put_assignment()
+    status, answer = await bench.post("/v1/urls", token, {"guestId": GUEST})
+    assert (status, answer["reason"]) == (403, "NotAllowed")
+
+
+async def test_an_agent_gets_no_url_for_another_hosts_guest(bench: Bench) -> None:
+    bench.api.put_assignment()
+    status, answer = await bench.post("/v1/urls", "other-agent-token", {"guestId": GUEST})
+    assert (status, answer["reason"]) == (404, "NotFound")
+
+
+async def test_an_order_copied_to_another_host_opens_nothing(bench: Bench) -> None:
+    bench.api.put_assignment(host="h1", namespace="host-h2")
+    status, _ = await bench.post("/v1/urls", "other-agent-token", {"guestId": GUEST})
+    assert status == 403
+
+
+async def test_a_guest_that_is_to_be_destroyed_needs_no_image(bench: Bench) -> None:
+    bench.api.put_assignment(desired="Destroyed")
+    status, _ = await bench.post("/v1/urls", "agent-token", {"guestId": GUEST})
+    assert status == 404
+
+
+@pytest.mark.parametrize("guest_id", ["../x", "", "a/b", "x" * 300, "A"])
+async def test_odd_guest_ids_never_reach_the_api_server(bench: Bench, guest_id: str) -> None:
+    status, _ = await bench.post("/v1/urls", "agent-token", {"guestId": guest_id})
+    assert status == 404
+
+
+async def test_a_url_ends_and_cannot_be_changed(bench: Bench) -> None:
+    bench.api.put_image()
+    bench.api.put_assignment()
+    url = await bench.url()
+    async with bench.http.get(url.replace("team-a", "team-b")) as answer:
+        assert answer.status == 403
+    bench.clock.advance(61)
+    async with bench.http.get(url) as answer:
+        assert answer.status == 403
+
+
+async def test_an_image_that_has_another_digest_now_is_not_served(bench: Bench) -> None:
+    bench.api.put_image(digest="sha256:" + "0" * 64)
+    bench.api.put_assignment()
+    async with bench.http.get(await bench.url()) as answer:
+        assert answer.status == 404
+
+
+async def test_a_source_that_is_gone_is_404_and_comes_back(bench: Bench) -> None:
+    bench.api.put_image()
+    bench.api.put_assignment()
+    file = bench.directory / "debian.raw"
+    file.rename(file.with_suffix(".away"))
+    async with bench.http.get(await bench.url()) as answer:
+        assert answer.status == 404
+        assert (await answer.json())["reason"] == ImageReason.NOT_FOUND
+    file.with_suffix(".away").rename(file)
+    async with bench.http.get(await bench.url()) as answer:
+        assert answer.status == 200
+
+
+async def test_a_token_is_looked_at_again_after_a_minute(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.post("/v1/inspect", "operator-token", question())
+    assert bench.api.reviews == 1
+    bench.clock.advance(61)
+    await bench.post("/v1/inspect", "operator-token", question())
+    assert bench.api.reviews == 2
+
+
+async def test_an_api_server_that_is_away_is_503_and_says_when_to_try_again(bench: Bench) -> None:
+    bench.api.down = True
+    url = bench.server.make_url("/v1/urls")
+    headers = {"Authorization": "Bearer agent-token"}
+    async with bench.http.post(url, json={"guestId": GUEST}, headers=headers) as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"]
+
+
+async def test_a_source_that_shrinks_breaks_the_stream_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader must never take half an image for the whole."""
+    bench.api.put_image()
+    bench.api.put_assignment()
+    url = await bench.url()
+    monkeypatch.setattr("innkeeper.images.sources.directory.CHUNK_BYTES", 4096)
+    reads = 0
+    real = __import__("os").pread
+
+    def shrinking(descriptor: int, size: int, offset: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return real(descriptor, size, offset) if reads < 5 else b""
+
+    monkeypatch.setattr("innkeeper.images.sources.directory.os.pread", shrinking)
+    async with bench.http.get(url) as answer:
+        with pytest.raises((ClientPayloadError, ConnectionError)):
+            await answer.read()
+
+
+async def test_unknown_paths_are_json_errors(bench: Bench) -> None:
+    async with bench.http.get(bench.server.make_url("/v1/nothing")) as answer:
+        assert answer.status == 404
+        assert (await answer.json())["reason"] == "NotFound"
