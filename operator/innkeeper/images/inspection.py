@@ -195,8 +195,8 @@ class _Reading:
         digest = f"sha256:{self._sha256.hexdigest()}"
         if digest != self._request.digest:
             raise WrongContentError(
-                f"the source has {digest}, but spec.digest is {self._request.digest}; mend the source, or apply "
-                "the Image anew with the right digest",
+                f"the source has {digest}, but spec.digest is {self._request.digest}; mend the source, or "
+                "create another Image with the right digest",
                 reason=ImageReason.DIGEST_MISMATCH,
             )
         header = self._header or self._parse()

@@ -57,8 +57,12 @@ async def test_only_regular_files_and_without_waiting(root: Path, path: str) -> 
     assert caught.value.reason == ImageReason.SOURCE_REFUSED
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_no_descriptor_is_left_open(root: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for path in ("deep/er/disk.raw", "link", "pipe", "missing", "deep/missing/x", "up/secret"):
         try:
             await DirectoryFile(root, path).stat()
@@ -66,7 +70,7 @@ async def test_no_descriptor_is_left_open(root: Path) -> None:
                 pass
         except SourceError:
             continue
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 async def test_a_file_put_in_place_of_the_one_that_is_read_does_not_mix_in(root: Path) -> None:

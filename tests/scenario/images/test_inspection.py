@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from tests.kit.clock import ManualClock
+from tests.kit.waiting import eventually
 
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.sources.source import SourceError, SourceInfo
 from innkeeper.views.catalog import DirectorySource, ImageSource
-from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
-from tests.kit.waiting import eventually
 
 DISK = raw_disk(2 * 1024 * 1024)
 

@@ -1,6 +1,7 @@
 """The image server as operator, agents and strangers see it, over real HTTP; only the API server is played."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
 from aiohttp.test_utils import TestServer
+from innkeeper.kube.errors import NotFoundError, UnavailableError
+from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
 from prometheus_client import CollectorRegistry
+from tests.kit.clock import ManualClock
+from tests.kit.waiting import eventually
 
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.domain.reasons import ImageReason
@@ -18,15 +23,11 @@ from innkeeper.images.assembly import build
 from innkeeper.images.settings import OPERATOR_USER, ImagesSettings
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.origins import OriginPolicy
-from innkeeper.kube.errors import NotFoundError, UnavailableError
-from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
 from innkeeper.views.assignment import Assignment, AssignmentSpec
 from innkeeper.views.catalog import DirectorySource, Image, ImageSource, ImageSpec
 from innkeeper.views.guest import GuestSpec, ImageRef
 from innkeeper.views.meta import Meta, NamespacedName
-from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
-from tests.kit.waiting import eventually
 
 DISK = raw_disk(3 * 1024 * 1024)
 DIGEST = f"sha256:{hashlib.sha256(DISK).hexdigest()}"
@@ -125,8 +126,8 @@ class Bench:
         async with self.http.post(self.server.make_url(path), json=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
-    async def url(self, token: str = "agent-token") -> str:
-        status, answer = await self.post("/v1/urls", token, {"guestId": GUEST})
+    async def url(self) -> str:
+        status, answer = await self.post("/v1/urls", "agent-token", {"guestId": GUEST})
         assert status == 200, answer
         parts = urlsplit(answer["url"])
         return str(self.server.make_url(f"{parts.path}?{parts.query}", encode_query=False))
@@ -318,7 +319,7 @@ async def test_a_source_that_shrinks_breaks_the_stream_off(
     url = await bench.url()
     monkeypatch.setattr("innkeeper.images.sources.directory.CHUNK_BYTES", 4096)
     reads = 0
-    real = __import__("os").pread
+    real = os.pread
 
     def shrinking(descriptor: int, size: int, offset: int) -> bytes:
         nonlocal reads
