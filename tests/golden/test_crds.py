@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from innkeeper.api import crdgen, reference
 from innkeeper.api.model import Kind
@@ -24,14 +25,16 @@ def test_no_other_crd_lies_there() -> None:
 
 
 def test_reference_is_as_checked_in() -> None:
-    assert reference.render(KINDS) == (CHECKOUT / "docs" / "reference" / "api.md").read_text()
+    sources = sorted((CHECKOUT / "charts" / "innkeeper" / "files" / "policies").glob("*.yaml"))
+    policies = [document for path in sources for document in yaml.safe_load_all(path.read_text())]
+    assert reference.render(KINDS, policies) == (CHECKOUT / "docs" / "reference" / "api.md").read_text()
 
 
 def test_check_names_what_was_changed_by_hand(tmp_path: Path) -> None:
-    for part in ("hack", "operator", "crds", "docs/reference"):
+    for part in ("hack", "operator", "crds", "charts", "docs/reference"):
         ignore = shutil.ignore_patterns("__pycache__", "control-plane.d", "guest-image.d")
         shutil.copytree(CHECKOUT / part, tmp_path / part, ignore=ignore)
-    command = [sys.executable, tmp_path / "hack" / "generate", "--check"]
+    command = [sys.executable, str(tmp_path / "hack" / "generate"), "--check"]
     clean = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert clean.returncode == 0, clean.stderr
 

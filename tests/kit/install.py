@@ -1,7 +1,7 @@
 """Installs CRDs, admission policies and rights into an API server, as a chart would.
 
-It returns only once every policy is in force: the API server takes new policies up a moment after they were written, and
-a test that ran into that moment would see requests admitted that should be refused.
+It returns only once every policy is in force: the API server takes new policies up a moment after they were
+written, and a test that ran into that moment would see requests admitted that should be refused.
 """
 
 import json
@@ -37,7 +37,7 @@ class NotInForceError(AssertionError):
 
 def install(kubeconfig: Path) -> None:
     """Apply everything and wait until it is in force; may be called again."""
-    apply(kubeconfig, CRDS, CHART_FILES / "rbac" / "namespace.yaml")
+    apply(kubeconfig, CRDS)
     crds = [f"crd/{path.stem.partition('_')[2]}.innkeeper.dev" for path in sorted(CRDS.glob("*.yaml"))]
     run(kubeconfig, "wait", "--for=condition=Established", f"--timeout={_DEADLINE_S:.0f}s", *crds)
     apply(kubeconfig, CHART_FILES / "rbac", CHART_FILES / "policies")

@@ -1,11 +1,12 @@
 """Writes the reference of the API as Markdown: kinds, fields, rules, and every condition reason.
 
-It says nothing of its own: texts come from the models and from `innkeeper.domain.reasons`.
+It says nothing of its own: texts come from the models, from `innkeeper.domain.reasons`, and from the admission
+policies that the caller has read.
 """
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -34,9 +35,9 @@ _MEMBER = re.compile(r'\s+[A-Z_]+ = "(?P<value>\w+)"(?:\s+# (?P<comment>.*))?$')
 _GROUP = re.compile(r"\s+# (?P<group>.+)$")
 
 
-def render(kinds: Iterable[type[Kind]]) -> str:
-    """Return the whole page."""
-    parts = [_HEAD, *(_kind(kind) for kind in kinds), "## Reasons\n"]
+def render(kinds: Iterable[type[Kind]], policies: Iterable[Mapping[str, Any]]) -> str:
+    """Return the whole page; `policies` are the documents of the admission policies."""
+    parts = [_HEAD, *(_kind(kind) for kind in kinds), _policies(policies), "## Reasons\n"]
     parts += [_reasons(reason, of) for reason, of in _REASONS.items()]
     return "\n".join(parts)
 
@@ -98,6 +99,15 @@ def _messages(schema: dict[str, Any]) -> Iterator[str]:
         yield from _messages(child)
     if "items" in schema:
         yield from _messages(schema["items"])
+
+
+def _policies(policies: Iterable[Mapping[str, Any]]) -> str:
+    lines = ["## Admission policies\n", "| policy | refuses with |", "|---|---|"]
+    for policy in policies:
+        if policy["kind"] == "ValidatingAdmissionPolicy":
+            messages = (rule["message"] for rule in policy["spec"]["validations"])
+            lines += [f"| `{policy['metadata']['name']}` | {message} |" for message in messages]
+    return "\n".join([*lines, ""])
 
 
 def _reasons(reason: type[StrEnum], of: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.conftest import Server
-from tests.integration.api.objects import DIGEST, OPERATOR, good
+from tests.integration.api.objects import DIGEST, OPERATOR, good, path_of
 from tests.kit.install import install, run
 
 pytestmark = pytest.mark.control_plane
@@ -100,6 +100,19 @@ def test_a_typing_error_is_refused_by_kubectl_apply(server: Server, way: list[st
     done = run(server.kubeconfig, "apply", *way, "--filename=-", stdin=manifest, check=False)
     assert done.returncode == 1
     assert "spec.sshkeys" in done.stderr
+
+
+def test_a_pipeline_sees_no_drift(server: Server) -> None:
+    """What defaults and policies add is no difference to what was applied."""
+    body = good("Guest", "no-drift")
+    manifest = json.dumps(body)
+    try:
+        for _ in range(2):
+            run(server.kubeconfig, "apply", "--server-side", "--filename=-", stdin=manifest)
+        assert server.request("GET", path_of(body)).body["metadata"]["generation"] == 1
+        run(server.kubeconfig, "diff", "--server-side", "--filename=-", stdin=manifest)
+    finally:
+        server.discard(body)
 
 
 def test_kubectl_explain_tells_what_a_field_is_for(server: Server) -> None:

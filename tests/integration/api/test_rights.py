@@ -1,4 +1,7 @@
-"""Who may do what by the roles that are installed: operator, image server, and people. Asked of the API server itself."""
+"""Who may do what by the roles that are installed: operator, image server, and people.
+
+The API server itself is asked.
+"""
 
 from typing import Any
 

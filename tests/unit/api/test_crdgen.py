@@ -46,6 +46,8 @@ class Spec(ApiModel):
 
 
 class Status(ApiModel):
+    """What is."""
+
     observed_generation: int = -1
     count: int = 0
 

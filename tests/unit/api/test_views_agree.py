@@ -1,7 +1,7 @@
 """The views of the hot path and the models of the API say the same: names, types, defaults.
 
-A view may leave fields out, and may be more lenient about what is absent. It may never name a field that the schema lacks
-(the API server would drop it), nor read a type that the schema does not promise.
+A view may leave fields out, and may be more lenient about what is absent. It may never name a field that the
+schema lacks (the API server would drop it), nor read a type that the schema does not promise.
 """
 
 import types
