@@ -1,9 +1,12 @@
 """What the API server refuses by the CRDs alone, with the message that a person reads, and what it fills in."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from innkeeper.api import crdgen, v1alpha1
+from innkeeper.api.model import Kind
 from tests.integration.api.conftest import Server
 from tests.integration.api.objects import DIGEST, KEY, OPERATOR, good
 
@@ -144,6 +147,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Image", format="vmdk"), 'spec.format: Unsupported value: "vmdk"'),
     # Flavor
     (good("Flavor", cpu="0m"), "cpu must be more than 0"),
+    (good("Flavor", memory="0"), "memory must be more than 0"),
+    (good("Flavor", disk="0Gi"), "disk must be more than 0"),
     (good("Flavor", memory="lots"), "spec.memory in body should match"),
     (good("Flavor", drop="disk"), "spec.disk: Required value"),
     # Host
@@ -257,6 +262,23 @@ def test_change_is_refused(
     server.discard(body)
     assert answer.status == 422, answer.body
     assert message in answer.message
+
+
+def messages(schema: dict[str, Any]) -> Iterator[str]:
+    """Yield the message of each rule in a schema."""
+    yield from (rule["message"] for rule in schema.get("x-kubernetes-validations", []))
+    for field in schema.get("properties", {}).values():
+        yield from messages(field)
+    if "items" in schema:
+        yield from messages(schema["items"])
+
+
+@pytest.mark.parametrize("kind", v1alpha1.KINDS, ids=lambda kind: str(kind.__name__))
+def test_no_rule_is_left_out_above(kind: type[Kind]) -> None:
+    rows = [*REFUSED, *((body, message) for body, _, message in CHANGES)]
+    seen = [text.rpartition("Invalid value: ")[2] for body, text in rows if body["kind"] == kind.__name__]
+    unseen = {rule for rule in messages(crdgen.root_schema(kind)) if not any(text in rule for text in seen)}
+    assert unseen == set()
 
 
 ALLOWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
