@@ -1,0 +1,93 @@
+"""`innkeeper`: the command that starts every process.
+
+A command's module is imported only when that command runs: the agent never loads kopf, the operator never loads
+libvirt. Each module has a coroutine `run`, whose parameters are the options.
+"""
+
+import json
+import platform
+import sys
+from enum import StrEnum
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from innkeeper import __version__
+from innkeeper.cli.running import command_of
+
+COMMANDS = {
+    "operator": "Run the operator: it places guests, assigns addresses, signs orders, and reports.",
+    "images": "Run the image server: it checks images and serves their bytes to hosts.",
+    "agent": "Run the agent of one host: it starts and stops the guests that it was ordered to run.",
+}
+
+
+class LateCommands(TyperGroup):
+    """Knows the names and the first lines of its commands, and imports a command when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order in which a reader meets them."""
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command for a list of commands: of a late one, only its first line."""
+        if cmd_name in COMMANDS:
+            return _first_line(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called, imported now."""
+        if args and args[0] in COMMANDS:
+            return args[0], _import(args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+class Output(StrEnum):
+    """How `version` answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+app = typer.Typer(
+    cls=LateCommands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def innkeeper() -> None:
+    """Innkeeper: virtual machines as Kubernetes resources.
+
+    Each process reads its options from the command line, else from the environment (INNKEEPER_*), else takes a
+    default; `innkeeper COMMAND --help` lists them.
+    """
+
+
+@app.command()
+def version(
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="text, or json for scripts.")
+    ] = Output.TEXT,
+) -> None:
+    """Print the version of Innkeeper and of Python."""
+    facts = {"version": __version__, "python": platform.python_version(), "platform": platform.machine()}
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(facts) + "\n")
+    else:
+        sys.stdout.write(f"innkeeper {__version__} (Python {facts['python']}, {facts['platform']})\n")
+
+
+def _import(name: str) -> Any:
+    module = import_module(f"innkeeper.cli.{name}")
+    return command_of(name, module.run, first_line=COMMANDS[name])
+
+
+def _first_line(name: str) -> Any:
+    late = typer.Typer(add_completion=False)
+    late.command(name, help=COMMANDS[name])(lambda: None)
+    return typer.main.get_command(late)

@@ -1,0 +1,60 @@
+"""`innkeeper operator`: options of the operator's process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from innkeeper.cli.options import (
+    Kubeconfig,
+    Listen,
+    LogFormatOption,
+    LogLevelOption,
+    MetricsPort,
+    settings_from,
+)
+
+
+async def run(  # noqa: PLR0913 - each option of the command line is a parameter
+    *,
+    kubeconfig: Kubeconfig = None,
+    images_url: Annotated[
+        str | None, typer.Option(help="The image server, as the operator and the hosts reach it.")
+    ] = None,
+    images_ca_file: Annotated[
+        Path | None, typer.Option(help="The authority of the image server's certificate (PEM).")
+    ] = None,
+    order_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The key that signs orders (32 bytes, raw or base64). (default: a Secret, made when absent)"
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Where the Lease and the order key lie. (default: innkeeper-system)")
+    ] = None,
+    identity: Annotated[
+        str | None, typer.Option(help="This process's name in the Lease. (default: made up)")
+    ] = None,
+    leader_election: Annotated[
+        bool | None,
+        typer.Option("--leader-election/--no-leader-election", help="Work only while the Lease is held."),
+    ] = None,
+    host_silence_s: Annotated[
+        float | None, typer.Option(help="Seconds after which a host that is not heard counts as silent.")
+    ] = None,
+    listen: Listen = None,
+    metrics_port: MetricsPort = None,
+    log_format: LogFormatOption = None,
+    log_level: LogLevelOption = None,
+) -> None:
+    """Run the operator: it places guests, assigns addresses, signs orders, and reports.
+
+    Several may run at once: one works, the others keep their view warm. Each option may also come from the
+    environment, as INNKEEPER_IMAGES_URL for --images-url.
+    """
+    options = dict(locals())
+    from innkeeper.processes.operator import run_operator
+    from innkeeper.settings import OperatorSettings
+
+    await run_operator(settings_from(OperatorSettings, options))

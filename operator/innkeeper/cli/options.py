@@ -1,0 +1,30 @@
+"""Options that every process has, and how options become settings.
+
+An option that is not given stays None here, so that the environment and then the default decide.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic_settings import BaseSettings
+
+from innkeeper.telemetry.logs import LogFormat, LogLevel
+
+S = TypeVar("S", bound=BaseSettings)
+
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        help="The kubeconfig to use. (default: KUBECONFIG, else the pod's own identity, else ~/.kube/config)"
+    ),
+]
+Listen = Annotated[str | None, typer.Option(help="The address to listen on. (default: 127.0.0.1)")]
+MetricsPort = Annotated[int | None, typer.Option(help="The port of /metrics, /healthz and /readyz.")]
+LogFormatOption = Annotated[LogFormat | None, typer.Option(help="Lines for machines or for people.")]
+LogLevelOption = Annotated[LogLevel | None, typer.Option(help="What is worth a line.")]
+
+
+def settings_from(form: type[S], options: dict[str, Any]) -> S:
+    """Return the settings that the given options make; those that were not given come from elsewhere."""
+    return form(**{name: value for name, value in options.items() if value is not None})

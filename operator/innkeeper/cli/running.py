@@ -1,0 +1,94 @@
+"""How a command runs: an event loop, an end at SIGTERM or SIGINT, and errors as one line for people.
+
+It makes a command of a coroutine; it knows nothing of what the coroutine does.
+
+Exit codes: 0 after a signal, 1 when the process had to end (as when the Lease is lost), 2 for wrong options.
+"""
+
+import asyncio
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import typer
+import uvloop
+from pydantic import ValidationError
+
+from innkeeper.errors import InnkeeperError
+
+Main = Callable[..., Coroutine[Any, Any, None]]
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+def command_of(name: str, main: Main, *, first_line: str) -> Any:
+    """Return the command `name`, whose options are the parameters of `main`."""
+
+    @functools.wraps(main)
+    def run(**options: Any) -> None:
+        sys.exit(run_process(name, functools.partial(main, **options)))
+
+    late = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    late.command(name, help=inspect.getdoc(main) or first_line, context_settings=_CONTEXT)(run)
+    return typer.main.get_command(late)
+
+
+def run_process(name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run `main` to its end or to a signal; return the exit code."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_signal(main))
+    except ValidationError as error:
+        return _complain(name, _options_of(error), code=2)
+    except BaseExceptionGroup as group:
+        return _complain(name, _first_of(group), code=1)
+    except InnkeeperError as error:
+        return _complain(name, error.message, code=1)
+    except OSError as error:
+        return _complain(name, str(error), code=1)
+    return 0
+
+
+async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(main())
+    asked = asyncio.Event()
+
+    def end() -> None:
+        asked.set()
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not asked.is_set():
+            raise
+
+
+def _options_of(error: ValidationError) -> str:
+    lines = []
+    for each in error.errors(include_url=False):
+        option = (
+            "--" + "-".join(str(part) for part in each["loc"]).replace("_", "-") if each["loc"] else "options"
+        )
+        lines.append(f"{option}: {each['msg']}")
+    return "; ".join(lines)
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> str:
+    """Return the message of the innermost first error; one that is no message of ours is shown with its traceback."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    if isinstance(inner, InnkeeperError | OSError):
+        return getattr(inner, "message", str(inner))
+    raise group
+
+
+def _complain(name: str, message: str, *, code: int) -> int:
+    sys.stderr.write(f"innkeeper {name}: {message}\n")
+    return code

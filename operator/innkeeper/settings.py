@@ -1,0 +1,65 @@
+"""Settings of `innkeeper operator`: the command line, else INNKEEPER_* variables, else these defaults.
+
+Only values; nothing here reads the API server or starts anything. `CommonSettings` is what every process has.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import AnyHttpUrl, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from innkeeper.domain import names
+from innkeeper.telemetry.logs import LogFormat, LogLevel
+
+
+class CommonSettings(BaseSettings):
+    """What every process needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="INNKEEPER_", frozen=True)
+
+    kubeconfig: Path | None = Field(
+        None, description="The kubeconfig; without one: KUBECONFIG, the pod's own identity, ~/.kube/config."
+    )
+    listen: str = Field("127.0.0.1", description="The address of /metrics, /healthz and /readyz.")
+    metrics_port: int = Field(9101, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
+    log_format: LogFormat = Field(LogFormat.JSON, description="Lines for machines or for people.")
+    log_level: LogLevel = Field(LogLevel.INFO, description="What is worth a line.")
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        ip_address(value)
+        return value
+
+
+class OperatorSettings(CommonSettings):
+    """What the operator needs to know."""
+
+    images_url: AnyHttpUrl = Field(
+        AnyHttpUrl("http://127.0.0.1:8090"),
+        description="The image server, as the operator and hosts reach it.",
+    )
+    images_ca_file: Path | None = Field(
+        None, description="The authority of the image server's certificate (PEM)."
+    )
+    namespace: str = Field(
+        names.SYSTEM_NAMESPACE, description="The namespace of the Lease and the order key."
+    )
+    order_key_file: Path | None = Field(
+        None,
+        description="The key that signs orders (32 raw bytes, or their base64); else a Secret, made when absent.",
+    )
+    identity: str | None = Field(None, description="This process's name in the Lease; made up when absent.")
+    leader_election: bool = Field(True, description="Work only while the Lease is held.")
+    host_silence_s: float = Field(
+        40, ge=5, le=3600, description="A host that is not heard for so many seconds counts as silent."
+    )
+    host_status_delay_s: float = Field(10, ge=0, le=600, description="How long counters of a Host may wait.")
+    guest_workers: int = Field(16, ge=1, le=256, description="How many guests are worked on at once.")
+    host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")
+
+    @property
+    def images_base_url(self) -> str:
+        """The URL that orders name, without a slash at its end."""
+        return str(self.images_url).rstrip("/")

@@ -1,0 +1,85 @@
+"""The metrics that all processes share, and those of the operator; each is defined once, here.
+
+A registry is passed in, so two processes in one test never share a counter. Gauges that mirror state are read
+from it at the moment somebody asks, so they cannot go stale.
+"""
+
+import platform
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from innkeeper import __version__
+from innkeeper.telemetry.readiness import Watch
+
+
+class ProcessMetrics:
+    """What every process tells."""
+
+    def __init__(self, registry: CollectorRegistry, *, process: str) -> None:
+        info = Gauge(
+            "innkeeper_build_info",
+            "1, with the version as a label.",
+            ["process", "version", "python"],
+            registry=registry,
+        )
+        info.labels(process=process, version=__version__, python=platform.python_version()).set(1)
+        self._age = Gauge(
+            "innkeeper_watch_age_seconds",
+            "Seconds since the last event, bookmark or list of a watch.",
+            ["kind"],
+            registry=registry,
+        )
+        self._synced = Gauge(
+            "innkeeper_watch_synced",
+            "1 once the first list of a kind is complete.",
+            ["kind"],
+            registry=registry,
+        )
+        self._objects = Gauge(
+            "innkeeper_watched_objects", "Objects of a kind that are known.", ["kind"], registry=registry
+        )
+
+    def watch(self, kind: str, watch: Watch, *, count: Callable[[], int]) -> None:
+        """Tell of one informer."""
+        self._age.labels(kind=kind).set_function(watch.age_s)
+        self._synced.labels(kind=kind).set_function(lambda: float(watch.synced.is_set()))
+        self._objects.labels(kind=kind).set_function(lambda: float(count()))
+
+
+class OperatorMetrics:
+    """What the operator tells."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.leader = Gauge(
+            "innkeeper_leader", "1 while this process holds the Lease and works.", registry=registry
+        )
+        self.hosts = Gauge(
+            "innkeeper_hosts", "Hosts by the reason of their Ready condition.", ["reason"], registry=registry
+        )
+        self.silence_held_back = Gauge(
+            "innkeeper_hosts_silence_held_back",
+            "Hosts that are not heard but do not count as silent, because too many fell silent at once.",
+            registry=registry,
+        )
+        self.reconciles = Counter(
+            "innkeeper_reconciles",
+            "Reconciliations by flow and outcome.",
+            ["flow", "outcome"],
+            registry=registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "innkeeper_reconcile_seconds",
+            "How long one reconciliation took.",
+            ["flow"],
+            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+            registry=registry,
+        )
+        self.image_inspections = Counter(
+            "innkeeper_image_inspections", "Answers of the image server.", ["state"], registry=registry
+        )
+        self.kopf_starts = Counter(
+            "innkeeper_kopf_starts",
+            "How often the handlers of the rare kinds were started.",
+            registry=registry,
+        )
