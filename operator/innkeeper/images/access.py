@@ -17,8 +17,9 @@ from innkeeper.images.signing import BlobName
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
 from innkeeper.views.catalog import ImageSource
+from innkeeper.views.meta import View
 
-V = TypeVar("V")
+V = TypeVar("V", bound=View)
 MAX_KEPT = 10_000
 _GUEST_ID = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 from innkeeper.clock import Clock
 from innkeeper.domain import names
 from innkeeper.errors import InnkeeperError
+from innkeeper.kube.resources import TOKEN_REVIEWS_PATH
 
 MAX_TOKEN = 16 * 1024
 MAX_KEPT = 10_000
 MAX_REVIEWS_AT_ONCE = 16  # made-up tokens must not become a load on the API server
-REVIEWS_PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 
 class UnauthenticatedError(InnkeeperError):
@@ -78,7 +78,7 @@ class Callers:
             return kept.user
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
         async with self._reviews:
-            status = (await self._client.post(REVIEWS_PATH, body)).get("status") or {}
+            status = (await self._client.post(TOKEN_REVIEWS_PATH, body)).get("status") or {}
         user = (status.get("user") or {}).get("username") if status.get("authenticated") is True else None
         self._keep(key, user)
         return user if isinstance(user, str) else None

@@ -1,28 +1,26 @@
-"""Settings of `innkeeper images`: the command line, else INNKEEPER_IMAGES_* variables, else these defaults."""
+"""Settings of `innkeeper images`: the command line, else INNKEEPER_* variables, else these defaults."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
-from pydantic import AnyHttpUrl, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AnyHttpUrl, Field, model_validator
 
 from innkeeper.domain import names
 from innkeeper.images.blobs import MAX_STREAMS
 from innkeeper.images.inspection import DEFAULT_MAX_BYTES
+from innkeeper.settings import CommonSettings
 
 OPERATOR_USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:innkeeper-operator"
 
 
-class ImagesSettings(BaseSettings):
+class ImagesSettings(CommonSettings):
     """What the image server needs to know."""
 
-    model_config = SettingsConfigDict(env_prefix="INNKEEPER_IMAGES_", extra="forbid", frozen=True)
-
-    listen: str = Field("127.0.0.1", description="The address to listen on.")
-    port: int = Field(8090, ge=0, le=65535, description="The port to listen on.")
+    metrics_port: int = Field(9102, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
+    port: int = Field(
+        8090, ge=0, le=65535, description="The port of the image server itself, at the address of --listen."
+    )
     public_url: AnyHttpUrl | None = Field(None, description="The URL that hosts reach this server by.")
-    metrics_port: int = Field(8091, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
     directory: Path | None = Field(None, description="The root of `directory` sources.")
     allow_http_host: list[str] = Field(
         default_factory=list,
@@ -33,15 +31,8 @@ class ImagesSettings(BaseSettings):
     operator_user: str = Field(OPERATOR_USER, description="The user that may ask for inspections.")
     max_image_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="The largest image that is read.")
     max_streams: int = Field(MAX_STREAMS, gt=0, description="How many streams may be open at once.")
-    kubeconfig: Path | None = Field(None, description="The kubeconfig; without one, the pod's own identity.")
     tls_cert_file: Path | None = Field(None, description="Serve https with this certificate chain (PEM).")
     tls_key_file: Path | None = Field(None, description="The certificate's key (PEM).")
-
-    @field_validator("listen")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        ip_address(value)
-        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -1,0 +1,71 @@
+"""`innkeeper images`: options of the image server's process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from innkeeper.cli.options import (
+    Kubeconfig,
+    Listen,
+    LogFormatOption,
+    LogLevelOption,
+    MetricsPort,
+    settings_from,
+)
+
+
+async def run(  # noqa: PLR0913 - each option of the command line is a parameter
+    *,
+    kubeconfig: Kubeconfig = None,
+    listen: Listen = None,
+    port: Annotated[int | None, typer.Option(help="The port of the image server. (default: 8090)")] = None,
+    metrics_port: MetricsPort = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="The URL that hosts reach this server by. (default: from --listen)")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option(help="The root of `directory` sources. (default: none are served)")
+    ] = None,
+    allow_http_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A host that images may come from by plain http, even one on this machine; may be repeated."
+        ),
+    ] = None,
+    url_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The key that signs URLs, at least 32 random bytes; replicas share it. (default: made at start)"
+        ),
+    ] = None,
+    url_lifetime_s: Annotated[
+        int | None, typer.Option(help="How many seconds a URL is valid. (default: 900)")
+    ] = None,
+    operator_user: Annotated[
+        str | None,
+        typer.Option(help="The user that may ask for inspections. (default: the operator's account)"),
+    ] = None,
+    max_image_bytes: Annotated[
+        int | None, typer.Option(help="The largest image that is read. (default: 64 GiB)")
+    ] = None,
+    max_streams: Annotated[
+        int | None, typer.Option(help="How many streams may be open at once. (default: 256)")
+    ] = None,
+    tls_cert_file: Annotated[
+        Path | None, typer.Option(help="Serve https with this certificate chain (PEM).")
+    ] = None,
+    tls_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    log_format: LogFormatOption = None,
+    log_level: LogLevelOption = None,
+) -> None:
+    """Run the image server: it checks images and serves their bytes to hosts.
+
+    Several may run at once where they share a URL key. Each option may also come from the environment, as
+    INNKEEPER_DIRECTORY for --directory.
+    """
+    options = dict(locals())
+    from innkeeper.images.process import serve
+    from innkeeper.images.settings import ImagesSettings
+
+    await serve(settings_from(ImagesSettings, options))

@@ -1,0 +1,84 @@
+"""`innkeeper images` as a process: start everything, serve until it is cancelled, end in order."""
+
+import asyncio
+import ssl
+from contextlib import AsyncExitStack
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from innkeeper.clock import SystemClock
+from innkeeper.images.assembly import build
+from innkeeper.images.settings import ImagesSettings
+from innkeeper.images.sources.http import client_session
+from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.kube.client import Client
+from innkeeper.kube.credentials import Credentials
+from innkeeper.telemetry import logs
+from innkeeper.telemetry.metrics import ProcessMetrics
+from innkeeper.telemetry.readiness import Readiness
+from innkeeper.telemetry.server import TelemetryServer
+
+log = structlog.get_logger(__name__)
+
+END_WITHIN_S = 5.0  # streams that are open then are cut; hosts go on where they stopped
+
+
+async def serve(settings: ImagesSettings) -> None:
+    """Serve until this is cancelled."""
+    logs.configure(form=settings.log_format, level=settings.log_level, process="images")
+    async with AsyncExitStack() as stack:
+        port = await start(settings, stack)
+        log.info("images_started", url=settings.base_url, port=port, directory=str(settings.directory or ""))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.info("images_ending")
+
+
+async def start(settings: ImagesSettings, stack: AsyncExitStack) -> int:
+    """Start everything; `stack` ends it. Return the port that is really listened on."""
+    registry = CollectorRegistry()
+    ProcessMetrics(registry, process="images")
+    policy = OriginPolicy(listed_hosts=settings.allow_http_host)
+    client = await stack.enter_async_context(Client(Credentials.load(settings.kubeconfig)))
+    session = await stack.enter_async_context(client_session(policy))
+    parts = build(
+        settings, client=client, session=session, policy=policy, clock=SystemClock(), registry=registry
+    )
+    stack.push_async_callback(parts.inspector.close)
+    runner = web.AppRunner(
+        parts.application, access_log=None, handle_signals=False, shutdown_timeout=END_WITHIN_S
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=_tls(settings))
+    await site.start()
+    await stack.enter_async_context(
+        TelemetryServer(
+            listen=settings.listen,
+            port=settings.metrics_port,
+            registry=registry,
+            readiness=_readiness(settings),
+        )
+    )
+    return int(runner.addresses[0][1])
+
+
+def _readiness(settings: ImagesSettings) -> Readiness:
+    """Ready means: it listens (this runs only then), and the directory is there."""
+    readiness = Readiness()
+    directory = settings.directory
+    if directory is not None:
+        gone = f"the directory {directory} is not there; mount it"
+        readiness.add("directory", lambda: None if directory.is_dir() else gone)
+    return readiness
+
+
+def _tls(settings: ImagesSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    return context
