@@ -1,8 +1,9 @@
 """Signed orders: the only thing that a host obeys.
 
-An order is one opaque string: a JSON object with the key's ID, the payload as text, and an Ed25519 signature (RFC 8032) over
-exactly that text behind a fixed prefix. The signature is checked before the payload is parsed, so neither the API server's
-defaulting nor a different JSON encoder can matter. Orders of one Guest ID compare by (epoch, serial).
+An order is one opaque string: a JSON object with the key's ID, the payload as text, and an Ed25519 signature
+(RFC 8032) over exactly that text behind a fixed prefix. The signature is checked before the payload is parsed, so
+neither the API server's defaulting nor a different JSON encoder can matter. Orders of one Guest ID compare by
+(epoch, serial).
 """
 
 import base64
@@ -41,7 +42,7 @@ class OrderStruct(msgspec.Struct, rename="camel", frozen=True, kw_only=True, for
     """Settings of everything inside an order: immutable; an unknown field is an error, since it may carry meaning."""
 
 
-class OrderResources(OrderStruct):
+class OrderResources(OrderStruct, frozen=True, kw_only=True):
     """What the host promises: milli-CPU, bytes, bytes."""
 
     cpu_millis: int
@@ -49,7 +50,7 @@ class OrderResources(OrderStruct):
     disk_bytes: int
 
 
-class OrderAddress(OrderStruct):
+class OrderAddress(OrderStruct, frozen=True, kw_only=True):
     """One address with all that the guest needs to use it."""
 
     interface: str
@@ -60,7 +61,7 @@ class OrderAddress(OrderStruct):
     dns: list[str] = []
 
 
-class OrderImage(OrderStruct):
+class OrderImage(OrderStruct, frozen=True, kw_only=True):
     """The image: where the host asks for it, and what it must be. Sizes in bytes."""
 
     namespace: str
@@ -72,7 +73,7 @@ class OrderImage(OrderStruct):
     virtual_size: int
 
 
-class Order(OrderStruct):
+class Order(OrderStruct, frozen=True, kw_only=True):
     """All that a host needs to build, keep, stop or destroy one guest."""
 
     host: str

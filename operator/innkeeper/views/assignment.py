@@ -3,7 +3,7 @@
 from innkeeper.views.meta import Condition, Meta, NamespacedName, View
 
 
-class AssignmentSpec(View):
+class AssignmentSpec(View, frozen=True, kw_only=True):
     """The signed order, and plain copies of some of its fields for people (the agent reads `order` only)."""
 
     order: str
@@ -16,14 +16,14 @@ class AssignmentSpec(View):
     addresses: list[str] = []
 
 
-class Held(View):
+class Held(View, frozen=True, kw_only=True):
     """The highest (epoch, serial) that the agent holds for this Guest ID."""
 
     epoch: int
     serial: int
 
 
-class AssignmentStatus(View):
+class AssignmentStatus(View, frozen=True, kw_only=True):
     """The agent's answer."""
 
     observed_generation: int = -1
@@ -32,7 +32,7 @@ class AssignmentStatus(View):
     conditions: list[Condition] = []
 
 
-class Assignment(View):
+class Assignment(View, frozen=True, kw_only=True):
     """The complete order of one guest for one host, named after the Guest ID."""
 
     metadata: Meta

@@ -4,26 +4,26 @@ from innkeeper.views.host import Network
 from innkeeper.views.meta import Condition, Meta, Resources, View
 
 
-class HttpSource(View):
+class HttpSource(View, frozen=True, kw_only=True):
     """An image behind a URL."""
 
     url: str
 
 
-class DirectorySource(View):
+class DirectorySource(View, frozen=True, kw_only=True):
     """An image in the image server's own directory."""
 
     path: str
 
 
-class ImageSource(View):
+class ImageSource(View, frozen=True, kw_only=True):
     """Exactly one of the two is set."""
 
     http: HttpSource | None = None
     directory: DirectorySource | None = None
 
 
-class ImageSpec(View):
+class ImageSpec(View, frozen=True, kw_only=True):
     """A bootable disk image."""
 
     source: ImageSource
@@ -32,7 +32,7 @@ class ImageSpec(View):
     shared: bool = False
 
 
-class ImageStatus(View):
+class ImageStatus(View, frozen=True, kw_only=True):
     """What the image server found."""
 
     observed_generation: int = -1
@@ -44,7 +44,7 @@ class ImageStatus(View):
     conditions: list[Condition] = []
 
 
-class Image(View):
+class Image(View, frozen=True, kw_only=True):
     """An image that guests may boot."""
 
     metadata: Meta
@@ -52,20 +52,20 @@ class Image(View):
     status: ImageStatus = ImageStatus()
 
 
-class Flavor(View):
+class Flavor(View, frozen=True, kw_only=True):
     """A named size."""
 
     metadata: Meta
     spec: Resources
 
 
-class ClusterSpec(View):
+class ClusterSpec(View, frozen=True, kw_only=True):
     """Hosts that share a network."""
 
     network: Network
 
 
-class ClusterStatus(View):
+class ClusterStatus(View, frozen=True, kw_only=True):
     """Counters and readiness."""
 
     observed_generation: int = -1
@@ -74,7 +74,7 @@ class ClusterStatus(View):
     conditions: list[Condition] = []
 
 
-class Cluster(View):
+class Cluster(View, frozen=True, kw_only=True):
     """A grouping of hosts on one network."""
 
     metadata: Meta

@@ -3,41 +3,41 @@
 from innkeeper.views.meta import Condition, Meta, Resources, View
 
 
-class ImageRef(View):
+class ImageRef(View, frozen=True, kw_only=True):
     """Which Image: by name, in the Guest's namespace unless another one is named."""
 
     name: str
     namespace: str | None = None
 
 
-class Interface(View):
+class Interface(View, frozen=True, kw_only=True):
     """One network interface: its name in the Guest and the pool that its address comes from."""
 
     pool: str
     name: str = "eth0"
 
 
-class HostSelector(View):
+class HostSelector(View, frozen=True, kw_only=True):
     """Labels that a Host must carry."""
 
     match_labels: dict[str, str] = {}
 
 
-class Placement(View):
+class Placement(View, frozen=True, kw_only=True):
     """Where the Guest may run."""
 
     cluster: str | None = None
     host_selector: HostSelector | None = None
 
 
-class UserData(View):
+class UserData(View, frozen=True, kw_only=True):
     """cloud-init user data: inline text, or the name of a Secret with the key `userData`."""
 
     inline: str | None = None
     secret_name: str | None = None
 
 
-class GuestSpec(View):
+class GuestSpec(View, frozen=True, kw_only=True):
     """What the user wants."""
 
     image: ImageRef
@@ -52,7 +52,7 @@ class GuestSpec(View):
     hostname: str | None = None
 
 
-class GuestAddress(View):
+class GuestAddress(View, frozen=True, kw_only=True):
     """One address that is bound to the Guest."""
 
     interface: str
@@ -61,7 +61,7 @@ class GuestAddress(View):
     mac: str
 
 
-class BoundImage(View):
+class BoundImage(View, frozen=True, kw_only=True):
     """The image as it was when the Guest was bound."""
 
     namespace: str
@@ -69,7 +69,7 @@ class BoundImage(View):
     digest: str
 
 
-class GuestStatus(View):
+class GuestStatus(View, frozen=True, kw_only=True):
     """Facts of the binding (host to epoch) and the conditions projected from the host."""
 
     observed_generation: int = -1
@@ -84,7 +84,7 @@ class GuestStatus(View):
     conditions: list[Condition] = []
 
 
-class Guest(View):
+class Guest(View, frozen=True, kw_only=True):
     """A virtual machine that somebody wants."""
 
     metadata: Meta

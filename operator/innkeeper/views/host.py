@@ -3,7 +3,7 @@
 from innkeeper.views.meta import Condition, Meta, Resources, View
 
 
-class Overcommit(View):
+class Overcommit(View, frozen=True, kw_only=True):
     """Promised resources in percent of what the machine has (100: no overcommit)."""
 
     cpu_percent: int = 100
@@ -11,7 +11,7 @@ class Overcommit(View):
     disk_percent: int = 100
 
 
-class Reserved(View):
+class Reserved(View, frozen=True, kw_only=True):
     """What the machine keeps for itself, as quantities."""
 
     cpu: str = "0"
@@ -19,7 +19,7 @@ class Reserved(View):
     disk: str = "0"
 
 
-class HostSpec(View):
+class HostSpec(View, frozen=True, kw_only=True):
     """What the admin wants of the machine."""
 
     cluster: str
@@ -30,7 +30,7 @@ class HostSpec(View):
     allow_emulation: bool = False
 
 
-class HostStatus(View):
+class HostStatus(View, frozen=True, kw_only=True):
     """What is known of the machine; written by the operator."""
 
     observed_generation: int = -1
@@ -45,7 +45,7 @@ class HostStatus(View):
     conditions: list[Condition] = []
 
 
-class Host(View):
+class Host(View, frozen=True, kw_only=True):
     """A machine with KVM (or emulation, where the admin allows it)."""
 
     metadata: Meta
@@ -53,7 +53,7 @@ class Host(View):
     status: HostStatus = HostStatus()
 
 
-class OrderKey(View):
+class OrderKey(View, frozen=True, kw_only=True):
     """An order key (Ed25519, base64); a later one is signed by an earlier one (`signedBy`, `signature`)."""
 
     id: str
@@ -62,13 +62,13 @@ class OrderKey(View):
     signature: str | None = None
 
 
-class Network(View):
+class Network(View, frozen=True, kw_only=True):
     """The network of the hosts of a Cluster: an existing bridge on each of them."""
 
     bridge: str
 
 
-class HostAgentSpec(View):
+class HostAgentSpec(View, frozen=True, kw_only=True):
     """The host's own orders: the effective settings of Host and Cluster."""
 
     cluster: str
@@ -77,7 +77,7 @@ class HostAgentSpec(View):
     order_keys: list[OrderKey] = []
 
 
-class HostAgentStatus(View):
+class HostAgentStatus(View, frozen=True, kw_only=True):
     """The agent's report."""
 
     observed_generation: int = -1
@@ -90,7 +90,7 @@ class HostAgentStatus(View):
     conditions: list[Condition] = []
 
 
-class HostAgent(View):
+class HostAgent(View, frozen=True, kw_only=True):
     """One object, named `host`, in the host's namespace."""
 
     metadata: Meta

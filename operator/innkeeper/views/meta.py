@@ -10,7 +10,7 @@ class View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, kw_o
     """Settings that all views share: immutable, camelCase on the wire, unknown fields ignored."""
 
 
-class Meta(View):
+class Meta(View, frozen=True, kw_only=True):
     """The part of `metadata` that is used."""
 
     name: str
@@ -25,7 +25,7 @@ class Meta(View):
     deletion_timestamp: str | None = None
 
 
-class Condition(View):
+class Condition(View, frozen=True, kw_only=True):
     """`metav1.Condition`, field for field."""
 
     type: str
@@ -36,7 +36,7 @@ class Condition(View):
     last_transition_time: str = ""
 
 
-class NamespacedName(View):
+class NamespacedName(View, frozen=True, kw_only=True):
     """A reference to a namespaced object."""
 
     namespace: str
@@ -46,7 +46,7 @@ class NamespacedName(View):
         return f"{self.namespace}/{self.name}"
 
 
-class Resources(View):
+class Resources(View, frozen=True, kw_only=True):
     """Amounts as Kubernetes quantities (`500m`, `8Gi`)."""
 
     cpu: str

@@ -3,14 +3,14 @@
 from innkeeper.views.meta import Condition, Meta, View
 
 
-class AddressRange(View):
+class AddressRange(View, frozen=True, kw_only=True):
     """Addresses from `start` to `end`, both included."""
 
     start: str
     end: str
 
 
-class IPPoolSpec(View):
+class IPPoolSpec(View, frozen=True, kw_only=True):
     """Addresses for the guests of one or more clusters."""
 
     cidr: str
@@ -23,7 +23,7 @@ class IPPoolSpec(View):
     quarantine: str = "5m"
 
 
-class IPPoolStatus(View):
+class IPPoolStatus(View, frozen=True, kw_only=True):
     """Counters, never a list of allocations."""
 
     observed_generation: int = -1
@@ -34,7 +34,7 @@ class IPPoolStatus(View):
     conditions: list[Condition] = []
 
 
-class IPPool(View):
+class IPPool(View, frozen=True, kw_only=True):
     """A pool of addresses."""
 
     metadata: Meta
@@ -42,7 +42,7 @@ class IPPool(View):
     status: IPPoolStatus = IPPoolStatus()
 
 
-class AddressOwner(View):
+class AddressOwner(View, frozen=True, kw_only=True):
     """Who holds an address."""
 
     id: str
@@ -51,7 +51,7 @@ class AddressOwner(View):
     interface: str
 
 
-class IPAddressSpec(View):
+class IPAddressSpec(View, frozen=True, kw_only=True):
     """One claimed address; without an owner it is in quarantine since `releasedAt`."""
 
     pool: str
@@ -61,7 +61,7 @@ class IPAddressSpec(View):
     released_at: str | None = None
 
 
-class IPAddress(View):
+class IPAddress(View, frozen=True, kw_only=True):
     """One address; its name is `<address space>.<address>`."""
 
     metadata: Meta

@@ -1,0 +1,120 @@
+"""A queue of keys: what is in it twice is worked on once, and never by two workers at the same time.
+
+A key that comes again while it is worked on is worked on again afterwards. Failures wait, each key by itself, twice as
+long each time up to a cap. It holds keys only: the worker reads the newest state itself.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from innkeeper.clock import Clock
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_DELAY_S = 0.25
+LAST_DELAY_S = 30.0
+
+
+class LatestQueue(Generic[K]):
+    """Keys that want attention."""
+
+    def __init__(
+        self, clock: Clock, *, first_delay_s: float = FIRST_DELAY_S, last_delay_s: float = LAST_DELAY_S
+    ) -> None:
+        self._clock = clock
+        self._first_s = first_delay_s
+        self._last_s = last_delay_s
+        self._ready: deque[K] = deque()
+        self._waiting: set[K] = set()  # in _ready
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._later: list[tuple[float, int, K]] = []
+        self._due: dict[K, float] = {}
+        self._count = 0
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._due) + len(self._again)
+
+    def add(self, key: K, *, after_s: float = 0) -> None:
+        """Want attention for a key, now or later; the earlier of two wishes counts."""
+        if after_s > 0:
+            self._add_later(key, self._clock.monotonic() + after_s)
+            return
+        self._due.pop(key, None)
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)
+            self._changed.set()
+
+    def _add_later(self, key: K, due: float) -> None:
+        if key in self._waiting or self._due.get(key, due + 1) <= due:
+            return
+        self._due[key] = due
+        self._count += 1
+        heapq.heappush(self._later, (due, self._count, key))
+        self._changed.set()
+
+    async def take(self) -> K:
+        """Wait for the next key; the caller must call `done` or `failed` for it."""
+        while True:
+            self._promote()
+            if self._ready:
+                key = self._ready.popleft()
+                self._waiting.discard(key)
+                self._working.add(key)
+                return key
+            self._changed.clear()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if not self._later:
+            await self._changed.wait()
+            return
+        pause = asyncio.ensure_future(
+            self._clock.sleep(max(0.0, self._later[0][0] - self._clock.monotonic()))
+        )
+        change = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({pause, change}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+            change.cancel()
+
+    def _promote(self) -> None:
+        now = self._clock.monotonic()
+        while self._later and self._later[0][0] <= now:
+            due, _, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:
+                self.add(key)
+
+    def done(self, key: K) -> None:
+        """Say that the work on a key succeeded."""
+        self._failures.pop(key, None)
+        self._end(key)
+
+    def failed(self, key: K, *, at_least_s: float = 0) -> float:
+        """Say that it failed; the key comes again after a while, whose seconds are returned."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = min(failures + 1, 30)
+        delay = max(at_least_s, min(self._last_s, self._first_s * float(2**failures)))
+        self._end(key)
+        self.add(key, after_s=delay)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """Drop what is known of a key: its object is gone."""
+        self._failures.pop(key, None)
+        self._due.pop(key, None)
+
+    def _end(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
