@@ -1,8 +1,8 @@
 """What the agent asks of a hypervisor.
 
-A driver knows machines by Guest ID and nothing of orders, policies or the API server. Every call may be repeated: what is
-done already is success. A call ends within a deadline of the driver's own and raises an `InnkeeperError` whose reason and
-message a person can act on.
+A driver knows machines by Guest ID and nothing of orders, policies or the API server. Every call may be repeated:
+what is done already is success. A call ends within a deadline of the driver's own and raises an `InnkeeperError`
+whose reason and message a person can act on.
 """
 
 from collections.abc import AsyncIterator

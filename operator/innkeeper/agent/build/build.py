@@ -1,0 +1,53 @@
+"""What the steps of one build share."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from innkeeper.agent.build.ports import ImageStore
+from innkeeper.agent.build.stopwatch import Stopwatch
+from innkeeper.agent.drivers.driver import Driver
+from innkeeper.agent.paths import GuestFiles
+from innkeeper.agent.store.records import Ready
+from innkeeper.domain.orders import Order, OrderImage, OrderInvalidError
+from innkeeper.domain.reasons import GuestReason
+
+HYPERVISOR = "hypervisor"
+IMAGE = "image"
+
+
+class UserDataSource(Protocol):
+    """Where user data that came from a Secret is read."""
+
+    async def user_data(self, secret: str, *, digest: str | None) -> bytes:
+        """Return the bytes under `userData`, checked against the digest."""
+
+
+@dataclass
+class Build:
+    """One build of one guest; made anew for each try."""
+
+    order: Order
+    files: GuestFiles
+    bridge: str
+    driver: Driver
+    images: ImageStore
+    user_data: UserDataSource
+    stopwatch: Stopwatch
+    show: Callable[[Ready], None]
+    base: Path | None = None  # the fetched image: set by the first step
+
+    @property
+    def image(self) -> OrderImage:
+        """The order's image: an order to build has one."""
+        if self.order.image is None:
+            raise OrderInvalidError("the order names no image")
+        return self.order.image
+
+    def at(self, reason: GuestReason, message: str = "") -> None:
+        """Show that the build has come to a step."""
+        self.show(Ready(status=False, reason=reason, message=message))
+
+
+BuildStep = Callable[[Build], Awaitable[None]]

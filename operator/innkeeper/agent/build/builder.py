@@ -1,0 +1,35 @@
+"""Runs the steps of a build in order. Each may be killed anywhere: the next run begins with the first again."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from innkeeper.agent.build import domain, fetch, first_boot, overlay, start
+from innkeeper.agent.build.build import HYPERVISOR, IMAGE, Build, BuildStep
+from innkeeper.agent.figures import AgentFigures
+
+STEPS: tuple[BuildStep, ...] = (fetch.fetch, overlay.prepare, first_boot.write, domain.define, start.start)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds guests and tells where the time went."""
+
+    figures: AgentFigures
+    steps: tuple[BuildStep, ...] = STEPS
+
+    async def run(self, build: Build) -> None:
+        """Bring a guest from its order to a running machine."""
+        for step in self.steps:
+            await step(build)
+        watch = build.stopwatch
+        seconds = {"agent": watch.own(), HYPERVISOR: watch.spent(HYPERVISOR), IMAGE: watch.spent(IMAGE)}
+        for where, spent in seconds.items():
+            self.figures.build_seconds.labels(where).observe(spent)
+        structlog.get_logger(__name__).info(
+            "guest_built",
+            guest=build.order.guest_id,
+            own_ms=round(seconds["agent"] * 1000, 1),
+            driver_ms=round(seconds[HYPERVISOR] * 1000, 1),
+            image_ms=round(seconds[IMAGE] * 1000, 1),
+        )

@@ -1,0 +1,31 @@
+"""Step 3: what cloud-init reads at the first boot: host name, keys, addresses, user data."""
+
+import asyncio
+
+from innkeeper.agent.build.build import Build
+from innkeeper.agent.build.ports import Seed
+from innkeeper.domain.reasons import GuestReason
+
+
+async def write(build: Build) -> None:
+    """Write the seed. One that is there was made from the same order, whose content never changes."""
+    build.at(GuestReason.PREPARING_DISK)
+    if await asyncio.to_thread(build.files.seed.exists):
+        return
+    order = build.order
+    seed = Seed(
+        guest_id=order.guest_id,
+        hostname=order.spec.hostname or order.name,
+        ssh_keys=tuple(order.spec.ssh_keys),
+        user_data=await _user_data(build),
+        addresses=tuple(order.addresses),
+    )
+    await build.images.write_seed(seed, build.files.seed)
+
+
+async def _user_data(build: Build) -> bytes | None:
+    order = build.order
+    if order.user_data_secret is not None:
+        return await build.user_data.user_data(order.user_data_secret, digest=order.user_data_digest)
+    inline = order.spec.user_data.inline if order.spec.user_data else None
+    return None if inline is None else inline.encode()

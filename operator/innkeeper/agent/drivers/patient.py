@@ -1,0 +1,57 @@
+"""A driver whose calls run to their end even where the caller is cancelled.
+
+A call to a hypervisor cannot be taken back half way: whoever comes next must find it done or not begun.
+"""
+
+from collections.abc import AsyncIterator
+
+from innkeeper.agent.drivers.driver import DomainEvent, DomainSpec, DomainState, Driver, Hypervisor
+from innkeeper.agent.to_its_end import to_its_end
+
+
+class PatientDriver:
+    """Wraps a driver; see the module."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    @property
+    def name(self) -> str:
+        """The wrapped driver's name."""
+        return self._driver.name
+
+    async def probe(self) -> Hypervisor:
+        """Find out what the machine has."""
+        return await self._driver.probe()
+
+    async def has_bridge(self, bridge: str) -> bool:
+        """Tell whether the bridge exists."""
+        return await self._driver.has_bridge(bridge)
+
+    async def domains(self) -> dict[str, DomainState]:
+        """Return every machine of ours."""
+        return await self._driver.domains()
+
+    async def define(self, spec: DomainSpec) -> None:
+        """Make the machine known."""
+        await to_its_end(self._driver.define(spec))
+
+    async def start(self, guest_id: str) -> None:
+        """Start a machine."""
+        await to_its_end(self._driver.start(guest_id))
+
+    async def stop(self, guest_id: str, *, grace_s: float) -> None:
+        """Stop a machine."""
+        await to_its_end(self._driver.stop(guest_id, grace_s=grace_s))
+
+    async def remove(self, guest_id: str) -> None:
+        """Remove a machine."""
+        await to_its_end(self._driver.remove(guest_id))
+
+    def events(self) -> AsyncIterator[DomainEvent]:
+        """Yield events."""
+        return self._driver.events()
+
+    async def close(self) -> None:
+        """Let go of the hypervisor."""
+        await self._driver.close()

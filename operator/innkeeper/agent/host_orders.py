@@ -1,0 +1,55 @@
+"""The host's own orders: bridge, emulation and keys, as the HostAgent object said last.
+
+They are kept in the store, so an agent that starts while the API server is away can still start its guests. A HostAgent
+that is gone changes nothing.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from innkeeper.agent import trust
+from innkeeper.agent.store.store import Store
+from innkeeper.views.host import HostAgent
+
+_KEY = "host_orders"
+
+
+class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What was last ordered of the host."""
+
+    bridge: str
+    allow_emulation: bool
+    endorsed_keys: dict[str, str] = {}
+
+
+class HostOrders:
+    """Settings and trusted keys. `settings` is None until a HostAgent was seen once in the store's life."""
+
+    def __init__(self, store: Store, pinned: Mapping[str, bytes]) -> None:
+        self._store = store
+        self._pinned = dict(pinned)
+        self.settings: HostSettings | None = None
+        self.keys: dict[str, bytes] = dict(pinned)
+
+    async def load(self) -> None:
+        """Read what was kept."""
+        text = await self._store.meta(_KEY)
+        if text is not None:
+            self.settings = msgspec.json.decode(text, type=HostSettings)
+            self.keys = {**trust.decode_keys(self.settings.endorsed_keys), **self._pinned}
+
+    async def update(self, agent: HostAgent) -> bool:
+        """Keep what a HostAgent says; return whether anything changed."""
+        keys = trust.extend(self.keys, agent.spec.order_keys)
+        endorsed = {name: raw for name, raw in keys.items() if name not in self._pinned}
+        settings = HostSettings(
+            bridge=agent.spec.network.bridge,
+            allow_emulation=agent.spec.allow_emulation,
+            endorsed_keys=trust.encode_keys(endorsed),
+        )
+        if settings == self.settings:
+            return False
+        await self._store.keep_meta(_KEY, msgspec.json.encode(settings).decode())
+        self.settings, self.keys = settings, keys
+        return True

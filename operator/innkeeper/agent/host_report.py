@@ -1,0 +1,83 @@
+"""What the agent says in the status of its HostAgent: who it is, what the machine has, whether it can run guests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from innkeeper import __version__
+from innkeeper.agent.drivers.driver import Hypervisor
+from innkeeper.agent.report import Key, condition_of
+from innkeeper.agent.store.records import Ready
+from innkeeper.clock import Clock
+from innkeeper.domain.quantity import format_bytes, format_cpu
+from innkeeper.domain.reasons import GuestReason, HostReason
+from innkeeper.kube.conditions import document, documents
+from innkeeper.views.host import HostAgent, HostAgentStatus
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """The report of one host."""
+
+    store_id: str
+    boot_id: str
+    driver: str
+    hypervisor: Hypervisor
+    trouble: Callable[[], str | None]  # why machines cannot be read now
+    read: Callable[[Key], HostAgent | None]
+    clock: Clock
+
+    def render(self, key: Key) -> dict[str, Any] | None:
+        """Return the status that the HostAgent should have, or None where it has it."""
+        agent = self.read(key)
+        if agent is None:
+            return None
+        capacity = self.hypervisor.capacity
+        condition = condition_of(self._ready(), generation=agent.metadata.generation)
+        status = {
+            "observedGeneration": agent.metadata.generation,
+            "storeId": self.store_id,
+            "agentVersion": __version__,
+            "bootId": self.boot_id,
+            "hypervisor": str(self.hypervisor.kind),
+            "driver": self.driver,
+            "capacity": {
+                "cpu": format_cpu(capacity.cpu_millis),
+                "memory": format_bytes(capacity.memory_bytes),
+                "disk": format_bytes(capacity.disk_bytes),
+            },
+            "conditions": documents(agent.status.conditions, [condition], now=self.clock.now()),
+        }
+        return None if _is_told(status, agent.status) else status
+
+    def _ready(self) -> Ready:
+        trouble = self.trouble()
+        if trouble is not None:
+            return Ready(status=False, reason=GuestReason.DRIVER_FAILED, message=trouble)
+        return Ready(status=True, reason=HostReason.READY)
+
+
+def _is_told(status: dict[str, Any], told: HostAgentStatus) -> bool:
+    capacity = told.capacity
+    amounts = {"cpu": capacity.cpu, "memory": capacity.memory, "disk": capacity.disk} if capacity else None
+    return status == {
+        "observedGeneration": told.observed_generation,
+        "storeId": told.store_id,
+        "agentVersion": told.agent_version,
+        "bootId": told.boot_id,
+        "hypervisor": told.hypervisor,
+        "driver": told.driver,
+        "capacity": amounts,
+        "conditions": [document(each) for each in told.conditions],
+    }
+
+
+def boot_id() -> str:
+    """Return the ID of the machine's boot, or `unknown`."""
+    try:
+        return _BOOT_ID.read_text()[:64].strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,63 @@
+"""Work on guests that takes time: never more than one job for one guest.
+
+A job that is cancelled has ended before the next one starts, so two never touch the same machine.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+
+from innkeeper.agent.plan import JobKind
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that runs: what it does and which wish it serves."""
+
+    kind: JobKind
+    desired: str
+    task: asyncio.Task[None]
+
+
+class Jobs:
+    """The jobs of all guests. `on_end` is called with the Guest ID whenever one ends by itself."""
+
+    def __init__(self, *, on_end: Callable[[str], None]) -> None:
+        self._on_end = on_end
+        self._running: dict[str, Job] = {}
+
+    def get(self, guest_id: str) -> Job | None:
+        """Return the guest's job, if one runs."""
+        return self._running.get(guest_id)
+
+    def start(self, guest_id: str, kind: JobKind, *, desired: str, work: Coroutine[None, None, None]) -> None:
+        """Start a job for a guest that has none. The work handles its own errors."""
+        if guest_id in self._running:
+            work.close()
+            raise RuntimeError(f"guest {guest_id} has a job already")
+        task = asyncio.create_task(work, name=f"{kind.value} {guest_id}")
+        self._running[guest_id] = Job(kind, desired, task)
+        task.add_done_callback(partial(self._ended, guest_id))
+
+    async def cancel(self, guest_id: str) -> None:
+        """Cancel the guest's job and wait for its end."""
+        job = self._running.get(guest_id)
+        if job is not None:
+            job.task.cancel()
+            await asyncio.wait({job.task})
+
+    async def close(self, *, within_s: float = 2.0) -> None:
+        """End all jobs; the next agent goes on with them. One that waits for the hypervisor is not waited for long."""
+        tasks = {job.task for job in self._running.values()}
+        for _ in range(2):  # the second time goes through work that runs to its end
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=within_s)
+
+    def _ended(self, guest_id: str, task: asyncio.Task[None]) -> None:
+        job = self._running.get(guest_id)
+        if job is not None and job.task is task:
+            del self._running[guest_id]
+        self._on_end(guest_id)

@@ -1,0 +1,100 @@
+"""What to do next with a guest, from its order, what was last made of it, and its machine's phase. Pure.
+
+It is asked again after everything that happens, so it never has to remember a way, only to see where a guest stands.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from innkeeper.agent.drivers.driver import DomainPhase
+from innkeeper.agent.store.records import Life, Ready
+from innkeeper.domain.reasons import Desired, GuestReason, RestartPolicy
+
+
+class JobKind(Enum):
+    """Work that takes time; one at a time for each guest."""
+
+    BUILD = "build"
+    START = "start"
+    STOP = "stop"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True)
+class Do:
+    """Do this now."""
+
+    job: JobKind
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The machine ended by itself: start it again, after the pause that its history asks for."""
+
+    job: JobKind
+    ready: Ready
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Nothing is to be done: this is how the guest stands."""
+
+    life: Life
+    ready: Ready
+
+
+Step = Do | Restart | Settle
+
+RUNNING = Ready(status=True, reason=GuestReason.RUNNING)
+STOPPED = Ready(status=True, reason=GuestReason.STOPPED)
+
+
+def next_step(
+    *, desired: str, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready
+) -> Step:
+    """Return the next step. `phase` is None where the hypervisor does not know the guest."""
+    alive = phase is not None and phase.alive
+    if desired == Desired.DESTROYED:
+        return Do(JobKind.DESTROY)
+    if desired == Desired.STOPPED:
+        return Do(JobKind.STOP) if alive else Settle(Life.NEW if life is Life.NEW else Life.OFF, STOPPED)
+    return _towards_running(restart_policy=restart_policy, life=life, phase=phase, ready=ready)
+
+
+def _towards_running(*, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready) -> Step:
+    if phase is DomainPhase.RUNNING:
+        return Settle(Life.UP, RUNNING)
+    if phase is DomainPhase.PAUSED:
+        return Restart(
+            JobKind.START, _off(GuestReason.CRASHED, "its machine was paused by an I/O error or at the host")
+        )
+    if life is Life.RESTING:
+        return Settle(Life.RESTING, ready)
+    if life is Life.NEW or phase is None:
+        return Do(JobKind.BUILD)
+    # Turned off by order, or by a reboot of the host: no restart policy is asked.
+    if life is Life.OFF or phase is DomainPhase.OFF:
+        return Do(JobKind.START)
+    return _ended(phase, restart_policy)
+
+
+def _ended(phase: DomainPhase, restart_policy: str) -> Step:
+    """Apply the restart policy to a machine that ended by itself or by a person's hand at the host."""
+    if phase is DomainPhase.COMPLETED:
+        if restart_policy != RestartPolicy.ALWAYS:
+            ready = _off(
+                GuestReason.COMPLETED, f"the guest powered off; restartPolicy {restart_policy} lets it rest"
+            )
+            return Settle(Life.RESTING, ready)
+        return Restart(
+            JobKind.START, _off(GuestReason.STARTING, "the guest powered off and is started again")
+        )
+    how = "was stopped at the host" if phase is DomainPhase.STOPPED else "crashed"
+    if restart_policy == RestartPolicy.NEVER:
+        ready = _off(GuestReason.CRASHED, f"the guest {how}; restartPolicy Never lets it rest")
+        return Settle(Life.RESTING, ready)
+    return Restart(JobKind.START, _off(GuestReason.CRASHED, f"the guest {how} and is started again"))
+
+
+def _off(reason: GuestReason, message: str) -> Ready:
+    return Ready(status=False, reason=reason, message=message)

@@ -1,0 +1,99 @@
+"""The process `innkeeper agent`: settings become parts, and the agent runs until a signal.
+
+Heavy or optional dependencies are imported for the driver that is asked for only.
+"""
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from innkeeper.agent import settings as agent_settings
+from innkeeper.agent.build.ports import ImageStore
+from innkeeper.agent.build.simulated_images import SimulatedImages
+from innkeeper.agent.drivers.driver import Driver
+from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.service import Agent, AgentParts
+from innkeeper.agent.settings import AgentSettings, DriverName
+from innkeeper.clock import Clock, SystemClock
+from innkeeper.kube.client import Client
+from innkeeper.kube.credentials import Credentials
+from innkeeper.telemetry import logs
+from innkeeper.telemetry.metrics import ProcessMetrics
+from innkeeper.telemetry.readiness import Readiness
+from innkeeper.telemetry.server import TelemetryServer
+
+
+async def run_agent(settings: AgentSettings) -> None:
+    """Run the agent until it is cancelled."""
+    logs.configure(form=settings.log_format, level=settings.log_level, process="agent")
+    host, keys, credentials = identity_of(settings)
+    clock = SystemClock()
+    registry, readiness = CollectorRegistry(), Readiness()
+    ProcessMetrics(registry, process="agent")
+    paths = StatePaths(settings.state_dir)
+    driver, images = _runs_on(settings, paths, credentials, clock)
+    server = TelemetryServer(
+        listen=settings.listen, port=settings.metrics_port, registry=registry, readiness=readiness
+    )
+    async with server, Client(credentials) as client:
+        parts = AgentParts(
+            host=host,
+            pinned_keys=keys,
+            client=client,
+            driver=driver,
+            images=images,
+            paths=paths,
+            clock=clock,
+            registry=registry,
+            readiness=readiness,
+            stop_grace_s=settings.stop_grace_s,
+            max_builds=settings.max_builds,
+        )
+        try:
+            await Agent(parts).run()
+        finally:
+            await driver.close()
+
+
+def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credentials]:
+    """Return the host's name, the order keys that it pins, and who it is to the API server.
+
+    Raises:
+        TerminalError: the join file, a key file or the kubeconfig cannot be used.
+    """
+    if settings.join_file is not None:
+        join = agent_settings.read_join_file(settings.join_file)
+        credentials = Credentials(
+            server=join.server.rstrip("/"),
+            ca_data=join.authority,
+            token_file=settings.join_file.parent / join.token_file,
+        )
+        return join.host, join.pinned_keys, credentials
+    keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
+    return str(settings.host), keys, Credentials.load(settings.kubeconfig)
+
+
+def _runs_on(
+    settings: AgentSettings, paths: StatePaths, credentials: Credentials, clock: Clock
+) -> tuple[Driver, ImageStore]:
+    if settings.driver is DriverName.SIMULATED:
+        driver = SimulatedDriver(clock, latency_s=settings.simulated_latency_s)
+        return driver, SimulatedImages(paths.images)
+    return _libvirt(settings.libvirt_uri, paths), _image_store(
+        settings.images_ca_file, paths, credentials, clock
+    )
+
+
+def _libvirt(uri: str, paths: StatePaths) -> Driver:
+    from innkeeper.agent.drivers.libvirt import LibvirtDriver
+
+    return LibvirtDriver(uri, disk_directory=paths.root)
+
+
+def _image_store(
+    ca_file: Path | None, paths: StatePaths, credentials: Credentials, clock: Clock
+) -> ImageStore:
+    from innkeeper.agent.imaging.store import HostImageStore
+
+    return HostImageStore(paths.images, token=credentials.bearer, ca_file=ca_file, clock=clock)

@@ -1,0 +1,290 @@
+"""Brings each guest to what its order says: reads the order, then asks `plan` for the next step.
+
+It is asked about one guest at a time, by its ID, after everything that happens to it. Work that takes time runs as a job,
+so a newer order is always read at once. An Assignment that is gone or going changes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from innkeeper.agent import admission
+from innkeeper.agent.drivers.driver import DomainPhase, Driver, Hypervisor
+from innkeeper.agent.figures import AgentFigures
+from innkeeper.agent.host_orders import HostOrders
+from innkeeper.agent.inventory import Inventory
+from innkeeper.agent.jobs import Jobs
+from innkeeper.agent.judge import Meaning, held_rank, meaning, read_order
+from innkeeper.agent.ledger import HeldGuest, Ledger
+from innkeeper.agent.plan import Do, JobKind, Restart, Settle, next_step
+from innkeeper.agent.report import AssignmentReport, Verdict
+from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.trials import Trials
+from innkeeper.agent.work import GuestWork
+from innkeeper.clock import Clock
+from innkeeper.domain.orders import Order, OrderInvalidError
+from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
+from innkeeper.errors import InnkeeperError
+from innkeeper.views.assignment import Assignment
+
+Wake = Callable[[str, float], None]  # Guest ID, seconds from now
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this agent is."""
+
+    host: str
+    store_id: str
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """One host's reconciler. `wake` has a guest looked at again."""
+
+    identity: Identity
+    ledger: Ledger
+    inventory: Inventory
+    host_orders: HostOrders
+    driver: Driver
+    hypervisor: Hypervisor
+    work: GuestWork
+    jobs: Jobs
+    report: AssignmentReport
+    figures: AgentFigures
+    clock: Clock
+    wake: Wake
+    build_slots: asyncio.Semaphore
+    trials: dict[str, Trials] = field(default_factory=dict)
+    admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def reconcile(self, guest_id: str, assignment: Assignment | None) -> None:
+        """Look at one guest."""
+        if assignment is not None:
+            await self._read(guest_id, assignment)
+        guest = self.ledger.get(guest_id)
+        if guest is not None and guest.record.outcome == OrderOutcome.ACCEPTED:
+            await self._converge(guest_id)
+
+    async def _read(self, guest_id: str, assignment: Assignment) -> None:
+        """Read the order in an Assignment, keep what follows from it, and say so in the report."""
+        held = self.ledger.get(guest_id)
+        record = held.record if held else None
+        tombstone = None if record else await self.ledger.tombstone(guest_id)
+        verdict = Verdict(
+            uid=assignment.metadata.uid,
+            generation=assignment.metadata.generation,
+            outcome=OrderOutcome.ACCEPTED,
+            held=held_rank(record, tombstone),
+        )
+        text = assignment.spec.order
+        try:
+            order = read_order(
+                text,
+                keys=self.host_orders.keys,
+                host=self.identity.host,
+                store_id=self.identity.store_id,
+                guest_id=guest_id,
+            )
+        except OrderInvalidError as error:
+            self._log_invalid(guest_id, error)
+            ready = Ready(status=False, reason=error.reason, message=error.message)
+            self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.INVALID, ready=ready))
+            return
+        found = meaning(order, record, tombstone)
+        self.figures.orders.labels(found.name.lower()).inc()
+        match found:
+            case Meaning.SUPERSEDED:
+                self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.SUPERSEDED))
+            case Meaning.DESTROYED_BEFORE:
+                await self._destroyed_before(order, tombstone, verdict)
+            case _:
+                kept = await self._keep(found, order, text, held)
+                if kept is not None:
+                    self.report.say(
+                        guest_id, replace(verdict, outcome=kept.record.outcome, held=kept.record.rank)
+                    )
+
+    async def _keep(
+        self, found: Meaning, order: Order, text: str, held: HeldGuest | None
+    ) -> HeldGuest | None:
+        """Keep the order; return the guest as it is held now, or None where nothing can be said yet."""
+        log = structlog.get_logger(__name__).bind(
+            guest=order.guest_id, epoch=order.epoch, serial=order.serial
+        )
+        if found is Meaning.SAME:
+            return held
+        if found is Meaning.REFUSED_BEFORE and held is not None:
+            await self._put(order, text, held.record.outcome, life=Life.NEW, ready=held.record.ready)
+        elif found is Meaning.ADMIT:
+            if self.host_orders.settings is None:
+                return None  # the HostAgent will wake all guests when it is seen
+            async with self.admitting:  # two guests must not both be promised the same address
+                await self._admit(order, text)
+        else:
+            life, ready = _carried_over(order, held)
+            await self._put(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready)
+            self.trials.pop(order.guest_id, None)
+            log.info("order_updated", desired=order.desired)
+        return self.ledger.get(order.guest_id)
+
+    async def _admit(self, order: Order, text: str) -> None:
+        """Accept or refuse; either is stored before anybody is told."""
+        log = structlog.get_logger(__name__).bind(
+            guest=order.guest_id, epoch=order.epoch, serial=order.serial
+        )
+        refused = await self._refusal(order)
+        if refused is None:
+            ready = Ready(status=False, reason=GuestReason.ACCEPTED)
+            await self._put(order, text, OrderOutcome.ACCEPTED, life=Life.NEW, ready=ready)
+            log.info("order_accepted", namespace=order.namespace, name=order.name)
+        else:
+            await self._put(order, text, OrderOutcome.REFUSED, life=Life.NEW, ready=refused)
+            log.warning("order_refused", reason=refused.reason, message=refused.message)
+
+    async def _refusal(self, order: Order) -> Ready | None:
+        settings = self.host_orders.settings
+        if settings is None:
+            raise InnkeeperError("no HostAgent was seen yet")
+        facts = admission.HostFacts(
+            bridge=settings.bridge,
+            bridge_exists=await self.driver.has_bridge(settings.bridge),
+            hypervisor=self.hypervisor.kind,
+            allow_emulation=settings.allow_emulation,
+            capacity=self.hypervisor.capacity,
+        )
+        return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.accepted()])
+
+    async def _put(self, order: Order, text: str, outcome: OrderOutcome, *, life: Life, ready: Ready) -> None:
+        record = GuestRecord(
+            guest_id=order.guest_id,
+            order=text,
+            rank=order.rank,
+            namespace=order.namespace,
+            name=order.name,
+            outcome=outcome,
+            life=life,
+            ready=ready,
+        )
+        await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
+
+    async def _destroyed_before(self, order: Order, tombstone: Tombstone | None, verdict: Verdict) -> None:
+        rank = tombstone.rank if tombstone else order.rank
+        if order.desired == Desired.DESTROYED and order.rank > rank:
+            rank = order.rank
+            await self.ledger.bury(order.guest_id, rank)
+        ready = Ready(status=False, reason=GuestReason.DESTROYED)
+        self.report.say(
+            order.guest_id, replace(verdict, outcome=OrderOutcome.DESTROYED, held=rank, ready=ready)
+        )
+
+    async def _converge(self, guest_id: str) -> None:
+        await self.inventory.known.wait()
+        guest = self.ledger.get(guest_id)
+        job = self.jobs.get(guest_id)
+        if guest is None or (job is not None and job.desired == guest.order.desired):
+            return
+        if job is not None:
+            await self.jobs.cancel(guest_id)
+            await self.inventory.refresh()
+            guest = self.ledger.get(guest_id)
+            if guest is None:
+                return
+        phase = self.inventory.phases.get(guest_id)
+        step = next_step(
+            desired=guest.order.desired,
+            restart_policy=guest.order.spec.restart_policy,
+            life=guest.record.life,
+            phase=phase,
+            ready=guest.record.ready,
+        )
+        await self._take(guest, step, phase)
+
+    async def _take(self, guest: HeldGuest, step: Do | Restart | Settle, phase: DomainPhase | None) -> None:
+        guest_id, now = guest.order.guest_id, self.clock.monotonic()
+        trials = self.trials.setdefault(guest_id, Trials())
+        if isinstance(step, Settle):
+            if phase is DomainPhase.RUNNING and (trials.started_at is None or trials.not_before is not None):
+                trials.started(now)
+            await self.ledger.settle(guest_id, life=step.life, ready=step.ready)
+            return
+        wait = trials.due(now) - now if isinstance(step, Restart) else trials.wait_s(now)
+        if wait > 0:
+            if isinstance(step, Restart):
+                message = f"{step.ready.message}, after a pause of {trials.pause_s:.0f} s"
+                self.ledger.show(guest_id, replace(step.ready, message=message))
+            self.wake(guest_id, wait)
+            return
+        if isinstance(step, Restart):
+            self.figures.restarts.inc()
+        self.jobs.start(guest_id, step.job, desired=guest.order.desired, work=self._job(guest, step.job))
+
+    async def _job(self, guest: HeldGuest, kind: JobKind) -> None:
+        guest_id = guest.order.guest_id
+        log = structlog.get_logger(__name__).bind(guest=guest_id, job=kind.value)
+        trials = self.trials.setdefault(guest_id, Trials())
+        try:
+            await self._run(guest, kind)
+        except InnkeeperError as error:
+            log.warning("job_failed", reason=error.reason, message=error.message)
+            failure, retryable = (
+                Ready(status=False, reason=error.reason, message=error.message),
+                error.retryable,
+            )
+        except Exception:
+            log.exception("job_broke")
+            message = f"the agent could not {kind.value} the guest; its log says why"
+            failure, retryable = Ready(status=False, reason=GuestReason.DRIVER_FAILED, message=message), True
+        else:
+            log.info("job_done")
+            if kind in {JobKind.BUILD, JobKind.START}:
+                trials.started(self.clock.monotonic())
+            elif kind is JobKind.DESTROY:
+                self.trials.pop(guest_id, None)
+            await self.inventory.refresh()
+            return
+        self.figures.job_failures.labels(kind.value, failure.reason).inc()
+        trials.failed(self.clock.monotonic(), retryable=retryable)
+        self.ledger.show(guest_id, failure)
+        await self.inventory.refresh()
+
+    async def _run(self, guest: HeldGuest, kind: JobKind) -> None:
+        match kind:
+            case JobKind.BUILD:
+                settings = self.host_orders.settings
+                if settings is None:
+                    raise InnkeeperError(
+                        "the host was not told its bridge yet", reason=GuestReason.BRIDGE_MISSING
+                    )
+                async with self.build_slots:
+                    await self.work.build(guest, bridge=settings.bridge)
+            case JobKind.START:
+                await self.work.start(guest)
+            case JobKind.STOP:
+                await self.work.stop(guest)
+            case JobKind.DESTROY:
+                await self.work.destroy(guest)
+
+    def _log_invalid(self, guest_id: str, error: OrderInvalidError) -> None:
+        self.figures.orders.labels("invalid").inc()
+        structlog.get_logger(__name__).warning(
+            "order_invalid", assignment=guest_id[:253], message=error.message
+        )
+
+
+def _carried_over(order: Order, held: HeldGuest | None) -> tuple[Life, Ready]:
+    """Return what of a guest's standing outlives a new order."""
+    if order.desired == Desired.DESTROYED or held is None:
+        return (held.record.life if held else Life.NEW), Ready(status=False, reason=GuestReason.DELETING)
+    life, ready = held.record.life, held.shown
+    if order.desired != held.order.desired:
+        on_the_way = GuestReason.STOPPING if order.desired == Desired.STOPPED else GuestReason.STARTING
+        ready = Ready(status=False, reason=on_the_way)
+        if life in {Life.UP, Life.RESTING}:
+            # If its machine is found off from here on, that was by order, and no restart policy is asked.
+            life = Life.OFF
+    elif life is Life.RESTING and order.spec.restart_policy != held.order.spec.restart_policy:
+        life = Life.UP  # the new policy decides anew
+    return life, ready

@@ -1,0 +1,294 @@
+"""One host's agent, put together: store, machines, informers, reconciler, reports, heartbeat.
+
+Several may run in one process, each with its own parts. What it needs from outside is handed in, and it never ends by
+itself.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from innkeeper import __version__
+from innkeeper.agent.build.builder import Builder
+from innkeeper.agent.build.ports import ImageStore
+from innkeeper.agent.drivers.driver import Driver, Hypervisor
+from innkeeper.agent.drivers.patient import PatientDriver
+from innkeeper.agent.figures import AgentFigures
+from innkeeper.agent.host_orders import HostOrders
+from innkeeper.agent.host_report import HostReport, boot_id
+from innkeeper.agent.inventory import Inventory
+from innkeeper.agent.jobs import Jobs
+from innkeeper.agent.ledger import Ledger
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.reconcile import Identity, Reconciler
+from innkeeper.agent.report import AssignmentReport
+from innkeeper.agent.store.records import Ready
+from innkeeper.agent.store.store import Store
+from innkeeper.agent.user_data import SecretUserData
+from innkeeper.agent.work import GuestWork
+from innkeeper.clock import Clock
+from innkeeper.domain import names
+from innkeeper.errors import InnkeeperError
+from innkeeper.kube.client import Client
+from innkeeper.kube.informer import Change, Informer
+from innkeeper.kube.lease import Heartbeat
+from innkeeper.kube.queue import LatestQueue
+from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
+from innkeeper.kube.status_writer import StatusWriter
+from innkeeper.telemetry.readiness import Readiness
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.host import HostAgent
+
+_HOST = ""  # the queue's key for the host itself: no guest has an empty ID
+_LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentParts:
+    """What an agent is made of."""
+
+    host: str
+    pinned_keys: Mapping[str, bytes]
+    client: Client
+    driver: Driver
+    images: ImageStore
+    paths: StatePaths
+    clock: Clock
+    registry: CollectorRegistry
+    readiness: Readiness
+    stop_grace_s: float = 60.0
+    max_builds: int = 4
+    workers: int = 4
+
+
+class Agent:
+    """One host's agent. `run` ends only when it is cancelled."""
+
+    def __init__(self, parts: AgentParts) -> None:
+        self._parts = parts
+        self._namespace = names.host_namespace(parts.host)
+        self._log = structlog.get_logger(__name__).bind(host=parts.host)
+        self._driver = PatientDriver(parts.driver)
+        self._queue: LatestQueue[str] = LatestQueue(parts.clock)
+        self._figures = AgentFigures(parts.registry)
+        self._inventory = Inventory(
+            self._driver, parts.clock, on_phase=self._phase_changed, on_trouble=self._touch_host
+        )
+        self._jobs = Jobs(on_end=self._queue.add)
+        self._assignments: Informer[Assignment] = Informer(
+            parts.client, ASSIGNMENTS, on_change=self._assigned, clock=parts.clock, namespace=self._namespace
+        )
+        self._host_agents: Informer[HostAgent] = Informer(
+            parts.client,
+            HOST_AGENTS,
+            on_change=self._host_changed,
+            clock=parts.clock,
+            namespace=self._namespace,
+        )
+        self._report = AssignmentReport(
+            namespace=self._namespace,
+            shown=self._shown,
+            read=self._assignments.objects.get,
+            touch=self._touch_assignment,
+            clock=parts.clock,
+        )
+        self._statuses = StatusWriter(
+            parts.client,
+            ASSIGNMENTS,
+            clock=parts.clock,
+            render=self._report.render,
+            read=self._assignments.objects.get,
+            written=self._assignments.assume,
+            workers=4,
+        )
+        self._host_statuses: StatusWriter[HostAgent] | None = None
+        self._ledger: Ledger | None = None
+
+    async def run(self) -> None:
+        """Run the agent until it is cancelled."""
+        parts = self._parts
+        async with AsyncExitStack() as stack:
+            store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
+            stack.push_async_callback(store.close)
+            ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
+            await ledger.load()
+            host_orders = HostOrders(store, parts.pinned_keys)
+            await host_orders.load()
+            hypervisor = await self._probe()
+            self._log.info(
+                "agent_started",
+                store=store.store_id,
+                version=__version__,
+                driver=self._driver.name,
+                hypervisor=str(hypervisor.kind),
+                guests=len(ledger),
+            )
+            self._tell_figures(ledger)
+            reconciler = self._reconciler(store, ledger, host_orders, hypervisor)
+            stack.push_async_callback(self._jobs.close)
+            self._host_statuses = self._host_writer(store, hypervisor)
+            for guest in ledger.accepted():
+                self._queue.add(guest.order.guest_id)
+            await self._work(reconciler, host_orders, self._host_statuses)
+
+    async def _work(
+        self, reconciler: Reconciler, host_orders: HostOrders, host_statuses: StatusWriter[HostAgent]
+    ) -> None:
+        parts = self._parts
+        heartbeat = Heartbeat(
+            parts.client,
+            namespace=self._namespace,
+            name=names.HEARTBEAT_LEASE,
+            identity=reconciler.identity.store_id,
+            clock=parts.clock,
+            labels={names.HOST_LABEL: parts.host},
+        )
+        async with asyncio.TaskGroup() as tasks:
+            # Machines first: nothing is started before it is known what runs already.
+            tasks.create_task(self._inventory.run(), name="inventory")
+            for number in range(parts.workers):
+                tasks.create_task(self._worker(reconciler, host_orders), name=f"worker {number}")
+            tasks.create_task(self._assignments.run(), name="assignments")
+            tasks.create_task(self._host_agents.run(), name="host agent")
+            tasks.create_task(self._statuses.run(), name="statuses")
+            tasks.create_task(host_statuses.run(), name="host status")
+            tasks.create_task(heartbeat.run(), name="heartbeat")
+
+    def _reconciler(
+        self, store: Store, ledger: Ledger, host_orders: HostOrders, hypervisor: Hypervisor
+    ) -> Reconciler:
+        parts = self._parts
+        work = GuestWork(
+            ledger=ledger,
+            driver=self._driver,
+            images=parts.images,
+            user_data=SecretUserData(parts.client, self._namespace),
+            builder=Builder(self._figures),
+            paths=parts.paths,
+            stop_grace_s=parts.stop_grace_s,
+        )
+        return Reconciler(
+            identity=Identity(host=parts.host, store_id=store.store_id),
+            ledger=ledger,
+            inventory=self._inventory,
+            host_orders=host_orders,
+            driver=self._driver,
+            hypervisor=hypervisor,
+            work=work,
+            jobs=self._jobs,
+            report=self._report,
+            figures=self._figures,
+            clock=parts.clock,
+            wake=lambda guest_id, after_s: self._queue.add(guest_id, after_s=after_s),
+            build_slots=asyncio.Semaphore(parts.max_builds),
+        )
+
+    def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:
+        report = HostReport(
+            store_id=store.store_id,
+            boot_id=boot_id(),
+            driver=self._driver.name,
+            hypervisor=hypervisor,
+            trouble=lambda: self._inventory.trouble,
+            read=self._host_agents.objects.get,
+            clock=self._parts.clock,
+        )
+        return StatusWriter(
+            self._parts.client,
+            HOST_AGENTS,
+            clock=self._parts.clock,
+            render=report.render,
+            read=self._host_agents.objects.get,
+            written=self._host_agents.assume,
+            workers=1,
+        )
+
+    async def _probe(self) -> Hypervisor:
+        pause = 1.0
+        while True:
+            try:
+                return await self._driver.probe()
+            except InnkeeperError as error:
+                self._log.warning("probe_failed", reason=error.reason, message=error.message)
+            await self._parts.clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def _worker(self, reconciler: Reconciler, host_orders: HostOrders) -> None:
+        while True:
+            key = await self._queue.take()
+            try:
+                if key == _HOST:
+                    await self._follow_host(host_orders)
+                else:
+                    await reconciler.reconcile(key, self._assignments.objects.get((self._namespace, key)))
+            except InnkeeperError as error:
+                self._log.warning("reconcile_failed", guest=key, reason=error.reason, message=error.message)
+                self._queue.failed(key)
+            except Exception:  # noqa: BLE001 - one guest that breaks our own code must not stop the others
+                self._log.exception("reconcile_broke", guest=key)
+                self._queue.failed(key)
+            else:
+                self._queue.done(key)
+
+    async def _follow_host(self, host_orders: HostOrders) -> None:
+        agent = self._host_agents.objects.get((self._namespace, names.HOST_AGENT_NAME))
+        if agent is not None and await host_orders.update(agent):
+            self._log.info(
+                "host_orders_changed", bridge=agent.spec.network.bridge, keys=len(host_orders.keys)
+            )
+            for _, guest_id in self._assignments.objects:
+                self._queue.add(guest_id)
+
+    def _assigned(self, change: Change[Assignment]) -> None:
+        guest_id, old, new = change.key[1], change.old, change.new
+        if new is None:
+            # Nobody's absence is an order: the guest runs on, and there is nothing left to report on.
+            self._report.forget(guest_id)
+        elif old is None or (old.metadata.uid, old.metadata.generation) != (
+            new.metadata.uid,
+            new.metadata.generation,
+        ):
+            self._queue.add(guest_id)
+
+    def _host_changed(self, change: Change[HostAgent]) -> None:
+        if change.new is not None and change.key[1] == names.HOST_AGENT_NAME:
+            self._queue.add(_HOST)
+            self._touch_host(urgent=change.new.status.store_id is None)
+
+    def _phase_changed(self, guest_id: str) -> None:
+        if self._ledger is not None and self._ledger.get(guest_id) is not None:
+            self._queue.add(guest_id)
+        elif guest_id in self._inventory.phases:
+            self._log.warning("domain_unknown", guest=guest_id, phase=str(self._inventory.phases[guest_id]))
+
+    def _shown(self, guest_id: str) -> Ready | None:
+        guest = self._ledger.get(guest_id) if self._ledger is not None else None
+        return None if guest is None else guest.shown
+
+    def _shown_changed(self, guest_id: str, urgent: bool) -> None:  # noqa: FBT001 - a callback with two facts
+        self._report.touch(guest_id, urgent=urgent)
+
+    def _touch_assignment(self, key: tuple[str, str], *, urgent: bool = False) -> None:
+        self._statuses.touch(key, urgent=urgent)
+
+    def _touch_host(self, *, urgent: bool = True) -> None:
+        if self._host_statuses is not None:
+            self._host_statuses.touch((self._namespace, names.HOST_AGENT_NAME), urgent=urgent)
+
+    def _tell_figures(self, ledger: Ledger) -> None:
+        self._figures.guests.set_function(lambda: len(ledger))
+        self._figures.domains.set_function(
+            lambda: sum(1 for phase in self._inventory.phases.values() if phase.alive)
+        )
+        readiness = self._parts.readiness
+        readiness.add("hypervisor", lambda: self._inventory.trouble or self._unread())
+        readiness.watch("assignments", self._assignments)
+        readiness.watch("hostagents", self._host_agents)
+
+    def _unread(self) -> str | None:
+        return None if self._inventory.known.is_set() else "the machines were not read yet"

@@ -1,0 +1,126 @@
+"""Settings of `innkeeper agent`: the command line, else INNKEEPER_AGENT_* variables, else these defaults.
+
+Either a join file names the host, the API server, the token and the order keys, or a kubeconfig, the host's name and
+files with the order keys do. Keys are pinned: what the API server says about them later must be signed by one of them.
+"""
+
+import base64
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_settings import SettingsConfigDict
+
+from innkeeper.agent import trust
+from innkeeper.domain import names, orders
+from innkeeper.errors import TerminalError
+from innkeeper.settings import CommonSettings
+
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=names.MAX_HOST_NAME)]
+_MAX_JOIN_FILE = 64 * 1024
+
+
+class DriverName(StrEnum):
+    """What runs guests."""
+
+    LIBVIRT = "libvirt"
+    SIMULATED = "simulated"
+
+
+class AgentSettings(CommonSettings):
+    """What the agent needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="INNKEEPER_AGENT_", extra="forbid", frozen=True)
+
+    join_file: Path | None = Field(None, description="The file that `joining` a host made.")
+    host: HostName | None = Field(None, description="The host's name, where there is no join file.")
+    order_key_file: list[Path] = Field(
+        default_factory=list, description="Public keys of orders (base64), where there is no join file."
+    )
+    state_dir: Path = Field(Path("/var/lib/innkeeper"), description="Where guests and the database lie.")
+    driver: DriverName = Field(DriverName.LIBVIRT, description="What runs guests; `simulated` runs none.")
+    libvirt_uri: str = Field("qemu:///system", description="Where libvirt listens.")
+    images_ca_file: Path | None = Field(None, description="The authority of the image server (PEM).")
+    metrics_port: int = Field(9103, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
+    stop_grace_s: float = Field(
+        60, ge=0, le=3600, description="How long a guest may take to power itself off."
+    )
+    max_builds: int = Field(4, ge=1, le=64, description="How many guests are built at once.")
+    simulated_latency_s: float = Field(0, ge=0, le=600, description="How long each simulated call takes.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.join_file is not None and (self.host is not None or self.order_key_file):
+            raise ValueError("--join-file names host and keys: leave out --host and --order-key-file")
+        if self.join_file is None and (self.host is None or not self.order_key_file):
+            raise ValueError("give --join-file, or --host with --order-key-file (and a kubeconfig)")
+        return self
+
+
+class JoinFile(BaseModel):
+    """What a host joins with."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+    host: HostName
+    server: str = Field(pattern=r"^https?://")
+    ca_data: str | None = None
+    """The API server's authority: PEM, base64."""
+    token_file: Path
+    order_keys: dict[str, str] = Field(min_length=1, max_length=16)
+    """Base64 public keys by ID."""
+
+    @field_validator("order_keys")
+    @classmethod
+    def _are_keys(cls, value: dict[str, str]) -> dict[str, str]:
+        trust.decode_keys(value)
+        return value
+
+    @property
+    def pinned_keys(self) -> dict[str, bytes]:
+        """The raw public keys by ID."""
+        return trust.decode_keys(self.order_keys)
+
+    @property
+    def authority(self) -> str | None:
+        """The API server's authority as PEM."""
+        return None if self.ca_data is None else base64.b64decode(self.ca_data).decode()
+
+
+class JoinFileError(TerminalError):
+    """The join file, or a key file, cannot be used."""
+
+    reason = "JoinFileInvalid"
+
+
+def read_join_file(path: Path) -> JoinFile:
+    """Read a join file.
+
+    Raises:
+        JoinFileError: it is missing or not what it should be.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_JOIN_FILE)
+        return JoinFile.model_validate_json(content)
+    except OSError as error:
+        raise JoinFileError(f"the join file cannot be read: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise JoinFileError(f"the join file {path} cannot be used: {wrong}") from error
+
+
+def read_key_file(path: Path) -> tuple[str, bytes]:
+    """Read a public key (base64 of 32 bytes) and return it with its ID.
+
+    Raises:
+        JoinFileError: it is missing or no key.
+    """
+    try:
+        raw = base64.b64decode(path.read_text()[:_MAX_JOIN_FILE].strip(), validate=True)
+        keys = trust.decode_keys({orders.key_id(raw): base64.b64encode(raw).decode()})
+    except (OSError, ValueError) as error:
+        raise JoinFileError(f"{path} holds no base64 order key of 32 bytes: {error}") from error
+    return next(iter(keys.items()))

@@ -1,0 +1,1 @@
+"""The agent's database: what this host promised, holds and destroyed."""

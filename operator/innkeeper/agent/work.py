@@ -1,0 +1,81 @@
+"""The jobs: build, start, stop and destroy one guest. Each may be repeated, and killed anywhere.
+
+Calls to the hypervisor always run to their end, so that a job that is cancelled leaves nothing going on behind it.
+"""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from innkeeper.agent.build.build import Build, UserDataSource
+from innkeeper.agent.build.builder import Builder
+from innkeeper.agent.build.ports import ImageStore
+from innkeeper.agent.build.stopwatch import Stopwatch
+from innkeeper.agent.drivers.driver import Driver
+from innkeeper.agent.ledger import HeldGuest, Ledger
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.plan import RUNNING, STOPPED
+from innkeeper.agent.store.records import Life, Ready
+from innkeeper.domain.reasons import GuestReason
+
+
+@dataclass(frozen=True)
+class GuestWork:
+    """What the jobs work with."""
+
+    ledger: Ledger
+    driver: Driver
+    images: ImageStore
+    user_data: UserDataSource
+    builder: Builder
+    paths: StatePaths
+    stop_grace_s: float
+
+    async def build(self, guest: HeldGuest, *, bridge: str) -> None:
+        """Bring a guest from its order to a running machine."""
+        guest_id = guest.order.guest_id
+        build = Build(
+            order=guest.order,
+            files=self.paths.guest(guest_id),
+            bridge=bridge,
+            driver=self.driver,
+            images=self.images,
+            user_data=self.user_data,
+            stopwatch=Stopwatch(),
+            show=partial(self.ledger.show, guest_id),
+        )
+        await self.builder.run(build)
+        await self.ledger.settle(guest_id, life=Life.UP, ready=RUNNING)
+
+    async def start(self, guest: HeldGuest) -> None:
+        """Start a guest that was built: the same machine, the same disk."""
+        guest_id = guest.order.guest_id
+        self.ledger.show(guest_id, Ready(status=False, reason=GuestReason.STARTING))
+        await self.driver.start(guest_id)
+        await self.ledger.settle(guest_id, life=Life.UP, ready=RUNNING)
+
+    async def stop(self, guest: HeldGuest) -> None:
+        """Let a guest power itself off; when its grace is over, take its power."""
+        guest_id = guest.order.guest_id
+        self.ledger.show(guest_id, Ready(status=False, reason=GuestReason.STOPPING))
+        await self.driver.stop(guest_id, grace_s=self.stop_grace_s)
+        await self.ledger.settle(guest_id, life=Life.OFF, ready=STOPPED)
+
+    async def destroy(self, guest: HeldGuest) -> None:
+        """Remove machine and disk, keep a tombstone. No grace: what the guest would still write goes with its disk."""
+        guest_id = guest.order.guest_id
+        self.ledger.show(guest_id, Ready(status=False, reason=GuestReason.DELETING))
+        await self.driver.remove(guest_id)
+        await asyncio.to_thread(_remove_tree, self.paths.guest(guest_id).directory)
+        await self.images.release(guest_id)
+        await self.ledger.bury(guest_id, guest.order.rank)
+
+
+def _remove_tree(directory: Path) -> None:
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        if directory.exists():
+            raise

@@ -1,0 +1,60 @@
+"""`innkeeper agent`: options of the agent's process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from innkeeper.cli.options import (
+    Kubeconfig,
+    Listen,
+    LogFormatOption,
+    LogLevelOption,
+    MetricsPort,
+    settings_from,
+)
+
+
+async def run(  # noqa: PLR0913 - each option of the command line is a parameter
+    *,
+    join_file: Annotated[
+        Path | None, typer.Option(help="What this host joins with: host, API server, token, order keys.")
+    ] = None,
+    kubeconfig: Kubeconfig = None,
+    host: Annotated[str | None, typer.Option(help="The host's name, where there is no join file.")] = None,
+    order_key_file: Annotated[
+        list[Path] | None, typer.Option(help="A public key of orders (base64), where there is no join file.")
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Where guests and the database lie. [default: /var/lib/innkeeper]")
+    ] = None,
+    driver: Annotated[
+        str | None, typer.Option(help="libvirt, or simulated, which runs no guest. [default: libvirt]")
+    ] = None,
+    libvirt_uri: Annotated[
+        str | None, typer.Option(help="Where libvirt listens. [default: qemu:///system]")
+    ] = None,
+    images_ca_file: Annotated[
+        Path | None, typer.Option(help="The authority of the image server's certificate (PEM).")
+    ] = None,
+    stop_grace_s: Annotated[
+        float | None, typer.Option(help="Seconds a guest may take to power itself off. [default: 60]")
+    ] = None,
+    max_builds: Annotated[
+        int | None, typer.Option(help="How many guests are built at once. [default: 4]")
+    ] = None,
+    listen: Listen = None,
+    metrics_port: MetricsPort = None,
+    log_format: LogFormatOption = None,
+    log_level: LogLevelOption = None,
+) -> None:
+    """Run the agent of one host: it starts and stops the guests that it was ordered to run.
+
+    Guests outlive it, and run on while the API server is away. Each option may also come from the environment, as
+    INNKEEPER_AGENT_STATE_DIR for --state-dir.
+    """
+    options = {name: value for name, value in locals().items() if value != []}
+    from innkeeper.agent.process import run_agent
+    from innkeeper.agent.settings import AgentSettings
+
+    await run_agent(settings_from(AgentSettings, options))
