@@ -68,8 +68,10 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", True, core.ConfigMap
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", True, core.Named)
 EVENTS = Resource("", "v1", "events", "Event", True, core.Named)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", True, core.Lease)
-ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True, core.Named)
-ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True, core.Named)
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True, core.Role)
+ROLE_BINDINGS = Resource(
+    "rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True, core.RoleBinding
+)
 CRDS = Resource(
     "apiextensions.k8s.io",
     "v1",
