@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
+from typing import Any
 
 from kit import locks, paths, steps
 from kit.guest_image import disk, root_file_system
@@ -28,16 +28,14 @@ def directory() -> Path:
 def inputs() -> str:
     """Return a hash of the scripts and files that decide how the image comes out."""
     digest = hashlib.sha256()
-    sources = [
-        paths.HACK / "kit/guest_image" / name for name in ("root_file_system.py", "disk.py", "build.py")
-    ]
+    sources = [paths.HACK / "kit/guest_image" / name for name in ("root_file_system.py", "disk.py")]
     for path in sources + sorted(path for path in root_file_system.PARTS.rglob("*") if path.is_file()):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(paths.HACK)} {content}\n".encode())
     return digest.hexdigest()
 
 
-def find() -> dict[str, object] | None:
+def find() -> dict[str, Any] | None:
     """Return the description of the image that is there, or None when it is absent, old or incomplete."""
     try:
         known = json.loads((directory() / f"{NAME}.json").read_text())
@@ -47,7 +45,7 @@ def find() -> dict[str, object] | None:
     return dict(known) if sizes_fit and known["inputs"] == inputs() else None
 
 
-def ensure(*, rebuild: bool = False) -> dict[str, object]:
+def ensure(*, rebuild: bool = False) -> dict[str, Any]:
     """Return the description of the image; build it first when it is not there.
 
     Raises:
@@ -58,19 +56,21 @@ def ensure(*, rebuild: bool = False) -> dict[str, object]:
         return known
     if os.geteuid() != 0:
         raise steps.StepError("building the guest image needs root (its files belong to many users)")
-    with locks.exclusive(directory() / "build.lock", waiting_for="another build of the guest image"):
+    # Lock and half-made files lie outside the directory, all of which may be served to hosts.
+    with locks.exclusive(_beside("lock"), waiting_for="another build of the guest image"):
         known = None if rebuild else find()
         return known or _build()
 
 
-def _build() -> dict[str, object]:
-    for left_over in directory().glob("build-*"):
-        shutil.rmtree(left_over)
-    work = Path(tempfile.mkdtemp(prefix="build-", dir=directory()))
+def _build() -> dict[str, Any]:
+    work = _beside("build")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    directory().mkdir(exist_ok=True)
     try:
         root, raw, qcow2 = work / "root", work / "disk.raw", work / "disk.qcow2"
         with steps.step("guest image: Debian 12 by mmdebstrap"):
-            root_file_system.make(root, log=directory() / "mmdebstrap.log")
+            root_file_system.make(root)
         with steps.step("guest image: a bootable disk"):
             disk.make(raw, root=root)
         with steps.step("guest image: compressing"):
@@ -81,11 +81,11 @@ def _build() -> dict[str, object]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _keep(made: dict[str, Path]) -> dict[str, object]:
+def _keep(made: dict[str, Path]) -> dict[str, Any]:
     """Move the files to their places and describe them; without the description they do not count."""
     description = directory() / f"{NAME}.json"
     description.unlink(missing_ok=True)
-    known: dict[str, object] = {"name": NAME, "virtual_size": disk.SIZE, "inputs": inputs()}
+    known: dict[str, Any] = {"name": NAME, "virtual_size": disk.SIZE, "inputs": inputs()}
     for kind, path in made.items():
         place = directory() / f"{NAME}.{kind}"
         known[kind] = {"path": str(place), "size": path.stat().st_size, "sha256": sha256(path)}
@@ -94,6 +94,10 @@ def _keep(made: dict[str, Path]) -> dict[str, object]:
     new.write_text(json.dumps(known, indent=2) + "\n")
     new.replace(description)
     return known
+
+
+def _beside(suffix: str) -> Path:
+    return directory().with_suffix(f".{suffix}")
 
 
 def sha256(path: Path) -> str:

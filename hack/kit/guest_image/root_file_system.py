@@ -95,7 +95,7 @@ _REMOVED = (
 )
 
 
-def make(root: Path, *, log: Path) -> None:
+def make(root: Path) -> None:
     """Fill the directory `root`, which must not exist.
 
     Raises:
@@ -111,7 +111,7 @@ def make(root: Path, *, log: Path) -> None:
     # Before the kernel is installed, so that its initramfs is made with our settings, and only once.
     command += [f"--essential-hook=tar-in {overlay} /"]
     command += [SUITE, root, *sources()]
-    steps.run(command, doing="installing Debian into a directory", log=log, show_last=True)
+    steps.run(command, doing="installing Debian into a directory", show_last=True)
     in_root(root, "systemctl", "mask", *MASKED_UNITS)
     start_resolver_later(root)
     in_root(root, "systemctl", "enable", "systemd-networkd.service", "systemd-resolved.service")
