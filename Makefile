@@ -2,6 +2,10 @@
 
 PYTEST := .venv/bin/pytest
 
+ifeq ($(shell command -v python3),)
+$(error Python 3.11 or later is missing; on Debian: apt-get install --yes python3)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test unit generate verify lint format clean
 
