@@ -67,6 +67,7 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
         credentials = Credentials(
             server=join.server.rstrip("/"),
             ca_data=join.authority,
+            tls_server_name=join.tls_server_name,
             token_file=settings.join_file.parent / join.token_file,
         )
         return join.host, join.pinned_keys, credentials

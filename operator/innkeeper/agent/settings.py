@@ -68,6 +68,8 @@ class JoinFile(BaseModel):
     server: str = Field(pattern=r"^https?://")
     ca_data: str | None = None
     """The API server's authority: PEM, base64."""
+    tls_server_name: str | None = None
+    """The name in the API server's certificate, where it is reached by another one."""
     token_file: Path
     order_keys: dict[str, str] = Field(min_length=1, max_length=16)
     """Base64 public keys by ID."""

@@ -1,0 +1,88 @@
+"""Joining: who the agent is, and whom it trusts."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from innkeeper.agent.process import identity_of
+from innkeeper.agent.settings import AgentSettings, JoinFileError, read_join_file
+from tests.kit.agent_orders import KEYS, SIGNER
+
+PUBLIC = base64.b64encode(SIGNER.public_key).decode()
+
+
+def join_file(directory: Path, **changes: object) -> Path:
+    document = {
+        "host": "inn-a",
+        "server": "https://api:6443",
+        "caData": base64.b64encode(b"authority").decode(),
+        "tokenFile": "token",
+        "orderKeys": {SIGNER.key_id: PUBLIC},
+        **changes,
+    }
+    path = directory / "join.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_join_file_says_everything(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    host, keys, credentials = identity_of(AgentSettings(join_file=join_file(tmp_path)))
+    assert (host, keys) == ("inn-a", KEYS)
+    assert (credentials.server, credentials.ca_data) == ("https://api:6443", "authority")
+    assert credentials.bearer() == "secret"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"orderKeys": {}},
+        {"orderKeys": {"0" * 16: PUBLIC}},
+        {"orderKeys": {SIGNER.key_id: "AAAA"}},
+        {"host": "Not A Host"},
+        {"host": "h" * 59},
+        {"server": "api:6443"},
+    ],
+)
+def test_a_join_file_that_cannot_be_right_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(JoinFileError):
+        read_join_file(join_file(tmp_path, **changes))
+
+
+def test_a_missing_join_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(JoinFileError, match="cannot be read"):
+        read_join_file(tmp_path / "none.json")
+
+
+def test_without_a_join_file_host_and_keys_are_needed(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="--join-file"):
+        AgentSettings(host="inn-a")
+    with pytest.raises(ValidationError, match="leave out"):
+        AgentSettings(join_file=join_file(tmp_path), host="inn-a")
+
+
+def test_a_key_file_pins_a_key(tmp_path: Path) -> None:
+    key, kubeconfig = tmp_path / "key.pub", tmp_path / "config"
+    key.write_text(PUBLIC + "\n")
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "current-context": "x",
+                "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+                "clusters": [{"name": "x", "cluster": {"server": "https://api"}}],
+                "users": [{"name": "x", "user": {"token": "t"}}],
+            }
+        )
+    )
+    settings = AgentSettings(host="inn-a", order_key_file=[key], kubeconfig=kubeconfig)
+    assert identity_of(settings)[1] == KEYS
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INNKEEPER_AGENT_JOIN_FILE", str(tmp_path / "join.json"))
+    monkeypatch.setenv("INNKEEPER_AGENT_STATE_DIR", "/srv/innkeeper")
+    found = AgentSettings()
+    assert (found.join_file, found.state_dir) == (tmp_path / "join.json", Path("/srv/innkeeper"))

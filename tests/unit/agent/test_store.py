@@ -1,0 +1,110 @@
+"""The agent's database."""
+
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from innkeeper.agent.store import store as store_module
+from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.schema import StoreTooNewError
+from innkeeper.agent.store.store import Store, StoreOfAnotherHostError
+from innkeeper.domain.orders import Rank
+from innkeeper.domain.reasons import OrderOutcome
+
+AT = "2026-01-01T00:00:00Z"
+RECORD = GuestRecord(
+    guest_id="g1",
+    order="signed",
+    rank=Rank(2, 3),
+    namespace="guests",
+    name="web",
+    outcome=OrderOutcome.ACCEPTED,
+    life=Life.UP,
+    ready=Ready(False, "Crashed", "it crashed"),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "agent.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(path, host="inn-a", new_id="id-1")
+    yield opened
+    await opened.close()
+
+
+async def reopened(path: Path) -> Store:
+    return await Store.open(path, host="inn-a", new_id="id-2")
+
+
+async def test_what_was_put_is_there_after_a_restart(store: Store, path: Path) -> None:
+    await store.put(RECORD, what="Accepted", at=AT)
+    await store.put(replace(RECORD, life=Life.OFF), what="Stopped", at=AT)
+    again = await reopened(path)
+    assert await again.guests() == [replace(RECORD, life=Life.OFF)]
+    assert again.store_id == "id-1", "an ID is made once"
+    await again.close()
+
+
+async def test_a_buried_guest_leaves_its_rank_only(store: Store) -> None:
+    await store.put(RECORD, what="Accepted", at=AT)
+    await store.bury(Tombstone("g1", Rank(2, 4)), at=AT)
+    assert await store.guests() == []
+    assert await store.tombstone("g1") == Tombstone("g1", Rank(2, 4))
+    assert [entry.what for entry in await store.changes()] == ["Accepted", "Destroyed"]
+
+
+async def test_the_files_are_for_their_owner_alone(store: Store, path: Path) -> None:
+    await store.put(RECORD, what="Accepted", at=AT)
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+async def test_every_commit_is_synced(store: Store) -> None:
+    synchronous = await store._run(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
+    assert synchronous == 2
+    assert await store._run(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+
+
+async def test_another_hosts_database_is_refused(store: Store, path: Path) -> None:
+    with pytest.raises(StoreOfAnotherHostError, match="inn-a"):
+        await Store.open(path, host="inn-b", new_id="id-3")
+    assert store.store_id == "id-1"
+
+
+async def test_a_later_versions_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    later = sqlite3.connect(path)
+    later.execute("PRAGMA user_version = 99")
+    later.close()
+    with pytest.raises(StoreTooNewError, match="99"):
+        await Store.open(path, host="inn-a", new_id="id-1")
+
+
+async def test_a_failed_transaction_leaves_nothing_behind(store: Store) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('half', 'done')")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        await store._run(half)
+    assert await store.meta("half") is None
+
+
+async def test_the_change_log_does_not_grow_without_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "KEPT_CHANGES", 10)
+    monkeypatch.setattr(store_module, "_PRUNE_EVERY", 20)
+    for number in range(40):
+        await store.put(RECORD, what=str(number), at=AT)
+    kept = await store.changes()
+    assert [entry.what for entry in kept] == [str(number) for number in range(30, 40)]
+    assert (await store.changes(after=kept[-2].seq))[0].what == "39"
