@@ -1,0 +1,299 @@
+"""What the operator knows: every object of the hot kinds as last seen, with the indices that decisions need.
+
+It is fed by the informers and by the answers to our own writes (`assume`), and holds no opinion of its own. It tells
+its one listener which guests a change may concern. It never calls anything that waits.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import ConditionType, Desired, HostReason, OrderOutcome
+from innkeeper.domain.scheduling.facts import HostFacts
+from innkeeper.kube.conditions import find
+from innkeeper.kube.informer import Change, Key, is_newer, key_of
+from innkeeper.state import waiting
+from innkeeper.state.promises import Promises
+from innkeeper.state.waiting import Waiting
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.catalog import Cluster, Flavor, Image
+from innkeeper.views.guest import Guest
+from innkeeper.views.host import Host, HostAgent
+from innkeeper.views.meta import View
+from innkeeper.views.network import IPAddress, IPPool
+
+V = TypeVar("V", bound=View)
+
+
+def guest_id_of(guest: Guest) -> str:
+    """Return the Guest ID: the annotation that only the operator may set, else the object's uid."""
+    return guest.metadata.annotations.get(ID_ANNOTATION) or guest.metadata.uid
+
+
+class Subset:
+    """Every object by key, and the indices."""
+
+    def __init__(self) -> None:
+        self.guests: dict[Key, Guest] = {}
+        self.hosts: dict[str, Host] = {}
+        self.host_agents: dict[str, HostAgent] = {}
+        self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # Guest ID -> host -> it
+        self.addresses: dict[str, IPAddress] = {}
+        self.pools: dict[str, IPPool] = {}
+        self.flavors: dict[str, Flavor] = {}
+        self.images: dict[Key, Image] = {}
+        self.clusters: dict[str, Cluster] = {}
+        self.guest_keys: dict[str, Key] = {}
+        self.promises = Promises()
+        self.waiting = Waiting()
+        self.guest_crd_terminating = False
+        self.on_guest: Callable[[Key], None] = lambda _: None
+        self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
+        self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
+        self._addresses_of_guest: defaultdict[str, set[str]] = defaultdict(set)
+        self._addresses_of_pool: defaultdict[str, set[str]] = defaultdict(set)
+        self._takers: dict[type[View], Callable[[View], None]] = {}
+
+    # What others ask
+
+    def guests_of_host(self, host: str) -> list[Guest]:
+        """Return the guests that are bound to a host."""
+        return [self.guests[key] for key in self._guests_of_host.get(host, ())]
+
+    def addresses_of(self, guest_id: str) -> list[IPAddress]:
+        """Return the addresses that a guest holds, bound or claimed."""
+        return [self.addresses[name] for name in sorted(self._addresses_of_guest.get(guest_id, ()))]
+
+    def addresses_of_pool(self, pool: str) -> list[IPAddress]:
+        """Return every claimed or quarantined address of a pool."""
+        return [self.addresses[name] for name in self._addresses_of_pool.get(pool, ())]
+
+    def assignment(self, guest_id: str, host: str) -> Assignment | None:
+        """Return the order of a guest for a host, or None."""
+        return self.assignments.get(guest_id, {}).get(host)
+
+    def assignments_of(self, guest_id: str) -> dict[str, Assignment]:
+        """Return every order of a guest, by host."""
+        return self.assignments.get(guest_id, {})
+
+    def assignments_of_host(self, host: str) -> list[Assignment]:
+        """Return every order for a host."""
+        return [found[host] for found in self.assignments.values() if host in found]
+
+    def host_reason(self, host: str) -> str | None:
+        """Return the reason of the Host's Ready, or None where nothing is known of it."""
+        found = self.hosts.get(host)
+        ready = find(found.status.conditions, ConditionType.READY) if found else None
+        return ready.reason if ready else None
+
+    def host_is_silent(self, host: str) -> bool:
+        """Tell whether a host is not heard, as the operator counts silence."""
+        return self.host_reason(host) in (HostReason.SILENT, HostReason.NEVER_REPORTED)
+
+    def host_is_lost(self, host: str) -> bool:
+        """Tell whether a person said that the host never returns."""
+        found = self.hosts.get(host)
+        return found is not None and found.spec.lost is not None
+
+    def host_facts(self) -> Iterable[HostFacts]:
+        """Yield what scheduling needs to know of each host."""
+        return (self._facts(host) for host in self.hosts.values())
+
+    def _facts(self, host: Host) -> HostFacts:
+        ready = find(host.status.conditions, ConditionType.READY)
+        return HostFacts(
+            name=host.metadata.name,
+            cluster=host.spec.cluster,
+            labels=host.metadata.labels,
+            ready=ready is not None and ready.status == "True" and host.status.store_id is not None,
+            unschedulable=host.spec.unschedulable,
+            leaving=host.spec.lost is not None or host.metadata.deletion_timestamp is not None,
+            allocatable=Amounts.of(host.status.allocatable),
+            promised=self.promises.of_host(host.metadata.name),
+        )
+
+    # How it is fed
+
+    def attach(self, view: type[V], take: Callable[[V], None]) -> None:
+        """Have `assume` pass objects of a kind to its informer, which then feeds them back as changes."""
+        self._takers[view] = take  # type: ignore[assignment] # keyed by the type that it takes
+
+    def assume(self, view: View) -> None:
+        """Take the answer to a write of our own, so that the next step need not wait for the watch."""
+        take = self._takers.get(type(view))
+        if take is not None:
+            take(view)
+            return
+        old = self._held(view)
+        if is_newer(view, old):
+            self.apply(Change(key_of(view), old, view))
+
+    def forget(self, view: View) -> None:
+        """Take it that an object is gone, since our own delete said so."""
+        self.apply(Change(key_of(view), view, None))
+
+    def _held(self, view: View) -> View | None:
+        namespace, name = key_of(view)
+        if isinstance(view, Assignment):
+            return self.assignment(view.spec.guest_id, host_of_namespace(namespace) or "")
+        tables: dict[type[View], dict[str, View] | dict[Key, View]] = {
+            Host: self.hosts, IPAddress: self.addresses, IPPool: self.pools, Flavor: self.flavors, Cluster: self.clusters
+        }  # type: ignore[dict-item] # fmt: skip - tables of different kinds, read only here
+        if type(view) in tables:
+            return tables[type(view)].get(name)  # type: ignore[call-overload] # keyed by name
+        if isinstance(view, HostAgent):
+            return self.host_agents.get(host_of_namespace(namespace) or "")
+        keyed: dict[Key, View] = self.guests if isinstance(view, Guest) else self.images  # type: ignore[assignment] # the same
+        return keyed.get((namespace, name))
+
+    def apply(self, change: Change[V]) -> None:
+        """Take a change from an informer."""
+        view = change.new if change.new is not None else change.old
+        appliers: dict[type[View], Callable[[Change[V]], None]] = {
+            Guest: self._apply_guest,
+            Assignment: self._apply_assignment,
+            Host: self._apply_host,
+            HostAgent: self._apply_host_agent,
+            IPAddress: self._apply_address,
+            IPPool: self._apply_pool,
+            Flavor: self._apply_flavor,
+            Image: self._apply_image,
+            Cluster: self._apply_cluster,
+        }  # type: ignore[dict-item] # each takes the change of its own kind
+        appliers[type(view)](change)  # type: ignore[index] # one of old and new is there
+
+    def _apply_guest(self, change: Change[Guest]) -> None:
+        if (old := self.guests.pop(change.key, None)) is not None:
+            self._unindex_guest(change.key, old)
+        if change.new is not None:
+            self.guests[change.key] = change.new
+            self._index_guest(change.key, change.new)
+        elif old is not None:
+            self.waiting.forget(change.key)
+            guest_id = guest_id_of(old)
+            for host in list(self.assignments_of(guest_id)):
+                self.on_unowned_assignment(host, guest_id)
+        self.on_guest(change.key)
+
+    def _index_guest(self, key: Key, guest: Guest) -> None:
+        guest_id = guest_id_of(guest)
+        self.guest_keys[guest_id] = key
+        if guest.status.host is not None:
+            self._guests_of_host[guest.status.host].add(key)
+            self.promises.reserve(guest_id, host=guest.status.host, amounts=Amounts.of(guest.status.resources))
+
+    def _unindex_guest(self, key: Key, guest: Guest) -> None:
+        guest_id = guest_id_of(guest)
+        self.guest_keys.pop(guest_id, None)
+        if guest.status.host is None:
+            return
+        self._guests_of_host[guest.status.host].discard(key)
+        if not self._still_promised(guest_id, guest.status.host):
+            self._release(guest_id)
+
+    def _still_promised(self, guest_id: str, host: str) -> bool:
+        """A guest that is gone from the API server, but not from its host, still takes the host's room."""
+        order = self.assignment(guest_id, host)
+        return order is not None and order.status.outcome not in (OrderOutcome.DESTROYED, OrderOutcome.REFUSED)
+
+    def _release(self, guest_id: str) -> None:
+        if self.promises.release(guest_id) is not None:
+            self._wake(waiting.CAPACITY)
+
+    def _apply_assignment(self, change: Change[Assignment]) -> None:
+        view = change.new if change.new is not None else change.old
+        host = host_of_namespace(change.key[0])
+        if view is None or host is None:
+            return
+        guest_id = view.spec.guest_id
+        if change.new is not None:
+            self.assignments[guest_id][host] = change.new
+        else:
+            self.assignments[guest_id].pop(host, None)
+            if not self.assignments[guest_id]:
+                del self.assignments[guest_id]
+        key = self.guest_keys.get(guest_id)
+        if key is not None:
+            self.on_guest(key)
+            return
+        if not self._still_promised(guest_id, host):
+            self._release(guest_id)
+        if change.new is not None:
+            self.on_unowned_assignment(host, guest_id)
+
+    def _apply_host(self, change: Change[Host]) -> None:
+        name = change.key[1]
+        before = self._facts(self.hosts[name]) if name in self.hosts else None
+        said_before = self.host_reason(name)
+        _set(self.hosts, name, change.new)
+        after = self._facts(change.new) if change.new is not None else None
+        if before != after:
+            self._wake(waiting.CAPACITY)
+        lost_now = change.new is not None and change.new.spec.lost is not None and change.old is not None
+        if said_before != self.host_reason(name) or lost_now or _store(change.old) != _store(change.new):
+            for key in list(self._guests_of_host.get(name, ())):
+                self.on_guest(key)
+            for order in self.assignments_of_host(name):
+                if order.spec.guest_id not in self.guest_keys and order.spec.desired == Desired.DESTROYED:
+                    self.on_unowned_assignment(name, order.spec.guest_id)
+
+    def _apply_host_agent(self, change: Change[HostAgent]) -> None:
+        host = host_of_namespace(change.key[0])
+        if host is not None:
+            _set(self.host_agents, host, change.new)
+
+    def _apply_address(self, change: Change[IPAddress]) -> None:
+        name = change.key[1]
+        old = self.addresses.get(name)
+        if old is not None:
+            self._addresses_of_pool[old.spec.pool].discard(name)
+            if old.spec.owner is not None:
+                self._addresses_of_guest[old.spec.owner.id].discard(name)
+                if not self._addresses_of_guest[old.spec.owner.id]:
+                    del self._addresses_of_guest[old.spec.owner.id]
+        _set(self.addresses, name, change.new)
+        if change.new is None:
+            if old is not None:
+                self._wake(waiting.pool(old.spec.pool))
+            return
+        self._addresses_of_pool[change.new.spec.pool].add(name)
+        if change.new.spec.owner is not None:
+            self._addresses_of_guest[change.new.spec.owner.id].add(name)
+
+    def _apply_pool(self, change: Change[IPPool]) -> None:
+        old = self.pools.get(change.key[1])
+        _set(self.pools, change.key[1], change.new)
+        if change.new is None or old is None or old.spec != change.new.spec:
+            self._wake(waiting.pool(change.key[1]))
+            self._wake(waiting.CAPACITY)
+
+    def _apply_flavor(self, change: Change[Flavor]) -> None:
+        _set(self.flavors, change.key[1], change.new)
+        self._wake(waiting.flavor(change.key[1]))
+
+    def _apply_image(self, change: Change[Image]) -> None:
+        if change.new is None:
+            self.images.pop(change.key, None)
+        else:
+            self.images[change.key] = change.new
+        self._wake(waiting.image(*change.key))
+
+    def _apply_cluster(self, change: Change[Cluster]) -> None:
+        _set(self.clusters, change.key[1], change.new)
+
+    def _wake(self, cause: str) -> None:
+        for key in self.waiting.wake(cause):
+            self.on_guest(key)
+
+
+def _set(table: dict[str, V], name: str, view: V | None) -> None:
+    if view is None:
+        table.pop(name, None)
+    else:
+        table[name] = view
+
+
+def _store(host: Host | None) -> str | None:
+    return host.status.store_id if host else None
