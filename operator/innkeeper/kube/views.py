@@ -56,6 +56,21 @@ class Lease(View, frozen=True, kw_only=True):
     spec: LeaseSpec = LeaseSpec()
 
 
+class Role(View, frozen=True, kw_only=True):
+    """What an identity may do in one namespace."""
+
+    metadata: Meta
+    rules: list[dict[str, Any]] = []
+
+
+class RoleBinding(View, frozen=True, kw_only=True):
+    """Who has a Role."""
+
+    metadata: Meta
+    role_ref: dict[str, Any] = {}
+    subjects: list[dict[str, Any]] = []
+
+
 class CrdStatus(View, frozen=True, kw_only=True):
     """Whether the kind is served."""
 
