@@ -1,0 +1,1 @@
+"""The handlers of the rare kinds, and the only code that imports kopf."""

@@ -1,0 +1,167 @@
+"""What people read about a Host: its status, made from its agent's report, its heartbeat and what was promised.
+
+Pure. The order of the checks in `readiness` is the order of importance: the first that fails is the reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import ConditionType, HostReason
+from innkeeper.kube import conditions
+from innkeeper.views.host import Host, HostAgent, HostSpec, HostStatus
+from innkeeper.views.meta import Condition, Resources
+from innkeeper.workers.hosts.silence import Hearing
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    """What is known of one host beside its own object."""
+
+    agent: HostAgent | None
+    cluster_exists: bool
+    hearing: Hearing
+    quiet_s: float = 0.0
+    guests: int = 0
+    promised: Amounts = field(default_factory=Amounts)
+    assignments: int = 0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The Ready condition's content."""
+
+    status: str
+    reason: HostReason
+    message: str
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the host can run guests and is heard."""
+        return self.status == "True"
+
+
+def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
+    """Return the status that the Host should have."""
+    ready = readiness(host, facts)
+    condition = Condition(
+        type=ConditionType.READY,
+        status=ready.status,
+        reason=ready.reason,
+        message=ready.message,
+        observed_generation=host.metadata.generation,
+    )
+    agent = facts.agent.status if facts.agent is not None else None
+    # What an agent said stays known while its HostAgent is away, as after the deletion of its namespace.
+    said = agent if agent is not None and agent.store_id is not None else None
+    capacity = said.capacity if said else host.status.capacity
+    return HostStatus(
+        observed_generation=host.metadata.generation,
+        store_id=said.store_id if said else host.status.store_id,
+        hypervisor=said.hypervisor if said else host.status.hypervisor,
+        agent_version=said.agent_version if said else host.status.agent_version,
+        schedulable=ready.is_ready and not host.spec.unschedulable,
+        guests=facts.guests,
+        capacity=capacity,
+        allocatable=allocatable(host.spec, capacity),
+        allocated=facts.promised.quantities(),
+        conditions=conditions.merged(host.status.conditions, [condition], now=now),
+    )
+
+
+def readiness(host: Host, facts: HostFacts) -> Readiness:
+    """Return whether the host can run guests, and why not."""
+    return _of_people(host, facts) or _of_heartbeat(facts) or _of_agent(host, facts)
+
+
+def _of_people(host: Host, facts: HostFacts) -> Readiness | None:
+    if host.spec.lost is not None:
+        return _no(HostReason.LOST, f"declared lost: {host.spec.lost}")
+    if host.metadata.deletion_timestamp is not None:
+        return _no(
+            HostReason.WAITS_FOR_ASSIGNMENTS,
+            f"deleted, but {facts.assignments} Assignments are left: delete their Guests, or set spec.lost if the "
+            "machine is off for good",
+        )
+    if not facts.cluster_exists:
+        return _no(HostReason.CLUSTER_NOT_FOUND, f"there is no Cluster {host.spec.cluster!r}: create it")
+    return None
+
+
+def _of_heartbeat(facts: HostFacts) -> Readiness | None:
+    if facts.agent is None or facts.agent.status.store_id is None or facts.hearing is Hearing.UNKNOWN:
+        return _no(
+            HostReason.NEVER_REPORTED, "its agent has not reported yet: start it with this host's join file"
+        )
+    if facts.hearing is Hearing.SILENT:
+        return _no(
+            HostReason.SILENT,
+            "its agent is not heard: look at the agent and the network; if the machine is off for good, set spec.lost",
+        )
+    if facts.hearing is Hearing.DOUBTFUL:
+        return Readiness(
+            "Unknown",
+            HostReason.SILENT,
+            "its agent is not heard, and neither are most others: the operator itself may be cut off",
+        )
+    return None
+
+
+def _of_agent(host: Host, facts: HostFacts) -> Readiness:
+    assert facts.agent is not None, "an agent that never reported was answered before"  # noqa: S101 - for the type
+    status = facts.agent.status
+    if status.hypervisor == "Emulation" and not host.spec.allow_emulation:
+        return _no(
+            HostReason.EMULATION_NOT_ALLOWED,
+            "KVM does not work on it: mend that, or set spec.allowEmulation for slow guests",
+        )
+    said = conditions.find(status.conditions, ConditionType.READY)
+    if said is None or said.status != "True":
+        return _no(
+            HostReason.AGENT_NOT_READY,
+            said.message if said and said.message else "its agent is not ready yet",
+        )
+    return Readiness("True", HostReason.READY, "its agent is heard and can run guests")
+
+
+def allocatable(spec: HostSpec, capacity: Resources | None) -> Resources | None:
+    """Return what may be promised to guests: capacity less what is reserved, times overcommit; never below nothing."""
+    if capacity is None:
+        return None
+    kept = spec.reserved
+    left = Amounts.of(capacity) - Amounts.of(Resources(cpu=kept.cpu, memory=kept.memory, disk=kept.disk))
+    percent = spec.overcommit
+    return Amounts(
+        max(0, left.cpu_millis * percent.cpu_percent // 100),
+        max(0, left.memory_bytes * percent.memory_percent // 100),
+        max(0, left.disk_bytes * percent.disk_percent // 100),
+    ).quantities()
+
+
+def patch_of(old: HostStatus, new: HostStatus) -> Mapping[str, Any] | None:
+    """Return the merge patch of `status` from old to new, or None where nothing differs."""
+    if old == new:
+        return None
+    before, after = _document(old), _document(new)
+    return {**dict.fromkeys(before.keys() - after.keys()), **after}
+
+
+def _document(status: HostStatus) -> dict[str, Any]:
+    # Defaults are left out of views on the wire; here a counter that fell to zero must be written.
+    found = {name: msgspec.to_builtins(getattr(status, name)) for name in status.__struct_fields__}
+    wire = {_camel(name): value for name, value in found.items() if value is not None}
+    wire["conditions"] = [conditions.document(each) for each in status.conditions]
+    return wire
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+def _no(reason: HostReason, message: str) -> Readiness:
+    return Readiness("False", reason, message)
