@@ -59,6 +59,8 @@ class Daemon:
                 start_new_session=True,
             )
         self.record(process.pid)
+        # It outlives this object on purpose, which Python would warn of.
+        process.returncode = 0
         return process.pid
 
     def record(self, pid: int) -> None:
