@@ -1,0 +1,1 @@
+"""What tests share: builders, fakes, and ways to run the real things."""

@@ -1,0 +1,70 @@
+"""Waiting for a condition with a deadline: what tests do in place of sleeping.
+
+The one place in the tests that polls. A condition that does not come true fails the test and says what was last seen.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.005
+_LONGEST_POLL_S = 0.1
+
+
+class NotSoError(AssertionError):
+    """What was waited for did not come true in time."""
+
+
+async def eventually(check: Callable[[], T | Awaitable[T]], *, deadline_s: float = 10) -> T:
+    """Return the first true answer of `check`; an AssertionError inside it counts as "not yet".
+
+    Raises:
+        NotSoError: when the deadline passes first; it carries the last answer.
+    """
+    end = time.monotonic() + deadline_s
+    pause = _POLL_S
+    while True:
+        trouble: AssertionError | None = None
+        answer: T | None = None
+        try:
+            answer = await _asked(check)
+            if answer:
+                return answer
+        except AssertionError as error:
+            trouble = error
+        if time.monotonic() > end:
+            name = getattr(check, "__qualname__", repr(check))
+            seen = f"{trouble}" if trouble else f"it answered {answer!r}"
+            raise NotSoError(f"not so after {deadline_s} s: {name}: {seen}") from trouble
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_POLL_S)
+
+
+async def settled(value: Callable[[], T], *, for_s: float = 0.2, deadline_s: float = 10) -> T:
+    """Return `value()` once it has not changed for `for_s` seconds: for "and nothing more happens".
+
+    Raises:
+        NotSoError: when it still changes at the deadline.
+    """
+    end = time.monotonic() + deadline_s
+    last, since = value(), time.monotonic()
+    while time.monotonic() - since < for_s:
+        if time.monotonic() > end:
+            raise NotSoError(f"still changes after {deadline_s} s: {last!r}")
+        await asyncio.sleep(_POLL_S)
+        now = value()
+        if now != last:
+            last, since = now, time.monotonic()
+    return last
+
+
+async def _asked(check: Callable[[], T | Awaitable[T]]) -> T:
+    answer = check()
+    if inspect.isawaitable(answer):
+        found: T = await answer
+        return found
+    return answer
