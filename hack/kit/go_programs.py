@@ -61,7 +61,10 @@ def build(programs: list[GoProgram], directory: Path) -> None:
 
 
 def _build(program: GoProgram, directory: Path) -> None:
-    new = directory / f"{program.name}.new"
+    for left_over in directory.glob(f"{program.name}.new-*"):
+        left_over.unlink()
+    # The compiler of a killed call may still be at work: it must not write into this call's file.
+    new = directory / f"{program.name}.new-{os.getpid()}"
     command: list[str | Path] = [find_go(), "build", "-v", "-trimpath", "-ldflags", program.linker_flags]
     command += ["-o", new, program.package]
     # The caller's own GOFLAGS or workspace must not change what is built; proxy and caches stay the caller's.
