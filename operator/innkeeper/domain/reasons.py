@@ -109,6 +109,7 @@ class HostReason(StrEnum):
     READY = "Ready"
     NEVER_REPORTED = "NeverReported"
     SILENT = "Silent"
+    UNHEARD = "Unheard"  # not heard, but neither are most others, so none counts as silent
     LOST = "Lost"
     CLUSTER_NOT_FOUND = "ClusterNotFound"
     EMULATION_NOT_ALLOWED = "EmulationNotAllowed"

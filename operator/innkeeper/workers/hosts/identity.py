@@ -64,6 +64,9 @@ class Write:
     seen: View | None = None
 
 
+Writes = Iterator[Write]
+
+
 def is_leaving(namespace: Namespace | None) -> bool:
     """Tell whether a namespace is being deleted: nothing can be made in it, and soon it is gone."""
     return namespace is not None and (

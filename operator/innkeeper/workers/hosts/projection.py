@@ -75,7 +75,7 @@ def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
 
 def readiness(host: Host, facts: HostFacts) -> Readiness:
     """Return whether the host can run guests, and why not."""
-    return _of_people(host, facts) or _of_heartbeat(facts) or _of_agent(host, facts)
+    return _of_people(host, facts) or _of_heartbeat(host, facts) or _of_agent(host, facts)
 
 
 def _of_people(host: Host, facts: HostFacts) -> Readiness | None:
@@ -92,8 +92,9 @@ def _of_people(host: Host, facts: HostFacts) -> Readiness | None:
     return None
 
 
-def _of_heartbeat(facts: HostFacts) -> Readiness | None:
-    if facts.agent is None or facts.agent.status.store_id is None or facts.hearing is Hearing.UNKNOWN:
+def _of_heartbeat(host: Host, facts: HostFacts) -> Readiness | None:
+    reported = facts.agent is not None and facts.agent.status.store_id is not None
+    if facts.hearing is Hearing.UNKNOWN or not (reported or host.status.store_id):
         return _no(
             HostReason.NEVER_REPORTED, "its agent has not reported yet: start it with this host's join file"
         )
@@ -105,14 +106,17 @@ def _of_heartbeat(facts: HostFacts) -> Readiness | None:
     if facts.hearing is Hearing.DOUBTFUL:
         return Readiness(
             "Unknown",
-            HostReason.SILENT,
+            HostReason.UNHEARD,
             "its agent is not heard, and neither are most others: the operator itself may be cut off",
         )
     return None
 
 
 def _of_agent(host: Host, facts: HostFacts) -> Readiness:
-    assert facts.agent is not None, "an agent that never reported was answered before"  # noqa: S101 - for the type
+    if facts.agent is None or facts.agent.status.store_id is None:
+        return _no(
+            HostReason.AGENT_NOT_READY, "its agent has not reported since its namespace was made again"
+        )
     status = facts.agent.status
     if status.hypervisor == "Emulation" and not host.spec.allow_emulation:
         return _no(

@@ -28,7 +28,7 @@ class Hearing(StrEnum):
 
 @dataclass(frozen=True)
 class _Voice:
-    beat: str  # the heartbeat as it was last seen; any change is a sign of life
+    beat: str | None  # the heartbeat as it was last seen; any change is a sign of life
     heard_at: float  # on the listening clock
     silent: bool = False
 
@@ -43,15 +43,24 @@ class Silence:
     _looked_at: float | None = None
     _voices: dict[str, _Voice] = field(default_factory=dict)
 
-    def beat(self, host: str, beat: str, *, was_silent: bool = False) -> None:
+    def expect(self, host: str, *, was_silent: bool) -> None:
+        """Begin to listen for a host that was heard before us, by an operator that may have found it silent."""
+        known = self._voices.get(host)
+        if known is None:
+            self._voices[host] = _Voice(None, self._listened_s, silent=was_silent)
+        else:
+            self._voices[host] = replace(known, silent=was_silent)
+
+    def beat(self, host: str, beat: str) -> None:
         """Note the host's Lease as it is now.
 
-        A first sight says little, since the Lease may be old: a host that counted as silent before (`was_silent`)
-        does so until its Lease changes.
+        The first sight of one says little, since the Lease may be old: only a change is a sign of life.
         """
         known = self._voices.get(host)
         if known is None:
-            self._voices[host] = _Voice(beat, self._listened_s, silent=was_silent)
+            self._voices[host] = _Voice(beat, self._listened_s)
+        elif known.beat is None:
+            self._voices[host] = replace(known, beat=beat)
         elif known.beat != beat:
             self._voices[host] = _Voice(beat, self._listened_s)
 
