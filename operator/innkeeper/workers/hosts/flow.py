@@ -10,6 +10,7 @@ is lost; its namespace goes first.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -24,6 +25,7 @@ from innkeeper.kube.views import Named, Namespace, Role, RoleBinding
 from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster
+from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host, HostAgent, OrderKey
 from innkeeper.views.meta import View
 from innkeeper.workers.hosts import identity
@@ -88,7 +90,7 @@ class HostFlow:
         """Look at a Host that changed."""
         self._queue.add(change.key[1])
 
-    def part_changed(self, change: Change[View]) -> None:
+    def part_changed(self, change: Change[Any]) -> None:
         """Look at the host whose namespace, or an object in it, changed."""
         namespace, name = change.key
         host = names.host_of_namespace(namespace or name)
@@ -99,6 +101,13 @@ class HostFlow:
         """A host that goes waits for its last order to vanish."""
         if change.new is None:
             self.part_changed(Change(change.key, None, None))
+
+    def guest_changed(self, change: Change[Guest]) -> None:
+        """A host that goes waits for its last guest to vanish."""
+        before = change.old.status.host if change.old else None
+        after = change.new.status.host if change.new else None
+        if before is not None and before != after:
+            self._queue.add(before)
 
     def cluster_changed(self, change: Change[Cluster]) -> None:
         """The orders of all hosts of a Cluster follow its settings."""

@@ -1,0 +1,170 @@
+"""What only the leader does: every flow, put together and run side by side.
+
+Everything is made anew when this process begins to lead, from what its watches know by then; kopf starts last.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+
+from innkeeper.clock import Clock
+from innkeeper.controllers.handlers import RareKinds
+from innkeeper.controllers.process import RareKindHandlers
+from innkeeper.domain.orders import Signer
+from innkeeper.kube.client import Client
+from innkeeper.kube.queue import LatestQueue
+from innkeeper.processes.order_key import load_signer, order_keys
+from innkeeper.processes.watches import Watches
+from innkeeper.settings import OperatorSettings
+from innkeeper.state.subset import Subset
+from innkeeper.telemetry.metrics import OperatorMetrics
+from innkeeper.workers.hosts.flow import HostFlow, Identities
+from innkeeper.workers.hosts.silence import Silence
+from innkeeper.workers.hosts.statuses import HostStatuses, pulse
+from innkeeper.workers.rare.clusters import Clusters
+from innkeeper.workers.rare.image_server import ImageServer
+from innkeeper.workers.rare.images import Images
+from innkeeper.workers.rare.pools import Pools
+
+log = structlog.get_logger(__name__)
+
+COUNTERS_WAIT_S = 2.0
+
+
+class Leader:
+    """The flows of one term as leader."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        *,
+        client: Client,
+        clock: Clock,
+        metrics: OperatorMetrics,
+        subset: Subset,
+        watches: Watches,
+        identity: str,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._metrics = metrics
+        self._subset = subset
+        self._watches = watches
+        self._identity = identity
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        signer = await load_signer(
+            self._client, namespace=self._settings.namespace, file=self._settings.order_key_file
+        )
+        log.info("leader_starts", order_key=signer.key_id)
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(self._image_server())
+            self._follow_guest_crd()
+            statuses, hosts = self._host_statuses(), self._host_flow(signer)
+            pools, clusters = self._pools(), self._clusters()
+            images = Images(self._client, server, clock=self._clock, metrics=self._metrics)
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            beat = pulse(
+                self._client, namespace=self._settings.namespace, identity=self._identity, clock=self._clock
+            )
+            for work in (beat, statuses, hosts, pools, clusters):
+                group.create_task(work.run())
+            handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
+            group.create_task(handlers.run())
+
+    def _image_server(self) -> ImageServer:
+        return ImageServer(
+            self._settings.images_base_url,
+            credentials=self._client.credentials,
+            ca_file=self._settings.images_ca_file,
+        )
+
+    def _follow_guest_crd(self) -> None:
+        def look(_: object) -> None:
+            self._subset.guest_crd_terminating = self._watches.guest_crd_terminating()
+
+        self._watches.crds.join(look)
+
+    def _host_flow(self, signer: Signer) -> HostFlow:
+        watches = self._watches
+        flow = HostFlow(
+            self._client,
+            subset=self._subset,
+            identities=Identities(
+                namespaces=watches.namespaces.informer.objects,
+                accounts=watches.accounts.informer.objects,
+                roles=watches.roles.informer.objects,
+                bindings=watches.bindings.informer.objects,
+            ),
+            queue=LatestQueue(self._clock),
+            order_keys=order_keys(signer),
+            assume=watches.assume,
+            workers=self._settings.host_workers,
+        )
+        watches.hosts.join(flow.host_changed)
+        watches.clusters.join(flow.cluster_changed)
+        watches.assignments.join(flow.assignment_changed)
+        watches.guests.join(flow.guest_changed)
+        for watch in (
+            watches.namespaces,
+            watches.accounts,
+            watches.roles,
+            watches.bindings,
+            watches.host_agents,
+        ):
+            watch.join(flow.part_changed)
+        return flow
+
+    def _host_statuses(self) -> HostStatuses:
+        watches = self._watches
+        statuses = HostStatuses(
+            self._client,
+            subset=self._subset,
+            silence=Silence(limit_s=self._settings.host_silence_s),
+            lease_age_s=watches.leases.informer.age_s,
+            clock=self._clock,
+            metrics=self._metrics,
+            delay_s=self._settings.host_status_delay_s,
+        )
+        watches.leases.join(statuses.lease_changed)
+        watches.hosts.join(statuses.host_changed)
+        watches.host_agents.join(statuses.agent_changed)
+        watches.clusters.join(statuses.cluster_changed)
+        watches.guests.join(statuses.guest_changed)
+        watches.assignments.join(statuses.assignment_changed)
+        return statuses
+
+    def _pools(self) -> Pools:
+        pools = Pools(
+            self._client,
+            pools=self._watches.pools.informer.objects,
+            clock=self._clock,
+            delay_s=COUNTERS_WAIT_S,
+        )
+        self._watches.pools.join(pools.pool_changed)
+        self._watches.addresses.join(pools.address_changed)
+        return pools
+
+    def _clusters(self) -> Clusters:
+        clusters = Clusters(
+            self._client,
+            clusters=self._watches.clusters.informer.objects,
+            hosts=self._watches.hosts.informer.objects,
+            clock=self._clock,
+            delay_s=COUNTERS_WAIT_S,
+        )
+        self._watches.clusters.join(clusters.cluster_changed)
+        self._watches.hosts.join(clusters.host_changed)
+        return clusters
+
+    def _handlers(self, rare: RareKinds) -> RareKindHandlers:
+        return RareKindHandlers(
+            rare,
+            credentials=self._client.credentials,
+            kinds_exist=self._watches.rare_kinds_exist,
+            clock=self._clock,
+            metrics=self._metrics,
+        )

@@ -1,0 +1,115 @@
+"""The operator's process: watches in every replica, work in the one that leads.
+
+What holds state is made here and handed down. Losing the Lease ends the process, since a new start is the one sure way
+to forget what was half done; a signal ends it in order and gives the Lease up.
+"""
+
+import asyncio
+import os
+import platform
+import secrets
+from contextlib import AsyncExitStack
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from innkeeper import __version__
+from innkeeper.clock import Clock, SystemClock
+from innkeeper.kube.client import Client
+from innkeeper.kube.credentials import Credentials
+from innkeeper.kube.lease import LeaderElection
+from innkeeper.processes.leader import Leader
+from innkeeper.processes.watches import Watches
+from innkeeper.settings import OperatorSettings
+from innkeeper.state.subset import Subset
+from innkeeper.telemetry import logs
+from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics
+from innkeeper.telemetry.readiness import Readiness
+from innkeeper.telemetry.server import TelemetryServer
+
+log = structlog.get_logger(__name__)
+
+LEASE_NAME = "innkeeper-operator"
+
+
+async def run_operator(settings: OperatorSettings) -> None:
+    """Run until cancelled, or until the Lease is lost.
+
+    Raises:
+        InnkeeperError: the process cannot go on.
+    """
+    logs.configure(form=settings.log_format, level=settings.log_level, process="operator")
+    credentials = Credentials.load(settings.kubeconfig)
+    async with Client(credentials) as client:
+        await OperatorProcess(settings, client=client, clock=SystemClock()).run()
+
+
+class OperatorProcess:
+    """One replica of the operator."""
+
+    def __init__(self, settings: OperatorSettings, *, client: Client, clock: Clock) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._registry = CollectorRegistry()
+        self._metrics = OperatorMetrics(self._registry)
+        self._readiness = Readiness()
+        self.identity = settings.identity or f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.subset = Subset()
+        self.watches = Watches(client, clock=clock, subset=self.subset)
+
+    async def run(self) -> None:
+        """Watch, and work while leading, until cancelled or the Lease is lost."""
+        log.info("operator_starts", version=__version__, identity=self.identity)
+        self._tell()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                TelemetryServer(
+                    listen=self._settings.listen,
+                    port=self._settings.metrics_port,
+                    registry=self._registry,
+                    readiness=self._readiness,
+                )
+            )
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            for watch in self.watches.all:
+                group.create_task(watch.informer.run())
+            group.create_task(self._elect())
+
+    def _tell(self) -> None:
+        metrics = ProcessMetrics(self._registry, process="operator")
+        for watch in self.watches.all:
+            kind = watch.informer.resource.plural
+            objects = watch.informer.objects
+            metrics.watch(kind, watch.informer, count=objects.__len__)
+            self._readiness.watch(kind, watch.informer)
+
+    async def _elect(self) -> None:
+        if not self._settings.leader_election:
+            await self._lead()
+            return
+        election = LeaderElection(
+            self._client,
+            namespace=self._settings.namespace,
+            name=LEASE_NAME,
+            identity=self.identity,
+            clock=self._clock,
+        )
+        await election.run(self._lead)
+
+    async def _lead(self) -> None:
+        await self.watches.synced()
+        self._metrics.leader.set(1)
+        try:
+            leader = Leader(
+                self._settings,
+                client=self._client,
+                clock=self._clock,
+                metrics=self._metrics,
+                subset=self.subset,
+                watches=self.watches,
+                identity=self.identity,
+            )
+            await leader.run()
+        finally:
+            self._metrics.leader.set(0)
