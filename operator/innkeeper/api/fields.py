@@ -22,10 +22,18 @@ MacAddress = Annotated[str, Field(max_length=17, pattern="^[0-9a-f]{2}(:[0-9a-f]
 Ipv4 = Annotated[str, Field(max_length=15), string_format("ipv4")]
 Time = Annotated[str, Field(max_length=40), string_format("date-time")]
 
-CPU_PATTERN = r"^([0-9]{1,9}m|[0-9]{1,6}(\.[0-9]{1,3})?)$"
-BYTES_PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,9})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+CPU_PATTERN = r"^([0-9]{1,9}m|[0-9]{1,7}(\.[0-9]{1,3})?)$"
+BYTES_PATTERN = r"^[0-9]{1,19}(\.[0-9]{1,9})?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 CpuAmount = Annotated[str, Field(min_length=1, max_length=16, pattern=CPU_PATTERN)]
 BytesAmount = Annotated[str, Field(min_length=1, max_length=32, pattern=BYTES_PATTERN)]
+# Orders carry bytes as 64-bit integers.
+BytesWanted = Annotated[
+    BytesAmount,
+    Rule(
+        f"!self.matches(r'{BYTES_PATTERN}') || quantity(self).compareTo(quantity('1Ei')) <= 0",
+        "an amount of bytes must be at most 1Ei",
+    ),
+]
 
 
 def _more_than_none(of: str, example: str) -> Rule:
@@ -41,9 +49,9 @@ class Resources(ApiModel):
 
     cpu: Annotated[CpuAmount, _more_than_none("cpu", "500m")]
     """CPUs, as `'2'` or `500m` (thousandths)."""
-    memory: Annotated[BytesAmount, _more_than_none("memory", "2Gi")]
+    memory: Annotated[BytesWanted, _more_than_none("memory", "2Gi")]
     """Memory in bytes, as `2Gi`."""
-    disk: Annotated[BytesAmount, _more_than_none("disk", "10Gi")]
+    disk: Annotated[BytesWanted, _more_than_none("disk", "10Gi")]
     """Size of the disk in bytes, as `10Gi`."""
 
 

@@ -34,10 +34,10 @@ def parse(text: str) -> Decimal:
         raise ValueError(f"{text[:_MAX_TEXT]!r} is no quantity; write it as 500m, 2, 512Mi or 8Gi")
     number, suffix = match[1], match[2] or ""
     try:
-        if suffix[:1] in ("e", "E") and len(suffix) > 1:
-            return Decimal(f"{number}{suffix}")
+        if suffix not in _SUFFIXES:
+            return Decimal(f"{number}{suffix}")  # an exponent; `E` and `Ei` are suffixes
         return Decimal(number) * _SUFFIXES[suffix]
-    except (InvalidOperation, KeyError) as error:
+    except InvalidOperation as error:
         raise ValueError(f"{text!r} is no quantity; write it as 500m, 2, 512Mi or 8Gi") from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from innkeeper.workers.hosts.identity import AGENT_RULES
 from tests.integration.api.conftest import Server
 from tests.integration.api.objects import HOST_NAMESPACE, OPERATOR
 
@@ -52,21 +53,6 @@ RIGHTS = [
     ("host-admin", f"{GROUP}/ippools", "get create patch delete", ""),
     ("host-admin", f"{GROUP}/assignments", "get list", "create patch delete"),
     ("host-admin", f"{GROUP}/guests", "", "get create delete"),
-]
-AGENT_RULES = [
-    {"apiGroups": [GROUP], "resources": ["assignments", "hostagents"], "verbs": ["get", "list", "watch"]},
-    {
-        "apiGroups": [GROUP],
-        "resources": ["assignments/status", "hostagents/status"],
-        "verbs": ["get", "patch", "update"],
-    },
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
-    {
-        "apiGroups": ["coordination.k8s.io"],
-        "resources": ["leases"],
-        "verbs": ["get", "list", "watch", "create", "patch", "update"],
-    },
-    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
 
 

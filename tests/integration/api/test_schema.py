@@ -46,7 +46,7 @@ GOOD = [
         "IPPool",
         ranges=[{"start": "10.7.0.9", "end": "10.7.0.9"}, {"start": "10.7.0.99", "end": "10.7.0.100"}],
     ),
-    good("IPPool", quarantine="1h30m"),
+    good("IPPool", quarantine="1h30m", exclude=["10.7.0.0/28", "10.7.0.200"]),
     good("IPAddress", drop="owner", releasedAt="2026-01-02T03:04:05.678901Z"),
     good("Assignment", drop="addresses", desired="Destroyed", imageDigest=""),
 ]
@@ -78,6 +78,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         good("Guest", drop="flavor", resources=SIZE | {"cpu": 2}),
         "spec.resources.cpu in body must be of type string",
+    ),
+    (
+        good("Guest", drop="flavor", resources=SIZE | {"disk": "9999P"}),
+        "an amount of bytes must be at most 1Ei",
     ),
     (good("Guest", userData={}), "set exactly one of inline and secretName"),
     (good("Guest", userData={"inline": "a", "secretName": "b"}), "set exactly one of inline and secretName"),
@@ -149,6 +153,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Flavor", cpu="0m"), "cpu must be more than 0"),
     (good("Flavor", memory="0"), "memory must be more than 0"),
     (good("Flavor", disk="0Gi"), "disk must be more than 0"),
+    (good("Flavor", memory="2Ei"), "an amount of bytes must be at most 1Ei"),
     (good("Flavor", memory="lots"), "spec.memory in body should match"),
     (good("Flavor", drop="disk"), "spec.disk: Required value"),
     # Host
@@ -157,6 +162,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Host", lost=""), "spec.lost in body should be at least 1 chars long"),
     (good("Host", overcommit={"cpuPercent": 0}), "spec.overcommit.cpuPercent in body should be greater than"),
     (good("Host", reserved={"memory": "-1Gi"}), "spec.reserved.memory in body should match"),
+    (good("Host", reserved={"disk": "9999999999Ti"}), "an amount of bytes must be at most 1Ei"),
     (good("Host", drop="cluster"), "spec.cluster: Required value"),
     # Cluster
     (
@@ -175,7 +181,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("IPPool", ranges=[{"start": "10.7.0.100", "end": "10.7.0.20"}]), "start must not lie behind end"),
     (good("IPPool", ranges=[{"start": "10.7.0.300", "end": "10.7.0.20"}]), "must be of type ipv4"),
     (good("IPPool", exclude=["10.8.0.1"]), "exclude must lie inside cidr"),
-    (good("IPPool", exclude=["10.7.0.0/28"]), "must be of type ipv4"),
+    (good("IPPool", exclude=["10.8.0.0/28"]), "exclude must lie inside cidr"),
+    (good("IPPool", exclude=["10.7.0.0/16"]), "exclude must lie inside cidr"),
+    (good("IPPool", exclude=["10.7.0.1/28"]), "exclude takes IPv4 addresses and networks"),
+    (good("IPPool", exclude=["the first"]), "exclude takes IPv4 addresses and networks"),
     (good("IPPool", gateway="10.8.0.1"), "gateway must lie inside cidr"),
     (good("IPPool", gateway="fe80::1"), "must be of type ipv4"),
     (good("IPPool", dns=["one.one"]), "must be of type ipv4"),

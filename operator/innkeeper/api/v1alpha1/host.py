@@ -9,7 +9,7 @@ from pydantic import Field
 
 from innkeeper.api.fields import (
     Amounts,
-    BytesAmount,
+    BytesWanted,
     Conditions,
     Counter,
     CpuAmount,
@@ -40,9 +40,9 @@ class Reserved(ApiModel):
 
     cpu: CpuAmount = "0"
     """CPUs."""
-    memory: BytesAmount = "0"
+    memory: BytesWanted = "0"
     """Memory in bytes."""
-    disk: BytesAmount = "0"
+    disk: BytesWanted = "0"
     """Disk in bytes."""
 
 

@@ -19,14 +19,15 @@ def _number(address: str) -> str:
     return f"({' + '.join(octets)})"
 
 
-def _inside(field: str, *parts: str) -> Rule:
-    """Refuse addresses outside the network, in each item of a list. What is no address, the format refuses."""
-    checks = " && ".join(f"(!isIP({part}) || cidr(self.cidr).containsIP({part}))" for part in parts)
-    return Rule(
-        f"!has(self.{field}) || !isCIDR(self.cidr) || self.{field}.all(a, {checks})",
-        f"{field} must lie inside cidr",
-        f".{field}",
-    )
+Excluded = Annotated[
+    str,
+    Field(min_length=7, max_length=18),
+    Rule(
+        "isIP(self) ? ip(self).family() == 4 : "
+        "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self) == cidr(self).masked()",
+        "exclude takes IPv4 addresses and networks: 192.0.2.7, or 192.0.2.16/28 with the network's first address",
+    ),
+]
 
 
 class AddressRange(ApiModel):
@@ -52,8 +53,19 @@ class IPPoolSpec(ApiModel):
     rules: ClassVar = (
         immutable("cidr", _ANOTHER),
         immutable("addressSpace", _ANOTHER),
-        _inside("ranges", "a.start", "a.end"),
-        _inside("exclude", "a"),
+        Rule(
+            "!has(self.ranges) || !isCIDR(self.cidr) || self.ranges.all(r, "
+            "(!isIP(r.start) || cidr(self.cidr).containsIP(r.start)) && "
+            "(!isIP(r.end) || cidr(self.cidr).containsIP(r.end)))",
+            "ranges must lie inside cidr",
+            ".ranges",
+        ),
+        Rule(
+            "!has(self.exclude) || !isCIDR(self.cidr) || self.exclude.all(a, "
+            "(!isIP(a) || cidr(self.cidr).containsIP(a)) && (!isCIDR(a) || cidr(self.cidr).containsCIDR(a)))",
+            "exclude must lie inside cidr",
+            ".exclude",
+        ),
         Rule(
             "!has(self.gateway) || !isCIDR(self.cidr) || !isIP(self.gateway) || "
             "cidr(self.cidr).containsIP(self.gateway)",
@@ -83,8 +95,9 @@ class IPPoolSpec(ApiModel):
     """Pools of one address space share their addresses: none is given out twice in it."""
     ranges: Annotated[list[AddressRange], Field(max_length=32), ATOMIC] = Field(default_factory=list)
     """What may be given out; the whole network when empty."""
-    exclude: Annotated[list[Ipv4], Field(max_length=256), SET] = Field(default_factory=list)
-    """Addresses that are never given out. The network's first and last, and the gateway, never are."""
+    exclude: Annotated[list[Excluded], Field(max_length=256), SET] = Field(default_factory=list)
+    """Addresses, or networks as `192.0.2.16/28`, that are never given out. Nor are the network's
+    first and last address, and the gateway."""
     gateway: Ipv4 | None = None
     """The guests' default gateway; none when absent."""
     dns: Annotated[list[Ipv4], Field(max_length=4), SET] = Field(default_factory=list)
