@@ -1,0 +1,62 @@
+"""One job for one guest, and what cancelling one means."""
+
+import asyncio
+
+import pytest
+
+from innkeeper.agent.jobs import Jobs
+from innkeeper.agent.plan import JobKind
+from innkeeper.agent.to_its_end import to_its_end
+from tests.kit.waiting import eventually
+
+
+async def test_a_second_job_for_the_same_guest_is_refused() -> None:
+    jobs = Jobs(on_end=lambda _: None)
+    jobs.start("g", JobKind.BUILD, desired="Running", work=_for_ever())
+    with pytest.raises(RuntimeError, match="has a job"):
+        jobs.start("g", JobKind.STOP, desired="Stopped", work=_for_ever())
+    await jobs.close()
+
+
+async def test_the_end_of_a_job_is_told() -> None:
+    ended: list[str] = []
+    jobs = Jobs(on_end=ended.append)
+
+    async def work() -> None:
+        assert jobs.get("g") is not None
+
+    jobs.start("g", JobKind.START, desired="Running", work=work())
+    await eventually(lambda: ended == ["g"])
+    assert jobs.get("g") is None
+
+
+async def test_a_cancelled_job_has_ended_when_the_next_may_start() -> None:
+    jobs = Jobs(on_end=lambda _: None)
+    call, done = asyncio.Event(), []
+
+    async def hypervisor() -> None:
+        await call.wait()
+        done.append("defined")
+
+    jobs.start("g", JobKind.BUILD, desired="Running", work=to_its_end(hypervisor()))
+    await asyncio.sleep(0)
+    cancelling = asyncio.create_task(jobs.cancel("g"))
+    await asyncio.sleep(0)
+    assert not cancelling.done(), "a call to the hypervisor is waited for"
+    call.set()
+    await cancelling
+    assert done == ["defined"]
+    assert jobs.get("g") is None
+
+
+async def test_closing_does_not_wait_for_a_hypervisor_that_hangs() -> None:
+    jobs = Jobs(on_end=lambda _: None)
+    jobs.start("g", JobKind.STOP, desired="Stopped", work=to_its_end(_for_ever()))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await jobs.close(within_s=0.05)
+    assert jobs.get("g") is None
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
