@@ -90,9 +90,17 @@ def role(rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_the_operator_may_grant_what_agents_need(server: Server) -> None:
-    path = f"/apis/{RBAC}/v1/namespaces/{HOST_NAMESPACE}/roles?dryRun=All"
-    granted = server.request("POST", path, role(AGENT_RULES), user=OPERATOR)
+    path = f"/apis/{RBAC}/v1/namespaces/{HOST_NAMESPACE}"
+    granted = server.request("POST", f"{path}/roles", role(AGENT_RULES), user=OPERATOR)
     assert granted.status == 201, granted.message
+    binding = {
+        "metadata": {"name": "agent"},
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "agent"},
+        "subjects": [{"kind": "ServiceAccount", "name": "agent", "namespace": HOST_NAMESPACE}],
+    }
+    bound = server.request("POST", f"{path}/rolebindings?dryRun=All", binding, user=OPERATOR)
+    server.request("DELETE", f"{path}/roles/agent")
+    assert bound.status == 201, bound.message
 
 
 def test_the_operator_may_grant_nothing_that_it_does_not_hold(server: Server) -> None:
