@@ -148,7 +148,9 @@ def verify(text: str, keys: Mapping[str, bytes]) -> Order:
     except (msgspec.DecodeError, UnicodeError) as error:
         raise OrderInvalidError("the order is not a signed envelope") from error
     if envelope.key not in keys:
-        raise OrderInvalidError(f"the order is signed with the key {envelope.key[:16]!r}, which this host does not trust")
+        raise OrderInvalidError(
+            f"the order is signed with the key {envelope.key[:16]!r}, which this host does not trust"
+        )
     payload = envelope.payload.encode()
     if not _signed(keys[envelope.key], envelope.signature, ORDER_PREFIX + payload):
         raise OrderInvalidError("the order's signature does not match its content")
@@ -182,7 +184,9 @@ def digest_of(data: bytes) -> str:
 
 def _signed(public_key: bytes, signature: str, message: bytes) -> bool:
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(base64.b64decode(signature, validate=True), message)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(
+            base64.b64decode(signature, validate=True), message
+        )
     except (InvalidSignature, ValueError, binascii.Error):
         return False
     return True

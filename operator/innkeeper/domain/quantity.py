@@ -10,7 +10,9 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 from innkeeper.views.meta import Resources
 
-_FORM = re.compile(r"([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?[0-9]{1,2})?")
+_FORM = re.compile(
+    r"([+-]?[0-9]*\.?[0-9]+|[+-]?[0-9]+\.)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?[0-9]{1,2})?"
+)
 _SUFFIXES = {
     "": Decimal(1),
     "n": Decimal("1e-9"),

@@ -5,8 +5,8 @@ its one listener which guests a change may concern. It never calls anything that
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.quantity import Amounts
@@ -39,7 +39,9 @@ class Subset:
         self.guests: dict[Key, Guest] = {}
         self.hosts: dict[str, Host] = {}
         self.host_agents: dict[str, HostAgent] = {}
-        self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # Guest ID -> host -> it
+        self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(
+            dict
+        )  # Guest ID -> host -> it
         self.addresses: dict[str, IPAddress] = {}
         self.pools: dict[str, IPPool] = {}
         self.flavors: dict[str, Flavor] = {}
@@ -54,7 +56,7 @@ class Subset:
         self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
         self._addresses_of_guest: defaultdict[str, set[str]] = defaultdict(set)
         self._addresses_of_pool: defaultdict[str, set[str]] = defaultdict(set)
-        self._takers: dict[type[View], Callable[[View], None]] = {}
+        self._takers: dict[type[View], Callable[[Any], None]] = {}
 
     # What others ask
 
@@ -118,7 +120,7 @@ class Subset:
 
     def attach(self, view: type[V], take: Callable[[V], None]) -> None:
         """Have `assume` pass objects of a kind to its informer, which then feeds them back as changes."""
-        self._takers[view] = take  # type: ignore[assignment] # keyed by the type that it takes
+        self._takers[view] = take
 
     def assume(self, view: View) -> None:
         """Take the answer to a write of our own, so that the next step need not wait for the watch."""
@@ -136,22 +138,28 @@ class Subset:
 
     def _held(self, view: View) -> View | None:
         namespace, name = key_of(view)
+        host = host_of_namespace(namespace) or ""
         if isinstance(view, Assignment):
-            return self.assignment(view.spec.guest_id, host_of_namespace(namespace) or "")
-        tables: dict[type[View], dict[str, View] | dict[Key, View]] = {
-            Host: self.hosts, IPAddress: self.addresses, IPPool: self.pools, Flavor: self.flavors, Cluster: self.clusters
-        }  # type: ignore[dict-item] # fmt: skip - tables of different kinds, read only here
-        if type(view) in tables:
-            return tables[type(view)].get(name)  # type: ignore[call-overload] # keyed by name
+            return self.assignment(view.spec.guest_id, host)
         if isinstance(view, HostAgent):
-            return self.host_agents.get(host_of_namespace(namespace) or "")
-        keyed: dict[Key, View] = self.guests if isinstance(view, Guest) else self.images  # type: ignore[assignment] # the same
-        return keyed.get((namespace, name))
+            return self.host_agents.get(host)
+        if isinstance(view, Guest):
+            return self.guests.get((namespace, name))
+        if isinstance(view, Image):
+            return self.images.get((namespace, name))
+        tables: dict[type[View], Mapping[str, View]] = {
+            Host: self.hosts,
+            IPAddress: self.addresses,
+            IPPool: self.pools,
+            Flavor: self.flavors,
+            Cluster: self.clusters,
+        }
+        return tables[type(view)].get(name)
 
-    def apply(self, change: Change[V]) -> None:
+    def apply(self, change: Change[Any]) -> None:
         """Take a change from an informer."""
         view = change.new if change.new is not None else change.old
-        appliers: dict[type[View], Callable[[Change[V]], None]] = {
+        appliers: dict[type[View], Callable[[Change[Any]], None]] = {
             Guest: self._apply_guest,
             Assignment: self._apply_assignment,
             Host: self._apply_host,
@@ -161,16 +169,19 @@ class Subset:
             Flavor: self._apply_flavor,
             Image: self._apply_image,
             Cluster: self._apply_cluster,
-        }  # type: ignore[dict-item] # each takes the change of its own kind
-        appliers[type(view)](change)  # type: ignore[index] # one of old and new is there
+        }
+        appliers[type(view)](change)
 
     def _apply_guest(self, change: Change[Guest]) -> None:
-        if (old := self.guests.pop(change.key, None)) is not None:
+        old = self.guests.pop(change.key, None)
+        if old is not None:
             self._unindex_guest(change.key, old)
         if change.new is not None:
             self.guests[change.key] = change.new
             self._index_guest(change.key, change.new)
-        elif old is not None:
+        if old is not None and old.status.host is not None:
+            self._unbind(old, change.new)
+        if change.new is None and old is not None:
             self.waiting.forget(change.key)
             guest_id = guest_id_of(old)
             for host in list(self.assignments_of(guest_id)):
@@ -182,21 +193,30 @@ class Subset:
         self.guest_keys[guest_id] = key
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].add(key)
-            self.promises.reserve(guest_id, host=guest.status.host, amounts=Amounts.of(guest.status.resources))
+            self.promises.reserve(
+                guest_id, host=guest.status.host, amounts=Amounts.of(guest.status.resources)
+            )
 
     def _unindex_guest(self, key: Key, guest: Guest) -> None:
-        guest_id = guest_id_of(guest)
-        self.guest_keys.pop(guest_id, None)
-        if guest.status.host is None:
+        self.guest_keys.pop(guest_id_of(guest), None)
+        if guest.status.host is not None:
+            self._guests_of_host[guest.status.host].discard(key)
+
+    def _unbind(self, old: Guest, new: Guest | None) -> None:
+        """Give back the room of a guest that is gone, or that its host refused."""
+        guest_id, host = guest_id_of(old), old.status.host
+        if new is not None and new.status.host is not None:
             return
-        self._guests_of_host[guest.status.host].discard(key)
-        if not self._still_promised(guest_id, guest.status.host):
+        if host is not None and not self._still_promised(guest_id, host):
             self._release(guest_id)
 
     def _still_promised(self, guest_id: str, host: str) -> bool:
         """A guest that is gone from the API server, but not from its host, still takes the host's room."""
         order = self.assignment(guest_id, host)
-        return order is not None and order.status.outcome not in (OrderOutcome.DESTROYED, OrderOutcome.REFUSED)
+        return order is not None and order.status.outcome not in (
+            OrderOutcome.DESTROYED,
+            OrderOutcome.REFUSED,
+        )
 
     def _release(self, guest_id: str) -> None:
         if self.promises.release(guest_id) is not None:

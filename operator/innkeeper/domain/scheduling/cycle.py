@@ -60,5 +60,7 @@ def _why_not(failed: Counter[str]) -> str:
     total = sum(failed.values())
     if not total:
         return "there are no hosts: create a Host and let its agent join"
-    counts = ", ".join(f"{count} {lack}" for lack, count in sorted(failed.items(), key=lambda each: (-each[1], each[0])))
+    counts = ", ".join(
+        f"{count} {lack}" for lack, count in sorted(failed.items(), key=lambda each: (-each[1], each[0]))
+    )
     return f"0 of {total} hosts fit: {counts}"

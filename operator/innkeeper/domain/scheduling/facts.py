@@ -28,8 +28,8 @@ class HostFacts:
     ready: bool = True
     unschedulable: bool = False
     leaving: bool = False  # deleted or lost
-    allocatable: Amounts = Amounts()
-    promised: Amounts = Amounts()
+    allocatable: Amounts = field(default_factory=Amounts)
+    promised: Amounts = field(default_factory=Amounts)
 
     @property
     def free(self) -> Amounts:

@@ -1,0 +1,35 @@
+"""Why a guest cannot go on: the step where it stands, a stable reason, and words that say what to do."""
+
+from dataclasses import dataclass
+
+from innkeeper.domain.reasons import ConditionType, GuestReason
+
+STALLED = frozenset(
+    {
+        GuestReason.IMAGE_NOT_FOUND,
+        GuestReason.IMAGE_NOT_SHARED,
+        GuestReason.IMAGE_FAILED,
+        GuestReason.IMAGE_LARGER_THAN_DISK,
+        GuestReason.FLAVOR_NOT_FOUND,
+        GuestReason.POOL_NOT_FOUND,
+        GuestReason.POOL_NOT_SERVING_CLUSTER,
+        GuestReason.USER_DATA_NOT_FOUND,
+        GuestReason.USER_DATA_TOO_LARGE,
+        GuestReason.IMAGE_DIGEST_MISMATCH,
+        GuestReason.IMAGE_UNREADABLE,
+        GuestReason.ORDER_INVALID,
+        GuestReason.HOST_LOST,
+    }
+)
+"""Reasons that end only when somebody changes something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """One guest cannot go on for now."""
+
+    step: ConditionType
+    reason: GuestReason
+    message: str
+    causes: tuple[str, ...] = ()  # whose change could help
+    again_after_s: float | None = None  # for causes that are not watched

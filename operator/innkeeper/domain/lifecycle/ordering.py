@@ -1,0 +1,111 @@
+"""What a guest's order should say, and with which rank.
+
+An order is made from the binding alone, so it can always be made again. A change of what it says takes the next serial;
+a host that holds more is signed above; nothing changed means no order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from innkeeper.domain import names
+from innkeeper.domain.addressing.pool import Pool
+from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderResources, Rank
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import Desired, OrderOutcome, Power
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest
+
+_LEFT_OUT = frozenset({"kubectl.kubernetes.io/last-applied-configuration", names.FORCE_DELETE_ANNOTATION})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingredients:
+    """What an order is made from, beside the Guest itself."""
+
+    guest_id: str
+    store_id: str
+    addresses: tuple[OrderAddress, ...]
+    image: OrderImage | None
+    user_data_digest: str | None = None
+    destroy: bool = False
+
+
+def desired(guest: Guest, *, destroy: bool) -> Desired:
+    """Return what the host is asked for."""
+    if destroy:
+        return Desired.DESTROYED
+    return Desired.STOPPED if guest.spec.power == Power.STOPPED else Desired.RUNNING
+
+
+def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
+    """Return the order of a bound guest.
+
+    Raises:
+        ValueError: the guest is bound to no host.
+    """
+    if guest.status.host is None:
+        raise ValueError("a guest without a host has no order")
+    amounts = Amounts.of(guest.status.resources)
+    secret = guest.spec.user_data.secret_name if guest.spec.user_data else None
+    return Order(
+        host=guest.status.host,
+        store_id=ingredients.store_id,
+        guest_id=ingredients.guest_id,
+        namespace=guest.metadata.namespace,
+        name=guest.metadata.name,
+        generation=guest.metadata.generation,
+        spec=guest.spec,
+        resources=OrderResources(
+            cpu_millis=amounts.cpu_millis, memory_bytes=amounts.memory_bytes, disk_bytes=amounts.disk_bytes
+        ),
+        addresses=list(ingredients.addresses),
+        image=None if ingredients.destroy else ingredients.image,
+        desired=desired(guest, destroy=ingredients.destroy),
+        epoch=rank.epoch,
+        serial=rank.serial,
+        user_data_secret=names.user_data_secret(ingredients.guest_id) if secret else None,
+        user_data_digest=ingredients.user_data_digest,
+        labels=guest.metadata.labels,
+        annotations={key: value for key, value in guest.metadata.annotations.items() if key not in _LEFT_OUT},
+    )
+
+
+def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddress, ...]:
+    """Return the bound addresses with all that a guest needs to use them.
+
+    Raises:
+        KeyError: the pool of an address is not known.
+    """
+    return tuple(
+        OrderAddress(
+            interface=each.interface,
+            address=each.address,
+            prefix_length=pools[each.pool].network.prefixlen,
+            mac=each.mac,
+            gateway=pools[each.pool].gateway,
+            dns=list(pools[each.pool].dns),
+        )
+        for each in guest.status.addresses
+    )
+
+
+def next_rank(
+    guest: Guest, assignment: Assignment | None, *, wanted: Order, signed: Order | None
+) -> Rank | None:
+    """Return the rank that the order must be signed with, or None where the one that stands says it all.
+
+    `wanted` is the order with any rank; `signed` is what the Assignment carries, where it can be read.
+    """
+    epoch = guest.status.epoch
+    held = assignment.status.held if assignment else None
+    beaten = Rank(held.epoch, held.serial) if held else Rank(0, 0)
+    current = signed.rank if signed else Rank(0, 0)
+    superseded = assignment is not None and assignment.status.outcome == OrderOutcome.SUPERSEDED
+    if signed is not None and current.epoch >= epoch and not (superseded and beaten >= current):
+        same = msgspec.structs.replace(wanted, epoch=current.epoch, serial=current.serial)
+        if same == signed:
+            return None
+    highest = max(current, beaten)
+    return Rank(highest.epoch, highest.serial + 1) if highest.epoch >= epoch else Rank(epoch, 1)

@@ -1,0 +1,259 @@
+"""Step 5: the order. It is derived from the binding, so it can always be made again, and it is signed last of all.
+
+What an Assignment carries is compared with what it should carry; only a difference is written, with the next serial.
+The user-data Secret is written before the Assignment, so that a host never sees an order whose data are missing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from innkeeper.domain import names
+from innkeeper.domain.addressing.pool import PoolInvalidError, understand
+from innkeeper.domain.lifecycle import ordering
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.ordering import Ingredients
+from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderInvalidError, Rank, Signer, peek
+from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import AlreadyExistsError, ForbiddenError, NotFoundError
+from innkeeper.kube.resources import ASSIGNMENTS
+from innkeeper.state import waiting
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest
+from innkeeper.workers.image import ImageWorker
+from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.userdata import UserDataWorker
+
+log = structlog.get_logger()
+
+NAMESPACE_AGAIN_S = 2.0
+
+
+class AssignerWorker:
+    """Makes, changes and removes Assignments."""
+
+    def __init__(
+        self,
+        client: Client,
+        subset: Subset,
+        *,
+        signer: Signer,
+        images: ImageWorker,
+        network: NetworkWorker,
+        user_data: UserDataWorker,
+    ) -> None:
+        self._client = client
+        self._subset = subset
+        self._signer = signer
+        self._images = images
+        self._network = network
+        self._user_data = user_data
+
+    async def ensure(self, guest: Guest) -> Blocked | None:
+        """Have the host of a bound guest hold the order that the Guest asks for; return why that cannot be done.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        guest_id, host = guest_id_of(guest), _host(guest)
+        ingredients = await self._ingredients(guest, guest_id, host)
+        if isinstance(ingredients, Blocked):
+            return ingredients
+        return await self._order(guest, ingredients)
+
+    async def destroy(self, guest: Guest) -> Blocked | None:
+        """Have the host of a bound guest hold the order to destroy it.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        host = _host(guest)
+        store_id = self._store_id(host)
+        if store_id is None:
+            return _waits(GuestReason.DELETION_WAITS_FOR_HOST, f"host {host} has never reported its store")
+        guest_id = guest_id_of(guest)
+        ingredients = Ingredients(
+            guest_id=guest_id,
+            store_id=store_id,
+            addresses=self._addresses(guest) or (),
+            image=None,
+            destroy=True,
+        )
+        return await self._order(guest, ingredients)
+
+    async def remove(self, assignment: Assignment) -> None:
+        """Remove an Assignment that holds nothing any more, with its user data."""
+        host = names.host_of_namespace(assignment.metadata.namespace) or ""
+        await self._user_data.remove(assignment.spec.guest_id, host=host)
+        try:
+            await self._client.delete(
+                ASSIGNMENTS,
+                assignment.metadata.name,
+                namespace=assignment.metadata.namespace,
+                uid=assignment.metadata.uid,
+                resource_version=assignment.metadata.resource_version,
+            )
+        except NotFoundError:
+            log.debug("assignment_gone_already", guest=assignment.spec.guest_id)
+
+    async def _ingredients(self, guest: Guest, guest_id: str, host: str) -> Ingredients | Blocked:
+        store_id = self._store_id(host)
+        if store_id is None:
+            return _waits(GuestReason.WAITING_FOR_HOST, f"host {host} has not reported its store yet")
+        signed = _read(self._subset.assignment(guest_id, host))
+        image = self._image(guest, signed)
+        if image is None:
+            message = "the Image that this guest was bound to is gone; the guest is left as it is"
+            return Blocked(
+                step=ConditionType.IMAGE_RESOLVED,
+                reason=GuestReason.IMAGE_NOT_FOUND,
+                message=message,
+                causes=(waiting.image(guest.metadata.namespace, guest.spec.image.name),),
+            )
+        addresses = self._addresses(guest) or (tuple(signed.addresses) if signed else None)
+        if addresses is None or not self._network.owns(guest):
+            message = "an address of this guest is not held by it, or its IPPool is gone: no order is signed"
+            return _waits(GuestReason.POOL_NOT_FOUND, message)
+        return await self._with_user_data(
+            guest,
+            Ingredients(guest_id=guest_id, store_id=store_id, addresses=addresses, image=image),
+            signed=signed,
+        )
+
+    async def _with_user_data(
+        self, guest: Guest, ingredients: Ingredients, *, signed: Order | None
+    ) -> Ingredients | Blocked:
+        """Carry the user data once; later orders keep the digest, since the guest's first boot is over."""
+        if guest.spec.user_data is None or guest.spec.user_data.secret_name is None:
+            return ingredients
+        digest = signed.user_data_digest if signed and signed.host == guest.status.host else None
+        if digest is None:
+            data = await self._user_data.read(guest)
+            if isinstance(data, Blocked):
+                return data
+            digest = await self._user_data.carry(guest, data or b"", host=_host(guest))
+        return Ingredients(
+            guest_id=ingredients.guest_id,
+            store_id=ingredients.store_id,
+            addresses=ingredients.addresses,
+            image=ingredients.image,
+            user_data_digest=digest,
+        )
+
+    async def _order(self, guest: Guest, ingredients: Ingredients) -> Blocked | None:
+        host = _host(guest)
+        assignment = self._subset.assignment(ingredients.guest_id, host)
+        signed = _read(assignment)
+        wanted = ordering.compose(guest, ingredients, rank=Rank(guest.status.epoch, 1))
+        rank = ordering.next_rank(guest, assignment, wanted=wanted, signed=signed)
+        if rank is None:
+            return None
+        order = ordering.compose(guest, ingredients, rank=rank)
+        spec = self._spec(guest, order)
+        if assignment is None:
+            return await self._create(order, spec)
+        written = await self._client.patch(
+            ASSIGNMENTS,
+            assignment.metadata.name,
+            {"spec": spec},
+            namespace=assignment.metadata.namespace,
+            resource_version=assignment.metadata.resource_version,
+            uid=assignment.metadata.uid,
+        )
+        self._subset.assume(written)
+        log.info("order_changed", guest=order.guest_id, host=host, desired=order.desired, rank=list(rank))
+        return None
+
+    async def _create(self, order: Order, spec: Mapping[str, Any]) -> Blocked | None:
+        namespace = names.host_namespace(order.host)
+        body = {
+            "metadata": {"name": order.guest_id, "labels": {names.HOST_LABEL: order.host}},
+            "spec": spec,
+        }
+        try:
+            created = await self._client.create(ASSIGNMENTS, body, namespace=namespace)
+        except AlreadyExistsError:
+            created = await self._client.get(ASSIGNMENTS, order.guest_id, namespace=namespace)
+        except (NotFoundError, ForbiddenError) as error:
+            # The namespace is gone or going; the host worker makes it again.
+            return _waits(
+                GuestReason.WAITING_FOR_HOST,
+                f"the namespace {namespace} is not there yet: {error.message}",
+                again_after_s=NAMESPACE_AGAIN_S,
+            )
+        self._subset.assume(created)
+        log.info("order_given", guest=order.guest_id, host=order.host, desired=order.desired)
+        return None
+
+    def _spec(self, guest: Guest, order: Order) -> dict[str, Any]:
+        return {
+            "order": self._signer.sign(order),
+            "guest": {"namespace": guest.metadata.namespace, "name": guest.metadata.name},
+            "guestId": order.guest_id,
+            "desired": order.desired,
+            "epoch": order.epoch,
+            "serial": order.serial,
+            "imageDigest": guest.status.image.digest if guest.status.image else "",
+            "addresses": [each.address for each in order.addresses],
+        }
+
+    def _store_id(self, host: str) -> str | None:
+        agent = self._subset.host_agents.get(host)
+        if agent is not None and agent.status.store_id:
+            return agent.status.store_id
+        found = self._subset.hosts.get(host)
+        return found.status.store_id if found else None
+
+    def _image(self, guest: Guest, signed: Order | None) -> OrderImage | None:
+        """Return the bound image: from the Image, else from the order that stands."""
+        bound = guest.status.image
+        if (
+            signed is not None
+            and signed.image is not None
+            and bound is not None
+            and signed.image.digest == bound.digest
+        ):
+            return signed.image
+        return self._images.bound(guest)
+
+    def _addresses(self, guest: Guest) -> tuple[OrderAddress, ...] | None:
+        pools = {}
+        for each in guest.status.addresses:
+            pool = self._subset.pools.get(each.pool)
+            if pool is None:
+                return None
+            try:
+                pools[each.pool] = understand(pool.spec)
+            except PoolInvalidError:
+                return None
+        return ordering.bound_addresses(guest, pools)
+
+
+def refused(guest: Guest, assignment: Assignment | None) -> bool:
+    """Tell whether the host refused the order of the guest's present epoch."""
+    if assignment is None or assignment.status.outcome != OrderOutcome.REFUSED:
+        return False
+    held = assignment.status.held
+    return held is not None and held.epoch == guest.status.epoch == assignment.spec.epoch
+
+
+def _read(assignment: Assignment | None) -> Order | None:
+    if assignment is None:
+        return None
+    try:
+        return peek(assignment.spec.order)
+    except OrderInvalidError:
+        return None
+
+
+def _host(guest: Guest) -> str:
+    if guest.status.host is None:
+        raise ValueError("the guest is bound to no host")
+    return guest.status.host
+
+
+def _waits(reason: GuestReason, message: str, *, again_after_s: float = 10.0) -> Blocked:
+    return Blocked(step=ConditionType.READY, reason=reason, message=message, again_after_s=again_after_s)

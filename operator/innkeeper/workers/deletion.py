@@ -1,0 +1,131 @@
+"""The way out of a guest: order to destroy, addresses released, finalizer removed, the Assignment last.
+
+Only the deletion of the Guest object leads here, never its absence, nor anything that happens to an Assignment. While
+the Guest CRD itself goes away no order to destroy is given. Each step can be repeated.
+"""
+
+from enum import Enum, auto
+
+import structlog
+
+from innkeeper.domain import names
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, OrderOutcome
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import NotFoundError
+from innkeeper.kube.resources import CRDS, GUESTS
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest
+from innkeeper.workers.assigner import AssignerWorker
+from innkeeper.workers.network import NetworkWorker
+
+log = structlog.get_logger()
+
+GUEST_CRD = "guests.innkeeper.dev"
+CRD_AGAIN_S = 30.0
+
+
+class _Fate(Enum):
+    """How far the destruction of a guest is."""
+
+    GONE = auto()  # nothing of it is left on any host
+    PENDING = auto()  # ordered; the host has not confirmed it
+    FORCED = auto()  # ordered; the person does not wait for the silent host
+
+
+class DeletionWorker:
+    """Leads deleted guests out."""
+
+    def __init__(
+        self, client: Client, subset: Subset, *, assigner: AssignerWorker, network: NetworkWorker
+    ) -> None:
+        self._client = client
+        self._subset = subset
+        self._assigner = assigner
+        self._network = network
+
+    async def advance(self, guest: Guest) -> Blocked | None:
+        """Go as far as can be gone now; return what is waited for.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        if names.GUEST_FINALIZER not in guest.metadata.finalizers:
+            return None
+        guest_id = guest_id_of(guest)
+        fate = await self._destroy(guest, guest_id)
+        if isinstance(fate, Blocked):
+            return fate
+        if fate is _Fate.PENDING:
+            return None
+        if fate is _Fate.GONE:
+            await self._network.release_all(guest_id)
+        self._subset.assume(await self._without_finalizer(guest))
+        log.info("guest_deleted", guest=guest_id, forced=fate is _Fate.FORCED)
+        if fate is _Fate.GONE:
+            for assignment in list(self._subset.assignments_of(guest_id).values()):
+                await self._assigner.remove(assignment)
+        return None
+
+    async def finish_unowned(self, host: str, guest_id: str) -> None:
+        """Clear up behind a guest whose object is gone: after a forced deletion, or a restart between two writes.
+
+        Acts only where the host confirmed an order to destroy, or is lost.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        assignment = self._subset.assignment(guest_id, host)
+        if assignment is None or guest_id in self._subset.guest_keys:
+            return
+        destroyed = assignment.spec.desired == Desired.DESTROYED and _destroyed(assignment)
+        if destroyed or self._subset.host_is_lost(host):
+            await self._network.release_all(guest_id)
+            await self._assigner.remove(assignment)
+
+    async def _destroy(self, guest: Guest, guest_id: str) -> _Fate | Blocked:
+        host = guest.status.host
+        if host is None or self._subset.host_is_lost(host) or host not in self._subset.hosts:
+            return _Fate.GONE
+        assignment = self._subset.assignment(guest_id, host)
+        if assignment is not None and assignment.spec.desired == Desired.DESTROYED and _destroyed(assignment):
+            return _Fate.GONE
+        if await self._crd_is_leaving():
+            message = "the Guest CRD is being deleted, which is no order to destroy guests"
+            return Blocked(
+                step=ConditionType.READY,
+                reason=GuestReason.DELETING,
+                message=message,
+                again_after_s=CRD_AGAIN_S,
+            )
+        blocked = await self._assigner.destroy(guest)
+        forced = bool(guest.metadata.annotations.get(names.FORCE_DELETE_ANNOTATION))
+        if blocked is not None:
+            return blocked
+        return _Fate.FORCED if forced and self._subset.host_is_silent(host) else _Fate.PENDING
+
+    async def _crd_is_leaving(self) -> bool:
+        """Ask the API server itself: what a watch tells may be late, and a destroyed guest does not come back."""
+        if self._subset.guest_crd_terminating:
+            return True
+        try:
+            crd = await self._client.get(CRDS, GUEST_CRD)
+        except NotFoundError:
+            return True
+        return crd.metadata.deletion_timestamp is not None
+
+    async def _without_finalizer(self, guest: Guest) -> Guest:
+        finalizers = [each for each in guest.metadata.finalizers if each != names.GUEST_FINALIZER]
+        return await self._client.patch(
+            GUESTS,
+            guest.metadata.name,
+            {"metadata": {"finalizers": finalizers}},
+            namespace=guest.metadata.namespace,
+            resource_version=guest.metadata.resource_version,
+            uid=guest.metadata.uid,
+        )
+
+
+def _destroyed(assignment: Assignment) -> bool:
+    return assignment.status.outcome == OrderOutcome.DESTROYED

@@ -1,0 +1,217 @@
+"""The flow of all guests: a queue of keys, workers that lead one guest at a time, and the statuses that tell of it.
+
+It never polls: a guest is looked at when it, its order, or something that it waits for changes. What is not watched
+(a Secret) and what failed is looked at again after a while.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from innkeeper.clock import Clock
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.projection import Situation, conditions
+from innkeeper.domain.names import urn
+from innkeeper.domain.orders import Signer
+from innkeeper.domain.reasons import ConditionType
+from innkeeper.errors import InnkeeperError
+from innkeeper.kube.client import Client
+from innkeeper.kube.conditions import documents, find
+from innkeeper.kube.errors import ConflictError, NotFoundError, ThrottledError
+from innkeeper.kube.informer import Key
+from innkeeper.kube.queue import LatestQueue
+from innkeeper.kube.resources import GUESTS
+from innkeeper.kube.status_writer import StatusWriter
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.guest import Guest
+from innkeeper.views.meta import Condition
+from innkeeper.workers.assigner import AssignerWorker
+from innkeeper.workers.deletion import DeletionWorker
+from innkeeper.workers.guest import GuestWorker
+from innkeeper.workers.image import ImageWorker
+from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.scheduler import SchedulerWorker
+from innkeeper.workers.userdata import UserDataWorker
+
+log = structlog.get_logger()
+
+WORKERS = 32
+STATUS_DELAY_S = 2.0
+
+
+class GuestFlow:
+    """Leads every guest from its manifest to its host, and out again.
+
+    The subset must be fed before `run`: a decision on half of the hosts would be wrong.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        subset: Subset,
+        *,
+        clock: Clock,
+        signer: Signer,
+        images_url: str,
+        status_delay_s: float = STATUS_DELAY_S,
+    ) -> None:
+        self._subset = subset
+        self._clock = clock
+        self._blocked: dict[Key, Blocked] = {}
+        self._queue: LatestQueue[tuple[str, str, str]] = LatestQueue(clock)
+        images = ImageWorker(subset, images_url)
+        self.network = NetworkWorker(client, subset, clock)
+        self._assigner = AssignerWorker(
+            client,
+            subset,
+            signer=signer,
+            images=images,
+            network=self.network,
+            user_data=UserDataWorker(client),
+        )
+        self._deletion = DeletionWorker(client, subset, assigner=self._assigner, network=self.network)
+        self._worker = GuestWorker(
+            client,
+            subset,
+            images=images,
+            scheduler=SchedulerWorker(subset, clock),
+            network=self.network,
+            assigner=self._assigner,
+            deletion=self._deletion,
+        )
+        self._statuses = StatusWriter(
+            client,
+            GUESTS,
+            clock=clock,
+            render=self.render,
+            read=subset.guests.get,
+            written=subset.assume,
+            delay_s=status_delay_s,
+        )
+        subset.on_guest = self._on_guest
+        subset.on_unowned_assignment = self._on_unowned_assignment
+
+    @property
+    def depth(self) -> int:
+        """How many guests wait for a worker."""
+        return len(self._queue)
+
+    async def run(self) -> None:
+        """Work for ever; the subset must be complete."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._statuses.run())
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    def _on_guest(self, key: Key) -> None:
+        if key in self._subset.guests:
+            self._queue.add(("guest", *key))
+        else:
+            self._blocked.pop(key, None)
+            self._queue.forget(("guest", *key))
+
+    def _on_unowned_assignment(self, host: str, guest_id: str) -> None:
+        self._queue.add(("assignment", host, guest_id))
+
+    async def _work(self) -> None:
+        while True:
+            item = await self._queue.take()
+            try:
+                again_after_s = await self._advance(item)
+            except (ConflictError, NotFoundError):
+                # Somebody was faster; the newer version is on its way to us.
+                self._queue.failed(item)
+            except ThrottledError as error:
+                self._queue.failed(item, at_least_s=error.retry_after_s)
+            except InnkeeperError as error:
+                delay = self._queue.failed(item)
+                log.warning(
+                    "guest_step_failed", item=item, reason=error.reason, message=error.message, again_s=delay
+                )
+            except Exception:
+                delay = self._queue.failed(item, at_least_s=1)
+                log.exception("guest_step_broken", item=item, again_s=delay)
+            else:
+                self._queue.done(item)
+                if again_after_s is not None:
+                    self._queue.add(item, after_s=again_after_s)
+
+    async def _advance(self, item: tuple[str, str, str]) -> float | None:
+        """Lead one guest on; return after how many seconds it wants to be looked at in any case."""
+        kind, *names = item
+        if kind == "assignment":
+            await self._deletion.finish_unowned(names[0], names[1])
+            return None
+        key = (names[0], names[1])
+        guest = self._subset.guests.get(key)
+        if guest is None:
+            return None
+        blocked = await self._worker.advance(guest)
+        self._note(key, blocked)
+        return blocked.again_after_s if blocked else None
+
+    def _note(self, key: Key, blocked: Blocked | None) -> None:
+        if blocked is None:
+            self._blocked.pop(key, None)
+            self._subset.waiting.forget(key)
+        else:
+            self._blocked[key] = blocked
+            self._subset.waiting.wait(key, blocked.causes)
+        current = self._subset.guests.get(key)
+        if current is not None and self.render(key) is not None:
+            self._statuses.touch(key, urgent=self._is_urgent(current))
+
+    def _situation(self, key: Key, guest: Guest) -> Situation:
+        host = guest.status.host
+        return Situation(
+            guest=guest,
+            assignment=self._subset.assignment(guest_id_of(guest), host) if host else None,
+            blocked=self._blocked.get(key),
+            host_silent=host is not None and self._subset.host_is_silent(host),
+            host_lost=host is not None and self._subset.host_is_lost(host),
+        )
+
+    def _is_urgent(self, guest: Guest) -> bool:
+        """A change of Ready, and every failure, is told at once; steps on the way are not."""
+        key = (guest.metadata.namespace, guest.metadata.name)
+        wanted = conditions(self._situation(key, guest))
+        new, old = find(wanted, ConditionType.READY), find(guest.status.conditions, ConditionType.READY)
+        was_ready = old is not None and old.status == "True"
+        is_ready = new is not None and new.status == "True"
+        if is_ready or was_ready:
+            return _told(new) != _told(old)
+        failed = key in self._blocked or find(wanted, ConditionType.STALLED) is not None
+        return failed and (old is None or new is None or old.reason != new.reason)
+
+    def render(self, key: Key) -> Mapping[str, Any] | None:
+        """Return the part of a Guest's status that tells of its way, or None where it stands already."""
+        guest = self._subset.guests.get(key)
+        if guest is None:
+            return None
+        wanted = conditions(self._situation(key, guest))
+        same_generation = guest.status.observed_generation == guest.metadata.generation
+        if same_generation and [_told(each) for each in wanted] == [
+            _told(each) for each in guest.status.conditions
+        ]:
+            return None
+        guest_id = guest_id_of(guest)
+        return {
+            "observedGeneration": guest.metadata.generation,
+            "id": guest_id,
+            "urn": urn(guest_id),
+            "conditions": documents(guest.status.conditions, wanted, now=self._clock.now()),
+        }
+
+
+def _told(condition: Condition | None) -> tuple[object, ...]:
+    if condition is None:
+        return ()
+    return (
+        condition.type,
+        condition.status,
+        condition.reason,
+        condition.message,
+        condition.observed_generation,
+    )

@@ -1,0 +1,188 @@
+"""A guest's way as one short loop: each call goes as many steps as it can and says what the next one waits for.
+
+Steps 1 to 3 decide on the subset; the binding is one guarded patch, so of two operators one succeeds. Killed between
+any two writes, the next call ends in the same state.
+"""
+
+from typing import Any
+
+import msgspec
+import structlog
+
+from innkeeper.domain import names
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.orders import OrderImage
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.domain.scheduling.cycle import Placement
+from innkeeper.kube.client import Client
+from innkeeper.kube.conditions import find
+from innkeeper.kube.resources import GUESTS
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest, GuestAddress
+from innkeeper.workers.assigner import AssignerWorker, refused
+from innkeeper.workers.deletion import DeletionWorker
+from innkeeper.workers.image import ImageWorker
+from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.scheduler import SchedulerWorker
+
+log = structlog.get_logger()
+
+
+class GuestWorker:
+    """Leads one guest at a time a few steps on."""
+
+    def __init__(
+        self,
+        client: Client,
+        subset: Subset,
+        *,
+        images: ImageWorker,
+        scheduler: SchedulerWorker,
+        network: NetworkWorker,
+        assigner: AssignerWorker,
+        deletion: DeletionWorker,
+    ) -> None:
+        self._client = client
+        self._subset = subset
+        self._images = images
+        self._scheduler = scheduler
+        self._network = network
+        self._assigner = assigner
+        self._deletion = deletion
+
+    async def advance(self, guest: Guest) -> Blocked | None:
+        """Go as far as can be gone now; return why it does not go further, or None.
+
+        Raises:
+            ApiError: the API server refused, or is away; a conflict means that a newer version is on its way.
+        """
+        if guest.metadata.deletion_timestamp is not None:
+            self._scheduler.forget(guest_id_of(guest))
+            return await self._deletion.advance(guest)
+        if names.GUEST_FINALIZER not in guest.metadata.finalizers:
+            guest = await self._with_finalizer(guest)
+        guest = await self._take_refusal(guest)
+        if guest.status.host is None:
+            bound = await self._bind(guest)
+            if isinstance(bound, Blocked):
+                return bound
+            guest = bound
+        if guest.status.host is not None and self._subset.host_is_lost(guest.status.host):
+            return None
+        await self._drop_old_orders(guest)
+        return await self._assigner.ensure(guest)
+
+    async def _with_finalizer(self, guest: Guest) -> Guest:
+        """Nothing is done for a guest before its finalizer is there; usually admission has put it."""
+        finalizers = [*guest.metadata.finalizers, names.GUEST_FINALIZER]
+        written = await self._client.patch(
+            GUESTS,
+            guest.metadata.name,
+            {"metadata": {"finalizers": finalizers}},
+            namespace=guest.metadata.namespace,
+            resource_version=guest.metadata.resource_version,
+            uid=guest.metadata.uid,
+        )
+        self._subset.assume(written)
+        return written
+
+    async def _bind(self, guest: Guest) -> Guest | Blocked:
+        """Steps 1 to 4: image, host, address, and the one patch that makes them true."""
+        amounts = self._scheduler.amounts(guest)
+        if isinstance(amounts, Blocked):
+            return amounts
+        image = self._images.resolve(guest, disk_bytes=amounts.disk_bytes)
+        if isinstance(image, Blocked):
+            return image
+        pools = self._network.pools(guest)
+        if isinstance(pools, Blocked):
+            return pools
+        placement = self._scheduler.place(guest, amounts=amounts, clusters=self._clusters(guest))
+        if isinstance(placement, Blocked):
+            return placement
+        guest_id = guest_id_of(guest)
+        try:
+            addresses = await self._network.claim(guest, pools)
+            if isinstance(addresses, Blocked):
+                self._subset.promises.release(guest_id)
+                return addresses
+            return await self._write_binding(guest, placement, image, amounts, addresses)
+        except BaseException:
+            self._subset.promises.release(guest_id)
+            raise
+
+    def _clusters(self, guest: Guest) -> frozenset[str] | None:
+        """A guest that is placed again stays in its cluster: its addresses live there."""
+        served = self._network.clusters(guest)
+        if guest.status.cluster is None or not guest.status.addresses:
+            return served
+        own = frozenset({guest.status.cluster})
+        return own if served is None else own & served
+
+    async def _write_binding(
+        self,
+        guest: Guest,
+        placement: Placement,
+        image: OrderImage,
+        amounts: Amounts,
+        addresses: list[GuestAddress],
+    ) -> Guest:
+        guest_id = guest_id_of(guest)
+        facts: dict[str, Any] = {
+            "id": guest_id,
+            "urn": names.urn(guest_id),
+            "cluster": placement.cluster,
+            "host": placement.host,
+            "epoch": max(1, guest.status.epoch),
+            "addresses": [msgspec.to_builtins(each) for each in addresses],
+            "image": {"namespace": image.namespace, "name": image.name, "digest": image.digest},
+            "resources": msgspec.to_builtins(amounts.quantities()),
+        }
+        written = await self._patch_status(guest, facts)
+        log.info("guest_bound", guest=guest_id, host=placement.host, cluster=placement.cluster)
+        return written
+
+    async def _take_refusal(self, guest: Guest) -> Guest:
+        """A host that refused is left: the epoch rises, the host is cleared, and it is avoided for a while."""
+        host = guest.status.host
+        assignment = self._subset.assignment(guest_id_of(guest), host) if host else None
+        if host is None or not refused(guest, assignment):
+            return guest
+        facts: dict[str, Any] = {"host": None, "epoch": guest.status.epoch + 1}
+        if _reason(assignment) == GuestReason.ADDRESS_IN_USE:
+            # The address is at fault, not the host; the guest gets another one.
+            await self._network.release_all(guest_id_of(guest))
+            facts["addresses"] = None
+        else:
+            self._scheduler.avoid(guest_id_of(guest), host)
+        log.info("host_refused", guest=guest_id_of(guest), host=host, reason=_reason(assignment))
+        return await self._patch_status(guest, facts)
+
+    async def _drop_old_orders(self, guest: Guest) -> None:
+        """Remove refused orders of lower epochs on other hosts: they hold nothing."""
+        for host, assignment in list(self._subset.assignments_of(guest_id_of(guest)).items()):
+            refused_before = (
+                assignment.status.outcome == "Refused" and assignment.spec.epoch < guest.status.epoch
+            )
+            if host != guest.status.host and refused_before:
+                await self._assigner.remove(assignment)
+
+    async def _patch_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
+        written = await self._client.patch(
+            GUESTS,
+            guest.metadata.name,
+            {"status": facts},
+            namespace=guest.metadata.namespace,
+            subresource="status",
+            resource_version=guest.metadata.resource_version,
+            uid=guest.metadata.uid,
+        )
+        self._subset.assume(written)
+        return written
+
+
+def _reason(assignment: Assignment | None) -> str:
+    ready = find(assignment.status.conditions, ConditionType.READY) if assignment else None
+    return ready.reason if ready else ""
