@@ -19,6 +19,7 @@ from innkeeper.processes.watches import Watches
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import OperatorMetrics
+from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.hosts.flow import HostFlow, Identities
 from innkeeper.workers.hosts.silence import Silence
 from innkeeper.workers.hosts.statuses import HostStatuses, pulse
@@ -26,10 +27,12 @@ from innkeeper.workers.rare.clusters import Clusters
 from innkeeper.workers.rare.image_server import ImageServer
 from innkeeper.workers.rare.images import Images
 from innkeeper.workers.rare.pools import Pools
+from innkeeper.workers.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
 COUNTERS_WAIT_S = 2.0
+FRESH_S = 75.0
 
 
 class Leader:
@@ -70,10 +73,34 @@ class Leader:
             beat = pulse(
                 self._client, namespace=self._settings.namespace, identity=self._identity, clock=self._clock
             )
-            for work in (beat, statuses, hosts, pools, clusters):
+            guests = self._guest_flow(signer)
+            for work in (beat, statuses, hosts, pools, clusters, guests, self._sweeper(guests)):
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
             group.create_task(handlers.run())
+
+    def _guest_flow(self, signer: Signer) -> GuestFlow:
+        return GuestFlow(
+            self._client,
+            self._subset,
+            clock=self._clock,
+            signer=signer,
+            images_url=self._settings.images_base_url,
+            workers=self._settings.guest_workers,
+        )
+
+    def _sweeper(self, guests: GuestFlow) -> Sweeper:
+        informers = [
+            watch.informer
+            for watch in (self._watches.guests, self._watches.assignments, self._watches.addresses)
+        ]
+        return Sweeper(
+            self._client,
+            self._subset,
+            network=guests.network,
+            clock=self._clock,
+            fresh=lambda: all(each.watching and each.age_s() < FRESH_S for each in informers),
+        )
 
     def _image_server(self) -> ImageServer:
         return ImageServer(

@@ -170,7 +170,7 @@ class Subset:
             Image: self._apply_image,
             Cluster: self._apply_cluster,
         }
-        appliers[type(view)](change)
+        appliers[type(view)](change)  # type: ignore[index] # one of old and new is always there
 
     def _apply_guest(self, change: Change[Guest]) -> None:
         old = self.guests.pop(change.key, None)

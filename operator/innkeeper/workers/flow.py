@@ -37,14 +37,14 @@ from innkeeper.workers.userdata import UserDataWorker
 
 log = structlog.get_logger()
 
-WORKERS = 32
+WORKERS = 16
 STATUS_DELAY_S = 2.0
 
 
 class GuestFlow:
     """Leads every guest from its manifest to its host, and out again.
 
-    The subset must be fed before `run`: a decision on half of the hosts would be wrong.
+    The subset must be complete before this is made: a decision on half of the hosts would be wrong.
     """
 
     def __init__(
@@ -56,7 +56,9 @@ class GuestFlow:
         signer: Signer,
         images_url: str,
         status_delay_s: float = STATUS_DELAY_S,
+        workers: int = WORKERS,
     ) -> None:
+        self._workers = workers
         self._subset = subset
         self._clock = clock
         self._blocked: dict[Key, Blocked] = {}
@@ -92,6 +94,16 @@ class GuestFlow:
         )
         subset.on_guest = self._on_guest
         subset.on_unowned_assignment = self._on_unowned_assignment
+        self._take_stock()
+
+    def _take_stock(self) -> None:
+        """Look at everything once: what happened before this process is not told again."""
+        for key in self._subset.guests:
+            self._on_guest(key)
+        for guest_id, orders in self._subset.assignments.items():
+            if guest_id not in self._subset.guest_keys:
+                for host in orders:
+                    self._on_unowned_assignment(host, guest_id)
 
     @property
     def depth(self) -> int:
@@ -99,10 +111,10 @@ class GuestFlow:
         return len(self._queue)
 
     async def run(self) -> None:
-        """Work for ever; the subset must be complete."""
+        """Work for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._statuses.run())
-            for _ in range(WORKERS):
+            for _ in range(self._workers):
                 group.create_task(self._work())
 
     def _on_guest(self, key: Key) -> None:
