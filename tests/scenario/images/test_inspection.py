@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
-from tests.kit.clock import ManualClock
-from tests.kit.waiting import eventually
 
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.sources.source import SourceError, SourceInfo
 from innkeeper.views.catalog import DirectorySource, ImageSource
+from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.waiting import eventually
 
 DISK = raw_disk(2 * 1024 * 1024)
 
@@ -159,7 +159,7 @@ async def test_what_is_no_image_fails(bench: Bench, content: bytes) -> None:
 
 
 async def test_a_source_that_ends_early_is_tried_again(bench: Bench) -> None:
-    bench.source.claims = len(DISK) + 5
+    bench.source.claims = len(DISK) + 512
     answer = await bench.settled(request_for())
     assert isinstance(answer, Failed)
     assert answer.retryable

@@ -11,11 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
 from aiohttp.test_utils import TestServer
-from innkeeper.kube.errors import NotFoundError, UnavailableError
-from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
 from prometheus_client import CollectorRegistry
-from tests.kit.clock import ManualClock
-from tests.kit.waiting import eventually
 
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.domain.reasons import ImageReason
@@ -23,11 +19,15 @@ from innkeeper.images.assembly import build
 from innkeeper.images.settings import OPERATOR_USER, ImagesSettings
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.kube.errors import NotFoundError, UnavailableError
+from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
 from innkeeper.views.assignment import Assignment, AssignmentSpec
 from innkeeper.views.catalog import DirectorySource, Image, ImageSource, ImageSpec
 from innkeeper.views.guest import GuestSpec, ImageRef
 from innkeeper.views.meta import Meta, NamespacedName
+from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.waiting import eventually
 
 DISK = raw_disk(3 * 1024 * 1024)
 DIGEST = f"sha256:{hashlib.sha256(DISK).hexdigest()}"
@@ -130,7 +130,7 @@ class Bench:
         status, answer = await self.post("/v1/urls", "agent-token", {"guestId": GUEST})
         assert status == 200, answer
         parts = urlsplit(answer["url"])
-        return str(self.server.make_url(f"{parts.path}?{parts.query}", encode_query=False))
+        return str(self.server.make_url(f"{parts.path}?{parts.query}"))
 
 
 @pytest.fixture

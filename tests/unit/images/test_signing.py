@@ -4,9 +4,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.kit.clock import ManualClock
 
 from innkeeper.images.signing import BlobName, UrlSigner, load_key
+from tests.kit.clock import ManualClock
 
 BLOB = BlobName("team-a", "debian", "sha256:" + "a" * 64)
 KEY = bytes(range(32))

@@ -1,0 +1,1 @@
+"""What can be told of a disk image from its bytes alone."""
