@@ -56,17 +56,17 @@ def registry(rare: RareKinds, *, home: Home, credentials: Credentials) -> kopf.O
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(credentials)
 
-    @kopf.on.create(GROUP, VERSION, "images", registry=handlers)
+    @kopf.on.create(GROUP, VERSION, "images", id="image", registry=handlers)
     async def image(namespace: str | None, name: str, retry: int, **_: Any) -> None:
         pause = await home.run(rare.images.check(namespace or "", name, attempt=retry))
         if pause is not None:
             raise kopf.TemporaryError("the image is not Ready yet", delay=pause)
 
-    @kopf.on.create(GROUP, VERSION, "ippools", registry=handlers)
+    @kopf.on.create(GROUP, VERSION, "ippools", id="pool", registry=handlers)
     async def pool(name: str, **_: Any) -> None:
         await home.run(rare.pools.check(name))
 
-    @kopf.on.create(GROUP, VERSION, "clusters", registry=handlers)
+    @kopf.on.create(GROUP, VERSION, "clusters", id="cluster", registry=handlers)
     async def cluster(name: str, **_: Any) -> None:
         await home.run(rare.clusters.check(name))
 

@@ -80,7 +80,7 @@ class Leader:
             group.create_task(handlers.run())
 
     def _guest_flow(self, signer: Signer) -> GuestFlow:
-        return GuestFlow(
+        flow = GuestFlow(
             self._client,
             self._subset,
             clock=self._clock,
@@ -88,6 +88,8 @@ class Leader:
             images_url=self._settings.images_base_url,
             workers=self._settings.guest_workers,
         )
+        self._metrics.guest_queue.set_function(lambda: flow.depth)
+        return flow
 
     def _sweeper(self, guests: GuestFlow) -> Sweeper:
         informers = [
@@ -100,6 +102,7 @@ class Leader:
             network=guests.network,
             clock=self._clock,
             fresh=lambda: all(each.watching and each.age_s() < FRESH_S for each in informers),
+            released=self._metrics.address_leaks.inc,
         )
 
     def _image_server(self) -> ImageServer:

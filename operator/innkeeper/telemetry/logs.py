@@ -31,7 +31,13 @@ class LogLevel(StrEnum):
 
 
 # These tell of every request or of every retry that our own events tell of already.
-_QUIET = {"aiohttp.access": logging.WARNING, "asyncio": logging.WARNING, "kopf": logging.WARNING}
+_QUIET = {
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "kopf": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,  # it warns that signals are left to us, as they should be
+    "kopf.objects": logging.CRITICAL,  # it calls an image that is still read an error
+}
 
 
 def configure(*, form: LogFormat, level: LogLevel, process: str, stream: TextIO | None = None) -> None:

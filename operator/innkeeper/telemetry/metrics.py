@@ -7,7 +7,7 @@ from it at the moment somebody asks, so they cannot go stale.
 import platform
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from innkeeper import __version__
 from innkeeper.telemetry.readiness import Watch
@@ -62,17 +62,12 @@ class OperatorMetrics:
             "Hosts that are not heard but do not count as silent, because too many fell silent at once.",
             registry=registry,
         )
-        self.reconciles = Counter(
-            "innkeeper_reconciles",
-            "Reconciliations by flow and outcome.",
-            ["flow", "outcome"],
-            registry=registry,
+        self.guest_queue = Gauge(
+            "innkeeper_guest_queue", "Guests that wait for a worker of the operator.", registry=registry
         )
-        self.reconcile_seconds = Histogram(
-            "innkeeper_reconcile_seconds",
-            "How long one reconciliation took.",
-            ["flow"],
-            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+        self.address_leaks = Counter(
+            "innkeeper_address_leaks",
+            "Claims of addresses that nobody stood behind and that were released.",
             registry=registry,
         )
         self.image_inspections = Counter(

@@ -122,6 +122,8 @@ class HostFlow:
             name = await self._queue.take()
             try:
                 await self.reconcile(name)
+            except ConflictError:
+                self._queue.failed(name)  # somebody was faster: soon the newer version is here
             except InnkeeperError as error:
                 log.warning("host_failed", host=name, reason=error.reason, message=error.message)
                 self._queue.failed(name)
