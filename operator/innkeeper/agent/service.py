@@ -63,6 +63,7 @@ class AgentParts:
     readiness: Readiness
     stop_grace_s: float = 60.0
     max_builds: int = 4
+    heartbeat_s: float = 10.0
     workers: int = 4
 
 
@@ -146,6 +147,7 @@ class Agent:
             name=names.HEARTBEAT_LEASE,
             identity=reconciler.identity.store_id,
             clock=parts.clock,
+            period_s=parts.heartbeat_s,
             labels={names.HOST_LABEL: parts.host},
         )
         async with asyncio.TaskGroup() as tasks:

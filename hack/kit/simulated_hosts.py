@@ -1,0 +1,68 @@
+"""Agents of many hosts in one process, on simulated machines: for benches and tests, where no guest really runs.
+
+Each is the agent that `innkeeper agent` runs, with its own database and identity; only the driver and the images are
+made up.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from innkeeper.agent.build.ports import ImageStore
+from innkeeper.agent.build.simulated_images import SimulatedImages
+from innkeeper.agent.drivers.driver import Driver
+from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.service import Agent, AgentParts
+from innkeeper.clock import Clock, SystemClock
+from innkeeper.kube.client import Client
+from innkeeper.telemetry.readiness import Readiness
+
+
+@dataclass(kw_only=True)
+class SimulatedHost:
+    """One host. Its driver outlives its agent, as a hypervisor does."""
+
+    name: str
+    directory: Path
+    client: Client
+    pinned_keys: Mapping[str, bytes]
+    clock: Clock = field(default_factory=SystemClock)
+    driver: Driver | None = None
+    images: ImageStore | None = None
+    heartbeat_s: float = 10.0
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    readiness: Readiness = field(default_factory=Readiness)
+
+    def __post_init__(self) -> None:
+        """Make what was not given."""
+        self.driver = self.driver or SimulatedDriver(self.clock)
+        self.images = self.images or SimulatedImages(self.directory / "images")
+
+    async def run(self) -> None:
+        """Run the host's agent until it is cancelled."""
+        assert self.driver is not None  # noqa: S101 - made above
+        assert self.images is not None  # noqa: S101 - made above
+        parts = AgentParts(
+            host=self.name,
+            pinned_keys=self.pinned_keys,
+            client=self.client,
+            driver=self.driver,
+            images=self.images,
+            paths=StatePaths(self.directory),
+            clock=self.clock,
+            registry=self.registry,
+            readiness=self.readiness,
+            heartbeat_s=self.heartbeat_s,
+        )
+        await Agent(parts).run()
+
+
+async def run_all(hosts: list[SimulatedHost]) -> None:
+    """Run the agents of all hosts until they are cancelled; the first that breaks ends them all."""
+    async with asyncio.TaskGroup() as tasks:
+        for host in hosts:
+            tasks.create_task(host.run(), name=host.name)

@@ -1,0 +1,97 @@
+"""The API server is away, refuses, or forgets: guests run on by what the host holds, and all is told afterwards."""
+
+from pathlib import Path
+
+import pytest
+
+from innkeeper.kube.client import Client
+from innkeeper.kube.credentials import Credentials
+from innkeeper.kube.resources import ASSIGNMENTS
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import guest_id, order
+from tests.kit.waiting import eventually
+
+GUEST = guest_id()
+
+
+async def test_a_guest_that_dies_meanwhile_is_started_and_all_is_told_afterwards(running: AgentHost) -> None:
+    await running.api.down()
+    running.driver.crash(GUEST)
+    await eventually(lambda: running.driver.starts[GUEST] == 2)
+    await running.api.up()
+    await running.assign(order(serial=2, spec={"restart_policy": "Never"}))
+    await running.told(GUEST, "Running")
+    running.driver.crash(GUEST)
+    await running.told(GUEST, "Crashed")
+    assert running.driver.starts[GUEST] == 2
+
+
+async def test_what_happened_meanwhile_is_told_without_another_order(host: AgentHost) -> None:
+    host.start()
+    await host.assign(order(spec={"restart_policy": "Never"}))
+    await host.told(GUEST, "Running")
+    await host.api.down()
+    host.driver.power_off(GUEST)
+    await eventually(lambda: host.driver.running() == set())
+    await host.api.up()
+    assert (await host.told(GUEST, "Completed")).status == "False"
+
+
+async def test_an_agent_that_starts_meanwhile_starts_its_guests(running: AgentHost) -> None:
+    await running.kill()
+    await running.api.down()
+    running.driver.reboot()
+    running.start()
+    await eventually(lambda: running.driver.running() == {GUEST})
+    await running.api.up()
+    await running.assign(order(serial=2, desired="Stopped"))
+    await running.told(GUEST, "Stopped")
+
+
+async def test_a_build_that_was_interrupted_is_finished_from_the_store(host: AgentHost) -> None:
+    host.gates.held.add("overlay")
+    host.start()
+    await host.assign(order())
+    await host.gates.reached["overlay"].wait()
+    await host.kill()
+    await host.api.down()
+    host.gates.open()
+    host.start()
+    await eventually(lambda: host.driver.running() == {GUEST})
+    await host.api.up()
+    await host.told(GUEST, "Running")
+
+
+async def test_a_deletion_that_was_missed_meanwhile_is_no_order(running: AgentHost) -> None:
+    await running.api.down()
+    running.api.delete(ASSIGNMENTS, GUEST, namespace=running.namespace)
+    await running.api.up()
+    await running.assign(order(2))
+    await running.told(guest_id(2), "Running")
+    assert running.driver.running() == {GUEST, guest_id(2)}
+
+
+@pytest.mark.parametrize(("status", "times"), [(409, 2), (429, 2), (500, 3)])
+async def test_a_status_that_is_not_taken_is_written_again(host: AgentHost, status: int, times: int) -> None:
+    fault = host.api.faults.fail("patch assignments/status *", status=status, times=times)
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    assert len(fault.met) == times
+
+
+async def test_a_token_that_is_renewed_in_its_file_is_used(host: AgentHost, tmp_path: Path) -> None:
+    user = "system:serviceaccount:host-inn-a:agent"
+    file, old = tmp_path / "token", host.api.new_token(user)
+    file.write_text(old)
+    async with Client(Credentials(server=host.api.url, token_file=file)) as client:
+        host.agent = client
+        host.start()
+        await host.assign(order())
+        await host.told(GUEST, "Running")
+        host.api.revoke(old)
+        host.api.faults.drop_watch()
+        file.write_text(host.api.new_token(user))
+        await host.assign(order(serial=2, desired="Stopped"))
+        await host.told(GUEST, "Stopped")
+        await host.kill()
