@@ -1,6 +1,6 @@
 """Inspection: every image is read whole, once, before any guest may use it.
 
-The operator asks again and again and gets the newest answer at once; the reading goes on in the background. A
+The operator asks again and again and gets the newest answer soon; the reading goes on in the background. A
 failure is looked at again after a while, since somebody may have mended the source, but bytes that were found
 wrong are read again only when the source says that it changed.
 """
@@ -44,6 +44,7 @@ class Limits:
     parallel: int = 2
     kept: int = 10_000
     retry_after_s: float = 20
+    patience_s: float = 1.5  # how long a question waits for its answer
 
 
 class WrongContentError(InnkeeperError):
@@ -71,6 +72,15 @@ class Inspector:
         self._limits = limits or Limits()
         self._turn = asyncio.Semaphore(self._limits.parallel)
         self._jobs: OrderedDict[InspectRequest, _Job] = OrderedDict()
+
+    async def ask(self, request: InspectRequest) -> InspectAnswer:
+        """Return what is known after a moment: small images and mended sources need no second question."""
+        answer = self.look(request)
+        task = self._jobs[request].task
+        if task is None:
+            return answer
+        await asyncio.wait([task], timeout=self._limits.patience_s)
+        return self.look(request)
 
     def look(self, request: InspectRequest) -> InspectAnswer:
         """Return what is known, and start reading where that is needed."""

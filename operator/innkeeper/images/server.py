@@ -85,7 +85,7 @@ class ImageServer:
         user = await self._callers.user_of(request.headers.get("Authorization"))
         if user != self._operator:
             raise NotAllowedError("only the operator may ask for an inspection")
-        return _json(200, self._inspector.look(await _body(request, InspectRequest)))
+        return _json(200, await self._inspector.ask(await _body(request, InspectRequest)))
 
     async def _urls(self, request: web.Request) -> web.Response:
         host = host_of_agent(await self._callers.user_of(request.headers.get("Authorization")))

@@ -1,5 +1,6 @@
 """Inspection: what the operator is told while an image is read, and after."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
@@ -46,6 +47,14 @@ class FakeSource:
         self.reads += 1
         for offset in range(start, end, 65536):
             yield self.content[offset : min(offset + 65536, end)]
+
+
+class StuckSource(FakeSource):
+    """Gives half of the image and then nothing."""
+
+    async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        yield self.content[start : (start + end) // 2]
+        await asyncio.Event().wait()
 
 
 def request_for(content: bytes = DISK, **changes: object) -> InspectRequest:
@@ -99,6 +108,33 @@ async def test_a_good_image_becomes_ready_and_is_read_once(bench: Bench) -> None
     bench.clock.advance(3600)
     assert await bench.settled(request) == expected
     assert bench.source.reads == 1
+
+
+async def test_a_small_image_is_ready_in_the_first_answer(bench: Bench) -> None:
+    assert isinstance(await bench.inspector.ask(request_for()), Ready)
+
+
+async def test_a_mended_source_is_seen_in_one_answer(bench: Bench) -> None:
+    bench.source.content = raw_disk(1024 * 1024)
+    assert isinstance(await bench.inspector.ask(request_for()), Failed)
+    bench.source.content, bench.source.etag = DISK, "v2"
+    bench.clock.advance(21)
+    assert isinstance(await bench.inspector.ask(request_for()), Ready)
+
+
+async def test_a_slow_source_does_not_hold_up_the_answer() -> None:
+    source = StuckSource()
+    inspector = Inspector(source, clock=ManualClock(), limits=Limits(patience_s=0.05))
+    assert await inspector.ask(request_for()) == Preparing(progress="50%")
+    await inspector.close()
+
+
+async def test_a_reading_that_never_ends_is_ended() -> None:
+    inspector = Inspector(StuckSource(), clock=ManualClock(), limits=Limits(deadline_s=0.05))
+    answer = await inspector.ask(request_for())
+    assert isinstance(answer, Failed)
+    assert answer.reason == ImageReason.SOURCE_UNREACHABLE
+    assert answer.retryable
 
 
 async def test_equal_questions_share_one_reading(bench: Bench) -> None:
