@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -29,16 +30,30 @@ async def serve(settings: ImagesSettings) -> None:
     """Serve until this is cancelled."""
     logs.configure(form=settings.log_format, level=settings.log_level, process="images")
     async with AsyncExitStack() as stack:
-        port = await start(settings, stack)
-        log.info("images_started", url=settings.base_url, port=port, directory=str(settings.directory or ""))
+        ports = await start(settings, stack)
+        log.info(
+            "images_started",
+            url=settings.base_url,
+            port=ports.port,
+            metrics_port=ports.metrics_port,
+            directory=str(settings.directory or ""),
+        )
         try:
             await asyncio.Event().wait()
         finally:
             log.info("images_ending")
 
 
-async def start(settings: ImagesSettings, stack: AsyncExitStack) -> int:
-    """Start everything; `stack` ends it. Return the port that is really listened on."""
+@dataclass(frozen=True)
+class Ports:
+    """What is really listened on, where 0 was asked for."""
+
+    port: int
+    metrics_port: int
+
+
+async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
+    """Start everything; `stack` ends it."""
     registry = CollectorRegistry()
     ProcessMetrics(registry, process="images")
     policy = OriginPolicy(listed_hosts=settings.allow_http_host)
@@ -55,7 +70,7 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> int:
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=_tls(settings))
     await site.start()
-    await stack.enter_async_context(
+    telemetry = await stack.enter_async_context(
         TelemetryServer(
             listen=settings.listen,
             port=settings.metrics_port,
@@ -63,7 +78,7 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> int:
             readiness=_readiness(settings),
         )
     )
-    return int(runner.addresses[0][1])
+    return Ports(int(runner.addresses[0][1]), telemetry.port)
 
 
 def _readiness(settings: ImagesSettings) -> Readiness:

@@ -55,8 +55,8 @@ async def bench(control_plane: Path, namespace: str, tmp_path: Path) -> AsyncIte
     host = f"h-{uuid.uuid4().hex[:8]}"
     run(control_plane, "create", "namespace", f"host-{host}")
     for account in ("agent", "default"):
-        body = {"apiVersion": "v1", "kind": "ServiceAccount"}
-        body |= {"metadata": {"name": account, "namespace": f"host-{host}"}}
+        metadata = {"name": account, "namespace": f"host-{host}"}
+        body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         run(control_plane, "apply", "--filename=-", stdin=json.dumps(body))
     own = kubeconfig_of(
         control_plane,
@@ -71,7 +71,7 @@ async def bench(control_plane: Path, namespace: str, tmp_path: Path) -> AsyncIte
         kubeconfig=own, directory=directory, port=0, metrics_port=0, public_url="http://images.test"
     )
     async with AsyncExitStack() as stack:
-        port = await start(settings, stack)
+        port = (await start(settings, stack)).port
         http = await stack.enter_async_context(ClientSession())
         yield Bench(control_plane, namespace, host, http, f"http://127.0.0.1:{port}")
     run(control_plane, "delete", "namespace", f"host-{host}", "--wait=false")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from prometheus_client import CollectorRegistry
 
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
@@ -118,7 +118,7 @@ class Bench:
     api: PlayedApi
     clock: ManualClock
     directory: Path
-    server: TestServer
+    server: BaseTestServer
     http: ClientSession
 
     async def post(self, path: str, token: str | None, body: Any) -> tuple[int, Any]:
