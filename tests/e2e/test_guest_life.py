@@ -96,11 +96,13 @@ def test_delete_removes_domain_disk_assignment_and_address(lab: Lab) -> None:
     claim = f"default.{address}"
 
     def released() -> bool:
-        found = lab.get("ipaddress", claim)
+        found = lab.get("ipaddresses.innkeeper.dev", claim)
         return found is None or "owner" not in found["spec"]
 
     until(released, what="the address to be released")
-    until(lambda: lab.get("ipaddress", claim) is None, what="the quarantine to end", within_s=90)
+    until(
+        lambda: lab.get("ipaddresses.innkeeper.dev", claim) is None, what="the quarantine to end", within_s=90
+    )
 
 
 def test_the_columns_tell_what_a_person_wants_to_know(lab: Lab) -> None:

@@ -154,7 +154,7 @@ class Informer(Generic[V]):
                     return
                 self._take(event)
         except TimeoutError:
-            log.warning("watch_silent", kind=self.resource.kind, seconds=self._silence_s)
+            log.info("watch_silent", kind=self.resource.kind, seconds=self._silence_s)
         finally:
             await events.aclose()  # type: ignore[attr-defined] # an async generator has it; AsyncIterator does not say so
 
