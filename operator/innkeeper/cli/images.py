@@ -61,10 +61,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
 ) -> None:
     """Run the image server: it checks images and serves their bytes to hosts.
 
-    Several may run at once where they share a URL key. Each option may also come from the environment, as
-    INNKEEPER_DIRECTORY for --directory.
+    Several may run at once if they share a URL key. Each option may also come from the environment, as
+    INNKEEPER_IMAGES_DIRECTORY for --directory.
     """
-    options = dict(locals())
+    options = {name: value for name, value in locals().items() if value != []}
     from innkeeper.images.process import serve
     from innkeeper.images.settings import ImagesSettings
 

@@ -1,9 +1,10 @@
-"""Settings of `innkeeper images`: the command line, else INNKEEPER_* variables, else these defaults."""
+"""Settings of `innkeeper images`: the command line, else INNKEEPER_IMAGES_* variables, else these defaults."""
 
 from pathlib import Path
 from typing import Self
 
 from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from innkeeper.domain import names
 from innkeeper.images.blobs import MAX_STREAMS
@@ -15,6 +16,8 @@ OPERATOR_USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:innkeeper-opera
 
 class ImagesSettings(CommonSettings):
     """What the image server needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="INNKEEPER_IMAGES_", extra="forbid", frozen=True)
 
     metrics_port: int = Field(9102, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
     port: int = Field(

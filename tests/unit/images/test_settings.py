@@ -44,8 +44,8 @@ def test_what_cannot_work_is_refused(given: dict[str, object], message: str) -> 
 
 
 def test_the_environment_fills_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("INNKEEPER_DIRECTORY", str(tmp_path))
-    monkeypatch.setenv("INNKEEPER_ALLOW_HTTP_HOST", '["mirror.test"]')
+    monkeypatch.setenv("INNKEEPER_IMAGES_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("INNKEEPER_IMAGES_ALLOW_HTTP_HOST", '["mirror.test"]')
     settings = ImagesSettings()
     assert settings.directory == tmp_path
     assert settings.allow_http_host == ["mirror.test"]
