@@ -1,0 +1,88 @@
+"""The command line: help, versions, wrong options, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from innkeeper import __version__
+from innkeeper.cli import running
+from innkeeper.cli.main import COMMANDS, app
+from innkeeper.errors import TerminalError
+
+
+def test_help_lists_every_command() -> None:
+    answer = CliRunner().invoke(app, ["--help"])
+    assert answer.exit_code == 0
+    for command in (*COMMANDS, "version"):
+        assert command in answer.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_its_options(command: str) -> None:
+    answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert answer.exit_code == 0, answer.output
+    assert "--log-format" in answer.output
+
+
+def test_the_version_is_for_people_and_for_scripts() -> None:
+    assert __version__ in CliRunner().invoke(app, ["version"]).output
+    assert json.loads(CliRunner().invoke(app, ["version", "-o", "json"]).output)["version"] == __version__
+
+
+def test_help_loads_neither_kopf_nor_libvirt() -> None:
+    """An agent must start where kopf is missing, and the operator where libvirt is."""
+    code = (
+        "import sys\n"
+        "from innkeeper.cli.main import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'kopf', 'libvirt', 'aiohttp'} & set(sys.modules), sorted(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = CliRunner().invoke(app, ["operator", "--listen", "here"])
+    assert answer.exit_code == 2
+    assert "--listen" in answer.output + capsys.readouterr().err
+
+
+def test_a_process_that_must_end_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    async def lost() -> None:
+        raise ExceptionGroup(
+            "flows", [ExceptionGroup("inner", [TerminalError("the Lease is held by another")])]
+        )
+
+    assert running.run_process("operator", lost) == 1
+    assert capsys.readouterr().err == "innkeeper operator: the Lease is held by another\n"
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    async def broken() -> None:
+        raise ExceptionGroup("flows", [KeyError("x")])
+
+    with pytest.raises(ExceptionGroup):
+        running.run_process("operator", broken)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_process_in_order(number: signal.Signals) -> None:
+    ended: list[str] = []
+
+    async def until_cancelled() -> None:
+        import asyncio
+
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("in order")
+
+    assert running.run_process("agent", until_cancelled) == 0
+    assert ended == ["in order"]
