@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.build.ports import Progress, Seed
-from innkeeper.agent.drivers.driver import DomainSpec
+from innkeeper.agent.drivers.driver import DomainSpec, DomainState
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, SystemClock
@@ -93,6 +93,11 @@ class GatedDriver(SimulatedDriver):
     """A simulated hypervisor that can be held before and after what it does."""
 
     gates: Gates
+
+    async def domains(self) -> dict[str, DomainState]:
+        """Read the machines."""
+        await self.gates.at("domains")
+        return await super().domains()
 
     async def define(self, spec: DomainSpec) -> None:
         """Define a machine."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import AgentHost, failure
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
 
@@ -22,6 +22,33 @@ async def test_killed_while_it_builds(host: AgentHost, point: str) -> None:
     await host.told(GUEST, "Running")
     assert host.driver.running() == {GUEST}
     assert host.driver.starts[GUEST] == 1, "a machine that lives is adopted, never started twice"
+
+
+@pytest.mark.parametrize("point", ["seed", "before-define", "before-start"])
+async def test_a_disk_that_was_made_is_never_made_again(host: AgentHost, point: str) -> None:
+    host.gates.held.add(point)
+    host.start()
+    await host.assign(order())
+    await host.gates.reached[point].wait()
+    host.disk(GUEST).write_text("this very disk")
+    await host.kill()
+    host.gates.open()
+    host.start()
+    await host.told(GUEST, "Running")
+    assert host.disk(GUEST).read_text() == "this very disk"
+
+
+async def test_nothing_is_started_before_it_is_known_what_runs(running: AgentHost) -> None:
+    await running.kill()
+    running.gates.held.add("domains")
+    running.start()
+    await running.gates.reached["domains"].wait()
+    await running.assign(order(2))
+    await running.told(guest_id(2), "Accepted")
+    assert running.gates.passed["fetch"] == 1
+    running.gates.open()
+    await running.told(guest_id(2), "Running")
+    assert running.driver.starts[GUEST] == 1
 
 
 @pytest.mark.parametrize("point", ["before-remove", "after-remove"])
@@ -66,8 +93,6 @@ async def test_a_guest_that_crashed_without_its_agent_is_started_by_the_next(run
 
 
 async def test_a_hypervisor_that_comes_late_is_waited_for(host: AgentHost) -> None:
-    from tests.kit.agent_host import failure
-
     calls = 0
     probe = host.driver.probe
 
@@ -78,7 +103,7 @@ async def test_a_hypervisor_that_comes_late_is_waited_for(host: AgentHost) -> No
             raise failure("DriverFailed", "libvirt does not answer")
         return await probe()
 
-    host.driver.probe = late  # type: ignore[assignment,method-assign] - a hypervisor that is not up yet
+    host.driver.probe = late  # type: ignore[assignment,method-assign] # a hypervisor that is not up yet
     host.start()
     await host.assign(order())
     await host.told(GUEST, "Running")

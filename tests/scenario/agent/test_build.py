@@ -102,7 +102,7 @@ async def test_what_will_not_mend_by_itself_is_not_tried_at_full_speed(host: Age
 
 
 async def test_an_error_of_our_own_never_shows_a_traceback(host: AgentHost) -> None:
-    host.gates.failures["overlay"].append(ZeroDivisionError("secret detail"))  # type: ignore[arg-type] - any error may come
+    host.gates.failures["overlay"].append(ZeroDivisionError("secret detail"))  # type: ignore[arg-type] # any error may come
     host.start()
     await host.assign(order())
     failed = await host.told(GUEST, "DriverFailed")

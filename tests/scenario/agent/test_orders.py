@@ -1,5 +1,7 @@
 """Whom the agent obeys: forged, copied, old and refused orders."""
 
+import base64
+
 import msgspec
 import pytest
 
@@ -87,7 +89,7 @@ async def test_a_later_epoch_comes_back_to_where_an_earlier_one_was_destroyed(ru
     await running.told(GUEST, "Running")
 
 
-def too_large(**changes: object) -> Order:
+def too_large(**changes: int) -> Order:
     amounts = msgspec.structs.replace(order().resources, memory_bytes=512 * GIB)
     return order(resources=amounts, **changes)
 
@@ -125,7 +127,7 @@ async def test_two_guests_never_get_one_address(host: AgentHost) -> None:
     for number in numbers:
         await host.assign(order(number, addresses=[address(99)]))
 
-    async def outcomes() -> list[str | None]:
+    async def outcomes() -> list[str]:
         return sorted([(await host.assignment(guest_id(number))).status.outcome or "" for number in numbers])
 
     async def decided() -> bool:
@@ -155,8 +157,6 @@ async def test_emulation_is_refused_unless_it_is_allowed(host: AgentHost) -> Non
 
 
 async def test_a_new_order_key_is_trusted_when_a_trusted_one_signed_it(host: AgentHost) -> None:
-    import base64
-
     host.start()
     newer = STRANGER
     await host.assign(order(), text=newer.sign(order()))

@@ -32,7 +32,8 @@ class Moody(SimulatedDriver):
 
 
 async def test_what_happens_to_a_machine_is_noticed_by_its_event() -> None:
-    driver, told = SimulatedDriver(SystemClock()), []
+    driver = SimulatedDriver(SystemClock())
+    told: list[str] = []
     inventory = Inventory(driver, SystemClock(), on_phase=told.append, on_trouble=lambda: None)
     following = asyncio.create_task(inventory.run())
     await driver.define(SPEC)
