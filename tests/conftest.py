@@ -2,6 +2,8 @@
 
 import asyncio
 
+pytest_plugins = ["tests.kit.control_plane"]
+
 
 def pytest_configure() -> None:
     """Say that there is no event loop yet.

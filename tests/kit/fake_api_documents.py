@@ -53,7 +53,8 @@ def conflict(kind: Kind, name: str, why: str) -> RefusedError:
 
 def invalid(kind: Kind, name: str, why: str) -> RefusedError:
     """Return the refusal for an object that may not be so."""
-    return RefusedError(422, "Invalid", f'{kind.kind}.{kind.group} "{name}" is invalid: {why}')
+    qualified = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    return RefusedError(422, "Invalid", f'{qualified} "{name}" is invalid: {why}')
 
 
 def merge(target: Any, patch: Any) -> Any:

@@ -198,7 +198,7 @@ class Store:
             RefusedError: it is not there, or a precondition does not hold.
         """
         old = self.get(kind, key)
-        self._check_guards(kind, old, preconditions or {})
+        self._check_guards(kind, old, preconditions or {}, deletion=True)
         if kind.plural == "namespaces":
             return self._delete_namespace(kind, old)
         if not old["metadata"].get("finalizers"):
@@ -246,12 +246,16 @@ class Store:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise RefusedError(403, "Forbidden", f'{kind.qualified} "{name}" is forbidden: {why}')
 
-    def _check_guards(self, kind: Kind, old: Document, guards: Document) -> None:
+    def _check_guards(self, kind: Kind, old: Document, guards: Document, *, deletion: bool = False) -> None:
+        name = old["metadata"]["name"]
         for guard in ("resourceVersion", "uid"):
             wanted, real = guards.get(guard), old["metadata"][guard]
-            if wanted and wanted != real:
-                why = f"Precondition failed: {guard} in precondition: {wanted}, in object meta: {real}"
-                raise conflict(kind, old["metadata"]["name"], why)
+            if not wanted or wanted == real:
+                continue
+            if guard == "uid" and not deletion:
+                raise invalid(kind, name, f'metadata.uid: Invalid value: "{wanted}": field is immutable')
+            why = f"Precondition failed: {guard} in precondition: {wanted}, in object meta: {real}"
+            raise conflict(kind, name, why)
 
     def _check_finalizers(self, kind: Kind, old: Document, new: Document) -> None:
         before, after = (set(each["metadata"].get("finalizers") or []) for each in (old, new))

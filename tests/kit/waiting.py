@@ -6,8 +6,8 @@ The one place in the tests that polls. A condition that does not come true fails
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -19,8 +19,8 @@ class NotSoError(AssertionError):
     """What was waited for did not come true in time."""
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], *, deadline_s: float = 10) -> T:
-    """Return the first true answer of `check`; an AssertionError inside it counts as "not yet".
+async def eventually(check: Callable[[], Any], *, deadline_s: float = 10) -> Any:
+    """Return the first true answer of `check`, plain or async; an AssertionError inside it counts as "not yet".
 
     Raises:
         NotSoError: when the deadline passes first; it carries the last answer.
@@ -29,7 +29,7 @@ async def eventually(check: Callable[[], T | Awaitable[T]], *, deadline_s: float
     pause = _POLL_S
     while True:
         trouble: AssertionError | None = None
-        answer: T | None = None
+        answer: Any = None
         try:
             answer = await _asked(check)
             if answer:
@@ -62,9 +62,6 @@ async def settled(value: Callable[[], T], *, for_s: float = 0.2, deadline_s: flo
     return last
 
 
-async def _asked(check: Callable[[], T | Awaitable[T]]) -> T:
+async def _asked(check: Callable[[], Any]) -> Any:
     answer = check()
-    if inspect.isawaitable(answer):
-        found: T = await answer
-        return found
-    return answer
+    return await answer if inspect.isawaitable(answer) else answer

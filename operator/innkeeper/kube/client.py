@@ -5,77 +5,39 @@ has changed meanwhile. Writes are conditional where the caller names a resourceV
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
 
 from innkeeper import __version__
 from innkeeper.kube import errors
+from innkeeper.kube.answers import (
+    MAX_ANSWER_BYTES,
+    Listing,
+    MetadataOnly,
+    RawList,
+    WatchEvent,
+    decoded,
+    event_of,
+    limited,
+    lines,
+    refusal,
+    unreadable_key,
+)
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import Resource
-from innkeeper.views.meta import Meta, View
+from innkeeper.views.meta import View
 
 V = TypeVar("V", bound=View)
 
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
-MAX_EVENT_BYTES = 4 * 1024 * 1024
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECTIONS = 64
-
-
-class ListMeta(View, frozen=True, kw_only=True):
-    """A list's own metadata."""
-
-    resource_version: str = ""
-    continue_: str | None = msgspec.field(name="continue", default=None)
-
-
-class MetadataOnly(View, frozen=True, kw_only=True):
-    """An object without its content."""
-
-    metadata: Meta
-
-
-class StatusAnswer(View, frozen=True, kw_only=True):
-    """A `metav1.Status`: how the API server says no."""
-
-    reason: str = ""
-    message: str = ""
-    code: int = 0
-
-
-class _RawEvent(msgspec.Struct):
-    type: str
-    object: msgspec.Raw
-
-
-class _RawList(View, frozen=True, kw_only=True):
-    metadata: ListMeta
-    items: list[msgspec.Raw] | None = None
-
-
-@dataclass(frozen=True)
-class Listing(Generic[V]):
-    """A complete list and the version that it shows."""
-
-    items: list[V]
-    resource_version: str
-
-
-@dataclass(frozen=True)
-class WatchEvent(Generic[V]):
-    """One event of a watch: ADDED, MODIFIED, DELETED, or BOOKMARK (only its resourceVersion counts)."""
-
-    type: str
-    resource_version: str
-    object: V | None
 
 
 class Client:
@@ -114,7 +76,7 @@ class Client:
             ApiError: NotFoundError where it is not there.
         """
         body = await self._call("GET", resource.path(namespace=namespace, name=name))
-        return msgspec.json.decode(body, type=resource.view)
+        return decoded(body, resource.view)
 
     async def list(
         self,
@@ -123,43 +85,54 @@ class Client:
         namespace: str | None = None,
         label_selector: str | None = None,
         limit: int = 500,
-        metadata_only: bool = False,
     ) -> Listing[V]:
-        """Return all objects of a kind, read page by page; a list that expired meanwhile is begun anew once.
-
-        With `metadata_only` the views hold nothing but metadata, so the kind's view must have defaults for the rest.
-        """
+        """Return all objects of a kind, read page by page; a list that expired meanwhile is begun anew once."""
+        path, wanted = resource.path(namespace=namespace), (label_selector, limit)
         try:
-            return await self._list(resource, namespace, label_selector, limit, metadata_only=metadata_only)
+            return await self._pages(path, resource.view, *wanted)
         except errors.GoneError:
-            return await self._list(resource, namespace, label_selector, limit, metadata_only=metadata_only)
+            return await self._pages(path, resource.view, *wanted)
 
-    async def _list(
+    async def list_metadata(
         self,
-        resource: Resource[V],
-        namespace: str | None,
+        resource: Resource[Any],
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        limit: int = 500,
+    ) -> Listing[MetadataOnly]:
+        """Return the metadata of all objects of a kind: which there are, and in which versions."""
+        path, wanted = resource.path(namespace=namespace), (label_selector, limit)
+        headers = {"Accept": METADATA_ONLY}
+        try:
+            return await self._pages(path, MetadataOnly, *wanted, headers=headers)
+        except errors.GoneError:
+            return await self._pages(path, MetadataOnly, *wanted, headers=headers)
+
+    async def _pages(
+        self,
+        path: str,
+        view: type[V],
         label_selector: str | None,
         limit: int,
         *,
-        metadata_only: bool,
+        headers: Mapping[str, str] | None = None,
     ) -> Listing[V]:
         items: list[V] = []
-        token: str | None = None
-        headers = {"Accept": METADATA_ONLY} if metadata_only else {}
+        unreadable: set[tuple[str, str]] = set()
+        query = {"limit": str(limit)}
+        if label_selector:
+            query["labelSelector"] = label_selector
         while True:
-            query = {"limit": str(limit)}
-            if label_selector:
-                query["labelSelector"] = label_selector
-            if token:
-                query["continue"] = token
-            path = resource.path(namespace=namespace)
-            page = msgspec.json.decode(
-                await self._call("GET", path, query=query, headers=headers), type=_RawList
-            )
-            items += [msgspec.json.decode(raw, type=resource.view) for raw in page.items or []]
-            token = page.metadata.continue_
-            if not token:
-                return Listing(items, page.metadata.resource_version)
+            page = decoded(await self._call("GET", path, query=query, headers=headers), RawList)
+            for raw in page.items or []:
+                try:
+                    items.append(msgspec.json.decode(raw, type=view))
+                except msgspec.ValidationError as error:
+                    unreadable.add(unreadable_key(raw, view, error))
+            if not page.metadata.continue_:
+                return Listing(items, page.metadata.resource_version, frozenset(unreadable))
+            query["continue"] = page.metadata.continue_
 
     async def create(
         self, resource: Resource[V], body: Mapping[str, Any], *, namespace: str | None = None
@@ -171,7 +144,7 @@ class Client:
         """
         document = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
         answer = await self._call("POST", resource.path(namespace=namespace), body=document)
-        return msgspec.json.decode(answer, type=resource.view)
+        return decoded(answer, resource.view)
 
     async def patch(
         self,
@@ -192,13 +165,15 @@ class Client:
         guards = {"resourceVersion": resource_version, "uid": uid}
         metadata = {**body.get("metadata", {}), **{key: value for key, value in guards.items() if value}}
         document = {**body, "metadata": metadata} if metadata else body
-        answer = await self._call(
-            "PATCH",
-            resource.path(namespace=namespace, name=name, subresource=subresource),
-            body=document,
-            headers={"Content-Type": MERGE_PATCH},
-        )
-        return msgspec.json.decode(answer, type=resource.view)
+        path = resource.path(namespace=namespace, name=name, subresource=subresource)
+        try:
+            answer = await self._call("PATCH", path, body=document, headers={"Content-Type": MERGE_PATCH})
+        except errors.InvalidError as error:
+            # The API server takes another uid in a patch for a change of the uid: 422, not 409.
+            if uid and "metadata.uid" in error.message:
+                raise errors.ConflictError(error.message, status=error.status) from error
+            raise
+        return decoded(answer, resource.view)
 
     async def delete(
         self,
@@ -223,8 +198,7 @@ class Client:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post to a path that is no collection of objects, such as a review or a token request."""
-        answer: dict[str, Any] = json.loads(await self._call("POST", path, body=body))
-        return answer
+        return decoded(await self._call("POST", path, body=body), dict[str, Any])
 
     async def watch(
         self,
@@ -234,7 +208,7 @@ class Client:
         namespace: str | None = None,
         label_selector: str | None = None,
         timeout_s: int = 300,
-    ) -> AsyncIterator[WatchEvent[V]]:
+    ) -> AsyncGenerator[WatchEvent[V], None]:
         """Yield what changes after `resource_version`, until the server or the connection ends the watch.
 
         Raises:
@@ -251,8 +225,8 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=timeout_s + 30, sock_connect=10)
         path = resource.path(namespace=namespace)
         async with self._request("GET", path, query=query, timeout=timeout) as response:
-            async for line in _lines(response.content):
-                yield _event(line, resource.view)
+            async for line in lines(response.content):
+                yield event_of(line, resource.view)
 
     async def _call(
         self,
@@ -264,7 +238,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         async with self._request(method, path, query=query, body=body, headers=headers) as response:
-            return await _limited(response, MAX_ANSWER_BYTES)
+            return await limited(response, MAX_ANSWER_BYTES)
 
     @asynccontextmanager
     async def _request(
@@ -288,8 +262,10 @@ class Client:
                 allow_redirects=False,
                 server_hostname=self.credentials.tls_server_name,
             ) as response:
-                if response.status >= 400:  # noqa: PLR2004 - HTTP's own number
-                    raise await _refusal(response)
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    self.credentials.forget()
+                if not response.ok or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    raise await refusal(response)
                 yield response
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             message = (
@@ -303,71 +279,18 @@ class Client:
             connector = aiohttp.TCPConnector(
                 limit=_CONNECTIONS, ssl=context if context is not None else False, keepalive_timeout=60
             )
-            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+            self._session = aiohttp.ClientSession(connector=connector)
         return self._session
 
     def _headers(self, given: Mapping[str, str] | None, *, has_body: bool) -> dict[str, str]:
-        headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
+        # Compression costs the API server far more than the bytes cost a network beside it.
+        headers = {
+            "User-Agent": self._user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
         if has_body:
             headers["Content-Type"] = "application/json"
         if token := self.credentials.bearer():
             headers["Authorization"] = f"Bearer {token}"
         return {**headers, **(given or {})}
-
-
-async def _limited(response: aiohttp.ClientResponse, most: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > most:
-            raise errors.UnavailableError(f"the API server's answer is larger than {most} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> errors.ApiError:
-    text = await response.content.read(64 * 1024)
-    try:
-        answer = msgspec.json.decode(text, type=StatusAnswer)
-    except (msgspec.DecodeError, UnicodeError):
-        answer = StatusAnswer(message=text.decode(errors="replace"))
-    after = response.headers.get("Retry-After", "")
-    return errors.from_answer(
-        response.status,
-        reason=answer.reason,
-        message=answer.message or f"HTTP {response.status}",
-        retry_after_s=float(after) if after.isdigit() else None,
-    )
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield whole lines; one line may be larger than aiohttp's own buffer."""
-    rest = b""
-    async for chunk in content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line
-        if len(rest) > MAX_EVENT_BYTES:
-            raise errors.UnavailableError(f"an event is larger than {MAX_EVENT_BYTES} bytes")
-
-
-def _event(line: bytes, view: type[V]) -> WatchEvent[V]:
-    raw = msgspec.json.decode(line, type=_RawEvent)
-    if raw.type == "ERROR":
-        answer = msgspec.json.decode(raw.object, type=StatusAnswer)
-        raise errors.from_answer(answer.code or 500, reason=answer.reason, message=answer.message)
-    if raw.type == "BOOKMARK":
-        metadata = msgspec.json.decode(raw.object, type=_BookmarkObject).metadata
-        return WatchEvent(raw.type, metadata.resource_version, None)
-    found = msgspec.json.decode(raw.object, type=view)
-    return WatchEvent(raw.type, found.metadata.resource_version, found)  # type: ignore[attr-defined] # every view of a kind has metadata
-
-
-class _BookmarkMeta(View, frozen=True, kw_only=True):
-    resource_version: str = ""
-
-
-class _BookmarkObject(View, frozen=True, kw_only=True):
-    metadata: _BookmarkMeta

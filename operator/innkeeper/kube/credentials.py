@@ -123,10 +123,20 @@ class Credentials:
                 raise CredentialsError(f"the token file cannot be read: {error}", retryable=True) from error
         return self.token
 
+    def forget(self) -> None:
+        """Read the token's file anew at the next call: the API server did not take the token."""
+        self._read_at = 0
+
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return how to speak TLS with the API server, or None for plain HTTP (tests only)."""
         if urlsplit(self.server).scheme != "https":
             return None
+        try:
+            return self._trust()
+        except (ssl.SSLError, ValueError) as error:
+            raise CredentialsError(f"the certificates for {self.server} cannot be used: {error}") from error
+
+    def _trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.ca_data)
         if self.client_certificate and self.client_key:
             # The ssl module loads certificates from files only.

@@ -77,6 +77,12 @@ class UnavailableError(ApiError):
     reason = "Unavailable"
 
 
+class UnreadableError(ApiError):
+    """The answer does not have the form that was expected: not JSON, or an object that does not fit its view."""
+
+    reason = "Unreadable"
+
+
 def from_answer(status: int, *, reason: str, message: str, retry_after_s: float | None = None) -> ApiError:
     """Return the error that an answer of the API server means."""
     if status == 409:  # noqa: PLR2004 - HTTP's own number

@@ -15,7 +15,8 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
-from innkeeper.kube.client import Client, WatchEvent
+from innkeeper.kube.answers import Listing, WatchEvent
+from innkeeper.kube.client import Client
 from innkeeper.kube.errors import GoneError, ThrottledError
 from innkeeper.kube.resources import Resource
 from innkeeper.views.meta import Meta, View
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 
 FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
+SHORTEST_WATCH_S = 1.0
 WATCH_S = (240, 360)
 
 
@@ -51,17 +53,18 @@ def key_of(view: View) -> Key:
     return (metadata.namespace, metadata.name)
 
 
-def is_newer(new: View, old: View | None) -> bool:
-    """Tell whether `new` may replace `old`: another object of the name, or a higher resourceVersion.
+def version_of(view: View) -> int:
+    """Return the resourceVersion; those of one kind compare as integers (KEP-5504, stable since Kubernetes 1.35)."""
+    return int(metadata_of(view).resource_version or 0)
 
-    resourceVersions of one kind compare as integers (KEP-5504, stable since Kubernetes 1.35).
-    """
+
+def is_newer(new: View, old: View | None) -> bool:
+    """Tell whether `new` may replace `old`: another object of the name, or a higher resourceVersion."""
     if old is None:
         return True
-    mine, theirs = metadata_of(new), metadata_of(old)
-    if mine.uid == theirs.uid:
-        return int(mine.resource_version or 0) > int(theirs.resource_version or 0)
-    return int(mine.resource_version or 0) >= int(theirs.resource_version or 0)
+    if metadata_of(new).uid == metadata_of(old).uid:
+        return version_of(new) > version_of(old)
+    return version_of(new) >= version_of(old)
 
 
 class Informer(Generic[V]):
@@ -93,6 +96,8 @@ class Informer(Generic[V]):
         self._random = random or Random()  # noqa: S311 - it only spreads reconnects over time
         self._heard_at = clock.monotonic()
         self._failures = 0
+        self._silences = 0
+        self._highest = 0  # the highest version ever seen
 
     def age_s(self) -> float:
         """Return the seconds since the last list, event or bookmark."""
@@ -101,18 +106,21 @@ class Informer(Generic[V]):
     async def run(self) -> None:
         """List and watch for ever; trouble with the API server is logged and tried again."""
         while True:
+            began = self._clock.monotonic()
             try:
                 if not self.resource_version:
                     await self._relist()
                 await self._watch()
-                self._failures = 0
-            except GoneError:
-                log.info("watch_expired", kind=self.resource.kind)
+            except GoneError as error:
+                log.info("watch_expired", kind=self.resource.kind, message=error.message)
                 self.resource_version = ""
             except InnkeeperError as error:
                 await self._back_off(error)
+                continue
             finally:
                 self.watching = False
+            # Whoever ends every watch at once, as some proxies do, must not be asked at full speed.
+            await self._clock.sleep(max(0.0, SHORTEST_WATCH_S - (self._clock.monotonic() - began)))
 
     async def _back_off(self, error: InnkeeperError) -> None:
         delay = min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2**self._failures) * self._random.uniform(0.5, 1.0)
@@ -123,20 +131,41 @@ class Informer(Generic[V]):
         await self._clock.sleep(delay)
 
     async def _relist(self) -> None:
+        highest = self._highest
         listing = await self._client.list(
             self.resource, namespace=self._namespace, label_selector=self._selector
         )
-        seen = {key_of(each): each for each in listing.items}
         listed_at = int(listing.resource_version or 0)
+        if listed_at < highest:
+            log.warning("store_went_back", kind=self.resource.kind, seen=highest, listed=listed_at)
+            self._highest = listed_at
+            self._replace(listing)
+        else:
+            self._catch_up(listing, listed_at)
+        self.resource_version = listing.resource_version
+        self._heard()
+        self.synced.set()
+
+    def _catch_up(self, listing: Listing[V], listed_at: int) -> None:
+        """Take a list: newer versions, and what is no longer there."""
+        there = {key_of(each) for each in listing.items} | listing.unreadable
         for key, old in list(self.objects.items()):
             # What a write of our own brought in after the list was made is not gone: the list is older.
-            if key not in seen and int(metadata_of(old).resource_version or 0) <= listed_at:
+            if key not in there and version_of(old) <= listed_at:
                 self._forget(key)
         for each in listing.items:
-            self.assume(each)
-        self.resource_version = listing.resource_version
-        self._heard_at = self._clock.monotonic()
-        self.synced.set()
+            self._accept(each)
+
+    def _replace(self, listing: Listing[V]) -> None:
+        """Take a list as it is: the store was restored, so versions say nothing about what is newer."""
+        found = {key_of(each): each for each in listing.items}
+        for key in set(self.objects) - set(found) - listing.unreadable:
+            self._forget(key)
+        for key, new in found.items():
+            old = self.objects.get(key)
+            if new != old:
+                self.objects[key] = new
+                self._on_change(Change(key, old, new))
 
     async def _watch(self) -> None:
         events = self._client.watch(
@@ -154,31 +183,52 @@ class Informer(Generic[V]):
                     return
                 self._take(event)
         except TimeoutError:
-            log.info("watch_silent", kind=self.resource.kind, seconds=self._silence_s)
+            log.warning("watch_silent", kind=self.resource.kind, seconds=self._silence_s)
+            # A second silence in a row: the server may hold a version that it does not know (it went back).
+            if self._silences:
+                self.resource_version = ""
+            self._silences += 1
         finally:
-            await events.aclose()  # type: ignore[attr-defined] # an async generator has it; AsyncIterator does not say so
+            await events.aclose()
 
     def _take(self, event: WatchEvent[V]) -> None:
+        version = int(event.resource_version or 0)
+        if version < int(self.resource_version or 0):
+            raise GoneError(
+                f"the API server went back to {version} from {self.resource_version}; listing anew"
+            )
         self.watching = True
-        self._failures = 0
-        self._heard_at = self._clock.monotonic()
-        if event.object is None:
-            self.resource_version = event.resource_version
-            return
-        if event.type == "DELETED":
+        self._heard()
+        if event.object is not None and event.type == "DELETED":
             self._delete(event.object)
-        else:
-            self.assume(event.object)
+        elif event.object is not None:
+            self._accept(event.object)
         self.resource_version = event.resource_version
+        self._highest = max(self._highest, version)
+
+    def _heard(self) -> None:
+        self._heard_at = self._clock.monotonic()
+        self._failures = 0
+        self._silences = 0
+        self._highest = max(self._highest, int(self.resource_version or 0))
 
     def assume(self, view: V) -> None:
-        """Take a newer version of an object, from a watch or from the answer to a write."""
+        """Take the answer to a write of our own, so that what is known is not behind it.
+
+        The watch has the last word: where it is past this version, it has told of it already, or of the deletion.
+        """
+        version = version_of(view)
+        if version > int(self.resource_version or 0) and self._accept(view):
+            self._highest = max(self._highest, version)
+
+    def _accept(self, view: V) -> bool:
         key = key_of(view)
         old = self.objects.get(key)
         if not is_newer(view, old):
-            return
+            return False
         self.objects[key] = view
         self._on_change(Change(key, old, view))
+        return True
 
     def _delete(self, view: V) -> None:
         key = key_of(view)

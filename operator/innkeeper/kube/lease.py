@@ -5,6 +5,7 @@ are only compared with earlier values of the same field, never with this machine
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from innkeeper.kube.resources import LEASES
 from innkeeper.kube.views import Lease
 
 log = structlog.get_logger()
+
+RELEASE_S = 3.0
 
 
 class LeadershipLostError(TerminalError):
@@ -57,11 +60,11 @@ class LeaderElection:
         Raises:
             LeadershipLostError: the Lease was lost while `started` ran.
         """
-        lease = await self._acquire()
+        lease, valid_from = await self._acquire()
         self.leading = True
         log.info("leading", lease=self._name, identity=self._identity)
         work = asyncio.ensure_future(started())
-        renewal = asyncio.ensure_future(self._keep(lease))
+        renewal = asyncio.ensure_future(self._keep(lease, valid_from))
         try:
             await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
             if renewal.done():
@@ -73,15 +76,17 @@ class LeaderElection:
             if not isinstance(_failure(renewal), LeadershipLostError):
                 await self._release()
 
-    async def _acquire(self) -> Lease:
+    async def _acquire(self) -> tuple[Lease, float]:
+        """Return the Lease once it is ours, and since when, by our clock, it surely counts."""
         while True:
+            begun = self._clock.monotonic()
             try:
                 lease = await self._try_acquire()
             except InnkeeperError as error:
                 log.warning("election_failed", reason=error.reason, message=error.message)
                 lease = None
             if lease is not None:
-                return lease
+                return lease, begun
             await self._clock.sleep(self._renew_s / 2)
 
     async def _try_acquire(self) -> Lease | None:
@@ -118,39 +123,50 @@ class LeaderElection:
         except AlreadyExistsError:
             return None
 
-    async def _keep(self, lease: Lease) -> None:
+    async def _keep(self, lease: Lease, valid_from: float) -> None:
         """Renew until it cannot be done; a leader that cannot renew stops before others may start."""
-        renewed_at = self._clock.monotonic()
+        pause = self._renew_s
         while True:
-            await self._clock.sleep(self._renew_s)
-            left = self._duration_s * 0.8 - (self._clock.monotonic() - renewed_at)
-            if left <= 0:
+            # Others count the whole duration; we stop at four fifths of it, measured from before the write.
+            end = valid_from + self._duration_s * 0.8
+            await self._clock.sleep(min(pause, max(0.0, end - self._clock.monotonic())))
+            begun = self._clock.monotonic()
+            if begun >= end:
                 raise LeadershipLostError("the Lease could not be renewed in time")
+            pause = self._renew_s / 4
             try:
-                async with asyncio.timeout(left):
-                    written = await self._write(lease, self._spec())
+                async with asyncio.timeout(end - begun):
+                    written = await self._renewed(lease)
+            except LeadershipLostError:
+                raise
             except (InnkeeperError, TimeoutError) as error:
-                log.warning("renewal_failed", lease=self._name, error=str(error))
+                log.warning("renewal_failed", lease=self._name, error=str(error) or "too slow")
                 continue
-            if written is None:
-                lease = await self._still_ours()
-            else:
-                lease, renewed_at = written, self._clock.monotonic()
+            lease, valid_from, pause = written, begun, self._renew_s
 
-    async def _still_ours(self) -> Lease:
-        lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
-        if lease.spec.holder_identity != self._identity:
-            raise LeadershipLostError(f"the Lease is held by {lease.spec.holder_identity}")
-        return lease
+    async def _renewed(self, lease: Lease) -> Lease:
+        """Renew once; where somebody wrote to the Lease meanwhile, look whose it is."""
+        for _ in range(3):
+            try:
+                written = await self._write(lease, self._spec())
+                if written is not None:
+                    return written
+                lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
+            except NotFoundError as error:
+                raise LeadershipLostError("the Lease was deleted") from error
+            if lease.spec.holder_identity != self._identity:
+                raise LeadershipLostError(f"the Lease is held by {lease.spec.holder_identity or 'nobody'}")
+        raise ConflictError("others write to the Lease all the time", status=409)
 
     async def _release(self) -> None:
         """Let the next one start at once; if that fails, the Lease runs out by itself."""
         try:
-            lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
-            if lease.spec.holder_identity == self._identity:
-                await self._write(lease, {"holderIdentity": ""})
-        except InnkeeperError as error:
-            log.warning("release_failed", lease=self._name, reason=error.reason)
+            async with asyncio.timeout(RELEASE_S):
+                lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
+                if lease.spec.holder_identity == self._identity:
+                    await self._write(lease, {"holderIdentity": ""})
+        except (InnkeeperError, TimeoutError) as error:
+            log.warning("release_failed", lease=self._name, error=str(error) or "too slow")
 
     async def _write(self, lease: Lease, spec: Mapping[str, Any]) -> Lease | None:
         """Write guarded by what was read; None when somebody else was faster."""
@@ -168,9 +184,14 @@ class LeaderElection:
     def _spec(self) -> dict[str, Any]:
         return {
             "holderIdentity": self._identity,
-            "leaseDurationSeconds": int(self._duration_s),
+            "leaseDurationSeconds": _whole(self._duration_s),
             "renewTime": rfc3339_micro(self._clock.now()),
         }
+
+
+def _whole(seconds: float) -> int:
+    """Return a duration as a Lease has it: whole seconds, at least one."""
+    return max(1, math.ceil(seconds))
 
 
 class Heartbeat:
@@ -201,9 +222,11 @@ class Heartbeat:
         """Renew for ever; a failure is logged and tried again in the next period."""
         while True:
             try:
-                await self.beat()
-            except InnkeeperError as error:
-                log.warning("heartbeat_failed", reason=error.reason, message=error.message)
+                # A call that hangs must not cost the beats after it.
+                async with asyncio.timeout(self._period_s):
+                    await self.beat()
+            except (InnkeeperError, TimeoutError) as error:
+                log.warning("heartbeat_failed", lease=self._name, error=str(error) or "too slow")
             await self._clock.sleep(self._period_s)
 
     async def beat(self) -> None:
@@ -214,7 +237,7 @@ class Heartbeat:
         """
         spec = {
             "holderIdentity": self._identity,
-            "leaseDurationSeconds": int(self._duration_s),
+            "leaseDurationSeconds": _whole(self._duration_s),
             "renewTime": rfc3339_micro(self._clock.now()),
         }
         metadata = {"labels": self._labels} if self._labels else {}
@@ -226,11 +249,11 @@ class Heartbeat:
             await self._client.create(LEASES, body, namespace=self._namespace)
 
 
-async def _cancelled(*tasks: "asyncio.Future[None]") -> None:
+async def _cancelled(*tasks: asyncio.Future[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _failure(task: "asyncio.Future[None]") -> BaseException | None:
+def _failure(task: asyncio.Future[None]) -> BaseException | None:
     return None if task.cancelled() or not task.done() else task.exception()

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import structlog
 
 from innkeeper.clock import Clock
@@ -92,7 +93,7 @@ class StatusWriter(Generic[V]):
         """
         current = self._read(key)
         status = self._render(key) if current is not None else None
-        if current is None or status is None:
+        if current is None or status is None or not _differs(current, status):
             return
         metadata = metadata_of(current)
         answer = await self._client.patch(
@@ -106,3 +107,32 @@ class StatusWriter(Generic[V]):
         )
         if self._written is not None:
             self._written(answer)
+
+
+def _differs(current: View, change: Mapping[str, Any]) -> bool:
+    """Tell whether a merge patch changes the status; fields that the view does not know count as different."""
+    status = getattr(current, "status", None)
+    if not isinstance(status, msgspec.Struct):
+        return True
+    known = {field.encode_name for field in msgspec.structs.fields(status)}
+    if not known.issuperset(change):
+        return True
+    merged = _merged(msgspec.to_builtins(status), change)
+    try:
+        # Compared as views, since what is left out and what has its default value are the same.
+        return bool(msgspec.convert(merged, type(status)) != status)
+    except msgspec.ValidationError:
+        return True
+
+
+def _merged(target: Any, change: Any) -> Any:
+    """Return the target with a merge patch applied (RFC 7386)."""
+    if not isinstance(change, Mapping):
+        return change
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
