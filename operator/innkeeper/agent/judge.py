@@ -58,7 +58,7 @@ def meaning(order: Order, record: GuestRecord | None, tombstone: Tombstone | Non
     if record is None and tombstone is not None and order.epoch <= tombstone.rank.epoch:
         return Meaning.DESTROYED_BEFORE
     if record is not None and order.rank <= record.rank:
-        return Meaning.SAME if order.rank == record.rank else Meaning.SUPERSEDED
+        return Meaning.SAME if _is_held(order, record) else Meaning.SUPERSEDED
     if destroys:
         return Meaning.DESTROY
     if record is None:
@@ -73,6 +73,11 @@ def held_rank(record: GuestRecord | None, tombstone: Tombstone | None) -> Rank |
     if record is not None:
         return record.rank
     return None if tombstone is None else tombstone.rank
+
+
+def _is_held(order: Order, record: GuestRecord) -> bool:
+    """Tell whether this very order is held: one that was made again after a loss may say something else in that rank."""
+    return order.rank == record.rank and orders.peek(record.order) == order
 
 
 def _check_buildable(order: Order) -> None:

@@ -13,7 +13,7 @@ from tests.kit.agent_orders import HOST, KEYS, SIGNER, STORE, guest_id, order
 def held(epoch: int, serial: int, outcome: OrderOutcome = OrderOutcome.ACCEPTED) -> GuestRecord:
     return GuestRecord(
         guest_id=guest_id(),
-        order="",
+        order=SIGNER.sign(order(epoch=epoch, serial=serial)),
         rank=Rank(epoch, serial),
         namespace="guests",
         name="web-1",
@@ -33,6 +33,8 @@ TOMBSTONE = Tombstone(guest_id(), Rank(3, 2))
         (None, None, order(), Meaning.ADMIT),
         (None, None, order(desired="Destroyed"), Meaning.DESTROY),
         (held(2, 2), None, order(epoch=2, serial=2), Meaning.SAME),
+        (held(2, 2), None, order(epoch=2, serial=2, desired="Stopped"), Meaning.SUPERSEDED),
+        (held(2, 2), None, order(epoch=2, serial=2, desired="Destroyed"), Meaning.SUPERSEDED),
         (held(2, 2), None, order(epoch=2, serial=3), Meaning.UPDATE),
         (held(2, 2), None, order(epoch=2, serial=1), Meaning.SUPERSEDED),
         (held(2, 2), None, order(epoch=1, serial=9), Meaning.SUPERSEDED),
