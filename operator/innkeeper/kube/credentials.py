@@ -33,7 +33,7 @@ class Credentials:
 
     server: str
     ca_data: str | None = None  # PEM
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     client_certificate: str | None = None  # PEM
     client_key: str | None = field(default=None, repr=False)  # PEM
