@@ -55,6 +55,7 @@ class OperatorProcess:
         self._metrics = OperatorMetrics(self._registry)
         self._readiness = Readiness()
         self.identity = settings.identity or f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.leading = False
         self.subset = Subset()
         self.watches = Watches(client, clock=clock, subset=self.subset)
 
@@ -99,7 +100,7 @@ class OperatorProcess:
 
     async def _lead(self) -> None:
         await self.watches.synced()
-        self._metrics.leader.set(1)
+        self._note_leading(leading=True)
         try:
             leader = Leader(
                 self._settings,
@@ -112,4 +113,8 @@ class OperatorProcess:
             )
             await leader.run()
         finally:
-            self._metrics.leader.set(0)
+            self._note_leading(leading=False)
+
+    def _note_leading(self, *, leading: bool) -> None:
+        self.leading = leading
+        self._metrics.leader.set(float(leading))
