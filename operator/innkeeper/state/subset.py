@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
+from innkeeper.domain.orders import OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import ConditionType, Desired, HostReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason, OrderOutcome
 from innkeeper.domain.scheduling.facts import HostFacts
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change, Key, is_newer, key_of
@@ -54,6 +55,7 @@ class Subset:
         self.on_guest: Callable[[Key], None] = lambda _: None
         self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
         self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
+        self._assignments_of_host: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by Guest ID
         self._addresses_of_guest: defaultdict[str, set[str]] = defaultdict(set)
         self._addresses_of_pool: defaultdict[str, set[str]] = defaultdict(set)
         self._takers: dict[type[View], Callable[[Any], None]] = {}
@@ -82,7 +84,7 @@ class Subset:
 
     def assignments_of_host(self, host: str) -> list[Assignment]:
         """Return every order for a host."""
-        return [found[host] for found in self.assignments.values() if host in found]
+        return list(self._assignments_of_host.get(host, {}).values())
 
     def host_reason(self, host: str) -> str | None:
         """Return the reason of the Host's Ready, or None where nothing is known of it."""
@@ -98,6 +100,19 @@ class Subset:
         """Tell whether a person said that the host never returns."""
         found = self.hosts.get(host)
         return found is not None and found.spec.lost is not None
+
+    def guest_is_lost(self, guest: Guest) -> bool:
+        """Tell whether a guest went with its host; this stays known from the Guest after the Host is deleted."""
+        host = guest.status.host
+        if host is None or host in self.hosts:
+            return host is not None and self.host_is_lost(host)
+        ready = find(guest.status.conditions, ConditionType.READY)
+        return ready is not None and ready.reason == GuestReason.HOST_LOST
+
+    def guest_is_unheard(self, guest: Guest) -> bool:
+        """Tell whether nothing is heard of a bound guest's host: it is silent, or its Host is not there."""
+        host = guest.status.host
+        return host is not None and (host not in self.hosts or self.host_is_silent(host))
 
     def host_facts(self) -> Iterable[HostFacts]:
         """Yield what scheduling needs to know of each host."""
@@ -131,10 +146,6 @@ class Subset:
         old = self._held(view)
         if is_newer(view, old):
             self.apply(Change(key_of(view), old, view))
-
-    def forget(self, view: View) -> None:
-        """Take it that an object is gone, since our own delete said so."""
-        self.apply(Change(key_of(view), view, None))
 
     def _held(self, view: View) -> View | None:
         namespace, name = key_of(view)
@@ -179,14 +190,22 @@ class Subset:
         if change.new is not None:
             self.guests[change.key] = change.new
             self._index_guest(change.key, change.new)
-        if old is not None and old.status.host is not None:
-            self._unbind(old, change.new)
-        if change.new is None and old is not None:
+        if change.new is None:
             self.waiting.forget(change.key)
-            guest_id = guest_id_of(old)
+        if old is not None:
+            self._follow_up(old, change.new)
+        self.on_guest(change.key)
+
+    def _follow_up(self, old: Guest, new: Guest | None) -> None:
+        """End the promise of a guest that is gone or refused, and have its orders looked at."""
+        guest_id = guest_id_of(old)
+        is_gone = new is None or guest_id_of(new) != guest_id
+        is_unbound = new is None or new.status.host is None
+        if old.status.host is not None and (is_gone or is_unbound):
+            self.settle_promise(guest_id)
+        if is_gone:
             for host in list(self.assignments_of(guest_id)):
                 self.on_unowned_assignment(host, guest_id)
-        self.on_guest(change.key)
 
     def _index_guest(self, key: Key, guest: Guest) -> None:
         guest_id = guest_id_of(guest)
@@ -202,13 +221,22 @@ class Subset:
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].discard(key)
 
-    def _unbind(self, old: Guest, new: Guest | None) -> None:
-        """Give back the room of a guest that is gone, or that its host refused."""
-        guest_id, host = guest_id_of(old), old.status.host
-        if new is not None and new.status.host is not None:
+    def settle_promise(self, guest_id: str) -> None:
+        """Have a guest's promise say what is known: its binding, else an order that a host still holds, else none.
+
+        For who noted a promise and could not write the binding: somebody else may have bound the guest meanwhile.
+        """
+        key = self.guest_keys.get(guest_id)
+        guest = self.guests.get(key) if key else None
+        if guest is not None and guest.status.host is not None:
+            amounts = Amounts.of(guest.status.resources)
+            self.promises.reserve(guest_id, host=guest.status.host, amounts=amounts)
             return
-        if host is not None and not self._still_promised(guest_id, host):
-            self._release(guest_id)
+        host = self.promises.host_of(guest_id)
+        if guest is None and host is not None and self._still_promised(guest_id, host):
+            return
+        if self.promises.release(guest_id) is not None:
+            self._wake(waiting.CAPACITY)
 
     def _still_promised(self, guest_id: str, host: str) -> bool:
         """A guest that is gone from the API server, but not from its host, still takes the host's room."""
@@ -218,10 +246,6 @@ class Subset:
             OrderOutcome.REFUSED,
         )
 
-    def _release(self, guest_id: str) -> None:
-        if self.promises.release(guest_id) is not None:
-            self._wake(waiting.CAPACITY)
-
     def _apply_assignment(self, change: Change[Assignment]) -> None:
         view = change.new if change.new is not None else change.old
         host = host_of_namespace(change.key[0])
@@ -230,34 +254,56 @@ class Subset:
         guest_id = view.spec.guest_id
         if change.new is not None:
             self.assignments[guest_id][host] = change.new
+            self._assignments_of_host[host][guest_id] = change.new
         else:
             self.assignments[guest_id].pop(host, None)
             if not self.assignments[guest_id]:
                 del self.assignments[guest_id]
+            self._assignments_of_host[host].pop(guest_id, None)
         key = self.guest_keys.get(guest_id)
         if key is not None:
             self.on_guest(key)
             return
-        if not self._still_promised(guest_id, host):
-            self._release(guest_id)
+        if change.new is not None and self._still_promised(guest_id, host):
+            self._reserve_by_order(change.new, host)
+        else:
+            self.settle_promise(guest_id)
         if change.new is not None:
             self.on_unowned_assignment(host, guest_id)
 
+    def _reserve_by_order(self, assignment: Assignment, host: str) -> None:
+        """A guest without an object still takes room on its host: as much as its order says."""
+        if self.promises.host_of(assignment.spec.guest_id) is not None:
+            return
+        try:
+            taken = peek(assignment.spec.order).resources
+        except OrderInvalidError:
+            return
+        amounts = Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes)
+        self.promises.reserve(assignment.spec.guest_id, host=host, amounts=amounts)
+
     def _apply_host(self, change: Change[Host]) -> None:
         name = change.key[1]
-        before = self._facts(self.hosts[name]) if name in self.hosts else None
-        said_before = self.host_reason(name)
+        old = self.hosts.get(name)
+        before = self._facts(old) if old is not None else None
+        told_before = self._told_of(name)
         _set(self.hosts, name, change.new)
         after = self._facts(change.new) if change.new is not None else None
         if before != after:
             self._wake(waiting.CAPACITY)
-        lost_now = change.new is not None and change.new.spec.lost is not None and change.old is not None
-        if said_before != self.host_reason(name) or lost_now or _store(change.old) != _store(change.new):
+        if told_before != self._told_of(name):
             for key in list(self._guests_of_host.get(name, ())):
                 self.on_guest(key)
             for order in self.assignments_of_host(name):
                 if order.spec.guest_id not in self.guest_keys and order.spec.desired == Desired.DESTROYED:
                     self.on_unowned_assignment(name, order.spec.guest_id)
+
+    def _told_of(self, name: str) -> tuple[object, ...]:
+        """What guests on a host are told of it; a change concerns each of them."""
+        host = self.hosts.get(name)
+        if host is None:
+            return ()
+        return (self.host_reason(name), host.spec.lost, host.status.store_id)
 
     def _apply_host_agent(self, change: Change[HostAgent]) -> None:
         host = host_of_namespace(change.key[0])
@@ -313,7 +359,3 @@ def _set(table: dict[str, V], name: str, view: V | None) -> None:
         table.pop(name, None)
     else:
         table[name] = view
-
-
-def _store(host: Host | None) -> str | None:
-    return host.status.store_id if host else None

@@ -17,7 +17,7 @@ from innkeeper.domain.lifecycle.ordering import Ingredients
 from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderInvalidError, Rank, Signer, peek
 from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, ForbiddenError, NotFoundError
+from innkeeper.kube.errors import AlreadyExistsError, ApiError, ForbiddenError, NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
@@ -71,10 +71,14 @@ class AssignerWorker:
             ApiError: the API server refused, or is away.
         """
         host = _host(guest)
-        store_id = self._store_id(host)
-        if store_id is None:
-            return _waits(GuestReason.DELETION_WAITS_FOR_HOST, f"host {host} has never reported its store")
         guest_id = guest_id_of(guest)
+        signed = _read(self._subset.assignment(guest_id, host))
+        store_id = self._store_id(host) or (signed.store_id if signed else None)
+        if store_id is None:
+            message = (
+                f"it is not known which store host {host} has: create the Host again, or set its spec.lost"
+            )
+            return _waits(GuestReason.DELETION_WAITS_FOR_HOST, message)
         ingredients = Ingredients(
             guest_id=guest_id,
             store_id=store_id,
@@ -111,7 +115,7 @@ class AssignerWorker:
                 step=ConditionType.IMAGE_RESOLVED,
                 reason=GuestReason.IMAGE_NOT_FOUND,
                 message=message,
-                causes=(waiting.image(guest.metadata.namespace, guest.spec.image.name),),
+                causes=(waiting.image(*self._images.reference(guest)),),
             )
         addresses = self._addresses(guest) or (tuple(signed.addresses) if signed else None)
         if addresses is None or not self._network.owns(guest):
@@ -131,10 +135,10 @@ class AssignerWorker:
             return ingredients
         digest = signed.user_data_digest if signed and signed.host == guest.status.host else None
         if digest is None:
-            data = await self._user_data.read(guest)
-            if isinstance(data, Blocked):
-                return data
-            digest = await self._user_data.carry(guest, data or b"", host=_host(guest))
+            found = await self._carried(guest, _host(guest))
+            if isinstance(found, Blocked):
+                return found
+            digest = found
         return Ingredients(
             guest_id=ingredients.guest_id,
             store_id=ingredients.store_id,
@@ -143,10 +147,23 @@ class AssignerWorker:
             user_data_digest=digest,
         )
 
+    async def _carried(self, guest: Guest, host: str) -> str | Blocked:
+        """Return the digest of the user data beside the Assignment, where they are put now if need be."""
+        data = await self._user_data.read(guest)
+        if isinstance(data, Blocked):
+            # A host that has its copy already is asked for nothing new when an order is made again.
+            return await self._user_data.copied(guest_id_of(guest), host=host) or data
+        try:
+            return await self._user_data.carry(guest, data or b"", host=host)
+        except (NotFoundError, ForbiddenError) as error:
+            return _no_namespace(host, error)
+
     async def _order(self, guest: Guest, ingredients: Ingredients) -> Blocked | None:
         host = _host(guest)
         assignment = self._subset.assignment(ingredients.guest_id, host)
         signed = _read(assignment)
+        if ordering.is_outdated(guest, ingredients.guest_id, signed, destroy=ingredients.destroy):
+            return _waits(GuestReason.WAITING_FOR_HOST, "a newer version of this Guest is on its way")
         wanted = ordering.compose(guest, ingredients, rank=Rank(guest.status.epoch, 1))
         rank = ordering.next_rank(guest, assignment, wanted=wanted, signed=signed)
         if rank is None:
@@ -178,12 +195,7 @@ class AssignerWorker:
         except AlreadyExistsError:
             created = await self._client.get(ASSIGNMENTS, order.guest_id, namespace=namespace)
         except (NotFoundError, ForbiddenError) as error:
-            # The namespace is gone or going; the host worker makes it again.
-            return _waits(
-                GuestReason.WAITING_FOR_HOST,
-                f"the namespace {namespace} is not there yet: {error.message}",
-                again_after_s=NAMESPACE_AGAIN_S,
-            )
+            return _no_namespace(order.host, error)
         self._subset.assume(created)
         log.info("order_given", guest=order.guest_id, host=order.host, desired=order.desired)
         return None
@@ -253,6 +265,15 @@ def _host(guest: Guest) -> str:
     if guest.status.host is None:
         raise ValueError("the guest is bound to no host")
     return guest.status.host
+
+
+def _no_namespace(host: str, error: ApiError) -> Blocked:
+    """The namespace is gone or going; the host worker makes it again."""
+    return _waits(
+        GuestReason.WAITING_FOR_HOST,
+        f"the namespace {names.host_namespace(host)} is not there yet: {error.message}",
+        again_after_s=NAMESPACE_AGAIN_S,
+    )
 
 
 def _waits(reason: GuestReason, message: str, *, again_after_s: float = 10.0) -> Blocked:

@@ -86,12 +86,13 @@ class DeletionWorker:
 
     async def _destroy(self, guest: Guest, guest_id: str) -> _Fate | Blocked:
         host = guest.status.host
-        if host is None or self._subset.host_is_lost(host) or host not in self._subset.hosts:
+        if host is None or self._subset.guest_is_lost(guest):
             return _Fate.GONE
         assignment = self._subset.assignment(guest_id, host)
-        if assignment is not None and assignment.spec.desired == Desired.DESTROYED and _destroyed(assignment):
+        is_ordered = assignment is not None and assignment.spec.desired == Desired.DESTROYED
+        if assignment is not None and is_ordered and _destroyed(assignment):
             return _Fate.GONE
-        if await self._crd_is_leaving():
+        if not is_ordered and await self._crd_is_leaving():
             message = "the Guest CRD is being deleted, which is no order to destroy guests"
             return Blocked(
                 step=ConditionType.READY,
@@ -103,7 +104,7 @@ class DeletionWorker:
         forced = bool(guest.metadata.annotations.get(names.FORCE_DELETE_ANNOTATION))
         if blocked is not None:
             return blocked
-        return _Fate.FORCED if forced and self._subset.host_is_silent(host) else _Fate.PENDING
+        return _Fate.FORCED if forced and self._subset.guest_is_unheard(guest) else _Fate.PENDING
 
     async def _crd_is_leaving(self) -> bool:
         """Ask the API server itself: what a watch tells may be late, and a destroyed guest does not come back."""

@@ -181,8 +181,8 @@ class GuestFlow:
             guest=guest,
             assignment=self._subset.assignment(guest_id_of(guest), host) if host else None,
             blocked=self._blocked.get(key),
-            host_silent=host is not None and self._subset.host_is_silent(host),
-            host_lost=host is not None and self._subset.host_is_lost(host),
+            host_silent=self._subset.guest_is_unheard(guest),
+            host_lost=self._subset.guest_is_lost(guest),
         )
 
     def _is_urgent(self, guest: Guest) -> bool:
@@ -192,10 +192,12 @@ class GuestFlow:
         new, old = find(wanted, ConditionType.READY), find(guest.status.conditions, ConditionType.READY)
         was_ready = old is not None and old.status == "True"
         is_ready = new is not None and new.status == "True"
+        stalled = find(wanted, ConditionType.STALLED)
+        if _told(stalled) != _told(find(guest.status.conditions, ConditionType.STALLED)):
+            return True
         if is_ready or was_ready:
             return _told(new) != _told(old)
-        failed = key in self._blocked or find(wanted, ConditionType.STALLED) is not None
-        return failed and (old is None or new is None or old.reason != new.reason)
+        return key in self._blocked and (old is None or new is None or old.reason != new.reason)
 
     def render(self, key: Key) -> Mapping[str, Any] | None:
         """Return the part of a Guest's status that tells of its way, or None where it stands already."""

@@ -4,6 +4,7 @@ Steps 1 to 3 decide on the subset; the binding is one guarded patch, so of two o
 any two writes, the next call ends in the same state.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -63,14 +64,15 @@ class GuestWorker:
             return await self._deletion.advance(guest)
         if names.GUEST_FINALIZER not in guest.metadata.finalizers:
             guest = await self._with_finalizer(guest)
+        if self._subset.guest_is_lost(guest):
+            await self._network.release_all(guest_id_of(guest))
+            return None
         guest = await self._take_refusal(guest)
         if guest.status.host is None:
             bound = await self._bind(guest)
             if isinstance(bound, Blocked):
                 return bound
             guest = bound
-        if guest.status.host is not None and self._subset.host_is_lost(guest.status.host):
-            return None
         await self._drop_old_orders(guest)
         return await self._assigner.ensure(guest)
 
@@ -96,22 +98,25 @@ class GuestWorker:
         image = self._images.resolve(guest, disk_bytes=amounts.disk_bytes)
         if isinstance(image, Blocked):
             return image
+        bound = await self._bind_with(guest, image, amounts)
+        if isinstance(bound, Blocked):
+            return replace(bound, passed=(ConditionType.IMAGE_RESOLVED,))
+        return bound
+
+    async def _bind_with(self, guest: Guest, image: OrderImage, amounts: Amounts) -> Guest | Blocked:
         pools = self._network.pools(guest)
         if isinstance(pools, Blocked):
             return pools
         placement = self._scheduler.place(guest, amounts=amounts, clusters=self._clusters(guest))
         if isinstance(placement, Blocked):
             return placement
-        guest_id = guest_id_of(guest)
         try:
             addresses = await self._network.claim(guest, pools)
             if isinstance(addresses, Blocked):
-                self._subset.promises.release(guest_id)
                 return addresses
             return await self._write_binding(guest, placement, image, amounts, addresses)
-        except BaseException:
-            self._subset.promises.release(guest_id)
-            raise
+        finally:
+            self._subset.settle_promise(guest_id_of(guest))
 
     def _clusters(self, guest: Guest) -> frozenset[str] | None:
         """A guest that is placed again stays in its cluster: its addresses live there."""

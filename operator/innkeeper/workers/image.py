@@ -25,7 +25,7 @@ class ImageWorker:
 
     def resolve(self, guest: Guest, *, disk_bytes: int) -> OrderImage | Blocked:
         """Return the image of a guest that is not bound yet, or why there is none."""
-        namespace, name = self._reference(guest)
+        namespace, name = self.reference(guest)
         image = self.subset.images.get((namespace, name))
         if image is None:
             return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, f"there is no Image {namespace}/{name}")
@@ -81,9 +81,10 @@ class ImageWorker:
             step=ConditionType.IMAGE_RESOLVED,
             reason=reason,
             message=message,
-            causes=(waiting.image(*self._reference(guest)),),
+            causes=(waiting.image(*self.reference(guest)),),
         )
 
     @staticmethod
-    def _reference(guest: Guest) -> tuple[str, str]:
+    def reference(guest: Guest) -> tuple[str, str]:
+        """Return namespace and name of the Image that a guest names."""
         return guest.spec.image.namespace or guest.metadata.namespace, guest.spec.image.name

@@ -43,7 +43,21 @@ class NetworkWorker:
                 found[each.pool] = understand(pool.spec)
             except PoolInvalidError as error:
                 return self._no_pool(each, f"the IPPool {each.pool!r} cannot be used: {error}")
-        return found
+        return self._unserved(guest) or found
+
+    def _unserved(self, guest: Guest) -> Blocked | None:
+        """A guest that names a cluster needs a pool that serves it."""
+        wanted = guest.spec.placement.cluster if guest.spec.placement else None
+        for each in guest.spec.interfaces:
+            served = self._subset.pools[each.pool].spec.clusters
+            if wanted is not None and served and wanted not in served:
+                return Blocked(
+                    step=ConditionType.ADDRESSES_ASSIGNED,
+                    reason=GuestReason.POOL_NOT_SERVING_CLUSTER,
+                    message=f"the IPPool {each.pool!r} serves {', '.join(served)}, not the cluster {wanted!r}",
+                    causes=(waiting.pool(each.pool),),
+                )
+        return None
 
     def clusters(self, guest: Guest) -> frozenset[str] | None:
         """Return the clusters that all of a guest's pools serve; None where any will do."""
@@ -80,11 +94,20 @@ class NetworkWorker:
             owner = held.spec.owner
             if owner is not None and owner.interface == interface.name and held.spec.pool == interface.pool:
                 return held.spec.address
+        if self._is_exhausted(interface.pool, pool):
+            return None
         for address in pool.candidates(guest_id, interface.name):
             name = names.address_name(pool.space, address)
             if name not in self._subset.addresses and await self._create(guest, interface, pool, address):
                 return address
         return None
+
+    def _is_exhausted(self, name: str, pool: Pool) -> bool:
+        """Tell it without a walk over every address of the pool."""
+        taken = self._subset.addresses_of_pool(name)
+        if len(taken) < pool.total:
+            return False
+        return sum(pool.contains(each.spec.address) for each in taken) >= pool.total
 
     async def _create(self, guest: Guest, interface: Interface, pool: Pool, address: str) -> bool:
         """Claim one address; False when somebody else holds it."""

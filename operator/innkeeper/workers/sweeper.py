@@ -62,6 +62,8 @@ class Sweeper:
         if not self._fresh():
             self._sightings.clear()
             return
+        for name in self._sightings.keys() - self._subset.addresses.keys():
+            del self._sightings[name]
         for address in list(self._subset.addresses.values()):
             try:
                 await self._look(address)

@@ -57,8 +57,25 @@ class UserDataWorker:
         try:
             await self._client.create(SECRETS, body, namespace=namespace)
         except AlreadyExistsError:
-            await self._client.patch(SECRETS, name, {"data": content}, namespace=namespace)
+            there = await self._client.get(SECRETS, name, namespace=namespace)
+            if there.data != content:
+                await self._client.patch(
+                    SECRETS,
+                    name,
+                    {"data": content},
+                    namespace=namespace,
+                    resource_version=there.metadata.resource_version,
+                )
         return digest_of(data)
+
+    async def copied(self, guest_id: str, *, host: str) -> str | None:
+        """Return the digest of the copy beside the Assignment, or None where there is none."""
+        name = names.user_data_secret(guest_id)
+        try:
+            there = await self._client.get(SECRETS, name, namespace=names.host_namespace(host))
+            return digest_of(base64.b64decode(there.data[names.USER_DATA_KEY], validate=True))
+        except (NotFoundError, KeyError, binascii.Error):
+            return None
 
     async def remove(self, guest_id: str, *, host: str) -> None:
         """Remove the copy beside the Assignment, where there is one."""

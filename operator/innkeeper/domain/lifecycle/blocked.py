@@ -31,5 +31,6 @@ class Blocked:
     step: ConditionType
     reason: GuestReason
     message: str
+    passed: tuple[ConditionType, ...] = ()  # steps that are known to be done
     causes: tuple[str, ...] = ()  # whose change could help
     again_after_s: float | None = None  # for causes that are not watched

@@ -91,6 +91,19 @@ def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddre
     )
 
 
+def is_outdated(guest: Guest, guest_id: str, signed: Order | None, *, destroy: bool) -> bool:
+    """Tell whether the order that stands was made from a newer version of this Guest than the one in hand.
+
+    Two watches are not in step: nobody may sign over an order to destroy from what a guest was before its deletion.
+    """
+    if signed is None:
+        return False
+    if signed.desired == Desired.DESTROYED and not destroy:
+        return True
+    # An object that was made anew counts its generations from one again.
+    return guest_id == guest.metadata.uid and signed.generation > guest.metadata.generation
+
+
 def next_rank(
     guest: Guest, assignment: Assignment | None, *, wanted: Order, signed: Order | None
 ) -> Rank | None:

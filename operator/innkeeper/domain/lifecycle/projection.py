@@ -37,29 +37,34 @@ def conditions(situation: Situation) -> list[Condition]:
     """Return the conditions that a Guest should show, without transition times."""
     ready = _ready(situation)
     found = [*_steps(situation), ready]
-    # A guest that runs may keep an old reason while a change waits; only what stands now can stall it.
-    if ready.reason in STALLED and ready.status != "True":
+    stalled = _stalled(situation, ready)
+    if stalled is not None:
+        reason, message = stalled
         found.append(
-            _condition(
-                situation, ConditionType.STALLED, status="True", reason=ready.reason, message=ready.message
-            )
+            _condition(situation, ConditionType.STALLED, status="True", reason=reason, message=message)
         )
     return found
+
+
+def _stalled(situation: Situation, ready: Condition) -> tuple[str, str] | None:
+    """Return what a person has to change, if anything: also for a guest that runs on while its order cannot be made."""
+    if ready.status != "True":
+        return (ready.reason, ready.message) if ready.reason in STALLED else None
+    blocked = situation.blocked
+    return (blocked.reason, blocked.message) if blocked is not None and blocked.reason in STALLED else None
 
 
 def _steps(situation: Situation) -> Iterator[Condition]:
     bound = situation.guest.status.host is not None
     blocked = situation.blocked
-    passed = True
     for step in _STEPS:
         if bound:
             yield _condition(
                 situation, step, status="True", reason=_DONE[step], message=_said(situation.guest, step)
             )
         elif blocked is not None and blocked.step == step:
-            passed = False
             yield _condition(situation, step, status="False", reason=blocked.reason, message=blocked.message)
-        elif passed and blocked is not None and blocked.step in _STEPS:
+        elif blocked is not None and step in blocked.passed:
             yield _condition(situation, step, status="True", reason=_DONE[step], message="")
         else:
             yield _condition(situation, step, status="Unknown", reason=GuestReason.PENDING, message="")
@@ -78,38 +83,36 @@ def _ready(situation: Situation) -> Condition:
     if situation.guest.metadata.deletion_timestamp is not None:
         return _deleting(situation)
     if situation.host_lost:
-        message = f"host {situation.guest.status.host} is lost: delete the Guest; its disk does not return"
-        return _condition(
-            situation, ConditionType.READY, status="False", reason=GuestReason.HOST_LOST, message=message
-        )
-    if situation.host_silent and situation.guest.status.host is not None:
-        message = f"host {situation.guest.status.host} is not heard; the guest may well be running there"
-        return _condition(
-            situation, ConditionType.READY, status="Unknown", reason=GuestReason.HOST_SILENT, message=message
-        )
-    if situation.blocked is not None:
-        blocked = situation.blocked
-        return _condition(
-            situation, ConditionType.READY, status="False", reason=blocked.reason, message=blocked.message
-        )
-    if situation.guest.status.host is None:
-        return _condition(
-            situation, ConditionType.READY, status="False", reason=GuestReason.PENDING, message=""
-        )
-    return _reported(situation)
+        return _not_ready(GuestReason.HOST_LOST, _lost_message(situation.guest))
+    host = situation.guest.status.host
+    if situation.host_silent and host is not None:
+        message = f"host {host} is not heard; the guest may well be running there"
+        return _not_ready(GuestReason.HOST_SILENT, message, status="Unknown")
+    reported = _reported(situation) if host is not None else _not_ready(GuestReason.PENDING, "")
+    if situation.blocked is not None and reported.status != "True":
+        return _not_ready(situation.blocked.reason, situation.blocked.message)
+    return reported
+
+
+def _not_ready(reason: GuestReason, message: str, *, status: str = "False") -> Condition:
+    """What the operator itself says of Ready carries no generation: that is for the host's report alone."""
+    return Condition(type=ConditionType.READY, status=status, reason=reason, message=message)
+
+
+def _lost_message(guest: Guest) -> str:
+    return f"host {guest.status.host} is lost: delete the Guest; its disk does not return"
 
 
 def _deleting(situation: Situation) -> Condition:
-    if situation.host_silent and situation.guest.status.host is not None and not situation.host_lost:
+    if situation.host_lost:
+        return _not_ready(GuestReason.HOST_LOST, _lost_message(situation.guest))
+    if situation.host_silent and situation.guest.status.host is not None:
         message = (
-            f"host {situation.guest.status.host} is not heard: the guest is destroyed when it returns, or when the "
-            "Host's spec.lost says that it never will"
+            f"host {situation.guest.status.host} is not heard: the guest is destroyed when it returns; if it never "
+            "will, set spec.lost of its Host"
         )
-        reason = GuestReason.DELETION_WAITS_FOR_HOST
-    else:
-        message = situation.blocked.message if situation.blocked else ""
-        reason = GuestReason.DELETING
-    return _condition(situation, ConditionType.READY, status="False", reason=reason, message=message)
+        return _not_ready(GuestReason.DELETION_WAITS_FOR_HOST, message)
+    return _not_ready(GuestReason.DELETING, situation.blocked.message if situation.blocked else "")
 
 
 def _reported(situation: Situation) -> Condition:
@@ -135,12 +138,9 @@ def _reported(situation: Situation) -> Condition:
             (each for each in assignment.status.conditions if each.type == ConditionType.READY), None
         )
         message = invalid.message if invalid else "the host does not accept the order"
-        return _condition(
-            situation, ConditionType.READY, status="False", reason=GuestReason.ORDER_INVALID, message=message
-        )
-    message = f"host {situation.guest.status.host} has not answered yet"
-    return Condition(
-        type=ConditionType.READY, status="False", reason=GuestReason.WAITING_FOR_HOST, message=message
+        return _not_ready(GuestReason.ORDER_INVALID, message)
+    return _not_ready(
+        GuestReason.WAITING_FOR_HOST, f"host {situation.guest.status.host} has not answered yet"
     )
 
 
