@@ -13,7 +13,7 @@ from innkeeper.clock import Clock
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import ConditionType, OrderOutcome
 from innkeeper.kube.conditions import document, documents
-from innkeeper.views.assignment import Assignment, AssignmentStatus
+from innkeeper.views.assignment import Assignment, AssignmentStatus, Held
 from innkeeper.views.meta import Condition
 
 Key = tuple[str, str]
@@ -80,9 +80,12 @@ class AssignmentReport:
         verdict, assignment = self._verdicts.get(guest_id), self._read(key)
         if verdict is None or assignment is None or assignment.metadata.uid != verdict.uid:
             return None
-        status: dict[str, Any] = {"observedGeneration": verdict.generation, "outcome": str(verdict.outcome)}
-        if verdict.held is not None:
-            status["held"] = {"epoch": verdict.held.epoch, "serial": verdict.held.serial}
+        status: dict[str, Any] = {
+            "observedGeneration": verdict.generation,
+            "outcome": str(verdict.outcome),
+            # None takes away what an earlier store of this host said it held.
+            "held": _held(verdict.held),
+        }
         ready = verdict.ready or self._shown(guest_id)
         if ready is not None:
             condition = condition_of(ready, generation=verdict.generation)
@@ -101,12 +104,15 @@ def condition_of(ready: Ready, *, generation: int) -> Condition:
     )
 
 
+def _held(rank: Rank | Held | None) -> dict[str, int] | None:
+    return None if rank is None else {"epoch": rank.epoch, "serial": rank.serial}
+
+
 def _is_told(status: dict[str, Any], told: AssignmentStatus) -> bool:
     """Tell whether the API server has this status."""
-    held = told.held
     return status == {
         "observedGeneration": told.observed_generation,
         "outcome": told.outcome,
-        **({"held": {"epoch": held.epoch, "serial": held.serial}} if held else {}),
+        "held": _held(told.held),
         **({"conditions": [document(each) for each in told.conditions]} if told.conditions else {}),
     }

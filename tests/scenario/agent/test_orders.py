@@ -176,6 +176,17 @@ async def test_a_new_order_key_is_trusted_when_a_trusted_one_signed_it(host: Age
     await host.told(GUEST, "Stopped")
 
 
+async def test_a_store_that_was_lost_says_that_it_holds_nothing(running: AgentHost) -> None:
+    await running.kill()
+    for file in running.directory.glob("agent.db*"):
+        file.unlink()
+    running.start()
+    invalid = await running.told(GUEST, "OrderInvalid", outcome="Invalid")
+    assert "replaced" in invalid.message
+    assert (await running.assignment(GUEST)).status.held is None
+    assert running.driver.running() == {GUEST}, "a machine that no record knows is left alone"
+
+
 async def test_nothing_is_decided_before_the_host_knows_its_own_orders(host: AgentHost) -> None:
     spec = (await host.admin.get(HOST_AGENTS, "host", namespace=host.namespace)).spec
     await host.admin.delete(HOST_AGENTS, "host", namespace=host.namespace)
