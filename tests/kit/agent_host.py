@@ -177,6 +177,12 @@ class AgentHost:
         )
         self._task = asyncio.create_task(host.run())
 
+    async def ended(self) -> None:
+        """Wait until the agent ends by itself; it raises what ended it."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            await task
+
     async def kill(self) -> None:
         """End the agent where it stands; what it was at is not finished."""
         if self._task is not None:

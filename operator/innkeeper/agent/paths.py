@@ -48,6 +48,11 @@ class StatePaths:
         return self.root / "agent.db"
 
     @property
+    def lock(self) -> Path:
+        """Held by the one agent that works here."""
+        return self.root / "agent.lock"
+
+    @property
     def images(self) -> Path:
         """Images that guests here use."""
         return self.root / "images"

@@ -24,6 +24,7 @@ from innkeeper.agent.host_report import HostReport, boot_id
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.ledger import Ledger
+from innkeeper.agent.only_one import only_one
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
@@ -114,6 +115,7 @@ class Agent:
         """Run the agent until it is cancelled."""
         parts = self._parts
         async with AsyncExitStack() as stack:
+            stack.enter_context(only_one(parts.paths.lock))
             store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
             stack.push_async_callback(store.close)
             ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
