@@ -1,0 +1,250 @@
+"""The driver: what the agent asks for, in libvirt's terms.
+
+It keeps no state of its own: what runs is asked of libvirt each time, by names that only Innkeeper gives. libvirt
+remembers how a machine ended as long as it runs itself.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import libvirt
+import structlog
+
+from innkeeper.agent.drivers.driver import (
+    Capacity,
+    DomainEvent,
+    DomainPhase,
+    DomainSpec,
+    DomainState,
+    DriverError,
+    Hypervisor,
+    HypervisorKind,
+    StartFailedError,
+)
+from innkeeper.agent.drivers.libvirt import domain_xml as xml
+from innkeeper.agent.drivers.libvirt.connection import Connection
+from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_ENDED = {
+    libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: DomainPhase.COMPLETED,
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: DomainPhase.STOPPED,
+    libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: DomainPhase.CRASHED,
+    libvirt.VIR_DOMAIN_SHUTOFF_FAILED: DomainPhase.CRASHED,
+    libvirt.VIR_DOMAIN_SHUTOFF_DAEMON: DomainPhase.CRASHED,
+}
+_ALIVE = {
+    libvirt.VIR_DOMAIN_RUNNING: DomainPhase.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: DomainPhase.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTDOWN: DomainPhase.RUNNING,  # still on its way out
+    libvirt.VIR_DOMAIN_PAUSED: DomainPhase.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: DomainPhase.PAUSED,
+}
+START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
+
+
+class LibvirtDriver:
+    """Machines of one libvirt. `disk_directory` is where their disks lie: its file system is the disk capacity."""
+
+    name = "libvirt"
+
+    def __init__(self, uri: str, *, disk_directory: Path) -> None:
+        self._disk_directory = disk_directory
+        self._kind: HypervisorKind | None = None
+        self._listeners: set[asyncio.Queue[DomainEvent | None]] = set()
+        self._changed: dict[str, asyncio.Event] = {}
+        self._connection = Connection(uri, on_domain=self._domain_changed, on_connected=self._all_changed)
+
+    async def probe(self) -> Hypervisor:
+        """Find out how guests run here and what the machine has."""
+        kind = await self._hypervisor()
+
+        def look(connection: Any) -> tuple[int, int, str]:
+            info = connection.getInfo()
+            version = connection.getVersion()
+            return info[2], info[1] * 1024 * 1024, f"QEMU {version // 1000000}.{version // 1000 % 1000}"
+
+        cpus, memory, version = await self._call(look)
+        disk = await asyncio.to_thread(os.statvfs, self._disk_directory)
+        capacity = Capacity(
+            cpu_millis=cpus * 1000, memory_bytes=memory, disk_bytes=disk.f_blocks * disk.f_frsize
+        )
+        return Hypervisor(kind=kind, capacity=capacity, version=version)
+
+    async def has_bridge(self, bridge: str) -> bool:
+        """Tell whether the bridge exists."""
+        return await asyncio.to_thread(Path("/sys/class/net", Path(bridge).name, "bridge").is_dir)
+
+    async def domains(self) -> dict[str, DomainState]:
+        """Return every machine of ours."""
+
+        def look(connection: Any) -> dict[str, DomainState]:
+            found = {}
+            for domain in connection.listAllDomains():
+                guest_id = xml.guest_id_of(domain.name())
+                if guest_id is not None:
+                    found[guest_id] = DomainState(_phase(domain))
+            return found
+
+        return await self._call(look)
+
+    async def define(self, spec: DomainSpec) -> None:
+        """Make the machine known; the same definition again changes nothing."""
+        text = xml.domain_xml(spec, hypervisor=await self._hypervisor())
+        await self._call(lambda connection: connection.defineXML(text))
+
+    async def start(self, guest_id: str) -> None:
+        """Start a defined machine, or let a paused one go on."""
+
+        def begin(connection: Any) -> None:
+            domain = connection.lookupByName(xml.domain_name(guest_id))
+            state, _ = domain.state()
+            if state == libvirt.VIR_DOMAIN_PAUSED:
+                domain.resume()
+            elif not domain.isActive():
+                domain.create()
+
+        try:
+            await self._connection.call(begin, deadline_s=START_DEADLINE_S)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                raise DriverError(f"the machine of guest {guest_id} is not defined") from error
+            raise StartFailedError(f"the machine does not start: {_words(error)}") from error
+
+    async def stop(self, guest_id: str, *, grace_s: float) -> None:
+        """Ask the guest to power off; after the grace take its power."""
+        changed = self._changed.setdefault(guest_id, asyncio.Event())
+        try:
+            if not await self._call(lambda connection: _ask_to_power_off(connection, guest_id)):
+                return
+            async with asyncio.timeout(grace_s):
+                # Cleared before each look: an end between look and wait is not missed.
+                changed.clear()
+                while await self._is_active(guest_id):
+                    await changed.wait()
+                    changed.clear()
+        except TimeoutError:
+            log.info("grace_over", guest=guest_id, seconds=grace_s)
+        finally:
+            self._changed.pop(guest_id, None)
+        await self._call(lambda connection: _take_power(connection, guest_id))
+
+    async def remove(self, guest_id: str) -> None:
+        """Take the machine's power and forget its definition."""
+
+        def end(connection: Any) -> None:
+            _take_power(connection, guest_id)
+            domain = _find(connection, guest_id)
+            if domain is not None:
+                domain.undefineFlags(
+                    libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+                )
+
+        await self._call(end)
+
+    def events(self) -> AsyncIterator[DomainEvent]:
+        """Yield events from now on."""
+        queue: asyncio.Queue[DomainEvent | None] = asyncio.Queue()
+        self._listeners.add(queue)
+        return self._drain(queue)
+
+    async def close(self) -> None:
+        """Let go of libvirt; machines run on."""
+        for queue in self._listeners:
+            queue.put_nowait(None)
+        await self._connection.close()
+
+    async def _drain(self, queue: "asyncio.Queue[DomainEvent | None]") -> AsyncIterator[DomainEvent]:
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._listeners.discard(queue)
+
+    def _domain_changed(self, name: str) -> None:
+        guest_id = xml.guest_id_of(name)
+        if guest_id is None:
+            return
+        if (waiting := self._changed.get(guest_id)) is not None:
+            waiting.set()
+        for queue in self._listeners:
+            queue.put_nowait(DomainEvent(guest_id))
+
+    def _all_changed(self) -> None:
+        """A new connection: events of the time before are lost."""
+        for waiting in self._changed.values():
+            waiting.set()
+        for queue in self._listeners:
+            queue.put_nowait(DomainEvent(None))
+
+    async def _hypervisor(self) -> HypervisorKind:
+        if self._kind is None:
+            runs = await kvm_runs_code()
+            self._kind = HypervisorKind.KVM if runs else HypervisorKind.EMULATION
+        return self._kind
+
+    async def _is_active(self, guest_id: str) -> bool:
+        def look(connection: Any) -> bool:
+            domain = _find(connection, guest_id)
+            return domain is not None and bool(domain.isActive())
+
+        return await self._call(look)
+
+    async def _call(self, work: Callable[[Any], T]) -> T:
+        try:
+            return await self._connection.call(work)
+        except libvirt.libvirtError as error:
+            raise DriverError(f"libvirt: {_words(error)}") from error
+
+
+def _phase(domain: Any) -> DomainPhase:
+    state, reason = domain.state()
+    if state in _ALIVE:
+        return _ALIVE[state]
+    if state == libvirt.VIR_DOMAIN_CRASHED:
+        return DomainPhase.CRASHED
+    return _ENDED.get(reason, DomainPhase.OFF)
+
+
+def _find(connection: Any, guest_id: str) -> Any:
+    try:
+        return connection.lookupByName(xml.domain_name(guest_id))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def _ask_to_power_off(connection: Any, guest_id: str) -> bool:
+    """Press the power button; False when there is nothing to wait for."""
+    domain = _find(connection, guest_id)
+    if domain is None or not domain.isActive():
+        return False
+    try:
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+    except libvirt.libvirtError as error:
+        # A paused guest cannot react; one that ended meanwhile need not.
+        log.debug("shutdown_refused", guest=guest_id, error=_words(error))
+        return bool(domain.isActive()) and domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED
+    return True
+
+
+def _take_power(connection: Any, guest_id: str) -> None:
+    domain = _find(connection, guest_id)
+    if domain is None or not domain.isActive():
+        return
+    try:
+        domain.destroy()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN):
+            raise
+
+
+def _words(error: libvirt.libvirtError) -> str:
+    return (error.get_error_message() or str(error)).splitlines()[0][:300]

@@ -1,0 +1,55 @@
+"""What cloud-init gets: a NoCloud seed, which is a small ISO 9660 volume labelled `cidata`. Pure.
+
+Keys go into the meta-data, so they join the keys of the user's own user data and never replace them; that user data is
+passed on as it is. Documents are JSON, which every YAML reader takes: no text of a user can change their structure.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from innkeeper.agent.build.ports import Seed
+from innkeeper.agent.imaging import iso9660
+from innkeeper.domain.orders import OrderAddress
+
+LABEL = "cidata"
+NO_USER_DATA = b"#cloud-config\n{}\n"
+
+
+def seed_volume(seed: Seed) -> bytes:
+    """Return the seed; the same one gives the same bytes."""
+    files = {"meta-data": _json(_meta_data(seed)), "user-data": seed.user_data or NO_USER_DATA}
+    if seed.addresses:
+        files["network-config"] = _json(network_config(seed.addresses))
+    return iso9660.volume(LABEL, files)
+
+
+def _meta_data(seed: Seed) -> dict[str, Any]:
+    return {
+        "instance-id": seed.guest_id,
+        "local-hostname": seed.hostname,
+        "public-keys": list(seed.ssh_keys),
+    }
+
+
+def network_config(addresses: Sequence[OrderAddress]) -> dict[str, Any]:
+    """Return the network configuration (version 2): interfaces are known by their MAC, addresses are static."""
+    ethernets: dict[str, Any] = {}
+    for address in addresses:
+        card = ethernets.setdefault(
+            address.interface,
+            {"match": {"macaddress": address.mac}, "dhcp4": False, "dhcp6": False, "addresses": []},
+        )
+        card["addresses"].append(f"{address.address}/{address.prefix_length}")
+        if address.gateway is not None:
+            everywhere = "::/0" if ":" in address.gateway else "0.0.0.0/0"
+            card.setdefault("routes", []).append({"to": everywhere, "via": address.gateway})
+        for server in address.dns:
+            servers = card.setdefault("nameservers", {"addresses": []})["addresses"]
+            if server not in servers:
+                servers.append(server)
+    return {"version": 2, "ethernets": ethernets}
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"

@@ -1,0 +1,143 @@
+"""The images of this host: one file for each digest, shared by all guests that boot it; each guest's disk is an overlay.
+
+An image is fetched once, however many guests ask at the same time, and kept while a guest here uses it. Who uses what is
+a file for each guest, so it is still known after a restart.
+"""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from innkeeper.agent.build.ports import Progress, Seed, TokenSource
+from innkeeper.agent.imaging import seed as seeds
+from innkeeper.agent.imaging.download import Downloader
+from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.clock import Clock
+from innkeeper.domain.images import headers
+from innkeeper.domain.orders import OrderImage
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError, TerminalError
+
+log = structlog.get_logger()
+
+QEMU_IMG = "qemu-img"
+QEMU_IMG_DEADLINE_S = 60.0
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class ImageUnreadableError(TerminalError):
+    """The bytes are the right ones, and no image that may be used."""
+
+    reason = GuestReason.IMAGE_UNREADABLE
+
+
+class HostImageStore:
+    """Images under one directory."""
+
+    def __init__(self, directory: Path, *, token: TokenSource, ca_file: Path | None, clock: Clock) -> None:
+        self._directory = directory
+        self._uses = directory / "uses"
+        self._clock = clock
+        self._downloader = Downloader(token=token, ca_file=ca_file)
+        self._fetching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def fetch(self, image: OrderImage, guest_id: str, progress: Progress) -> Path:
+        """Return the path of the whole, checked image."""
+        target = self._path(image.digest)
+        await asyncio.to_thread(self._note_use, guest_id, target.name)
+        async with self._fetching[image.digest]:
+            if not await asyncio.to_thread(target.exists):
+                begun = self._clock.monotonic()
+                await self._downloader.fetch(image, guest_id, target, progress)
+                log.info(
+                    "image_fetched", digest=image.digest, bytes=image.size, s=self._clock.monotonic() - begun
+                )
+            await asyncio.to_thread(_check_header, target, image)
+        return target
+
+    async def prepare_overlay(self, base: Path, overlay: Path, *, image: OrderImage, size_bytes: int) -> None:
+        """Make the guest's disk; one that is there stays."""
+        if await asyncio.to_thread(overlay.exists):
+            return
+        partial = overlay.with_suffix(".partial")
+        command = [
+            QEMU_IMG,
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-F",
+            image.format,
+            "-b",
+            str(base),
+            str(partial),
+            str(size_bytes),
+        ]  # fmt: skip - one command line
+        await to_its_end(_run(command))
+        await asyncio.to_thread(partial.replace, overlay)
+
+    async def write_seed(self, seed: Seed, target: Path) -> None:
+        """Write what cloud-init reads."""
+        await asyncio.to_thread(seeds.write, seed, target)
+
+    async def release(self, guest_id: str) -> None:
+        """The guest is gone; drop what nobody uses any more."""
+        await asyncio.to_thread(self._drop_use, guest_id)
+
+    def _path(self, digest: str) -> Path:
+        match = _DIGEST.fullmatch(digest)
+        if match is None:
+            raise ImageUnreadableError(f"{digest[:80]!r} is no sha256 digest")
+        return self._directory / match[1]
+
+    def _note_use(self, guest_id: str, name: str) -> None:
+        self._uses.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._directory.chmod(0o711)  # QEMU's user passes through, and lists nothing
+        (self._uses / guest_id).write_text(name)
+
+    def _drop_use(self, guest_id: str) -> None:
+        note = self._uses / guest_id
+        if not note.exists():
+            return
+        name = note.read_text()
+        note.unlink()
+        if not any(other.read_text() == name for other in self._uses.iterdir()):
+            (self._directory / name).unlink(missing_ok=True)
+            (self._directory / f"{name}.partial").unlink(missing_ok=True)
+            log.info("image_dropped", digest=name)
+
+
+def _check_header(path: Path, image: OrderImage) -> None:
+    """Parse the header with our own code: no QEMU tool opens a file that was not looked at."""
+    with path.open("rb") as file:
+        head = file.read(headers.HEAD_BYTES)
+    try:
+        found = headers.parse(head, size=image.size, declared=image.format)
+    except InnkeeperError as error:
+        raise ImageUnreadableError(error.message) from error
+    if found.virtual_size != image.virtual_size:
+        sizes = f"{found.virtual_size} bytes; the order says {image.virtual_size}"
+        raise ImageUnreadableError(f"the image's disk has {sizes}")
+
+
+async def _run(command: Sequence[str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(QEMU_IMG_DEADLINE_S):
+            _, said = await process.communicate()
+    except TimeoutError as error:
+        process.kill()
+        await process.wait()
+        raise InnkeeperError(f"{command[0]} did not end in time", reason=GuestReason.DRIVER_FAILED) from error
+    if process.returncode:
+        words = said.decode(errors="replace").strip()[:300]
+        raise InnkeeperError(f"{command[0]}: {words}", reason=GuestReason.DRIVER_FAILED)
