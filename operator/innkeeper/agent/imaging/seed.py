@@ -1,11 +1,13 @@
-"""What cloud-init gets: a NoCloud seed, which is a small ISO 9660 volume labelled `cidata`. Pure.
+"""What cloud-init gets: a NoCloud seed, which is a small ISO 9660 volume labelled `cidata`.
 
 Keys go into the meta-data, so they join the keys of the user's own user data and never replace them; that user data is
 passed on as it is. Documents are JSON, which every YAML reader takes: no text of a user can change their structure.
 """
 
 import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from innkeeper.agent.build.ports import Seed
@@ -22,6 +24,17 @@ def seed_volume(seed: Seed) -> bytes:
     if seed.addresses:
         files["network-config"] = _json(network_config(seed.addresses))
     return iso9660.volume(LABEL, files)
+
+
+def write(seed: Seed, target: Path) -> None:
+    """Write the seed whole or not at all. It may hold secrets: only its owner, and later QEMU's user, may read it."""
+    partial = target.with_name(f"{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(seed_volume(seed))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
 
 
 def _meta_data(seed: Seed) -> dict[str, Any]:
