@@ -74,7 +74,7 @@ class RoleBinding(View, frozen=True, kw_only=True):
 class CrdStatus(View, frozen=True, kw_only=True):
     """Whether the kind is served."""
 
-    conditions: list[Condition] = []
+    conditions: list[Condition] | None = None  # the API server sends null before it has any
 
 
 class CustomResourceDefinition(View, frozen=True, kw_only=True):

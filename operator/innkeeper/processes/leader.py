@@ -134,18 +134,7 @@ class Leader:
             assume=watches.assume,
             workers=self._settings.host_workers,
         )
-        watches.hosts.join(flow.host_changed)
-        watches.clusters.join(flow.cluster_changed)
-        watches.assignments.join(flow.assignment_changed)
-        watches.guests.join(flow.guest_changed)
-        for watch in (
-            watches.namespaces,
-            watches.accounts,
-            watches.roles,
-            watches.bindings,
-            watches.host_agents,
-        ):
-            watch.join(flow.part_changed)
+        watches.follow_hosts(flow)
         return flow
 
     def _host_statuses(self) -> HostStatuses:
@@ -159,12 +148,7 @@ class Leader:
             metrics=self._metrics,
             delay_s=self._settings.host_status_delay_s,
         )
-        watches.leases.join(statuses.lease_changed)
-        watches.hosts.join(statuses.host_changed)
-        watches.host_agents.join(statuses.agent_changed)
-        watches.clusters.join(statuses.cluster_changed)
-        watches.guests.join(statuses.guest_changed)
-        watches.assignments.join(statuses.assignment_changed)
+        watches.follow_host_statuses(statuses)
         return statuses
 
     def _pools(self) -> Pools:

@@ -17,6 +17,8 @@ from innkeeper.kube.views import CustomResourceDefinition
 from innkeeper.state.subset import Subset
 from innkeeper.views.meta import View
 from innkeeper.workers.hosts.feed import Feed
+from innkeeper.workers.hosts.flow import HostFlow
+from innkeeper.workers.hosts.statuses import HostStatuses
 
 V = TypeVar("V", bound=View)
 RARE_KINDS = ("clusters", "ippools", "images", "flavors")
@@ -78,6 +80,24 @@ class Watches:
         for watch in self.all:
             await watch.informer.synced.wait()
 
+    def follow_hosts(self, flow: HostFlow) -> None:
+        """Tell the flow of hosts of all that concerns identities."""
+        self.hosts.join(flow.host_changed)
+        self.clusters.join(flow.cluster_changed)
+        self.assignments.join(flow.assignment_changed)
+        self.guests.join(flow.guest_changed)
+        for watch in (self.namespaces, self.accounts, self.roles, self.bindings, self.host_agents):
+            watch.join(flow.part_changed)
+
+    def follow_host_statuses(self, statuses: HostStatuses) -> None:
+        """Tell the statuses of hosts of all that they show."""
+        self.leases.join(statuses.lease_changed)
+        self.hosts.join(statuses.host_changed)
+        self.host_agents.join(statuses.agent_changed)
+        self.clusters.join(statuses.cluster_changed)
+        self.guests.join(statuses.guest_changed)
+        self.assignments.join(statuses.assignment_changed)
+
     def rare_kinds_exist(self) -> bool:
         """Tell whether every kind that kopf handles is served and stays."""
         return all(is_served(self._crd(plural)) for plural in RARE_KINDS)
@@ -95,4 +115,4 @@ def is_served(crd: CustomResourceDefinition | None) -> bool:
     """Tell whether a kind can be listed."""
     if crd is None or crd.metadata.deletion_timestamp is not None:
         return False
-    return any(each.type == "Established" and each.status == "True" for each in crd.status.conditions)
+    return any(each.type == "Established" and each.status == "True" for each in crd.status.conditions or [])

@@ -36,6 +36,7 @@ _QUIET = {
     "asyncio": logging.WARNING,
     "kopf": logging.WARNING,
     "kopf._core.reactor.running": logging.ERROR,  # it warns that signals are left to us, as they should be
+    "kopf._core.reactor.queueing": logging.ERROR,  # at its end it warns of retries that the next start takes up
     "kopf.objects": logging.CRITICAL,  # it calls an image that is still read an error
 }
 

@@ -1,0 +1,131 @@
+"""A host's identity is made, kept, made again, revoked and let go."""
+
+import pytest
+
+from innkeeper.kube.resources import (
+    CLUSTERS,
+    HOST_AGENTS,
+    HOSTS,
+    NAMESPACES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
+from tests.kit.waiting import eventually, settled
+from tests.scenario.hosts.conftest import KEY, Scene
+
+
+async def test_a_new_host_gets_its_namespace_identity_and_orders(scene: Scene) -> None:
+    scene.host("a", allowEmulation=True)
+    orders = await eventually(lambda: scene.orders("a"))
+    assert orders["spec"] == {
+        "cluster": "c",
+        "network": {"bridge": "br0"},
+        "allowEmulation": True,
+        "orderKeys": [{"id": KEY.id, "publicKey": KEY.public_key}],
+    }
+    host = scene.api.get(HOSTS, "a")
+    assert host is not None
+    assert host["metadata"]["finalizers"] == ["innkeeper.dev/host"]
+
+
+async def test_the_finalizer_comes_before_anything_that_it_guards(scene: Scene) -> None:
+    scene.host("a")
+    await eventually(lambda: scene.orders("a"))
+    writes = [str(call) for call in scene.api.writes() if call.subresource != "status"]
+    assert writes[0] == "patch hosts a"
+
+
+async def test_a_host_that_has_all_costs_no_write(scene: Scene) -> None:
+    await scene.joined("a")
+    await scene.pass_time(12, beating=("a",))
+    before = len(scene.api.writes())
+    await scene.pass_time(30, beating=("a",))
+    assert len(scene.api.writes()) == before
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [(SERVICE_ACCOUNTS, "agent"), (ROLES, "agent"), (ROLE_BINDINGS, "agent"), (HOST_AGENTS, "host")],
+)
+async def test_what_somebody_deletes_is_made_again(scene: Scene, resource: Resource, name: str) -> None:
+    await scene.joined("a")
+    scene.api.delete(resource, name, namespace="host-a")
+    await eventually(lambda: scene.api.get(resource, name, namespace="host-a"))
+
+
+async def test_a_deleted_namespace_is_made_again_once_it_is_gone(scene: Scene) -> None:
+    """While it terminates nothing can be made in it, and nothing is tried at full speed."""
+    await scene.joined("a")
+    stays = {"metadata": {"finalizers": ["somebody/else"]}}
+    scene.api.patch(SERVICE_ACCOUNTS, "agent", stays, namespace="host-a")
+    old = scene.api.delete(NAMESPACES, "host-a")["metadata"]["uid"]
+    before = await settled(lambda: len(scene.api.calls))
+    await scene.pass_time(5)
+    assert len(scene.api.calls) - before < 10
+    scene.api.patch(SERVICE_ACCOUNTS, "agent", {"metadata": {"finalizers": []}}, namespace="host-a")
+
+    def made_again() -> bool:
+        found = scene.api.get(NAMESPACES, "host-a")
+        return found is not None and found["metadata"]["uid"] != old and scene.orders("a") is not None
+
+    await eventually(made_again)
+    assert scene.reason("a") == "AgentNotReady", (
+        "what the agent reported before is not taken for its word now"
+    )
+
+
+async def test_a_namespace_that_lost_its_label_is_still_the_hosts(scene: Scene) -> None:
+    await scene.joined("a")
+    scene.api.patch(NAMESPACES, "host-a", {"metadata": {"labels": {"innkeeper.dev/host": None}}})
+
+    def labelled() -> bool:
+        found = scene.api.get(NAMESPACES, "host-a") or {}
+        return found["metadata"].get("labels", {}).get("innkeeper.dev/host") == "a"
+
+    await eventually(labelled)
+
+
+async def test_a_change_of_the_cluster_reaches_its_hosts(scene: Scene) -> None:
+    await scene.joined("a")
+    scene.api.patch(CLUSTERS, "c", {"spec": {"network": {"bridge": "br9"}}})
+    await eventually(lambda: (scene.orders("a") or {})["spec"]["network"]["bridge"] == "br9")
+
+
+async def test_a_lost_host_loses_its_identity_for_good(scene: Scene) -> None:
+    await scene.joined("a")
+    scene.api.patch(HOSTS, "a", {"spec": {"lost": "burnt"}})
+    await eventually(lambda: scene.api.get(SERVICE_ACCOUNTS, "agent", namespace="host-a") is None)
+    assert scene.api.get(ROLE_BINDINGS, "agent", namespace="host-a") is None
+    await scene.pass_time(5, beating=("a",))
+    assert scene.api.get(SERVICE_ACCOUNTS, "agent", namespace="host-a") is None
+    assert scene.reason("a") == "Lost"
+
+
+async def test_a_host_without_guests_goes_with_its_namespace(scene: Scene) -> None:
+    await scene.joined("a")
+    scene.api.delete(HOSTS, "a")
+    await eventually(lambda: scene.api.get(HOSTS, "a") is None)
+    assert scene.api.get(NAMESPACES, "host-a") is None
+
+
+async def test_trouble_with_the_api_server_is_got_over(scene: Scene) -> None:
+    """Each write fails once, one is carried out and its answer lost; the identity is whole in the end."""
+    fail = scene.api.faults.fail
+    plurals = ("namespaces", "serviceaccounts", "roles", "hostagents")
+    faults = [
+        fail("patch hosts", status=409),
+        *(fail(f"create {plural}", status=500) for plural in plurals),
+        scene.api.faults.cut("create rolebindings", after=True),
+    ]
+    scene.host("a")
+
+    async def whole() -> bool:
+        await scene.pass_time(1)
+        return scene.orders("a") is not None
+
+    await eventually(whole)
+    assert all(fault.met for fault in faults)
+    for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
+        assert scene.api.get(resource, "agent", namespace="host-a")
