@@ -6,6 +6,7 @@ digest are right, so a file under that name is always whole.
 
 import asyncio
 import hashlib
+import json
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -84,7 +85,7 @@ class Downloader:
                 if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
                     words = body.decode(errors="replace")[:200]
                     raise DownloadFailedError(f"the image server gives no URL: HTTP {answer.status}: {words}")
-                return str((await answer.json())["url"])
+                return str(json.loads(body)["url"])
 
     async def _stream(
         self,
