@@ -1,0 +1,259 @@
+"""What an informer lives through: cut, silent and forgotten watches, servers that stop, refuse, or go back in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from innkeeper.clock import SystemClock
+from innkeeper.kube.client import Client
+from innkeeper.kube.informer import Informer
+from innkeeper.kube.resources import CONFIG_MAPS, IP_ADDRESSES, IP_POOLS
+from tests.kit.clock import ManualClock
+from tests.kit.fake_api import FakeApi
+from tests.kit.informing import informing
+from tests.kit.waiting import eventually
+
+
+class QuickClock(SystemClock):
+    """A clock on which waiting takes a hundredth of the time."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a moment, and keep how long it was to be."""
+        self.slept.append(seconds)
+        await asyncio.sleep(seconds / 100)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    async with FakeApi(bookmark_s=0.05) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def client(api: FakeApi) -> AsyncIterator[Client]:
+    async with Client(api.credentials(), request_timeout_s=5) as found:
+        yield found
+
+
+def put(api: FakeApi, *names: str, **data: str) -> None:
+    for name in names:
+        api.create(CONFIG_MAPS, {"metadata": {"name": name}, "data": data}, namespace="default")
+
+
+def held(informer: Informer[Any]) -> set[str]:
+    return {name for _, name in informer.objects}
+
+
+def dropped(api: FakeApi) -> bool:
+    api.faults.drop_watch()
+    return True
+
+
+async def watches(api: FakeApi, more_than: int) -> None:
+    await eventually(lambda: len(api.called("watch *")) > more_than)
+
+
+async def test_a_cut_watch_goes_on_where_it_was(api: FakeApi, client: Client) -> None:
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, told):
+        put(api, "a")
+        await eventually(lambda: held(informer) == {"a"})
+        api.faults.drop_watch()
+        put(api, "b")
+        api.delete(CONFIG_MAPS, "a", namespace="default")
+        await eventually(lambda: held(informer) == {"b"})
+        assert told.names() == ["+a", "+b", "-a"]
+        assert len(api.called("list *")) == 1, "a cut watch needs no new list"
+
+
+async def test_a_forgotten_version_leads_to_a_list_that_computes_deletions(
+    api: FakeApi, client: Client
+) -> None:
+    put(api, "kept", "changed", "deleted", "made-anew")
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, told):
+        api.faults.fail("watch *", status=503, times=3)
+        api.faults.drop_watch()
+        await eventually(lambda: len(api.called("watch *")) > 1)
+        api.patch(CONFIG_MAPS, "changed", {"data": {"x": "1"}}, namespace="default")
+        api.delete(CONFIG_MAPS, "deleted", namespace="default")
+        api.delete(CONFIG_MAPS, "made-anew", namespace="default")
+        put(api, "made-anew", "new")
+        api.store.forget_history()
+        await eventually(lambda: held(informer) == {"kept", "changed", "made-anew", "new"})
+        assert sorted(told.names()[4:]) == ["+new", "-deleted", "~changed", "~made-anew"]
+        assert informer.objects[("default", "changed")].data == {"x": "1"}
+
+
+async def test_an_object_made_anew_is_told_with_both_uids(api: FakeApi, client: Client) -> None:
+    put(api, "a")
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (_, told):
+        await api.down()
+        api.delete(CONFIG_MAPS, "a", namespace="default")
+        put(api, "a")
+        api.store.forget_history()
+        await api.up()
+        await eventually(lambda: told.names() == ["+a", "~a"])
+        change = told.changes[-1]
+        assert change.old is not None
+        assert change.new is not None
+        assert change.old.metadata.uid != change.new.metadata.uid
+
+
+async def test_a_server_that_stops_is_found_again(api: FakeApi, client: Client) -> None:
+    put(api, "a")
+    clock = QuickClock()
+    async with informing(client, CONFIG_MAPS, clock=clock) as (informer, _):
+        await api.down()
+        await eventually(lambda: len(clock.slept) >= 8)
+        assert held(informer) == {"a"}, "absence of the server is no absence of objects"
+        assert not informer.watching
+        assert max(clock.slept) <= 30
+        assert clock.slept[-1] > 10, "the pauses do not grow"
+        put(api, "b")
+        await api.up()
+        await eventually(lambda: held(informer) == {"a", "b"})
+        await eventually(lambda: informer.watching)
+
+
+async def test_a_silent_watch_is_taken_for_dead(api: FakeApi, client: Client) -> None:
+    async with informing(client, CONFIG_MAPS, clock=QuickClock(), silence_timeout_s=0.3) as (informer, _):
+        await watches(api, 0)
+        api.faults.silent = True
+        put(api, "a")
+        await watches(api, 2)
+        assert held(informer) == {"a"}, "after two silent watches it lists"
+        api.faults.silent = False
+        put(api, "b")
+        await eventually(lambda: held(informer) == {"a", "b"})
+
+
+async def test_bookmarks_keep_it_young(api: FakeApi, client: Client) -> None:
+    clock = ManualClock()
+    async with informing(client, CONFIG_MAPS, clock=clock) as (informer, _):
+        before = informer.resource_version
+        clock.advance(1000)
+        await eventually(lambda: informer.age_s() < 1)
+        put(api, "a")
+        api.create(IP_POOLS, {"metadata": {"name": "other-kind"}, "spec": {"cidr": "10.0.0.0/24"}})
+        await eventually(lambda: int(informer.resource_version) == api.store.version)
+        assert int(informer.resource_version) > int(before) + 1, "it did not take the bookmark's version"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+async def test_a_refusal_of_list_or_watch_is_tried_again(api: FakeApi, client: Client, status: int) -> None:
+    put(api, "a")
+    clock = QuickClock()
+    api.faults.fail("list *", status=status, times=2, retry_after_s=9)
+    api.faults.fail("watch *", status=status, times=2, retry_after_s=9)
+    async with informing(client, CONFIG_MAPS, clock=clock) as (informer, _):
+        put(api, "b")
+        await eventually(lambda: held(informer) == {"a", "b"})
+    assert len([each for each in clock.slept if each > 0]) >= 4
+    if status == 429:
+        assert min(clock.slept[:4]) >= 9, "the server's own wish was not obeyed"
+
+
+async def test_pages_that_expire_are_read_anew(api: FakeApi, client: Client) -> None:
+    put(api, *(f"c{number:04}" for number in range(1200)))
+    api.faults.expire_pages(1)
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, told):
+        assert len(informer.objects) == 1200
+        assert len(told.changes) == 1200
+
+
+async def test_a_server_that_ends_each_watch_at_once_is_not_asked_at_full_speed(
+    api: FakeApi, client: Client
+) -> None:
+    clock = ManualClock()
+    async with informing(client, CONFIG_MAPS, clock=clock):
+        for asked in range(1, 4):
+            await eventually(lambda: dropped(api) and clock.sleepers == 1)
+            assert len(api.called("watch *")) == asked
+            clock.advance(30)
+            await watches(api, asked)
+
+
+async def test_a_store_that_went_back_is_taken_as_it_is(api: FakeApi, client: Client) -> None:
+    """A backup of etcd was restored: versions are lower, and some objects older than those that we hold."""
+    put(api, "a", "b", x="old")
+    informed = informing(client, CONFIG_MAPS, clock=QuickClock(), silence_timeout_s=0.3)
+    async with informed as (informer, told):
+        kind, kept = api.store.kind("configmaps"), dict(api.store.of(api.store.kind("configmaps")))
+        api.patch(CONFIG_MAPS, "a", {"data": {"x": "new"}}, namespace="default")
+        put(api, "c")
+        await eventually(lambda: held(informer) == {"a", "b", "c"})
+        await eventually(lambda: informer.objects[("default", "a")].data == {"x": "new"})
+        await api.down()
+        api.store.of(kind).clear()
+        api.store.of(kind).update(kept)
+        api.store.roll_back(2)
+        await api.up()
+        await eventually(lambda: held(informer) == {"a", "b"})
+        assert informer.objects[("default", "a")].data == {"x": "old"}
+        put(api, "d")
+        await eventually(lambda: held(informer) == {"a", "b", "d"})
+        # This history may go back; all others are checked for that.
+        told.changes.clear()
+
+
+async def test_a_strange_object_neither_stops_a_kind_nor_passes_for_deleted(
+    api: FakeApi, client: Client
+) -> None:
+    spec = {"pool": "p", "addressSpace": "default", "address": "10.0.0.1"}
+    for name in ("good", "strange"):
+        api.create(IP_ADDRESSES, {"metadata": {"name": name}, "spec": spec})
+    async with informing(client, IP_ADDRESSES, clock=QuickClock()) as (informer, told):
+        api.patch(IP_ADDRESSES, "strange", {"spec": {"address": 7}})
+        api.create(IP_ADDRESSES, {"metadata": {"name": "more"}, "spec": spec})
+        await eventually(lambda: held(informer) == {"good", "strange", "more"})
+        api.faults.fail("watch *", status=503)
+        api.faults.drop_watch()
+        await watches(api, 1)
+        api.create(IP_ADDRESSES, {"metadata": {"name": "last"}, "spec": spec})
+        api.store.forget_history()
+        await eventually(lambda: len(api.called("list *")) == 2)
+        await eventually(lambda: "last" in held(informer))
+        assert held(informer) == {"good", "strange", "more", "last"}
+        api.delete(IP_ADDRESSES, "strange")
+        await eventually(lambda: held(informer) == {"good", "more", "last"})
+        assert told.names().count("-strange") == 1
+
+
+async def test_a_write_that_came_in_while_listing_is_not_lost(api: FakeApi, client: Client) -> None:
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, told):
+        held_back = api.faults.hold("list *")
+        api.faults.hold("watch *", times=None)
+        api.store.forget_history()
+        put(api, "hidden")
+        api.store.forget_history()
+        api.faults.faults[-1].times = 0
+        api.faults.drop_watch()
+        await eventually(lambda: held_back.met)
+        answer = await client.create(CONFIG_MAPS, {"metadata": {"name": "mine"}}, namespace="default")
+        informer.assume(answer)
+        assert held_back.gate is not None
+        held_back.gate.set()
+        await eventually(lambda: held(informer) == {"hidden", "mine"})
+        assert told.names().count("+mine") == 1
+        assert "-mine" not in told.names()
+
+
+async def test_a_revoked_token_is_read_anew_from_its_file(api: FakeApi, tmp_path: Any) -> None:
+    file = tmp_path / "token"
+    file.write_text(api.new_token("agent"))
+    credentials = api.credentials()
+    credentials.token, credentials.token_file = None, file
+    async with (
+        Client(credentials) as client,
+        informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, _),
+    ):
+        api.revoke(file.read_text())
+        api.faults.drop_watch()
+        await eventually(lambda: not informer.watching)
+        file.write_text(api.new_token("agent"))
+        put(api, "a")
+        await eventually(lambda: held(informer) == {"a"})
