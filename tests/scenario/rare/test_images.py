@@ -1,0 +1,153 @@
+"""An Image on its way to Ready: what each answer of the image server becomes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from innkeeper.images.answers import Failed, InspectAnswer, Preparing, Ready
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import IMAGES
+from innkeeper.telemetry.metrics import OperatorMetrics
+from innkeeper.views.catalog import Image
+from innkeeper.workers.rare.image_server import ImageServer, ImageServerError
+from innkeeper.workers.rare.images import Images, pause_after
+from tests.kit.clock import ManualClock
+from tests.kit.fake_api import Document, FakeApi
+from tests.kit.operator_process import StubImageServer
+
+DIGEST = f"sha256:{'a' * 64}"
+READY = Ready(format="qcow2", size=1000, virtual_size=2000, digest=DIGEST)
+
+
+@dataclass
+class Scene:
+    """One Image, and an image server that gives one answer after the other, the last again and again."""
+
+    api: FakeApi
+    images: Images
+    answers: list[InspectAnswer | ImageServerError] = field(default_factory=list)
+
+    async def inspect(self, image: Image) -> InspectAnswer:
+        """Answer as the test wants."""
+        assert image.spec.digest == DIGEST
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, ImageServerError):
+            raise answer
+        return answer
+
+    async def check(self, *answers: InspectAnswer | ImageServerError) -> float | None:
+        """Ask once for each answer; return when to ask again."""
+        pause = None
+        for answer in answers:
+            self.answers = [answer]
+            pause = await self.images.check("default", "debian", attempt=0)
+        return pause
+
+    @property
+    def status(self) -> Document:
+        """The status as the API server has it."""
+        found = self.api.get(IMAGES, "debian", namespace="default") or {}
+        return dict(found.get("status", {}))
+
+    @property
+    def ready(self) -> tuple[str, str]:
+        """Status and reason of Ready."""
+        (condition,) = self.status["conditions"]
+        return condition["status"], condition["reason"]
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """An Image that nobody looked at yet."""
+    async with FakeApi() as api, Client(api.credentials()) as client:
+        spec = {"source": {"directory": {"path": "debian.qcow2"}}, "format": "qcow2", "digest": DIGEST}
+        api.create(IMAGES, {"metadata": {"name": "debian"}, "spec": spec}, namespace="default")
+        found = Scene(api, None)  # type: ignore[arg-type] # the two know each other
+        metrics = OperatorMetrics(CollectorRegistry())
+        found.images = Images(client, found, clock=ManualClock(), metrics=metrics)
+        yield found
+
+
+async def test_an_image_is_read_and_then_ready(scene: Scene) -> None:
+    assert await scene.check(Preparing(progress="37%")) == 0.25
+    assert scene.ready == ("False", "Preparing")
+    assert scene.status["progress"] == "37%"
+    assert await scene.check(READY) is None
+    assert scene.ready == ("True", "Ready")
+    status = scene.status
+    assert (status["digest"], status["size"], status["virtualSize"]) == (DIGEST, "1000", "2000")
+    assert "progress" not in status
+
+
+async def test_a_wrong_digest_is_looked_at_again_since_the_file_may_be_replaced(scene: Scene) -> None:
+    wrong = Failed(reason="DigestMismatch", message="the source has another digest", retryable=False)
+    assert await scene.check(wrong) == 60
+    assert scene.ready == ("False", "DigestMismatch")
+    assert await scene.check(READY) is None
+    assert scene.ready == ("True", "Ready")
+
+
+async def test_an_image_server_that_is_away_is_told_and_tried_again(scene: Scene) -> None:
+    pause = await scene.check(ImageServerError("the image server does not answer"))
+    assert pause == 2
+    assert scene.ready == ("False", "ServerUnreachable")
+
+
+async def test_the_same_answer_is_written_once(scene: Scene) -> None:
+    await scene.check(*[Preparing(progress="37%")] * 5)
+    assert len(scene.api.writes("patch images/status")) == 1
+
+
+async def test_an_image_that_is_gone_or_goes_is_left_alone(scene: Scene) -> None:
+    scene.api.patch(IMAGES, "debian", {"metadata": {"finalizers": ["a/b"]}}, namespace="default")
+    scene.api.delete(IMAGES, "debian", namespace="default")
+    assert await scene.check(READY) is None
+    scene.api.patch(IMAGES, "debian", {"metadata": {"finalizers": []}}, namespace="default")
+    assert await scene.check(READY) is None
+    assert not scene.api.writes("patch images/status")
+
+
+async def test_a_write_that_somebody_was_faster_with_is_done_again(scene: Scene) -> None:
+    scene.api.faults.fail("patch images/status", status=409)
+    assert await scene.check(READY) is not None
+    assert await scene.check(READY) is None
+
+
+def test_pauses_grow_and_stay_bounded() -> None:
+    failed = Failed(reason="NotFound", message="404", retryable=True)
+    pauses = [pause_after(failed, attempt=attempt) for attempt in (0, 1, 2, 3, 4, 1000)]
+    assert pauses == [2, 4, 8, 16, 30, 30]
+    assert pause_after(Preparing(progress="1%"), attempt=1000) == 3
+
+
+async def test_the_client_asks_with_the_operators_token() -> None:
+    async with FakeApi() as api, StubImageServer() as stub:
+        credentials = api.credentials("operator")
+        async with ImageServer(stub.url, credentials=credentials) as server:
+            answer = await server.inspect(_image())
+    assert isinstance(answer, Ready)
+    assert stub.tokens == {f"Bearer {credentials.token}"}
+    assert stub.asked[0]["source"] == {"directory": {"path": "x"}}
+
+
+async def test_an_answer_that_cannot_be_read_is_no_answer() -> None:
+    async with FakeApi() as api, StubImageServer() as stub:
+        stub.answers["x"] = {"state": "Dancing"}
+        async with ImageServer(stub.url, credentials=api.credentials()) as server:
+            with pytest.raises(ImageServerError, match="no answer that can be read"):
+                await server.inspect(_image())
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    async with FakeApi() as api, ImageServer("http://127.0.0.1:9", credentials=api.credentials()) as server:
+        with pytest.raises(ImageServerError, match=r"does not answer at http://127\.0\.0\.1:9"):
+            await server.inspect(_image())
+
+
+def _image() -> Image:
+    import msgspec
+
+    spec = {"source": {"directory": {"path": "x"}}, "format": "raw", "digest": DIGEST}
+    return msgspec.convert({"metadata": {"name": "x", "namespace": "default"}, "spec": spec}, Image)
