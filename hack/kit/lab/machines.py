@@ -1,7 +1,7 @@
 """The lab's hosts as machines: start, end, and run a program inside.
 
-A machine is known by the mount namespace of its keeper: whatever process lives in that namespace belongs to the
-machine, its QEMUs included, and ends with it.
+A machine is known by its network namespace: whatever process lives in it belongs to the machine and ends with it, its
+QEMUs included, which libvirt gives a mount namespace each.
 """
 
 import os
@@ -69,9 +69,9 @@ def processes(plan: Plan, host: str) -> list[int]:
     pid = keeper(plan, host).pid()
     if pid is None:
         return []
-    own = _mount_namespace(pid)
+    own = _network_namespace(pid)
     found = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit())
-    return [each for each in found if own and _mount_namespace(each) == own]
+    return [each for each in found if own and _network_namespace(each) == own]
 
 
 def down(plan: Plan, host: str) -> None:
@@ -108,10 +108,10 @@ def _kill(pid: int) -> None:
         return
 
 
-def _mount_namespace(pid: int) -> str | None:
+def _network_namespace(pid: int) -> str | None:
     try:
         if (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) in "ZX":
             return None
-        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
         return None
