@@ -37,9 +37,11 @@ def install(plan: Plan) -> None:
 
 
 def start_operator(plan: Plan) -> None:
-    """Start the operator under its own account."""
+    """Start the operator under its own account; when it ends for want of its Lease, it is started again."""
     account = _account(plan, identities.OPERATOR)
     command: list[str | Path] = [
+        sys.executable,
+        Path(__file__).with_name("restarter.py"),
         paths.venv_program("innkeeper"),
         "operator",
         "--kubeconfig",
