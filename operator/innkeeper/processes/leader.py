@@ -13,6 +13,7 @@ from innkeeper.controllers.handlers import RareKinds
 from innkeeper.controllers.process import RareKindHandlers
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.client import Client
+from innkeeper.kube.errors import ApiError
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.processes.order_key import load_signer, order_keys
 from innkeeper.processes.watches import Watches
@@ -32,6 +33,7 @@ from innkeeper.workers.sweeper import Sweeper
 log = structlog.get_logger(__name__)
 
 COUNTERS_WAIT_S = 2.0
+AGAIN_S = 2.0
 FRESH_S = 75.0
 
 
@@ -59,9 +61,7 @@ class Leader:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        signer = await load_signer(
-            self._client, namespace=self._settings.namespace, file=self._settings.order_key_file
-        )
+        signer = await self._signer()
         log.info("leader_starts", order_key=signer.key_id)
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(self._image_server())
@@ -78,6 +78,16 @@ class Leader:
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
             group.create_task(handlers.run())
+
+    async def _signer(self) -> Signer:
+        while True:
+            try:
+                return await load_signer(
+                    self._client, namespace=self._settings.namespace, file=self._settings.order_key_file
+                )
+            except ApiError as error:
+                log.warning("order_key_not_read", reason=error.reason, message=error.message)
+                await self._clock.sleep(AGAIN_S)
 
     def _guest_flow(self, signer: Signer) -> GuestFlow:
         flow = GuestFlow(
