@@ -5,6 +5,7 @@ libvirt's default event loop runs in one daemon thread. Nothing here knows what 
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,21 +27,17 @@ KEEPALIVE_S, KEEPALIVE_COUNT = 5, 3
 _THREADS = 8
 
 
-class EventLoopThread:
-    """libvirt's event loop, in a thread that ends with the process. Made once, before any connection."""
+@functools.cache
+def start_event_loop() -> None:
+    """Run libvirt's event loop in a thread that ends with the process. libvirt allows one for each process."""
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)  # errors are raised; none is printed
+    libvirt.virEventRegisterDefaultImpl()
+    threading.Thread(target=_run_events, name="libvirt-events", daemon=True).start()
 
-    def __init__(self) -> None:
-        libvirt.registerErrorHandler(
-            lambda _context, _error: None, None
-        )  # errors are raised; none is printed
-        libvirt.virEventRegisterDefaultImpl()
-        self._thread = threading.Thread(target=self._run, name="libvirt-events", daemon=True)
-        self._thread.start()
 
-    @staticmethod
-    def _run() -> None:
-        while True:
-            libvirt.virEventRunDefaultImpl()
+def _run_events() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
 
 
 class Connection:
@@ -60,7 +57,6 @@ class Connection:
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="libvirt")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._events: EventLoopThread | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -102,8 +98,7 @@ class Connection:
             return self._connection
 
     def _open(self) -> Any:
-        if self._events is None:
-            self._events = EventLoopThread()
+        start_event_loop()
         connection = libvirt.open(self._uri)
         connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT)
         connection.registerCloseCallback(

@@ -5,6 +5,7 @@ remembers how a machine ended as long as it runs itself.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ _ALIVE = {
     libvirt.VIR_DOMAIN_PAUSED: DomainPhase.PAUSED,
     libvirt.VIR_DOMAIN_PMSUSPENDED: DomainPhase.PAUSED,
 }
+PRESS_AGAIN_S = 5.0
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
 
 
@@ -54,8 +56,9 @@ class LibvirtDriver:
 
     name = "libvirt"
 
-    def __init__(self, uri: str, *, disk_directory: Path) -> None:
+    def __init__(self, uri: str, *, disk_directory: Path, press_again_s: float = PRESS_AGAIN_S) -> None:
         self._disk_directory = disk_directory
+        self._press_again_s = press_again_s
         self._kind: HypervisorKind | None = None
         self._listeners: set[asyncio.Queue[DomainEvent | None]] = set()
         self._changed: dict[str, asyncio.Event] = {}
@@ -121,19 +124,24 @@ class LibvirtDriver:
         """Ask the guest to power off; after the grace take its power."""
         changed = self._changed.setdefault(guest_id, asyncio.Event())
         try:
-            if not await self._call(lambda connection: _ask_to_power_off(connection, guest_id)):
-                return
             async with asyncio.timeout(grace_s):
-                # Cleared before each look: an end between look and wait is not missed.
-                changed.clear()
-                while await self._is_active(guest_id):
-                    await changed.wait()
-                    changed.clear()
+                await self._ask_until_off(guest_id, changed)
         except TimeoutError:
             log.info("grace_over", guest=guest_id, seconds=grace_s)
         finally:
             self._changed.pop(guest_id, None)
         await self._call(lambda connection: _take_power(connection, guest_id))
+
+    async def _ask_until_off(self, guest_id: str, changed: asyncio.Event) -> None:
+        """Press the power button, and again from time to time: a guest that still boots does not see the first."""
+        while True:
+            # Cleared before each look: an end between look and wait is not missed.
+            changed.clear()
+            if not await self._call(lambda connection: _press_power_button(connection, guest_id)):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._press_again_s):
+                    await changed.wait()
 
     async def remove(self, guest_id: str) -> None:
         """Take the machine's power and forget its definition."""
@@ -189,13 +197,6 @@ class LibvirtDriver:
             self._kind = HypervisorKind.KVM if runs else HypervisorKind.EMULATION
         return self._kind
 
-    async def _is_active(self, guest_id: str) -> bool:
-        def look(connection: Any) -> bool:
-            domain = _find(connection, guest_id)
-            return domain is not None and bool(domain.isActive())
-
-        return await self._call(look)
-
     async def _call(self, work: Callable[[Any], T]) -> T:
         try:
             return await self._connection.call(work)
@@ -221,15 +222,14 @@ def _find(connection: Any, guest_id: str) -> Any:
         raise
 
 
-def _ask_to_power_off(connection: Any, guest_id: str) -> bool:
-    """Press the power button; False when there is nothing to wait for."""
+def _press_power_button(connection: Any, guest_id: str) -> bool:
+    """Press it; False when there is nothing to wait for: the machine is off, or paused and cannot react."""
     domain = _find(connection, guest_id)
     if domain is None or not domain.isActive():
         return False
     try:
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
     except libvirt.libvirtError as error:
-        # A paused guest cannot react; one that ended meanwhile need not.
         log.debug("shutdown_refused", guest=guest_id, error=_words(error))
         return bool(domain.isActive()) and domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED
     return True

@@ -1,0 +1,198 @@
+"""The libvirt driver keeps the promises of every driver, on a real libvirt with real QEMUs."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from innkeeper.agent.drivers.driver import (
+    DomainInterface,
+    DomainPhase,
+    DomainSpec,
+    DriverError,
+    StartFailedError,
+)
+from innkeeper.agent.drivers.libvirt import LibvirtDriver
+from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
+from innkeeper.agent.imaging import iso9660
+from tests.kit import boot_programs
+from tests.kit.driver_conformance import GUEST, Bench, DriverConformance, Heard, is_phase, phase
+from tests.kit.private_libvirt import BRIDGE, PrivateLibvirt
+from tests.kit.waiting import eventually
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("libvirt")]
+
+
+class LibvirtBench:
+    """Boot sectors on a libvirt of its own."""
+
+    def __init__(self, libvirtd: PrivateLibvirt) -> None:
+        self.libvirtd = libvirtd
+        self.driver = LibvirtDriver(libvirtd.uri, disk_directory=libvirtd.directory, press_again_s=0.5)
+
+    async def guest(self, guest_id: str, program: bytes) -> DomainSpec:
+        """Make the files of a guest: an overlay over a raw image, as builds make them."""
+        files = self.libvirtd.directory / "guests" / guest_id
+        await asyncio.to_thread(files.mkdir, parents=True, exist_ok=True)
+        base = files / "base.raw"
+        base.write_bytes(boot_programs.disk(program))
+        (files / "seed.iso").write_bytes(iso9660.volume("cidata", {"meta-data": b"{}"}))
+        command = f"qemu-img create -q -f qcow2 -F raw -b {base} {files}/disk.qcow2 2M"
+        assert await (await asyncio.create_subprocess_exec(*command.split())).wait() == 0
+        return DomainSpec(
+            guest_id=guest_id,
+            cpu_millis=500,
+            memory_bytes=32 * 1024**2,
+            disk=files / "disk.qcow2",
+            seed=files / "seed.iso",
+            interfaces=(DomainInterface(BRIDGE, "02:00:00:00:00:01"),),
+            console_log=files / "console.log",
+        )
+
+    async def polite(self, guest_id: str) -> DomainSpec:
+        return await self.guest(guest_id, boot_programs.POLITE)
+
+    async def deaf(self, guest_id: str) -> DomainSpec:
+        return await self.guest(guest_id, boot_programs.DEAF)
+
+    async def power_off_by_itself(self, guest_id: str) -> None:
+        await self.driver.define(await self.guest(guest_id, boot_programs.SHORT_LIVED))
+        await self.driver.start(guest_id)
+
+    def kill(self, guest_id: str) -> None:
+        for pid in self.libvirtd.machine_pids(guest_id):
+            os.kill(pid, signal.SIGKILL)
+
+    def alive(self, guest_id: str) -> int:
+        return len(self.libvirtd.machine_pids(guest_id))
+
+
+@pytest.fixture(scope="module")
+def libvirtd() -> Iterator[PrivateLibvirt]:
+    assert os.geteuid() == 0, "a libvirt of its own needs namespaces: run this as root"
+    made = PrivateLibvirt()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+async def libvirt_bench(libvirtd: PrivateLibvirt) -> AsyncIterator[LibvirtBench]:
+    made = LibvirtBench(libvirtd)
+    yield made
+    cleaner = LibvirtDriver(libvirtd.uri, disk_directory=libvirtd.directory)
+    for guest_id in await cleaner.domains():
+        await cleaner.remove(guest_id)
+    await cleaner.close()
+    await made.driver.close()
+
+
+class TestLibvirt(DriverConformance):
+    """The suite, on libvirt."""
+
+    @pytest.fixture
+    async def bench(self, libvirt_bench: LibvirtBench) -> Bench:
+        return libvirt_bench
+
+
+class TestFaults:
+    """What only a real hypervisor can do to the agent."""
+
+    async def test_guests_outlive_libvirtd_and_the_driver_comes_back(
+        self, libvirt_bench: LibvirtBench
+    ) -> None:
+        bench = libvirt_bench
+        await bench.driver.define(await bench.polite(GUEST))
+        await bench.driver.start(GUEST)
+        before = bench.libvirtd.machine_pids(GUEST)
+        heard = Heard(bench.driver)
+        bench.libvirtd.end_daemon()
+        with pytest.raises(DriverError, match="libvirt"):
+            await eventually(lambda: is_phase(bench, DomainPhase.CRASHED), deadline_s=30)
+        bench.libvirtd.start_daemon()
+        await eventually(lambda: any(event.guest_id is None for event in heard.events), deadline_s=60)
+        assert await phase(bench) is DomainPhase.RUNNING
+        assert bench.libvirtd.machine_pids(GUEST) == before
+        await bench.driver.stop(GUEST, grace_s=10)
+        await heard.of(GUEST)
+        await heard.close()
+
+    async def test_a_machine_that_died_while_libvirtd_was_away_is_crashed(
+        self, libvirt_bench: LibvirtBench
+    ) -> None:
+        bench = libvirt_bench
+        await bench.driver.define(await bench.polite(GUEST))
+        await bench.driver.start(GUEST)
+        bench.libvirtd.end_daemon()
+        bench.kill(GUEST)
+        bench.libvirtd.start_daemon()
+
+        async def crashed() -> bool:
+            try:
+                return await is_phase(bench, DomainPhase.CRASHED)
+            except DriverError:
+                return False
+
+        await eventually(crashed, deadline_s=60)
+
+    async def test_a_paused_guest_goes_on_when_started_and_ends_when_stopped(
+        self, libvirt_bench: LibvirtBench
+    ) -> None:
+        bench = libvirt_bench
+        await bench.driver.define(await bench.polite(GUEST))
+        await bench.driver.start(GUEST)
+        await asyncio.to_thread(_suspend, bench.libvirtd.uri)
+        assert await phase(bench) is DomainPhase.PAUSED
+        await bench.driver.start(GUEST)
+        assert await phase(bench) is DomainPhase.RUNNING
+        await asyncio.to_thread(_suspend, bench.libvirtd.uri)
+        await bench.driver.stop(GUEST, grace_s=1)
+        assert bench.alive(GUEST) == 0
+
+    async def test_a_machine_without_its_disk_does_not_start(self, libvirt_bench: LibvirtBench) -> None:
+        bench = libvirt_bench
+        spec = await bench.polite(GUEST)
+        await bench.driver.define(spec)
+        spec.disk.unlink()
+        with pytest.raises(StartFailedError, match="does not start"):
+            await bench.driver.start(GUEST)
+        assert bench.alive(GUEST) == 0
+
+    async def test_other_machines_of_the_host_are_left_out(self, libvirt_bench: LibvirtBench) -> None:
+        uri = libvirt_bench.libvirtd.uri
+        await asyncio.to_thread(_define_foreign, uri)
+        assert await libvirt_bench.driver.domains() == {}
+        await asyncio.to_thread(_undefine_foreign, uri)
+
+    async def test_a_libvirt_that_is_not_there_is_said_at_once(self, tmp_path: Path) -> None:
+        driver = LibvirtDriver(f"qemu+unix:///system?socket={tmp_path}/none", disk_directory=tmp_path)
+        with pytest.raises(DriverError, match="cannot be reached"):
+            await driver.domains()
+        await driver.close()
+
+
+def _suspend(uri: str) -> None:
+    connection = libvirt.open(uri)
+    connection.lookupByName(domain_name(GUEST)).suspend()
+    connection.close()
+
+
+def _define_foreign(uri: str) -> None:
+    connection = libvirt.open(uri)
+    connection.defineXML(
+        "<domain type='qemu'><name>foreign</name><memory>4096</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>"
+    )
+    connection.close()
+
+
+def _undefine_foreign(uri: str) -> None:
+    connection = libvirt.open(uri)
+    connection.lookupByName("foreign").undefine()
+    connection.close()
