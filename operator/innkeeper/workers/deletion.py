@@ -61,7 +61,7 @@ class DeletionWorker:
             return None
         if fate is _Fate.GONE:
             await self._network.release_all(guest_id)
-        self._subset.assume(await self._without_finalizer(guest))
+        await self._without_finalizer(guest)  # its answer is no news: the watch tells that the guest is gone
         log.info("guest_deleted", guest=guest_id, forced=fate is _Fate.FORCED)
         if fate is _Fate.GONE:
             for assignment in list(self._subset.assignments_of(guest_id).values()):
@@ -116,9 +116,9 @@ class DeletionWorker:
             return True
         return crd.metadata.deletion_timestamp is not None
 
-    async def _without_finalizer(self, guest: Guest) -> Guest:
+    async def _without_finalizer(self, guest: Guest) -> None:
         finalizers = [each for each in guest.metadata.finalizers if each != names.GUEST_FINALIZER]
-        return await self._client.patch(
+        await self._client.patch(
             GUESTS,
             guest.metadata.name,
             {"metadata": {"finalizers": finalizers}},

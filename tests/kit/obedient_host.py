@@ -1,0 +1,132 @@
+"""A host that does at once what its orders say: the agent's own judgement, with memory in place of store and machine.
+
+It looks at its Assignments whenever it is told to, which `GuestScene` does after each write. It never writes anything
+but the status of Assignments, as a real agent.
+"""
+
+from typing import Any
+
+from innkeeper.agent.judge import Meaning, meaning, read_order
+from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.domain import names
+from innkeeper.domain.orders import Order, OrderInvalidError, Rank, Signer, peek
+from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.kube.resources import ASSIGNMENTS
+from innkeeper.views.assignment import Assignment
+from tests.kit.fake_api import FakeApi
+from tests.kit.objects import NOW, view
+
+
+class ObedientHost:
+    """One host. `hears` is off while it is silent; `refuses` is the reason with which it refuses new guests."""
+
+    def __init__(self, api: FakeApi, name: str, *, store_id: str, signer: Signer) -> None:
+        self.name = name
+        self.store_id = store_id
+        self.hears = True
+        self.refuses: str | None = None
+        self.records: dict[str, GuestRecord] = {}
+        self.tombstones: dict[str, Tombstone] = {}
+        self.destroyed: list[str] = []
+        self._api = api
+        self._keys = {signer.key_id: signer.public_key}
+
+    @property
+    def running(self) -> dict[str, Order]:
+        """The orders of the guests that are here, by Guest ID."""
+        return {
+            guest_id: peek(record.order)
+            for guest_id, record in self.records.items()
+            if record.outcome == OrderOutcome.ACCEPTED
+        }
+
+    def look(self) -> None:
+        """Obey every order, and say so."""
+        if not self.hears:
+            return
+        for document in self._api.objects(ASSIGNMENTS, namespace=names.host_namespace(self.name)):
+            self._obey(view(document, Assignment))
+
+    def _obey(self, assignment: Assignment) -> None:
+        guest_id, text = assignment.metadata.name, assignment.spec.order
+        try:
+            order = read_order(
+                text, keys=self._keys, host=self.name, store_id=self.store_id, guest_id=guest_id
+            )
+        except OrderInvalidError as error:
+            self._say(assignment, OrderOutcome.INVALID, status="False", reason=error.reason)
+            return
+        found = meaning(order, self.records.get(guest_id), self.tombstones.get(guest_id))
+        if found is Meaning.DESTROY:
+            self.destroyed.append(guest_id)
+            self.records.pop(guest_id, None)
+            self.tombstones[guest_id] = Tombstone(guest_id, order.rank)
+        elif found is Meaning.ADMIT:
+            outcome = OrderOutcome.REFUSED if self.refuses else OrderOutcome.ACCEPTED
+            self._keep(order, text, outcome, reason=self.refuses)
+        elif found is Meaning.UPDATE:
+            self._keep(order, text, OrderOutcome.ACCEPTED)
+        elif found is Meaning.REFUSED_BEFORE:
+            self._keep(order, text, OrderOutcome.REFUSED, reason=self.records[guest_id].ready.reason)
+        self._report(assignment, found)
+
+    def _keep(self, order: Order, text: str, outcome: OrderOutcome, *, reason: str | None = None) -> None:
+        is_refused = outcome == OrderOutcome.REFUSED
+        self.records[order.guest_id] = GuestRecord(
+            guest_id=order.guest_id,
+            order=text,
+            rank=order.rank,
+            namespace=order.namespace,
+            name=order.name,
+            outcome=outcome,
+            life=Life.UP,
+            ready=Ready(not is_refused, reason if is_refused and reason else order.desired),
+        )
+
+    def _report(self, assignment: Assignment, found: Meaning) -> None:
+        guest_id = assignment.metadata.name
+        record, tombstone = self.records.get(guest_id), self.tombstones.get(guest_id)
+        if found is Meaning.SUPERSEDED and record is not None:
+            self._say(
+                assignment,
+                OrderOutcome.SUPERSEDED,
+                status="True",
+                reason=record.ready.reason,
+                held=record.rank,
+            )
+        elif record is not None:
+            status = "True" if record.ready.status else "False"
+            self._say(assignment, record.outcome, status=status, reason=record.ready.reason, held=record.rank)
+        elif tombstone is not None:
+            self._say(
+                assignment, OrderOutcome.DESTROYED, status="False", reason="Destroyed", held=tombstone.rank
+            )
+
+    def _say(
+        self,
+        assignment: Assignment,
+        outcome: OrderOutcome,
+        *,
+        status: str,
+        reason: str,
+        held: Rank | None = None,
+    ) -> None:
+        metadata = assignment.metadata
+        said: dict[str, Any] = {
+            "observedGeneration": metadata.generation,
+            "outcome": str(outcome),
+            "held": {"epoch": held.epoch, "serial": held.serial} if held else None,
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": status,
+                    "reason": reason,
+                    "message": "",
+                    "lastTransitionTime": NOW,
+                    "observedGeneration": metadata.generation,
+                }
+            ],
+        }
+        self._api.patch(
+            ASSIGNMENTS, metadata.name, {"status": said}, namespace=metadata.namespace, subresource="status"
+        )

@@ -1,0 +1,107 @@
+"""What changes after a Guest is bound reaches its host as the next serial, and absence is never an order."""
+
+from innkeeper.domain import names
+from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, NAMESPACES
+from tests.kit.guest_scene import GuestScene
+from tests.kit.objects import guest_id
+from tests.kit.waiting import settled
+
+
+async def test_a_change_of_power_takes_the_next_serial_and_is_never_told_too_early(
+    scene: GuestScene,
+) -> None:
+    scene.add_guest()
+    before = await scene.until_ready()
+    scene.hosts["a"].hears = False
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    await settled(lambda: [each.spec.serial for each in scene.assignments()])
+    ready = scene.condition("Ready")
+    assert ready is not None
+    assert (ready.reason, ready.observed_generation) == ("Running", 1)
+    scene.hosts["a"].hears = True
+    scene.hosts["a"].look()
+    after = await scene.until_ready(reason="Stopped")
+    [assignment] = scene.assignments()
+    assert (assignment.spec.desired, assignment.spec.serial) == ("Stopped", 2)
+    assert after.metadata.generation == 2
+    assert after.status.addresses == before.status.addresses
+    scene.patch_guest({"spec": {"power": "Running"}})
+    await scene.until_ready()
+    assert scene.assignments()[0].spec.serial == 3
+
+
+async def test_a_change_of_labels_reaches_the_host(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    scene.patch_guest({"metadata": {"labels": {"team": "blue"}}})
+    await settled(lambda: [each.spec.serial for each in scene.assignments()])
+    assert scene.hosts["a"].running[guest_id()].labels == {"team": "blue"}
+
+
+async def test_nothing_is_written_for_a_change_that_concerns_no_host(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    before = len(await settled(scene.api.writes))
+    scene.patch_guest({"metadata": {"annotations": {names.FORCE_DELETE_ANNOTATION: "not yet"}}})
+    assert len(await settled(scene.api.writes)) == before
+
+
+async def test_a_deleted_assignment_is_made_again_and_signed_above_what_the_host_holds(
+    scene: GuestScene,
+) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    for power, reason in (("Stopped", "Stopped"), ("Running", "Running")):
+        scene.patch_guest({"spec": {"power": power}})
+        await scene.until_ready(reason=reason)
+    host = scene.hosts["a"]
+    assert host.records[guest_id()].rank == (1, 3)
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    await settled(lambda: [each.spec.serial for each in scene.assignments()])
+    [assignment] = scene.assignments()
+    assert (assignment.spec.epoch, assignment.spec.serial) == (1, 4)
+    assert assignment.status.outcome == "Accepted"
+    assert host.destroyed == []
+    await scene.until_ready()
+
+
+async def test_an_assignment_that_vanishes_while_power_changes_cannot_hide_the_change(
+    scene: GuestScene,
+) -> None:
+    """The order that is made again has the rank that the host holds, and says something else."""
+    scene.add_guest()
+    await scene.until_ready()
+    operator = scene.operators.pop()
+    await operator.kill()
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    await scene.operator()
+    await scene.until_ready(reason="Stopped")
+    assert scene.hosts["a"].running[guest_id()].desired == "Stopped"
+
+
+async def test_a_deleted_namespace_of_a_host_destroys_nothing(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    await settled(lambda: len(scene.api.writes()))
+    scene.api.store.delete(scene.api.store.kind("namespaces"), ("", "host-a"))
+    await settled(lambda: len(scene.api.calls), for_s=0.3)
+    ready = scene.condition("Ready")
+    assert ready is not None
+    assert ready.status == "True"
+    assert scene.hosts["a"].destroyed == []
+    scene.api.create(NAMESPACES, {"metadata": {"name": "host-a"}})
+    await settled(lambda: len(scene.assignments()), for_s=2.5)
+    assert [each.status.outcome for each in scene.assignments()] == ["Accepted"]
+    assert scene.hosts["a"].destroyed == []
+
+
+async def test_a_host_with_a_new_store_gets_its_orders_anew(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    host = scene.hosts["a"]
+    host.store_id = "store-2"
+    host.records.clear()
+    scene.patch_status(HOSTS, "a", {"storeId": "store-2"})
+    await settled(lambda: [each.spec.serial for each in scene.assignments()])
+    assert host.running[guest_id()].store_id == "store-2"
