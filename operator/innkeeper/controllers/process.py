@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 BACKOFFS = (1, 1, 2, 3, 5, 8, 13, 21, 30)
 RESTART_S = 2.0
 STOP_WITHIN_S = 10.0
+GOODBYE_S = 0.3
 
 
 def settings() -> kopf.OperatorSettings:
@@ -115,17 +116,19 @@ class RareKindHandlers:
         handlers = registry(self._rare, home=home, credentials=self._credentials)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(
-                    kopf.operator(
-                        registry=handlers,
-                        settings=settings(),
-                        clusterwide=True,
-                        standalone=True,
-                        stop_flag=stop,
-                    )
-                )
+                runner.run(_operate(handlers, stop))
         except Exception as error:
             logging.getLogger(__name__).debug("kopf ended", exc_info=error)
             log.warning("kopf_failed", error=f"{type(error).__name__}: {error}")
         finally:
             ended()
+
+
+async def _operate(handlers: kopf.OperatorRegistry, stop: threading.Event) -> None:
+    try:
+        await kopf.operator(
+            registry=handlers, settings=settings(), clusterwide=True, standalone=True, stop_flag=stop
+        )
+    finally:
+        # kopf's TLS connections say goodbye after its sessions are closed; the loop must live that long.
+        await asyncio.sleep(GOODBYE_S)
