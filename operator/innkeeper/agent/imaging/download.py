@@ -5,35 +5,27 @@ digest are right, so a file under that name is always whole.
 """
 
 import asyncio
-import hashlib
 import json
-import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 
 from innkeeper.agent.build.ports import Progress, TokenSource
+from innkeeper.agent.imaging.partial import CHUNK_BYTES, DownloadFailedError, PartialImage, on_disk
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
-from innkeeper.errors import InnkeeperError, TerminalError
+from innkeeper.errors import TerminalError
 
 log = structlog.get_logger()
 
-CHUNK_BYTES = 1024 * 1024
 SILENCE_S = 30.0
 ANSWER_BYTES = 64 * 1024
-
-
-class DownloadFailedError(InnkeeperError):
-    """The bytes did not come; trying again may help."""
-
-    reason = GuestReason.IMAGE_DOWNLOAD_FAILED
 
 
 class DigestMismatchError(TerminalError):
@@ -56,19 +48,22 @@ class Downloader:
             DownloadFailedError: the image server refused, broke off, or was silent for too long.
             DigestMismatchError: all bytes came, and they are others.
         """
-        partial = target.with_suffix(".partial")
-        have, digest = await asyncio.to_thread(_resume, partial, image.size)
-        if have < image.size:
-            async with self._session() as session:
-                url = await self._url(session, image, guest_id)
-                await self._stream(session, url, image, partial, have, digest, progress)
-        found = f"sha256:{digest.hexdigest()}"
-        if found != image.digest:
-            await asyncio.to_thread(partial.unlink, missing_ok=True)
-            raise DigestMismatchError(
-                f"the image's bytes have the digest {found}, the order says {image.digest}: the source changed"
-            )
-        await asyncio.to_thread(_finish, partial, target)
+        partial = await on_disk(PartialImage, target.with_suffix(".partial"), image.size)
+        try:
+            if partial.have < image.size:
+                async with self._session() as session:
+                    url = await self._url(session, image, guest_id)
+                    await self._stream(session, url, partial, progress)
+            found = partial.digest
+            if found != image.digest:
+                await on_disk(partial.drop)
+                raise DigestMismatchError(
+                    f"the image's bytes have the digest {found}, the order says {image.digest}: "
+                    "the source changed"
+                )
+            await on_disk(partial.finish, target)
+        finally:
+            await asyncio.to_thread(partial.close)
 
     async def _url(self, session: aiohttp.ClientSession, image: OrderImage, guest_id: str) -> str:
         """Ask for a short-lived URL."""
@@ -81,40 +76,35 @@ class Downloader:
                 allow_redirects=False,
             )
             async with answer:
-                body = await answer.content.read(ANSWER_BYTES)
-                if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
+                body = await _short(answer)
+                if answer.status != HTTPStatus.OK:
                     words = body.decode(errors="replace")[:200]
                     raise DownloadFailedError(f"the image server gives no URL: HTTP {answer.status}: {words}")
                 return str(json.loads(body)["url"])
 
     async def _stream(
-        self,
-        session: aiohttp.ClientSession,
-        url: str,
-        image: OrderImage,
-        partial: Path,
-        have: int,
-        digest: Any,
-        progress: Progress,
+        self, session: aiohttp.ClientSession, url: str, partial: PartialImage, progress: Progress
     ) -> None:
-        headers = {"Range": f"bytes={have}-"} if have else {}
+        headers = {"Range": f"bytes={partial.have}-"} if partial.have else {}
         async with (
             _failures("the image server"),
             session.get(url, headers=headers, allow_redirects=False) as answer,
         ):
-            if answer.status != (206 if have else 200):
+            if answer.status == HTTPStatus.OK:
+                await on_disk(partial.restart)
+            elif answer.status != HTTPStatus.PARTIAL_CONTENT or not partial.have:
                 raise DownloadFailedError(f"the image server answers HTTP {answer.status} instead of bytes")
-            with await asyncio.to_thread(partial.open, "ab") as file:
-                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                    have += len(chunk)
-                    if have > image.size:
-                        raise DownloadFailedError(
-                            f"the image server sends more than the {image.size} bytes of the image"
-                        )
-                    await asyncio.to_thread(_append, file, digest, chunk)
-                    progress(have, image.size)
-        if have < image.size:
-            raise DownloadFailedError(f"the image server broke off after {have} of {image.size} bytes")
+            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                if partial.have + len(chunk) > partial.size:
+                    raise DownloadFailedError(
+                        f"the image server sends more than the {partial.size} bytes of the image"
+                    )
+                await on_disk(partial.append, chunk)
+                progress(partial.have, partial.size)
+        if partial.have < partial.size:
+            raise DownloadFailedError(
+                f"the image server broke off after {partial.have} of {partial.size} bytes"
+            )
 
     def _session(self) -> aiohttp.ClientSession:
         context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
@@ -125,38 +115,19 @@ class Downloader:
         )
 
 
+async def _short(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer of which only a little is expected."""
+    body = b""
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES:
+            raise ValueError(f"its answer is longer than {ANSWER_BYTES} bytes")
+    return body
+
+
 @asynccontextmanager
 async def _failures(who: str) -> AsyncIterator[None]:
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
         raise DownloadFailedError(f"{who} does not answer: {error or type(error).__name__}") from error
-
-
-def _resume(partial: Path, size: int) -> tuple[int, Any]:
-    """Return how many bytes are here from a former attempt, and the digest of them."""
-    digest = hashlib.sha256()
-    have = 0
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    if not partial.exists():
-        return 0, digest
-    with partial.open("r+b") as file:
-        if os.fstat(file.fileno()).st_size > size:
-            file.truncate(0)
-            return 0, digest
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            have += len(chunk)
-    return have, digest
-
-
-def _append(file: Any, digest: Any, chunk: bytes) -> None:
-    file.write(chunk)
-    digest.update(chunk)
-
-
-def _finish(partial: Path, target: Path) -> None:
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.chmod(0o644)  # QEMU runs as another user, and reads it only
-    partial.replace(target)

@@ -15,6 +15,7 @@ import structlog
 from innkeeper.agent.build.ports import Progress, Seed, TokenSource
 from innkeeper.agent.imaging import seed as seeds
 from innkeeper.agent.imaging.download import Downloader
+from innkeeper.agent.imaging.partial import on_disk
 from innkeeper.agent.to_its_end import to_its_end
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 QEMU_IMG = "qemu-img"
 QEMU_IMG_DEADLINE_S = 60.0
+UNUSED_BYTES = 10 * 1024**3  # of images kept for the next guest
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -38,17 +40,28 @@ class ImageUnreadableError(TerminalError):
 class HostImageStore:
     """Images under one directory."""
 
-    def __init__(self, directory: Path, *, token: TokenSource, ca_file: Path | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        token: TokenSource,
+        ca_file: Path | None,
+        clock: Clock,
+        unused_bytes: int = UNUSED_BYTES,
+    ) -> None:
         self._directory = directory
         self._uses = directory / "uses"
         self._clock = clock
         self._downloader = Downloader(token=token, ca_file=ca_file)
+        self._unused_bytes = unused_bytes
+        self._books = asyncio.Lock()  # who uses what is written down before anybody may drop an image
         self._fetching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def fetch(self, image: OrderImage, guest_id: str, progress: Progress) -> Path:
         """Return the path of the whole, checked image."""
         target = self._path(image.digest)
-        await asyncio.to_thread(self._note_use, guest_id, target.name)
+        async with self._books:
+            await on_disk(self._note_use, guest_id, target.name)
         async with self._fetching[image.digest]:
             if not await asyncio.to_thread(target.exists):
                 begun = self._clock.monotonic()
@@ -85,8 +98,9 @@ class HostImageStore:
         await asyncio.to_thread(seeds.write, seed, target)
 
     async def release(self, guest_id: str) -> None:
-        """The guest is gone; drop what nobody uses any more."""
-        await asyncio.to_thread(self._drop_use, guest_id)
+        """The guest is gone; of the images that nobody uses any more, the newest stay for a while."""
+        async with self._books:
+            await on_disk(self._drop_use, guest_id)
 
     def _path(self, digest: str) -> Path:
         match = _DIGEST.fullmatch(digest)
@@ -103,12 +117,22 @@ class HostImageStore:
         note = self._uses / guest_id
         if not note.exists():
             return
-        name = note.read_text()
+        image = self._directory / note.read_text()
         note.unlink()
-        if not any(other.read_text() == name for other in self._uses.iterdir()):
-            (self._directory / name).unlink(missing_ok=True)
-            (self._directory / f"{name}.partial").unlink(missing_ok=True)
-            log.info("image_dropped", digest=name)
+        if image.exists():
+            image.touch()  # the time of its last use
+        self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        """Drop images without a user, those longest without one first, until the rest is small enough."""
+        used = {note.read_text() for note in self._uses.iterdir()}
+        unused = [each for each in self._directory.iterdir() if each.is_file() and each.stem not in used]
+        kept = 0
+        for image in sorted(unused, key=lambda each: each.stat().st_mtime_ns, reverse=True):
+            kept += image.stat().st_blocks * 512
+            if image.suffix or kept > self._unused_bytes:
+                image.unlink()
+                log.info("image_dropped", file=image.name)
 
 
 def _check_header(path: Path, image: OrderImage) -> None:
@@ -125,12 +149,16 @@ def _check_header(path: Path, image: OrderImage) -> None:
 
 
 async def _run(command: Sequence[str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        message = f"{command[0]} cannot be run: {error.strerror}; install QEMU's tools"
+        raise InnkeeperError(message, reason=GuestReason.DRIVER_FAILED) from error
     try:
         async with asyncio.timeout(QEMU_IMG_DEADLINE_S):
             _, said = await process.communicate()

@@ -1,0 +1,91 @@
+"""An image on its way: the file that grows, and the digest of what is in it.
+
+After a kill the file is read again, so the digest is always that of bytes on disk. It is handed to QEMU's user only under
+its final name. Blocking: callers use `on_disk`.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError
+
+CHUNK_BYTES = 1024 * 1024
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DownloadFailedError(InnkeeperError):
+    """The bytes did not come, or could not be kept; trying again may help."""
+
+    reason = GuestReason.IMAGE_DOWNLOAD_FAILED
+
+
+class PartialImage:
+    """A file of at most `size` bytes, of which `have` are there."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.size = size
+        self.have = 0
+        self._path = path
+        self._sha256 = hashlib.sha256()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b")
+        if os.fstat(self._file.fileno()).st_size > size:
+            self._file.truncate(0)
+        self._file.seek(0)
+        while chunk := self._file.read(CHUNK_BYTES):
+            self._count(chunk)
+
+    @property
+    def digest(self) -> str:
+        """The digest of what is there."""
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    def append(self, chunk: bytes) -> None:
+        """Add bytes."""
+        self._file.write(chunk)
+        self._count(chunk)
+
+    def restart(self) -> None:
+        """Forget what is there."""
+        self._file.truncate(0)
+        self._sha256 = hashlib.sha256()
+        self.have = 0
+
+    def drop(self) -> None:
+        """Remove the file."""
+        self._path.unlink(missing_ok=True)
+
+    def finish(self, target: Path) -> None:
+        """Give the file its final name, once all of it is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._path.chmod(0o644)  # QEMU runs as another user, and reads it only
+        self._path.replace(target)
+
+    def close(self) -> None:
+        """Keep what is there for the next attempt."""
+        self._file.close()
+
+    def _count(self, chunk: bytes) -> None:
+        self.have += len(chunk)
+        self._sha256.update(chunk)
+
+
+async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work on the disk in a thread; it ends before a caller who is cancelled goes on.
+
+    Raises:
+        DownloadFailedError: the disk refuses, because it is full for example.
+    """
+    try:
+        return await to_its_end(asyncio.to_thread(work, *args, **kwargs))
+    except OSError as error:
+        raise DownloadFailedError(f"this host cannot keep the image: {error.strerror}") from error

@@ -1,0 +1,55 @@
+"""An image server as agents see it, which breaks off, lies or refuses when a test says so."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+@dataclass
+class UrlServer:
+    """Gives a URL for the image of any guest. `asked` holds who asked, `ranges` what was asked for."""
+
+    content: bytes
+    ranges_work: bool = True
+    cut_after: int | None = None  # bytes of one answer, then the connection breaks; holds once
+    urls_status: int = 200
+    blob_status: int | None = None
+    endless: bool = False
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    ranges: list[str | None] = field(default_factory=list)
+
+    def server(self) -> TestServer:
+        """Return the server, not yet started."""
+        application = web.Application()
+        application.router.add_post("/v1/urls", self._urls)
+        application.router.add_get("/blob", self._blob)
+        return TestServer(application)
+
+    async def _urls(self, request: web.Request) -> web.Response:
+        guest_id = (await request.json())["guestId"]
+        self.asked.append((request.headers["Authorization"], guest_id))
+        if self.urls_status != 200:
+            return web.json_response({"message": "not for you"}, status=self.urls_status)
+        return web.json_response({"url": f"{request.url.origin()}/blob", "expiresAt": "2099-01-01T00:00:00Z"})
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        self.ranges.append(request.headers.get("Range"))
+        if self.blob_status is not None:
+            return web.Response(status=self.blob_status)
+        start = (request.http_range.start or 0) if self.ranges_work else 0
+        body = self.content[start:]
+        response = web.StreamResponse(status=206 if start else 200)
+        if not self.endless:
+            response.content_length = len(body)
+        await response.prepare(request)
+        if self.cut_after is not None:
+            await response.write(body[: self.cut_after])
+            self.cut_after = None
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        await response.write(body)
+        if self.endless:
+            await response.write(b"and more")
+        return response
