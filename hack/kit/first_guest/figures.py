@@ -52,10 +52,12 @@ def print_times(ordered: Sequence[float], *, late_ms: float) -> None:
 def print_runs(runs: Sequence[Run]) -> None:
     """Print where the time of each real guest went."""
     steps.say("")
-    steps.say(f"{'run':>4} {'agent ms':>9} {'image ms':>9} {'libvirt ms':>11} {'QEMU by hand ms':>16}")
+    head = f"{'run':>4} {'agent ms':>9} {'image ms':>9} {'libvirt ms':>11}"
+    steps.say(f"{head} {'order to report ms':>19} {'QEMU by hand ms':>16}")
     for number, run in enumerate(runs, start=1):
         steps.say(
-            f"{number:>4} {run.agent_ms:>9.1f} {run.image_ms:>9.1f} {run.libvirt_ms:>11.1f} {run.qemu_ms:>16.1f}"
+            f"{number:>4} {run.agent_ms:>9.1f} {run.image_ms:>9.1f} {run.libvirt_ms:>11.1f} {run.whole_ms:>19.1f}"
+            f" {run.qemu_ms:>16.1f}"
         )
 
 

@@ -6,6 +6,7 @@ Usage: python -m kit.first_guest.hosts LAB-DIRECTORY
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -20,15 +21,15 @@ from innkeeper.telemetry.logs import LogFormat, LogLevel
 from kit.simulated_hosts import SimulatedHost, run_all
 
 
-async def main() -> None:
-    """Run the hosts that have a join file until this process is ended."""
+async def main(join_files: Sequence[Path]) -> None:
+    """Run the hosts of these join files until this process is ended."""
     logs.configure(form=LogFormat.JSON, level=LogLevel.INFO, process="simulated-hosts")
     clock = SystemClock()
     hosts = []
-    for join_file in sorted(Path(sys.argv[1]).glob("hosts/*/join.json")):
+    for join_file in join_files:
         state = join_file.parent / "state"
         state.mkdir(parents=True, exist_ok=True)
-        name, keys, credentials = identity_of(AgentSettings(join_file=join_file))
+        name, keys, credentials = identity_of(AgentSettings.model_validate({"join_file": join_file}))
         images = HostImageStore(state / "images", token=credentials.bearer, ca_file=None, clock=clock)
         hosts.append(
             SimulatedHost(
@@ -48,4 +49,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(sorted(Path(sys.argv[1]).glob("hosts/*/join.json"))))

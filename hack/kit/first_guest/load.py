@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -18,6 +19,7 @@ import uvloop
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS
+from innkeeper.views.meta import Condition
 from kit.first_guest import objects
 
 DEADLINE_S = 120.0
@@ -85,8 +87,8 @@ class Load:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-def _is_ready(conditions: list[object]) -> bool:
-    return any(each.type == "Ready" and each.status == "True" for each in conditions)  # type: ignore[attr-defined]
+def _is_ready(conditions: Sequence[Condition]) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in conditions)
 
 
 async def main() -> None:

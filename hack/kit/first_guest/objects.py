@@ -44,9 +44,7 @@ def guest(name: str, **spec: Any) -> dict[str, Any]:
     return _object("Guest", name, {**usual, **spec}, namespace=NAMESPACE)
 
 
-def _object(
-    kind: str, name: str, spec: Mapping[str, Any], *, namespace: str | None = None
-) -> dict[str, Any]:
+def _object(kind: str, name: str, spec: Mapping[str, Any], *, namespace: str | None = None) -> dict[str, Any]:
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     return {
         "apiVersion": "innkeeper.dev/v1alpha1",

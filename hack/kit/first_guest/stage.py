@@ -1,6 +1,6 @@
 """What the figures on simulated hosts are taken from: a control plane with an audit log, and Innkeeper's processes.
 
-Everything runs on one loopback address of the bench's own, so it stands beside a lab, and needs no root. Whatever was
+Everything runs on one loopback address, made of the name, so it stands beside other labs, and needs no root. Whatever was
 started is ended when the context ends, and what an earlier run left behind is ended before.
 """
 
@@ -20,7 +20,6 @@ from kit.kubectl import Kubectl
 from kit.lab import services
 from kit.lab.plan import Plan, load
 
-ADDRESS = "127.0.76.1"
 CIDR, FIRST, LAST = "10.200.0.0/16", "10.200.1.0", "10.200.255.254"
 HOSTS_PROCESS = "simulated-hosts"
 
@@ -30,8 +29,8 @@ class LoopbackPlan(Plan):
 
     @property
     def gateway(self) -> str:
-        """Where the operator and the image server listen."""
-        return ADDRESS
+        """Where the operator and the image server listen: all of 127.0.0.0/8 is this machine."""
+        return f"127.76.{int(self.tag[:2], 16)}.{int(self.tag[2:4], 16) % 254 + 1}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,10 @@ def _start(stage: Stage) -> None:
         services.start_operator(plan)
         services.start_images(plan, directory=images)
         stage.kubectl.run(
-            "apply", "-f", "-", stdin=_listed(objects.infrastructure(plan.hosts, cidr=CIDR, first=FIRST, last=LAST))
+            "apply",
+            "-f",
+            "-",
+            stdin=_listed(objects.infrastructure(plan.hosts, cidr=CIDR, first=FIRST, last=LAST)),
         )  # fmt: skip - one call
         for host in plan.hosts:
             services.join(plan, host, server=None)
