@@ -141,6 +141,11 @@ class GuestScene:
         self.api.create(resources.IP_POOLS, objects.pool())
         self.add_host("a")
 
+    def furnish_user_data(self) -> None:
+        """Make the Secret `mine` with user data."""
+        secret = {"metadata": {"name": "mine"}, "stringData": {names.USER_DATA_KEY: "#cloud-config"}}
+        self.api.create(resources.SECRETS, secret, namespace=NAMESPACE)
+
     def add_host(self, name: str, **changes: Any) -> ObedientHost:
         """Make a Host that is ready, and its namespace."""
         self.api.create(NAMESPACES, {"metadata": {"name": names.host_namespace(name)}})

@@ -54,7 +54,9 @@ class ObedientHost:
                 text, keys=self._keys, host=self.name, store_id=self.store_id, guest_id=guest_id
             )
         except OrderInvalidError as error:
-            self._say(assignment, OrderOutcome.INVALID, status="False", reason=error.reason)
+            record = self.records.get(guest_id)
+            held = record.rank if record else None
+            self._say(assignment, OrderOutcome.INVALID, status="False", reason=error.reason, held=held)
             return
         found = meaning(order, self.records.get(guest_id), self.tombstones.get(guest_id))
         if found is Meaning.DESTROY:

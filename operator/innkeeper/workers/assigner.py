@@ -14,7 +14,7 @@ from innkeeper.domain.addressing.pool import PoolInvalidError, understand
 from innkeeper.domain.lifecycle import ordering
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.ordering import Ingredients
-from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderInvalidError, Rank, Signer, peek
+from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderInvalidError, Rank, Signer, verify
 from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, ApiError, ForbiddenError, NotFoundError
@@ -72,7 +72,7 @@ class AssignerWorker:
         """
         host = _host(guest)
         guest_id = guest_id_of(guest)
-        signed = _read(self._subset.assignment(guest_id, host))
+        signed = self._read(self._subset.assignment(guest_id, host))
         store_id = self._store_id(host) or (signed.store_id if signed else None)
         if store_id is None:
             message = (
@@ -107,7 +107,7 @@ class AssignerWorker:
         store_id = self._store_id(host)
         if store_id is None:
             return _waits(GuestReason.WAITING_FOR_HOST, f"host {host} has not reported its store yet")
-        signed = _read(self._subset.assignment(guest_id, host))
+        signed = self._read(self._subset.assignment(guest_id, host))
         image = self._image(guest, signed)
         if image is None:
             message = "the Image that this guest was bound to is gone; the guest is left as it is"
@@ -161,7 +161,7 @@ class AssignerWorker:
     async def _order(self, guest: Guest, ingredients: Ingredients) -> Blocked | None:
         host = _host(guest)
         assignment = self._subset.assignment(ingredients.guest_id, host)
-        signed = _read(assignment)
+        signed = self._read(assignment)
         if ordering.is_outdated(guest, ingredients.guest_id, signed, destroy=ingredients.destroy):
             return _waits(GuestReason.WAITING_FOR_HOST, "a newer version of this Guest is on its way")
         wanted = ordering.compose(guest, ingredients, rank=Rank(guest.status.epoch, 1))
@@ -212,6 +212,15 @@ class AssignerWorker:
             "addresses": [each.address for each in order.addresses],
         }
 
+    def _read(self, assignment: Assignment | None) -> Order | None:
+        """Return the order that stands, if we signed it: what others put there counts for nothing."""
+        if assignment is None:
+            return None
+        try:
+            return verify(assignment.spec.order, {self._signer.key_id: self._signer.public_key})
+        except OrderInvalidError:
+            return None
+
     def _store_id(self, host: str) -> str | None:
         agent = self._subset.host_agents.get(host)
         if agent is not None and agent.status.store_id:
@@ -250,15 +259,6 @@ def refused(guest: Guest, assignment: Assignment | None) -> bool:
         return False
     held = assignment.status.held
     return held is not None and held.epoch == guest.status.epoch == assignment.spec.epoch
-
-
-def _read(assignment: Assignment | None) -> Order | None:
-    if assignment is None:
-        return None
-    try:
-        return peek(assignment.spec.order)
-    except OrderInvalidError:
-        return None
 
 
 def _host(guest: Guest) -> str:

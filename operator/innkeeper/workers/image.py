@@ -81,7 +81,8 @@ class ImageWorker:
             step=ConditionType.IMAGE_RESOLVED,
             reason=reason,
             message=message,
-            causes=(waiting.image(*self.reference(guest)),),
+            # The disk's size is the flavor's, so a change of the flavor may help as well.
+            causes=(waiting.image(*self.reference(guest)), waiting.flavor(guest.spec.flavor or "")),
         )
 
     @staticmethod

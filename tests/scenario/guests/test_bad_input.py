@@ -1,0 +1,316 @@
+"""What cannot work says so: a stable reason, words that tell what to do, no retries at full speed, and on by itself.
+
+Time stands still here, so whatever is called again was called because something happened.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from innkeeper.kube.resources import FLAVORS, GUESTS, HOSTS, IMAGES, IP_ADDRESSES, IP_POOLS, SECRETS
+from tests.kit import objects
+from tests.kit.clock import ManualClock
+from tests.kit.guest_scene import GuestScene, guest_scene
+from tests.kit.objects import Document
+from tests.kit.waiting import eventually, settled
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[GuestScene]:
+    """Give a furnished scene in which time stands still."""
+    async with guest_scene(clock=ManualClock()) as made:
+        made.furnish()
+        await made.operator()
+        yield made
+
+
+def _secret(data: dict[str, str]) -> Document:
+    return {"metadata": {"name": "mine"}, "stringData": data}
+
+
+def _image_failed(scene: GuestScene) -> None:
+    condition = objects.ready("False", "DigestMismatch", "the bytes have another digest")
+    scene.api.create(IMAGES, objects.image("bad", condition=condition), namespace="default")
+
+
+def _image_mended(scene: GuestScene) -> None:
+    scene.patch_status(IMAGES, "bad", {"conditions": [objects.ready()]}, namespace="default")
+
+
+def _image_in_the_making(scene: GuestScene) -> None:
+    condition = objects.ready("False", "Preparing")
+    scene.api.create(IMAGES, objects.image("new", condition=condition), namespace="default")
+    scene.patch_status(IMAGES, "new", {"progress": "37%"}, namespace="default")
+
+
+def _image_made(scene: GuestScene) -> None:
+    scene.patch_status(IMAGES, "new", {"conditions": [objects.ready()]}, namespace="default")
+
+
+def _image_elsewhere(scene: GuestScene) -> None:
+    scene.api.create(IMAGES, objects.image("theirs", namespace="kube-system"), namespace="kube-system")
+
+
+def _image_shared(scene: GuestScene) -> None:
+    scene.api.patch(IMAGES, "theirs", {"spec": {"shared": True}}, namespace="kube-system")
+
+
+def _pool_taken(scene: GuestScene) -> None:
+    for last in range(2, 7):
+        scene.api.create(IP_ADDRESSES, objects.address(last, owner=objects.guest_id(90 + last)))
+
+
+def _pool_grows(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"cidr": "10.7.0.0/28"}})
+
+
+def _nothing(_: GuestScene) -> None:
+    """The scene lacks it already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A Guest's spec, what is wrong, how it shows, and what mends it."""
+
+    id: str
+    spec: Document
+    wrong: Callable[[GuestScene], object] = _nothing
+    step: str
+    reason: str
+    says: tuple[str, ...]
+    stalled: bool
+    mended: Callable[[GuestScene], object]
+
+
+CASES = [
+    Case(
+        id="unknown flavor",
+        spec={"flavor": "huge"},
+        step="Scheduled",
+        reason="FlavorNotFound",
+        says=("'huge'", "there are: small"),
+        stalled=True,
+        mended=lambda scene: scene.api.create(FLAVORS, objects.flavor("huge")),
+    ),
+    Case(
+        id="unknown image",
+        spec={"image": {"name": "nowhere"}},
+        step="ImageResolved",
+        reason="ImageNotFound",
+        says=("default/nowhere",),
+        stalled=True,
+        mended=lambda scene: scene.api.create(IMAGES, objects.image("nowhere"), namespace="default"),
+    ),
+    Case(
+        id="image of another account",
+        spec={"image": {"name": "theirs", "namespace": "kube-system"}},
+        wrong=_image_elsewhere,
+        step="ImageResolved",
+        reason="ImageNotShared",
+        says=("kube-system/theirs", "spec.shared"),
+        stalled=True,
+        mended=_image_shared,
+    ),
+    Case(
+        id="image that is still read",
+        spec={"image": {"name": "new"}},
+        wrong=_image_in_the_making,
+        step="ImageResolved",
+        reason="ImageNotReady",
+        says=("37%",),
+        stalled=False,
+        mended=_image_made,
+    ),
+    Case(
+        id="image that failed",
+        spec={"image": {"name": "bad"}},
+        wrong=_image_failed,
+        step="ImageResolved",
+        reason="ImageFailed",
+        says=("DigestMismatch", "another digest"),
+        stalled=True,
+        mended=_image_mended,
+    ),
+    Case(
+        id="image larger than the disk",
+        spec={"image": {"name": "large"}},
+        wrong=lambda scene: scene.api.create(
+            IMAGES, objects.image("large", virtual_size="20Gi"), namespace="default"
+        ),
+        step="ImageResolved",
+        reason="ImageLargerThanDisk",
+        says=("20Gi", "10Gi", "larger disk"),
+        stalled=True,
+        mended=lambda scene: scene.api.patch(FLAVORS, "small", {"spec": {"disk": "20Gi"}}),
+    ),
+    Case(
+        id="unknown pool",
+        spec={"interfaces": [{"name": "eth0", "pool": "dmz"}]},
+        step="AddressesAssigned",
+        reason="PoolNotFound",
+        says=("'dmz'",),
+        stalled=True,
+        mended=lambda scene: scene.api.create(
+            IP_POOLS, objects.pool("dmz", cidr="10.8.0.0/29", gateway="10.8.0.1")
+        ),
+    ),
+    Case(
+        id="pool that cannot be served",
+        spec={"interfaces": [{"name": "eth0", "pool": "odd"}]},
+        wrong=lambda scene: scene.api.create(IP_POOLS, objects.pool("odd", gateway="192.0.2.1")),
+        step="AddressesAssigned",
+        reason="PoolNotFound",
+        says=("gateway", "correct spec.gateway"),
+        stalled=True,
+        mended=lambda scene: scene.api.patch(IP_POOLS, "odd", {"spec": {"gateway": "10.7.0.1"}}),
+    ),
+    Case(
+        id="pool of another cluster",
+        spec={"placement": {"cluster": "lab"}},
+        wrong=lambda scene: scene.api.patch(IP_POOLS, "lab", {"spec": {"clusters": ["other"]}}),
+        step="AddressesAssigned",
+        reason="PoolNotServingCluster",
+        says=("other", "'lab'"),
+        stalled=True,
+        mended=lambda scene: scene.api.patch(IP_POOLS, "lab", {"spec": {"clusters": ["other", "lab"]}}),
+    ),
+    Case(
+        id="pool without a free address",
+        spec={},
+        wrong=_pool_taken,
+        step="AddressesAssigned",
+        reason="PoolExhausted",
+        says=("'lab'", "add a range"),
+        stalled=False,
+        mended=_pool_grows,
+    ),
+    Case(
+        id="no host with these labels",
+        spec={"placement": {"hostSelector": {"matchLabels": {"rack": "r9"}}}},
+        step="Scheduled",
+        reason="NoHostFits",
+        says=("0 of 1 hosts fit: 1 without the labels of hostSelector",),
+        stalled=False,
+        mended=lambda scene: scene.add_host("b", labels={"rack": "r9"}, store_id="store-b"),
+    ),
+    Case(
+        id="no host with so much memory",
+        spec={"flavor": None, "resources": {"cpu": "1", "memory": "64Gi", "disk": "10Gi"}},
+        step="Scheduled",
+        reason="NoHostFits",
+        says=("1 short of memory",),
+        stalled=False,
+        mended=lambda scene: scene.add_host("b", memory="128Gi", store_id="store-b"),
+    ),
+    Case(
+        id="every host closed",
+        spec={},
+        wrong=lambda scene: scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": True}}),
+        step="Scheduled",
+        reason="NoHostFits",
+        says=("1 unschedulable",),
+        stalled=False,
+        mended=lambda scene: scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": False}}),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+async def test_it_says_what_is_wrong_waits_and_goes_on_by_itself(scene: GuestScene, case: Case) -> None:
+    case.wrong(scene)
+    spec = {key: value for key, value in {"flavor": "small", **case.spec}.items() if value is not None}
+    guest = objects.guest(spec=spec)
+    if "resources" in spec:
+        del guest["spec"]["flavor"]
+    scene.api.create(GUESTS, guest, namespace="default")
+    ready = await scene.until_reason(case.reason)
+    assert ready.status == "False"
+    for words in case.says:
+        assert words in ready.message
+    assert "Traceback" not in ready.message
+    step = scene.condition(case.step)
+    assert step is not None
+    assert (step.status, step.reason, step.message) == ("False", case.reason, ready.message)
+    assert (scene.condition("Stalled") is not None) is case.stalled
+    calls = await settled(lambda: len(scene.api.calls))
+    assert await settled(lambda: len(scene.api.calls)) == calls, "it tries again though nothing happened"
+    assert scene.assignments() == []
+    case.mended(scene)
+    await scene.until_ready()
+    assert scene.condition("Stalled") is None
+
+
+USER_DATA = {"userData": {"secretName": "mine"}}
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason", "says"),
+    [
+        (None, "UserDataNotFound", "default/mine is not there: create it"),
+        (_secret({"user-data": "#cloud-config"}), "UserDataNotFound", "no key userData"),
+        (_secret({"userData": "x" * 65537}), "UserDataTooLarge", "65536 are allowed"),
+    ],
+    ids=["no Secret", "no such key", "too large"],
+)
+async def test_user_data_that_cannot_be_used(
+    scene: GuestScene, secret: Document | None, reason: str, says: str
+) -> None:
+    if secret is not None:
+        scene.api.create(SECRETS, secret, namespace="default")
+    scene.add_guest(spec=USER_DATA)
+    ready = await scene.until_reason(reason)
+    assert says in ready.message
+    assert scene.condition("Stalled") is not None
+    assert scene.assignments() == [], "no host hears of a guest whose data are missing"
+    calls = await settled(lambda: len(scene.api.calls))
+    assert await settled(lambda: len(scene.api.calls)) == calls
+    if secret is None:
+        scene.api.create(SECRETS, _secret({"userData": "#cloud-config"}), namespace="default")
+    else:
+        change = {"data": None, "stringData": {"userData": "#cloud-config"}}
+        scene.api.patch(SECRETS, "mine", change, namespace="default")
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(20)  # Secrets are not watched, they are looked at again
+    await scene.until_ready()
+    assert scene.condition("Stalled") is None
+
+
+async def test_a_guest_that_waits_for_room_gets_it_when_another_goes(scene: GuestScene) -> None:
+    size = {"flavor": None, "resources": {"cpu": "1", "memory": "10Gi", "disk": "10Gi"}}
+    for number, name in enumerate(("first", "second"), start=1):
+        guest = objects.guest(name, number=number, spec=size)
+        del guest["spec"]["flavor"]
+        scene.api.create(GUESTS, guest, namespace="default")
+        if name == "first":
+            await scene.until_ready("first")
+    ready = await scene.until_reason("NoHostFits", "second")
+    assert "1 short of memory" in ready.message
+    scene.delete_guest("first")
+    await scene.until_ready("second")
+
+
+async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+    scene.add_guest("first", number=1)
+    await scene.until_ready("first")
+    scene.add_guest("second", number=2)
+    await scene.until_reason("PoolExhausted", "second")
+    scene.delete_guest("first")
+    await eventually(lambda: not scene.addresses())
+    sweeper, clock = scene.operators[0].sweeper, scene.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(290)
+    await sweeper.sweep()
+    assert len(scene.addresses(held=False)) == 1, "the quarantine is not over"
+    clock.advance(20)
+    await sweeper.sweep()
+    second = await scene.until_ready("second")
+    assert second.status.addresses[0].address == "10.7.0.5"
+
+
+async def test_names_with_odd_characters_reach_the_host_as_they_are(scene: GuestScene) -> None:
+    scene.add_guest("x--9", number=None, labels={"a.example/b": "C_d.e"}, annotations={"note": "ünï ' \" \n"})
+    found = await scene.until_ready("x--9")
+    order = scene.hosts["a"].running[found.metadata.uid]
+    assert order.annotations["note"] == "ünï ' \" \n"

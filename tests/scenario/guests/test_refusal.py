@@ -1,0 +1,85 @@
+"""A host that refuses is left: the epoch rises, the guest goes back to the scheduler, and nothing is held twice."""
+
+from innkeeper.kube.resources import HOSTS
+from tests.kit.fake_api import Call
+from tests.kit.guest_scene import GuestScene
+from tests.kit.objects import guest_id
+from tests.kit.waiting import eventually
+
+
+async def test_a_refused_guest_runs_elsewhere_with_the_same_address(scene: GuestScene) -> None:
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.add_guest()
+    ready = await scene.until_reason("NoHostFits")
+    assert "1 refused it lately" in ready.message
+    [held] = scene.addresses()
+    found = scene.guest()
+    assert found is not None
+    assert (found.status.host, found.status.epoch) == (None, 2)
+    scene.add_host("b", store_id="store-b")
+    found = await scene.until_ready()
+    assert (found.status.host, found.status.epoch) == ("b", 2)
+    assert [each.address for each in found.status.addresses] == [held.spec.address]
+    await eventually(lambda: [each.metadata.namespace for each in scene.assignments()] == ["host-b"])
+    assert scene.hosts["a"].running == {}
+    promises = scene.operators[0].subset.promises
+    assert (promises.count("a"), promises.count("b")) == (0, 1)
+
+
+async def test_a_refused_guest_stays_in_the_cluster_of_its_address(scene: GuestScene) -> None:
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    scene.add_host("far", cluster="other", store_id="store-far")
+
+    def is_told() -> bool:
+        ready = scene.condition("Ready")
+        return ready is not None and "1 in a cluster that the pool does not serve" in ready.message
+
+    await eventually(is_told)
+
+
+async def test_an_address_in_use_is_replaced_and_the_host_is_kept(scene: GuestScene) -> None:
+    host = scene.hosts["a"]
+    host.refuses = "AddressInUse"
+    outcomes: list[str] = []
+
+    def once(call: Call, moment: str) -> None:
+        if moment == "after" and call.matches("create assignments *"):
+            outcomes.append(host.records[guest_id()].outcome)
+            host.refuses = None
+
+    scene.on_write = once
+    scene.add_guest()
+    found = await scene.until_ready()
+    assert outcomes == ["Refused"]
+    assert (found.status.host, found.status.epoch) == ("a", 2)
+    [bad], [good] = scene.addresses(held=False), scene.addresses()
+    assert bad.spec.address != good.spec.address == found.status.addresses[0].address
+    assert [each.address for each in host.running[guest_id()].addresses] == [good.spec.address]
+    [assignment] = scene.assignments()
+    assert (assignment.spec.epoch, assignment.spec.serial) == (2, 1)
+
+
+async def test_the_same_host_may_be_asked_again_in_a_later_epoch(scene: GuestScene) -> None:
+    """After a restart nobody remembers the refusal; its Assignment of the lower epoch is replaced."""
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    await scene.operators.pop().kill()
+    scene.hosts["a"].refuses = None
+    await scene.operator()
+    found = await scene.until_ready()
+    assert (found.status.host, found.status.epoch) == ("a", 2)
+    [assignment] = scene.assignments()
+    assert (assignment.spec.epoch, assignment.spec.serial) == (2, 1)
+    assert len(scene.addresses()) == 1
+
+
+async def test_a_host_that_closes_keeps_the_guests_that_it_has(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": True}})
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    found = await scene.until_ready(reason="Stopped")
+    assert found.status.host == "a"

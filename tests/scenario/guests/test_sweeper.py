@@ -1,0 +1,88 @@
+"""Claims that nobody stands behind go, after several looks at a fresh view; all others stay."""
+
+import pytest
+
+from innkeeper.kube.resources import HOSTS, IP_ADDRESSES
+from tests.kit import objects
+from tests.kit.guest_scene import GuestScene
+from tests.kit.objects import guest_id
+from tests.kit.waiting import eventually, settled
+
+
+async def swept(scene: GuestScene, times: int) -> None:
+    for _ in range(times):
+        await scene.operators[0].sweeper.sweep()
+
+
+async def claimed(scene: GuestScene, last: int, owner: str) -> None:
+    scene.api.create(IP_ADDRESSES, objects.address(last, owner=owner))
+    await eventually(lambda: f"default.10.7.0.{last}" in scene.operators[0].subset.addresses)
+
+
+async def test_a_claim_of_no_guest_is_released_after_three_looks(scene: GuestScene) -> None:
+    await claimed(scene, 4, "nobody")
+    await swept(scene, 2)
+    assert len(scene.addresses()) == 1
+    await swept(scene, 1)
+    assert scene.addresses() == []
+    assert len(scene.addresses(held=False)) == 1
+    assert scene.operators[0].leaks == 1
+
+
+async def test_a_second_claim_of_a_bound_guest_is_released_and_the_bound_one_stays(
+    scene: GuestScene,
+) -> None:
+    scene.add_guest()
+    found = await scene.until_ready()
+    bound = found.status.addresses[0].address
+    other = next(last for last in range(2, 7) if f"10.7.0.{last}" != bound)
+    await claimed(scene, other, guest_id())
+    await swept(scene, 4)
+    assert [each.spec.address for each in scene.addresses()] == [bound]
+
+
+async def test_a_claim_of_a_guest_that_is_not_bound_stays(scene: GuestScene) -> None:
+    scene.patch_status(HOSTS, "a", {"conditions": [objects.ready("False", "AgentNotReady")]})
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    await claimed(scene, 4, guest_id())
+    await swept(scene, 5)
+    assert len(scene.addresses()) == 1
+
+
+async def test_an_old_view_releases_nothing_and_sightings_begin_anew(scene: GuestScene) -> None:
+    await claimed(scene, 4, "nobody")
+    await swept(scene, 2)
+    sweeper = scene.operators[0].sweeper
+    sweeper._fresh = lambda: False
+    await swept(scene, 5)
+    assert len(scene.addresses()) == 1
+    sweeper._fresh = lambda: True
+    await swept(scene, 2)
+    assert len(scene.addresses()) == 1
+    await swept(scene, 1)
+    assert scene.addresses() == []
+
+
+@pytest.mark.parametrize("deleted_by_hand", [False, True])
+async def test_quarantine_ends_and_the_object_goes(scene: GuestScene, *, deleted_by_hand: bool) -> None:
+    made = objects.address(4, owner=None, released_at="2020-01-01T00:00:00Z")
+    scene.api.create(IP_ADDRESSES, made)
+    if deleted_by_hand:
+        scene.api.delete(IP_ADDRESSES, made["metadata"]["name"])
+        assert len(scene.addresses(held=False)) == 1, "its finalizer keeps it"
+    await settled(lambda: len(scene.operators[0].subset.addresses))
+    await swept(scene, 1)
+    await eventually(lambda: not scene.addresses(held=False))
+
+
+async def test_an_address_that_is_deleted_by_hand_stays_while_it_is_held(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    [held] = scene.addresses()
+    scene.api.delete(IP_ADDRESSES, held.metadata.name)
+    await swept(scene, 5)
+    assert len(scene.addresses()) == 1
+    scene.delete_guest()
+    await scene.until_gone()
+    assert len(scene.addresses(held=False)) == 1
