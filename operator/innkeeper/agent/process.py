@@ -87,7 +87,7 @@ def _runs_on(
 
 
 def _libvirt(uri: str, paths: StatePaths) -> Driver:
-    from innkeeper.agent.drivers.libvirt import LibvirtDriver
+    from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
 
     return LibvirtDriver(uri, disk_directory=paths.root)
 

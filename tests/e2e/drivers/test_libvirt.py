@@ -16,13 +16,15 @@ from innkeeper.agent.drivers.driver import (
     DriverError,
     StartFailedError,
 )
-from innkeeper.agent.drivers.libvirt import LibvirtDriver
 from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
+from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
 from innkeeper.agent.imaging import iso9660
 from tests.kit import boot_programs
 from tests.kit.driver_conformance import GUEST, Bench, DriverConformance, Heard, is_phase, phase
 from tests.kit.private_libvirt import BRIDGE, PrivateLibvirt
 from tests.kit.waiting import eventually
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "domain"
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("libvirt")]
 
@@ -164,6 +166,12 @@ class TestFaults:
             await bench.driver.start(GUEST)
         assert bench.alive(GUEST) == 0
 
+    @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.xml")), ids=lambda file: str(file.stem))
+    async def test_libvirts_own_schema_takes_each_machine(
+        self, libvirt_bench: LibvirtBench, file: Path
+    ) -> None:
+        await asyncio.to_thread(_validate, libvirt_bench.libvirtd.uri, file)
+
     async def test_other_machines_of_the_host_are_left_out(self, libvirt_bench: LibvirtBench) -> None:
         uri = libvirt_bench.libvirtd.uri
         await asyncio.to_thread(_define_foreign, uri)
@@ -175,6 +183,18 @@ class TestFaults:
         with pytest.raises(DriverError, match="cannot be reached"):
             await driver.domains()
         await driver.close()
+
+
+def _validate(uri: str, file: Path) -> None:
+    # Without KVM libvirt refuses the type `kvm`, which is no matter of the schema.
+    text = (
+        file.read_text()
+        .replace('type="kvm"', 'type="qemu"')
+        .replace('<cpu mode="host-passthrough" check="none" />', "")
+    )
+    connection = libvirt.open(uri)
+    connection.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).undefine()
+    connection.close()
 
 
 def _suspend(uri: str) -> None:

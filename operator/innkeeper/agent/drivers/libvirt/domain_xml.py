@@ -15,7 +15,8 @@ NAME_PREFIX = "innkeeper-"
 _UUIDS = uuid.UUID(
     "6c0e1b9e-3d0f-5a7e-9c55-0f6f1ab0c9d1"
 )  # of this project; only makes UUIDs differ from others'
-_CPU_SHARES_PER_CPU = 1024
+_SHARES_PER_CPU = 100
+_SHARES = (2, 10_000)  # what both versions of cgroups take
 _KIB = 1024
 
 
@@ -49,7 +50,7 @@ def domain_xml(spec: DomainSpec, *, hypervisor: HypervisorKind) -> str:
     _text(root, "memory", str(-(-spec.memory_bytes // _KIB)), unit="KiB")
     _text(root, "vcpu", str(cpus), placement="static")
     tune = ET.SubElement(root, "cputune")
-    _text(tune, "shares", str(max(2, spec.cpu_millis * _CPU_SHARES_PER_CPU // 1000)))
+    _text(tune, "shares", str(_shares(spec.cpu_millis)))
     system = ET.SubElement(root, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
     ET.SubElement(system, "boot", dev="hd")
@@ -67,6 +68,12 @@ def domain_xml(spec: DomainSpec, *, hypervisor: HypervisorKind) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def _shares(cpu_millis: int) -> int:
+    """Return the guest's weight against other guests when the processors are busy."""
+    least, most = _SHARES
+    return min(most, max(least, cpu_millis * _SHARES_PER_CPU // 1000))
+
+
 def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     _disk(devices, spec.disk, target="vda", image_format="qcow2")
     _disk(devices, spec.seed, target="vdb", image_format="raw", read_only=True)
@@ -76,6 +83,8 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     ET.SubElement(devices, "memballoon", model="none")
+    # A guest whose kernel panics says so here; libvirt then ends it as crashed.
+    ET.SubElement(devices, "panic", model="isa")
     ET.SubElement(devices, "controller", type="usb", model="none")
 
 
