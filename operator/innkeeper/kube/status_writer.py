@@ -53,6 +53,7 @@ class StatusWriter(Generic[V]):
         self._delay_s = delay_s
         self._workers = workers
         self._queue: LatestQueue[Key] = LatestQueue(clock)
+        self.refused = 0  # writes that were made from an old version, for metrics
 
     def touch(self, key: Key, *, urgent: bool = False) -> None:
         """Say that the status of an object may have to be written."""
@@ -73,6 +74,7 @@ class StatusWriter(Generic[V]):
                 self._queue.done(key)
             except ConflictError:
                 # A newer version is on its way to us; what it holds is rendered then.
+                self.refused += 1
                 self._queue.failed(key)
             except ThrottledError as error:
                 self._queue.failed(key, at_least_s=error.retry_after_s)

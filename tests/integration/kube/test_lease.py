@@ -1,0 +1,217 @@
+"""One leader at a time, whatever clocks, crashes and other people do to its Lease; and heartbeats."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from innkeeper.clock import SystemClock, parse_rfc3339, rfc3339_micro
+from innkeeper.kube.lease import Heartbeat, LeaderElection, LeadershipLostError
+from innkeeper.kube.resources import LEASES
+from innkeeper.kube.views import Lease
+from tests.integration.kube.conftest import Api
+from tests.kit.waiting import eventually
+
+NAME = "operator"
+
+
+class Candidate:
+    """One who would lead, and whether it does."""
+
+    def __init__(self, api: Api, identity: str, leaders: list[str]) -> None:
+        self.identity = identity
+        self.leaders = leaders  # who leads now, over all candidates
+        self.led = 0
+        self.end = asyncio.Event()
+        self.election = LeaderElection(
+            api.client,
+            namespace=api.namespace,
+            name=NAME,
+            identity=identity,
+            clock=SystemClock(),
+            duration_s=2,
+            renew_s=0.2,
+        )
+        self.task = asyncio.create_task(self.election.run(self._lead))
+
+    async def _lead(self) -> None:
+        self.leaders.append(self.identity)
+        assert self.leaders == [self.identity], "two lead at once"
+        self.led += 1
+        try:
+            await self.end.wait()
+        finally:
+            self.leaders.remove(self.identity)
+
+
+@asynccontextmanager
+async def candidates(api: Api, *names: str) -> AsyncIterator[list[Candidate]]:
+    leaders: list[str] = []
+    found = [Candidate(api, name, leaders) for name in names]
+    try:
+        yield found
+    finally:
+        for each in found:
+            each.task.cancel()
+        await asyncio.gather(*(each.task for each in found), return_exceptions=True)
+
+
+async def lease(api: Api) -> Lease:
+    return await api.client.get(LEASES, NAME, namespace=api.namespace)
+
+
+async def held_by(api: Api, holder: str, *, renewed: datetime, duration_s: int = 1) -> None:
+    spec: dict[str, Any] = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": duration_s,
+        "renewTime": rfc3339_micro(renewed),
+        "leaseTransitions": 4,
+    }
+    await api.client.create(LEASES, {"metadata": {"name": NAME}, "spec": spec}, namespace=api.namespace)
+
+
+async def test_one_leads_and_renews(api: Api) -> None:
+    async with candidates(api, "a") as (a,):
+        await eventually(lambda: a.election.leading)
+        first = await lease(api)
+        assert (first.spec.holder_identity, first.spec.lease_duration_seconds) == ("a", 2)
+
+        async def renewed() -> bool:
+            now = await lease(api)
+            return parse_rfc3339(now.spec.renew_time or "") > parse_rfc3339(first.spec.renew_time or "")
+
+        await eventually(renewed)
+        assert a.election.leading
+
+
+async def test_the_next_one_starts_at_once_when_the_leader_ends_well(api: Api) -> None:
+    async with candidates(api, "a") as (a,):
+        await eventually(lambda: a.led)
+        async with candidates(api, "b") as (b,):
+            a.end.set()
+            await a.task
+            assert (await lease(api)).spec.holder_identity in ("", None, "b")
+            await eventually(lambda: b.led, deadline_s=1.5)
+            taken = await lease(api)
+            assert (taken.spec.holder_identity, taken.spec.lease_transitions) == ("b", 1)
+
+
+async def test_of_many_one_leads_at_a_time_and_each_has_its_turn(api: Api) -> None:
+    async with candidates(api, *"abcd") as all_of_them:
+        for _ in all_of_them:
+            leader: Candidate = await eventually(
+                lambda: next((each for each in all_of_them if each.election.leading), None)
+            )
+            leader.end.set()
+            await leader.task
+        assert [each.led for each in all_of_them] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("offset_s", [-3600, 0, 3600])
+async def test_a_dead_leader_is_followed_after_its_time_whatever_its_clock_said(
+    api: Api, offset_s: int
+) -> None:
+    await held_by(api, "dead", renewed=datetime.now(UTC) + timedelta(seconds=offset_s))
+    begun = SystemClock().monotonic()
+    async with candidates(api, "b") as (b,):
+        await eventually(lambda: b.led)
+        assert SystemClock().monotonic() - begun >= 1, "it did not watch the Lease for its whole duration"
+        assert (await lease(api)).spec.lease_transitions == 5
+
+
+async def test_a_leader_that_renews_is_never_followed(api: Api) -> None:
+    async with candidates(api, "a") as (a,):
+        await eventually(lambda: a.led)
+        async with candidates(api, "b") as (b,):
+            first = await lease(api)
+
+            async def much_later() -> bool:
+                now = parse_rfc3339((await lease(api)).spec.renew_time or "")
+                return now - parse_rfc3339(first.spec.renew_time or "") > timedelta(seconds=3)
+
+            await eventually(much_later)
+            assert (a.led, b.led) == (1, 0)
+
+
+async def test_who_lost_the_lease_stops(api: Api) -> None:
+    async with candidates(api, "a") as (a,):
+        await eventually(lambda: a.led)
+        stolen = {"spec": {"holderIdentity": "thief"}}
+        await api.client.patch(LEASES, NAME, stolen, namespace=api.namespace)
+        with pytest.raises(LeadershipLostError, match="thief"):
+            await a.task
+        assert a.leaders == []
+        assert not a.election.leading
+        assert (await lease(api)).spec.holder_identity == "thief", "a loser must not release what it lost"
+
+
+async def test_who_finds_the_lease_deleted_stops(api: Api) -> None:
+    async with candidates(api, "a") as (a,):
+        await eventually(lambda: a.led)
+        await api.client.delete(LEASES, NAME, namespace=api.namespace)
+        with pytest.raises(LeadershipLostError, match="deleted"):
+            await a.task
+
+
+async def test_a_stranger_who_labels_the_lease_does_not_end_a_leader(api: Api) -> None:
+    async with candidates(api, "a") as (a,):
+        await eventually(lambda: a.led)
+        for number in range(3):
+            change = {"metadata": {"labels": {"n": str(number)}}}
+            touched = await api.client.patch(LEASES, NAME, change, namespace=api.namespace)
+            version = touched.metadata.resource_version
+
+            async def renewed(version: str = version) -> bool:
+                return (await lease(api)).metadata.resource_version != version
+
+            await eventually(renewed)
+        assert a.election.leading
+
+
+async def test_the_work_s_own_error_comes_out_and_the_lease_is_free(api: Api) -> None:
+    async def fail() -> None:
+        raise LookupError("of its own")
+
+    clock = SystemClock()
+    election = LeaderElection(api.client, namespace=api.namespace, name=NAME, identity="a", clock=clock)
+    with pytest.raises(LookupError):
+        await election.run(fail)
+    assert not (await lease(api)).spec.holder_identity
+
+
+async def test_a_heartbeat_makes_its_lease_and_renews_it(api: Api) -> None:
+    heartbeat = Heartbeat(
+        api.client,
+        namespace=api.namespace,
+        name="heartbeat",
+        identity="store-1",
+        clock=SystemClock(),
+        period_s=0.1,
+        duration_s=40,
+        labels={"innkeeper.dev/host": "h"},
+    )
+    beating = asyncio.create_task(heartbeat.run())
+
+    async def beat() -> Lease | None:
+        listing = await api.client.list(LEASES, namespace=api.namespace)
+        return next(iter(listing.items), None)
+
+    first: Lease = await eventually(beat)
+    assert (first.spec.holder_identity, first.spec.lease_duration_seconds) == ("store-1", 40)
+    assert first.metadata.labels == {"innkeeper.dev/host": "h"}
+
+    async def later() -> bool:
+        now = await beat()
+        assert now is not None
+        return (now.spec.renew_time or "") > (first.spec.renew_time or "")
+
+    await eventually(later)
+    # Somebody deletes it: it is made again.
+    await api.client.delete(LEASES, "heartbeat", namespace=api.namespace)
+    again: Lease = await eventually(beat)
+    assert again.metadata.uid != first.metadata.uid
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
