@@ -1,6 +1,7 @@
 """The libvirt driver: QEMU machines under KVM, or emulated where the Host allows it.
 
 `domain_xml` writes a machine down, `connection` is the one way to libvirt, `kvm_probe` finds out whether KVM runs code,
-`driver` puts them together. QEMU belongs to libvirt: it lives on when the agent, or libvirt itself, ends. libvirt-python is
-needed by `connection` and `driver` only.
+`driver` puts them together. QEMU belongs to libvirt: it lives on when the agent, or libvirt itself, ends.
+
+Only `connection` and `driver` need libvirt-python.
 """
