@@ -34,9 +34,7 @@ async def test_two_operators_build_each_guest_once(scene: GuestScene) -> None:
     for number in range(GUESTS):
         scene.add_guest(f"web-{number}", number=number + 1)
     await check(scene)
-    bindings = scene.api.writes("create assignments *")
-    assert len(bindings) == GUESTS
-    assert {call.user for call in scene.api.writes()} == {"operator-1", "operator-2"}
+    assert len(scene.api.writes("create assignments *")) == GUESTS
 
 
 async def test_the_slower_one_loses_its_binding_not_its_promise(scene: GuestScene) -> None:

@@ -1,0 +1,254 @@
+"""What a Guest's status says in each situation; `Ready` carries a generation only when the host reported that order."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from innkeeper.domain.lifecycle.blocked import STALLED, Blocked
+from innkeeper.domain.lifecycle.ordering import Ingredients, compose
+from innkeeper.domain.lifecycle.projection import Situation, conditions
+from innkeeper.domain.orders import Rank, Signer
+from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest
+from innkeeper.views.meta import Condition
+from tests.kit import objects
+from tests.kit.objects import DIGEST, GUEST_ID, view
+
+BOUND = {
+    "host": "a",
+    "epoch": 1,
+    "image": {"namespace": "default", "name": "debian", "digest": DIGEST},
+    "resources": {"cpu": "1", "memory": "1Gi", "disk": "10Gi"},
+    "addresses": [{"interface": "eth0", "pool": "lab", "address": "10.7.0.2", "mac": "02:00:00:00:00:01"}],
+}
+WAS_RUNNING = {**objects.ready("True", "Running"), "observedGeneration": 1}
+DELETED = {"deletionTimestamp": objects.NOW}
+
+
+def guest(
+    *, generation: int = 1, bound: bool = True, ready: dict[str, Any] | None = None, **metadata: Any
+) -> Guest:
+    status = {**(BOUND if bound else {}), "conditions": [ready] if ready else []}
+    return view(objects.guest(status=status, generation=generation, **metadata), Guest)
+
+
+def report(  # noqa: PLR0913 - what a host can say
+    status: str = "True",
+    reason: str = "Running",
+    *,
+    message: str = "",
+    rank: tuple[int, int] = (1, 1),
+    held: tuple[int, int] | None = (1, 1),
+    outcome: str = "Accepted",
+    generation: int = 1,
+) -> Assignment:
+    ingredients = Ingredients(guest_id=GUEST_ID, store_id="store-1", addresses=(), image=None)
+    order = Signer(b"\x01" * 32).sign(compose(guest(generation=generation), ingredients, rank=Rank(*rank)))
+    said = {
+        "outcome": outcome,
+        "conditions": [objects.ready(status, reason, message)],
+        **({"held": {"epoch": held[0], "serial": held[1]}} if held else {}),
+    }
+    return view(objects.assignment(rank=rank, order=order, status=said), Assignment)
+
+
+def blocked(reason: GuestReason, step: ConditionType = ConditionType.READY, **more: Any) -> Blocked:
+    return Blocked(step=step, reason=reason, message="what to do", **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    name: str
+    situation: Situation
+    ready: tuple[str, str, int | None]
+    stalled: str | None = None
+    steps: tuple[str, str, str] = field(default=("True", "True", "True"))
+
+
+NOTHING = ("Unknown", "Unknown", "Unknown")
+CASES = [
+    Case(
+        name="untouched",
+        situation=Situation(guest=guest(bound=False)),
+        ready=("False", "Pending", None),
+        steps=NOTHING,
+    ),
+    Case(
+        name="no image",
+        situation=Situation(
+            guest=guest(bound=False),
+            blocked=blocked(GuestReason.IMAGE_NOT_FOUND, ConditionType.IMAGE_RESOLVED),
+        ),
+        ready=("False", "ImageNotFound", None),
+        stalled="ImageNotFound",
+        steps=("False", "Unknown", "Unknown"),
+    ),
+    Case(
+        name="no room, which passes by itself",
+        situation=Situation(
+            guest=guest(bound=False),
+            blocked=blocked(
+                GuestReason.NO_HOST_FITS, ConditionType.SCHEDULED, passed=(ConditionType.IMAGE_RESOLVED,)
+            ),
+        ),
+        ready=("False", "NoHostFits", None),
+        steps=("True", "False", "Unknown"),
+    ),
+    Case(name="bound", situation=Situation(guest=guest()), ready=("False", "WaitingForHost", None)),
+    Case(
+        name="ordered, not answered",
+        situation=Situation(guest=guest(), assignment=report(held=None, outcome="")),
+        ready=("False", "WaitingForHost", None),
+    ),
+    Case(
+        name="on its way",
+        situation=Situation(guest=guest(), assignment=report("False", "Streaming")),
+        ready=("False", "Streaming", 1),
+    ),
+    Case(
+        name="running",
+        situation=Situation(guest=guest(), assignment=report()),
+        ready=("True", "Running", 1),
+    ),
+    Case(
+        name="off on purpose",
+        situation=Situation(guest=guest(), assignment=report("True", "Stopped")),
+        ready=("True", "Stopped", 1),
+    ),
+    Case(
+        name="power changed, not reported yet",
+        situation=Situation(
+            guest=guest(generation=2, ready=WAS_RUNNING), assignment=report(rank=(1, 2), generation=2)
+        ),
+        ready=("True", "Running", 1),
+    ),
+    Case(
+        name="power changed, order not written yet",
+        situation=Situation(guest=guest(generation=2, ready=WAS_RUNNING), assignment=report()),
+        ready=("True", "Running", 1),
+    ),
+    Case(
+        name="power changed and reported",
+        situation=Situation(
+            guest=guest(generation=2, ready=WAS_RUNNING),
+            assignment=report("True", "Stopped", rank=(1, 2), held=(1, 2), generation=2),
+        ),
+        ready=("True", "Stopped", 2),
+    ),
+    Case(
+        name="crashed",
+        situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report("False", "Crashed")),
+        ready=("False", "Crashed", 1),
+    ),
+    Case(
+        name="an image that no new try mends",
+        situation=Situation(guest=guest(), assignment=report("False", "ImageDigestMismatch")),
+        ready=("False", "ImageDigestMismatch", 1),
+        stalled="ImageDigestMismatch",
+    ),
+    Case(
+        name="the host does not accept the order",
+        situation=Situation(
+            guest=guest(), assignment=report("False", "OrderInvalid", held=None, outcome="Invalid")
+        ),
+        ready=("False", "OrderInvalid", None),
+        stalled="OrderInvalid",
+    ),
+    Case(
+        name="the Assignment vanished under a running guest",
+        situation=Situation(guest=guest(ready=WAS_RUNNING)),
+        ready=("True", "Running", 1),
+    ),
+    Case(
+        name="it runs on while its order cannot be made",
+        situation=Situation(
+            guest=guest(ready=WAS_RUNNING),
+            assignment=report(),
+            blocked=blocked(GuestReason.IMAGE_NOT_FOUND, ConditionType.IMAGE_RESOLVED),
+        ),
+        ready=("True", "Running", 1),
+        stalled="ImageNotFound",
+    ),
+    Case(
+        name="user data missing",
+        situation=Situation(guest=guest(), blocked=blocked(GuestReason.USER_DATA_NOT_FOUND)),
+        ready=("False", "UserDataNotFound", None),
+        stalled="UserDataNotFound",
+    ),
+    Case(
+        name="silent",
+        situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report(), host_silent=True),
+        ready=("Unknown", "HostSilent", None),
+    ),
+    Case(
+        name="lost",
+        situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report(), host_lost=True),
+        ready=("False", "HostLost", None),
+        stalled="HostLost",
+    ),
+    Case(
+        name="lost beats silent",
+        situation=Situation(guest=guest(), host_silent=True, host_lost=True),
+        ready=("False", "HostLost", None),
+        stalled="HostLost",
+    ),
+    Case(
+        name="deleted",
+        situation=Situation(guest=guest(ready=WAS_RUNNING, **DELETED), assignment=report()),
+        ready=("False", "Deleting", None),
+    ),
+    Case(
+        name="deleted on a silent host",
+        situation=Situation(guest=guest(**DELETED), assignment=report(), host_silent=True),
+        ready=("False", "DeletionWaitsForHost", None),
+    ),
+    Case(
+        name="deleted before it was bound",
+        situation=Situation(guest=guest(bound=False, **DELETED)),
+        ready=("False", "Deleting", None),
+        steps=NOTHING,
+    ),
+]
+
+
+def of(found: list[Condition], kind: ConditionType) -> Condition | None:
+    return next((each for each in found if each.type == kind), None)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_situation_has_its_conditions(case: Case) -> None:
+    found = conditions(case.situation)
+    image, scheduled, addresses, ready, *rest = found
+    assert (image.status, scheduled.status, addresses.status) == case.steps
+    assert (ready.status, ready.reason, ready.observed_generation) == case.ready
+    assert [(each.type, each.status, each.reason) for each in rest] == (
+        [("Stalled", "True", case.stalled)] if case.stalled else []
+    )
+    generation = case.situation.guest.metadata.generation
+    assert all(each.observed_generation == generation for each in found if each.type != ConditionType.READY)
+
+
+@pytest.mark.parametrize("reason", list(GuestReason))
+def test_stalled_is_there_exactly_while_a_person_must_act(reason: GuestReason) -> None:
+    found = conditions(Situation(guest=guest(bound=False), blocked=blocked(reason, ConditionType.SCHEDULED)))
+    stalled, ready = of(found, ConditionType.STALLED), of(found, ConditionType.READY)
+    assert ready is not None
+    assert ready.message == "what to do"
+    assert (stalled is not None) == (reason in STALLED)
+    assert stalled is None or stalled.message == "what to do"
+
+
+def test_the_steps_say_what_was_decided() -> None:
+    image, scheduled, addresses, *_ = conditions(Situation(guest=guest()))
+    assert (image.message, scheduled.message, addresses.message) == (DIGEST, "host a", "10.7.0.2")
+
+
+@pytest.mark.parametrize("order", ["{}", "", '{"key":"a","payload":"{}","signature":""}'])
+def test_an_order_that_cannot_be_read_lends_no_generation(order: str) -> None:
+    said = {"outcome": "Accepted", "held": {"epoch": 1, "serial": 1}, "conditions": [objects.ready()]}
+    unreadable = view(objects.assignment(order=order, status=said), Assignment)
+    ready = of(conditions(Situation(guest=guest(), assignment=unreadable)), ConditionType.READY)
+    assert ready is not None
+    assert (ready.reason, ready.observed_generation) == ("WaitingForHost", None)

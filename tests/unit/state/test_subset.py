@@ -1,0 +1,263 @@
+"""The operator's memory: indices, promises, who is told of what, and answers to our own writes."""
+
+from typing import Any
+
+import pytest
+
+from innkeeper.domain.names import host_namespace
+from innkeeper.domain.orders import Signer, peek
+from innkeeper.domain.quantity import Amounts
+from innkeeper.kube.informer import Change, key_of
+from innkeeper.state import waiting
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.catalog import Flavor, Image
+from innkeeper.views.guest import Guest
+from innkeeper.views.host import Host
+from innkeeper.views.meta import View
+from innkeeper.views.network import IPAddress, IPPool
+from tests.kit import objects
+from tests.kit.agent_orders import order
+from tests.kit.objects import guest_id, view
+
+KEY = ("default", "web")
+SIZE = {"cpu": "1", "memory": "1Gi", "disk": "10Gi"}
+GIB = 1024**3
+
+
+class Told:
+    """A subset, and what it told of."""
+
+    def __init__(self) -> None:
+        self.subset = Subset()
+        self.guests: list[tuple[str, str]] = []
+        self.unowned: list[tuple[str, str]] = []
+        self.subset.on_guest = self.guests.append
+        self.subset.on_unowned_assignment = lambda host, guest: self.unowned.append((host, guest))
+
+    def comes(self, made: View) -> None:
+        """An object appears or changes."""
+        self.subset.apply(Change(key_of(made), None, made))
+
+    def goes(self, made: View) -> None:
+        """An object is gone."""
+        self.subset.apply(Change(key_of(made), made, None))
+
+    def fresh(self) -> None:
+        """Forget what was told so far."""
+        self.guests.clear()
+        self.unowned.clear()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def a_guest(name: str = "web", *, host: str | None = None, version: int = 1, **changes: Any) -> Guest:
+    status = {"host": host, "epoch": 1, "resources": SIZE} if host else {"resources": SIZE}
+    document = objects.guest(name, status=status, **changes)
+    document["metadata"] |= {"resourceVersion": str(version)}
+    document["metadata"].setdefault("uid", f"uid-{name}")
+    return view(document, Guest)
+
+
+def a_host(name: str = "a", **changes: Any) -> Host:
+    return view(objects.host(name, **changes), Host)
+
+
+def an_order(
+    host: str = "a", *, desired: str = "Running", outcome: str | None = "Accepted", signed: str = "{}"
+) -> Assignment:
+    status = {"outcome": outcome} if outcome else {}
+    return view(objects.assignment(host=host, desired=desired, status=status, order=signed), Assignment)
+
+
+def test_the_annotation_outweighs_the_uid() -> None:
+    assert guest_id_of(a_guest()) == guest_id()
+    assert guest_id_of(a_guest(number=None)) == "uid-web"
+
+
+def test_a_bound_guest_takes_room_and_gives_it_back(told: Told) -> None:
+    told.comes(a_host())
+    told.comes(a_guest(host="a"))
+    subset = told.subset
+    assert subset.promises.of_host("a") == Amounts(1000, GIB, 10 * GIB)
+    assert [each.metadata.name for each in subset.guests_of_host("a")] == ["web"]
+    [facts] = subset.host_facts()
+    assert facts.free == Amounts(7000, 15 * GIB, 190 * GIB)
+    told.goes(a_guest(host="a"))
+    assert (subset.promises.count("a"), subset.guests_of_host("a"), subset.guest_keys) == (0, [], {})
+
+
+def test_a_guest_that_left_while_its_host_still_holds_it_keeps_the_room(told: Told) -> None:
+    told.comes(a_guest(host="a"))
+    told.comes(an_order(desired="Destroyed"))
+    told.goes(a_guest(host="a"))
+    assert told.subset.promises.count("a") == 1
+    assert told.unowned == [("a", guest_id())]
+    told.comes(an_order(desired="Destroyed", outcome="Destroyed"))
+    assert told.subset.promises.count("a") == 0
+
+
+def test_an_order_without_a_guest_takes_as_much_room_as_it_says(told: Told) -> None:
+    signed = Signer(b"\x01" * 32).sign(order())
+    told.comes(an_order(signed=signed))
+    asked = peek(signed).resources
+    assert told.subset.promises.of_host("a") == Amounts(
+        asked.cpu_millis, asked.memory_bytes, asked.disk_bytes
+    )
+    told.comes(a_guest(host="a"))
+    assert told.subset.promises.of_host("a") == Amounts(1000, GIB, 10 * GIB)
+    assert told.subset.promises.count("a") == 1
+
+
+def test_a_refused_guest_gives_its_room_back_and_wakes_who_waits(told: Told) -> None:
+    told.comes(a_guest(host="a"))
+    told.subset.waiting.wait(("default", "other"), [waiting.CAPACITY])
+    told.fresh()
+    told.comes(a_guest(version=2))
+    assert told.subset.promises.count("a") == 0
+    assert ("default", "other") in told.guests
+
+
+def test_another_guest_of_the_same_name_takes_nothing_over(told: Told) -> None:
+    told.comes(a_guest(host="a"))
+    told.comes(an_order(desired="Destroyed"))
+    told.fresh()
+    told.comes(a_guest(number=2, uid="new", version=9))
+    assert told.unowned == [("a", guest_id())]
+    assert told.subset.guest_keys == {guest_id(2): KEY}
+
+
+def test_a_promise_whose_binding_failed_ends_unless_somebody_else_bound_the_guest(told: Told) -> None:
+    told.comes(a_guest())
+    promises = told.subset.promises
+    promises.reserve(guest_id(), host="a", amounts=Amounts(1, 1, 1))
+    told.subset.settle_promise(guest_id())
+    assert promises.count("a") == 0
+    promises.reserve(guest_id(), host="a", amounts=Amounts(1, 1, 1))
+    told.comes(a_guest(host="b", version=2))
+    told.subset.settle_promise(guest_id())
+    assert (promises.count("a"), promises.count("b")) == (0, 1)
+
+
+def test_a_pending_promise_survives_changes_of_its_guest(told: Told) -> None:
+    told.comes(a_guest())
+    told.subset.promises.reserve(guest_id(), host="a", amounts=Amounts(1, 1, 1))
+    told.comes(a_guest(version=2, labels={"a": "b"}))
+    assert told.subset.promises.count("a") == 1
+
+
+def test_an_order_concerns_its_guest_or_nobody(told: Told) -> None:
+    told.comes(a_guest(host="a"))
+    told.fresh()
+    told.comes(an_order())
+    assert (told.guests, told.unowned) == ([KEY], [])
+    told.goes(an_order())
+    assert told.guests == [KEY, KEY]
+    assert told.subset.assignments_of(guest_id()) == {}
+    assert told.subset.assignments_of_host("a") == []
+
+
+def test_orders_are_found_by_guest_and_by_host(told: Told) -> None:
+    told.comes(an_order("a"))
+    told.comes(an_order("b"))
+    subset = told.subset
+    assert set(subset.assignments_of(guest_id())) == {"a", "b"}
+    assert [each.metadata.namespace for each in subset.assignments_of_host("b")] == [host_namespace("b")]
+    assert subset.assignment(guest_id(), "c") is None
+
+
+def test_addresses_are_found_by_guest_and_by_pool(told: Told) -> None:
+    held = view(objects.address(2), IPAddress)
+    told.comes(held)
+    assert told.subset.addresses_of(guest_id()) == [held]
+    quarantined = view(objects.address(2, owner=None, released_at=objects.NOW), IPAddress)
+    told.comes(quarantined)
+    assert told.subset.addresses_of(guest_id()) == []
+    assert told.subset.addresses_of_pool("lab") == [quarantined]
+    told.goes(quarantined)
+    assert told.subset.addresses_of_pool("lab") == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "made"),
+    [
+        (waiting.flavor("small"), view(objects.flavor(), Flavor)),
+        (waiting.image("default", "debian"), view(objects.image(), Image)),
+        (waiting.pool("lab"), view(objects.pool(), IPPool)),
+        (waiting.CAPACITY, view(objects.host(), Host)),
+    ],
+)
+def test_what_a_guest_waits_for_wakes_it_and_nothing_else_does(told: Told, cause: str, made: View) -> None:
+    told.subset.waiting.wait(("default", "waits"), [cause])
+    told.subset.waiting.wait(("default", "waits-for-another"), ["another"])
+    told.comes(made)
+    assert told.guests == [("default", "waits")]
+
+
+def test_a_free_address_wakes_who_waits_for_its_pool(told: Told) -> None:
+    held = view(objects.address(2), IPAddress)
+    told.comes(held)
+    told.subset.waiting.wait(KEY, [waiting.pool("lab")])
+    told.goes(held)
+    assert told.guests == [KEY]
+
+
+def test_a_report_that_changes_nothing_of_the_host_wakes_nobody(told: Told) -> None:
+    told.comes(a_host())
+    told.comes(a_guest(host="a"))
+    told.subset.waiting.wait(("default", "other"), [waiting.CAPACITY])
+    told.fresh()
+    told.comes(a_host())
+    assert told.guests == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        a_host(condition=objects.ready("Unknown", "Silent")),
+        a_host(lost="stolen"),
+        a_host(store_id="another"),
+    ],
+    ids=["silent", "lost", "another store"],
+)
+def test_what_happens_to_a_host_concerns_its_guests(told: Told, changed: Host) -> None:
+    told.comes(a_host())
+    told.comes(a_guest(host="a"))
+    told.comes(a_guest("elsewhere", number=2, host="b"))
+    told.fresh()
+    told.comes(changed)
+    assert told.guests == [KEY]
+
+
+def test_silent_lost_and_absent_hosts(told: Told) -> None:
+    guest = a_guest(host="a")
+    subset = told.subset
+    assert (subset.guest_is_unheard(guest), subset.guest_is_lost(guest)) == (True, False)
+    told.comes(a_host())
+    assert (subset.guest_is_unheard(guest), subset.guest_is_lost(guest)) == (False, False)
+    told.comes(a_host(condition=objects.ready("Unknown", "Unheard")))
+    assert not subset.guest_is_unheard(guest), "when many are not heard, it is we who are cut off"
+    told.comes(a_host(condition=objects.ready("Unknown", "Silent")))
+    assert subset.guest_is_unheard(guest)
+    told.comes(a_host(lost="stolen"))
+    assert subset.guest_is_lost(guest)
+    assert not subset.guest_is_lost(a_guest())
+
+
+def test_the_answer_to_a_write_is_taken_unless_something_newer_is_there(told: Told) -> None:
+    told.subset.assume(a_guest(version=5, host="a"))
+    told.subset.assume(a_guest(version=4))
+    assert told.subset.guests[KEY].status.host == "a"
+    told.subset.assume(a_guest(version=10))
+    assert told.subset.guests[KEY].status.host is None, "10 is newer than 5: versions are numbers"
+
+
+def test_an_attached_informer_takes_it_instead(told: Told) -> None:
+    taken: list[Guest] = []
+    told.subset.attach(Guest, taken.append)
+    told.subset.assume(a_guest())
+    assert [each.metadata.name for each in taken] == ["web"]
+    assert told.subset.guests == {}
