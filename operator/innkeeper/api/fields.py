@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from innkeeper.api.model import ApiModel, Rule, map_keys, string_format
+from innkeeper.domain.images import digests
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
@@ -17,7 +18,8 @@ HostName = Annotated[str, Field(min_length=1, max_length=58, pattern=f"^{_LABEL}
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 GuestId = Annotated[str, Field(min_length=1, max_length=63, pattern=f"^{_LABEL}$")]
 LabelValue = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL_VALUE}$")]
-Digest = Annotated[str, Field(max_length=71, pattern="^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})$")]
+DigestOrNone = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})?$")]
 MacAddress = Annotated[str, Field(max_length=17, pattern="^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
 Ipv4 = Annotated[str, Field(max_length=15), string_format("ipv4")]
 Time = Annotated[str, Field(max_length=40), string_format("date-time")]

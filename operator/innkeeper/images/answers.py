@@ -9,10 +9,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from innkeeper.domain.images import digests
 from innkeeper.views.catalog import ImageSource
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
-Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
+Digest = Annotated[str, Meta(pattern=rf"^({digests.PATTERN})\Z")]
 
 
 class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ wrong are read again only when the source says that it changed.
 """
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers
+from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
@@ -180,14 +180,15 @@ class _Reading:
     def __init__(self, request: InspectRequest, info: SourceInfo) -> None:
         self._request = request
         self._info = info
-        self._sha256 = hashlib.sha256()
+        self._declared = Digest.parse(request.digest)
+        self._hash = self._declared.new_hash()
         self._head = bytearray()
         self._header: headers.ImageHeader | None = None
         self.done = 0
 
     def take(self, chunk: bytes) -> None:
         """Take the next bytes; look at the header once it is whole, so that a wrong file fails at once."""
-        self._sha256.update(chunk)
+        self._hash.update(chunk)
         self.done += len(chunk)
         if self._header is None:
             self._head += chunk
@@ -202,15 +203,16 @@ class _Reading:
         """
         if self.done != self._info.size:
             raise SourceChangedError(f"the source gave {self.done} bytes and promised {self._info.size}")
-        digest = f"sha256:{self._sha256.hexdigest()}"
-        if digest != self._request.digest:
+        digest = self._declared.found_by(self._hash)
+        if mismatch := self._declared.mismatch(digest):
             raise WrongContentError(
-                f"the source has {digest}, but spec.digest is {self._request.digest}; mend the source, or "
-                "create another Image with the right digest",
+                f"{mismatch}; mend the source, or create another Image with the right digest",
                 reason=ImageReason.DIGEST_MISMATCH,
             )
         header = self._header or self._parse()
-        return Ready(format=header.format, size=self.done, virtual_size=header.virtual_size, digest=digest)
+        return Ready(
+            format=header.format, size=self.done, virtual_size=header.virtual_size, digest=str(digest)
+        )
 
     def _parse(self) -> headers.ImageHeader:
         self._header = headers.parse(bytes(self._head), size=self._info.size, declared=self._request.format)

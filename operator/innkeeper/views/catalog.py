@@ -28,7 +28,7 @@ class ImageSpec(View, frozen=True, kw_only=True):
 
     source: ImageSource
     format: str  # raw or qcow2
-    digest: str  # sha256:<64 hex digits>
+    digest: str  # see domain/images/digests.py
     shared: bool = False
 
 

@@ -7,6 +7,7 @@ from typing import Any
 OPERATOR = "system:serviceaccount:innkeeper-system:innkeeper-operator"
 HOST_NAMESPACE = "host-api"
 DIGEST = f"sha256:{'a' * 64}"
+LONG_DIGEST = f"sha512:{'a' * 128}"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ5dGVz someone@somewhere"
 
 _PLURALS = {

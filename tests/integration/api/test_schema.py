@@ -8,7 +8,7 @@ import pytest
 from innkeeper.api import crdgen, v1alpha1
 from innkeeper.api.model import Kind
 from tests.integration.api.conftest import Server
-from tests.integration.api.objects import DIGEST, KEY, OPERATOR, good
+from tests.integration.api.objects import DIGEST, KEY, LONG_DIGEST, OPERATOR, good
 
 pytestmark = pytest.mark.control_plane
 
@@ -39,6 +39,7 @@ GOOD = [
     good("Guest", image={"name": "debian-12", "namespace": "images"}, placement={"cluster": "lab"}),
     good("Guest", userData={"inline": "ü" * 65536}),
     good("Image", source={"directory": {"path": "debian/12..1/disk.qcow2"}}),
+    good("Image", digest=LONG_DIGEST),
     good("Host", "h" * 58),
     good("Host", lost="burnt", overcommit={"cpuPercent": 400}),
     good("IPPool", drop="ranges", cidr="10.0.0.0/8", gateway="10.255.255.255", exclude=[]),
@@ -49,6 +50,7 @@ GOOD = [
     good("IPPool", quarantine="1h30m", exclude=["10.7.0.0/28", "10.7.0.200"]),
     good("IPAddress", drop="owner", releasedAt="2026-01-02T03:04:05.678901Z"),
     good("Assignment", drop="addresses", desired="Destroyed", imageDigest=""),
+    good("Assignment", imageDigest=LONG_DIGEST),
 ]
 
 
@@ -147,6 +149,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Image", source={"directory": {"path": "a//b"}}), "path must be relative to the image server's"),
     (good("Image", digest="sha256:abc"), "spec.digest in body should match"),
     (good("Image", digest=DIGEST.upper()), "spec.digest in body should match"),
+    (good("Image", digest=f"sha512:{'a' * 64}"), "spec.digest in body should match"),
+    (good("Image", digest=f"sha256:{'a' * 128}"), "spec.digest in body should match"),
+    (good("Image", digest=f"md5:{'a' * 32}"), "spec.digest in body should match"),
+    (good("Image", digest=f"{LONG_DIGEST}a"), "spec.digest: Too long: may not be more than 135"),
     (good("Image", drop="digest"), "spec.digest: Required value"),
     (good("Image", format="vmdk"), 'spec.format: Unsupported value: "vmdk"'),
     # Flavor
@@ -231,6 +237,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     (good("Image"), {"format": "raw"}, "format is immutable: create another Image under another name"),
     (good("Image"), {"digest": f"sha256:{'b' * 64}"}, "digest is immutable: create another Image"),
+    (good("Image"), {"digest": LONG_DIGEST}, "digest is immutable: create another Image"),
     (good("Flavor"), {"cpu": "1"}, "cpu is immutable: create another Flavor under another name"),
     (good("Flavor"), {"memory": "2Gi"}, "memory is immutable: create another Flavor"),
     (good("Flavor"), {"disk": "20Gi"}, "disk is immutable: create another Flavor"),

@@ -110,6 +110,22 @@ async def test_a_good_image_becomes_ready_and_is_read_once(bench: Bench) -> None
     assert bench.source.reads == 1
 
 
+async def test_an_image_declared_by_its_sha512_is_checked_by_that(bench: Bench) -> None:
+    declared = f"sha512:{hashlib.sha512(DISK).hexdigest()}"
+    answer = await bench.settled(request_for(digest=declared))
+    assert answer == Ready(format="raw", size=len(DISK), virtual_size=len(DISK), digest=declared)
+
+
+async def test_a_wrong_sha512_shows_both(bench: Bench) -> None:
+    declared = f"sha512:{hashlib.sha512(DISK).hexdigest()}"
+    bench.source.content = raw_disk(1024 * 1024)
+    answer = await bench.settled(request_for(digest=declared))
+    assert isinstance(answer, Failed)
+    assert (answer.reason, answer.retryable) == (ImageReason.DIGEST_MISMATCH, False)
+    assert declared in answer.message
+    assert f"sha512:{hashlib.sha512(bench.source.content).hexdigest()}" in answer.message
+
+
 async def test_a_small_image_is_ready_in_the_first_answer(bench: Bench) -> None:
     assert isinstance(await bench.inspector.ask(request_for()), Ready)
 

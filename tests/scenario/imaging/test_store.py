@@ -133,6 +133,32 @@ async def test_other_bytes_than_ordered_are_refused_and_dropped(site: Site) -> N
     assert site.files() == set()
 
 
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+async def test_an_image_is_checked_by_the_algorithm_of_its_digest(site: Site, algorithm: str) -> None:
+    right = hashlib.new(algorithm, RAW).hexdigest()
+    image = msgspec.structs.replace(site.image(), digest=f"{algorithm}:{right}")
+    site.server.content = wrong = RAW[:-1] + b"x"
+    error = await failure(site, image)
+    assert (error.reason, error.retryable) == (GuestReason.IMAGE_DIGEST_MISMATCH, False)
+    assert image.digest in error.message
+    assert f"{algorithm}:{hashlib.new(algorithm, wrong).hexdigest()}" in error.message
+    assert site.files() == set()
+
+    site.server.content, site.server.cut_after = RAW, MIB
+    await failure(site, image)  # the half of it on disk is hashed again
+    assert (await site.fetch(image)).read_bytes() == RAW
+    assert site.files() == {right}
+
+
+async def test_an_image_with_two_digests_lies_there_under_each(site: Site) -> None:
+    by_sha512 = msgspec.structs.replace(site.image(), digest=f"sha512:{hashlib.sha512(RAW).hexdigest()}")
+    first, second = await asyncio.gather(
+        site.fetch(site.image(), "guest-1"), site.fetch(by_sha512, "guest-2")
+    )
+    assert first != second
+    assert first.read_bytes() == second.read_bytes() == RAW
+
+
 async def test_more_bytes_than_ordered_are_not_taken(site: Site) -> None:
     site.server.endless = True
     assert (await failure(site, site.image())).reason == GuestReason.IMAGE_DOWNLOAD_FAILED
@@ -208,7 +234,7 @@ async def test_an_unsafe_image_never_reaches_qemu(site: Site, content: bytes, im
     assert (error.reason, error.retryable) == (GuestReason.IMAGE_UNREADABLE, False)
 
 
-@pytest.mark.parametrize("digest", ["sha256:../../etc/passwd", "md5:0", ""])
+@pytest.mark.parametrize("digest", ["sha256:../../etc/passwd", "sha512:" + "0" * 64, "md5:0", ""])
 async def test_a_digest_is_never_a_path(site: Site, digest: str) -> None:
     image = msgspec.structs.replace(site.image(), digest=digest)
     assert (await failure(site, image)).reason == GuestReason.IMAGE_UNREADABLE

@@ -18,6 +18,7 @@ def test_a_question_is_read() -> None:
     question = msgspec.convert(QUESTION, InspectRequest)
     assert question.source.directory is not None
     assert question.max_bytes is None
+    assert msgspec.convert(QUESTION | {"digest": "sha512:" + "0" * 128}, InspectRequest)
     assert hash(question) == hash(msgspec.convert(QUESTION, InspectRequest))
 
 
@@ -26,6 +27,8 @@ def test_a_question_is_read() -> None:
     [
         {"digest": "sha256:XYZ"},
         {"digest": "md5:" + "0" * 64},
+        {"digest": "sha512:" + "0" * 64},
+        {"digest": "x" + "sha512:" + "0" * 128},
         {"digest": "sha256:" + "0" * 64 + "\n"},
         {"namespace": "../x"},
         {"name": "Debian"},

@@ -18,6 +18,7 @@ import structlog
 
 from innkeeper.agent.build.ports import Progress, TokenSource
 from innkeeper.agent.imaging.partial import CHUNK_BYTES, DownloadFailedError, PartialImage, on_disk
+from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import TerminalError
@@ -48,19 +49,17 @@ class Downloader:
             DownloadFailedError: the image server refused, broke off, or was silent for too long.
             DigestMismatchError: all bytes came, and they are others.
         """
-        partial = await on_disk(PartialImage, target.with_suffix(".partial"), image.size)
+        declared = Digest.parse(image.digest)
+        path = target.with_suffix(".partial")
+        partial = await on_disk(PartialImage, path, image.size, declared=declared)
         try:
             if partial.have < image.size:
                 async with self._session() as session:
                     url = await self._url(session, image, guest_id)
                     await self._stream(session, url, partial, progress)
-            found = partial.digest
-            if found != image.digest:
+            if mismatch := partial.mismatch:
                 await on_disk(partial.drop)
-                raise DigestMismatchError(
-                    f"the image's bytes have the digest {found}, the order says {image.digest}: "
-                    "the source changed"
-                )
+                raise DigestMismatchError(f"{mismatch}: the source changed")
             await on_disk(partial.finish, target)
         finally:
             await asyncio.to_thread(partial.close)

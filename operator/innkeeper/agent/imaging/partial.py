@@ -5,13 +5,13 @@ its final name. Blocking: callers use `on_disk`.
 """
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
 
@@ -30,11 +30,12 @@ class DownloadFailedError(InnkeeperError):
 class PartialImage:
     """A file of at most `size` bytes, of which `have` are there."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, *, declared: Digest) -> None:
         self.size = size
         self.have = 0
         self._path = path
-        self._sha256 = hashlib.sha256()
+        self._declared = declared
+        self._hash = declared.new_hash()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
         if os.fstat(self._file.fileno()).st_size > size:
@@ -44,9 +45,9 @@ class PartialImage:
             self._count(chunk)
 
     @property
-    def digest(self) -> str:
-        """The digest of what is there."""
-        return f"sha256:{self._sha256.hexdigest()}"
+    def mismatch(self) -> str | None:
+        """How what is there differs from what was declared."""
+        return self._declared.mismatch(self._declared.found_by(self._hash))
 
     def append(self, chunk: bytes) -> None:
         """Add bytes."""
@@ -56,7 +57,7 @@ class PartialImage:
     def restart(self) -> None:
         """Forget what is there."""
         self._file.truncate(0)
-        self._sha256 = hashlib.sha256()
+        self._hash = self._declared.new_hash()
         self.have = 0
 
     def drop(self) -> None:
@@ -76,7 +77,7 @@ class PartialImage:
 
     def _count(self, chunk: bytes) -> None:
         self.have += len(chunk)
-        self._sha256.update(chunk)
+        self._hash.update(chunk)
 
 
 async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

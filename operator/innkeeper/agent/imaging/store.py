@@ -5,7 +5,6 @@ a file for each guest, so it is still known after a restart.
 """
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from innkeeper.agent.imaging.partial import on_disk
 from innkeeper.agent.to_its_end import to_its_end
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers
+from innkeeper.domain.images.digests import Digest, DigestInvalidError
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError, TerminalError
@@ -28,7 +28,6 @@ log = structlog.get_logger()
 QEMU_IMG = "qemu-img"
 QEMU_IMG_DEADLINE_S = 60.0
 UNUSED_BYTES = 10 * 1024**3  # of images kept for the next guest
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class ImageUnreadableError(TerminalError):
@@ -103,10 +102,10 @@ class HostImageStore:
             await on_disk(self._drop_use, guest_id)
 
     def _path(self, digest: str) -> Path:
-        match = _DIGEST.fullmatch(digest)
-        if match is None:
-            raise ImageUnreadableError(f"{digest[:80]!r} is no sha256 digest")
-        return self._directory / match[1]
+        try:
+            return self._directory / Digest.parse(digest).hex
+        except DigestInvalidError as error:
+            raise ImageUnreadableError(error.message) from error
 
     def _note_use(self, guest_id: str, name: str) -> None:
         self._uses.mkdir(parents=True, exist_ok=True, mode=0o711)

@@ -8,7 +8,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from innkeeper.api.fields import Conditions, Counter, GuestId, Ipv4, NamespacedName, ObservedGeneration
+from innkeeper.api.fields import (
+    Conditions,
+    Counter,
+    DigestOrNone,
+    GuestId,
+    Ipv4,
+    NamespacedName,
+    ObservedGeneration,
+)
 from innkeeper.api.model import AGE, ATOMIC, READY, ApiModel, Column, Definition, Kind, Rule, immutable
 from innkeeper.domain.orders import MAX_ORDER_BYTES
 from innkeeper.domain.reasons import Desired, OrderOutcome
@@ -40,7 +48,7 @@ class AssignmentSpec(ApiModel):
     """How often the guest was given to a host."""
     serial: Counter
     """The number of this order within its epoch."""
-    image_digest: Annotated[str, Field(max_length=71, pattern="^(sha256:[0-9a-f]{64})?$")] = ""
+    image_digest: DigestOrNone = ""
     """Digest of the image."""
     addresses: Annotated[list[Ipv4], Field(max_length=8), ATOMIC] = Field(default_factory=list)
     """The guest's addresses."""

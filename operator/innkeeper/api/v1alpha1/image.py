@@ -62,7 +62,7 @@ class ImageSpec(ApiModel):
     format: Format
     """Its format; never guessed."""
     digest: Digest
-    """SHA-256 of its bytes as they lie at the source: `sha256:` and 64 hex digits."""
+    """Digest of its bytes as they lie at the source: `sha256:` and 64 hex digits, or `sha512:` and 128."""
     shared: bool = False
     """Whether guests of other namespaces may boot it."""
 
