@@ -1,19 +1,32 @@
 """Whether this host can keep the promise that an order makes. Pure; the agent alone admits.
 
-The scheduler counts with overcommit and reserve, which the host is not told: the host checks what no overcommit can
-change. A guest must fit into the whole machine, its bridge must exist, KVM must work unless emulation is allowed, and
-no other guest here may have its address.
+A guest must fit beside all that was accepted before, within what the admin lets this host promise; its bridge must exist,
+KVM must work unless emulation is allowed, and no other guest here may have its address. It is asked about guests that
+are new here only: a setting that changes evicts nobody.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from innkeeper.agent.drivers.driver import Capacity, HypervisorKind
+from innkeeper.agent.drivers.driver import HypervisorKind
 from innkeeper.agent.store.records import Ready
 from innkeeper.domain.orders import Order
+from innkeeper.domain.quantity import Amounts, format_cpu
 from innkeeper.domain.reasons import GuestReason
 
 _GIB = 1024**3
+
+
+def _gib(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB"
+
+
+# What it is called, how much of it there is in some amounts, how people read it.
+_RESOURCES: tuple[tuple[str, Callable[[Amounts], int], Callable[[int], str]], ...] = (
+    ("CPU", lambda amounts: amounts.cpu_millis, format_cpu),
+    ("memory", lambda amounts: amounts.memory_bytes, _gib),
+    ("disk", lambda amounts: amounts.disk_bytes, _gib),
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class HostFacts:
     bridge_exists: bool
     hypervisor: HypervisorKind
     allow_emulation: bool
-    capacity: Capacity
+    allocatable: Amounts
 
 
 def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Ready | None:
@@ -36,28 +49,32 @@ def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Ready
         )
     if not facts.bridge_exists:
         return _refused(GuestReason.BRIDGE_MISSING, f"this host has no bridge {facts.bridge!r}")
-    return _does_not_fit(order, facts.capacity) or _address_in_use(order, others)
+    beside = [other for other in others if other.guest_id != order.guest_id]
+    return _does_not_fit(order, facts.allocatable, beside) or _address_in_use(order, beside)
 
 
-def _does_not_fit(order: Order, capacity: Capacity) -> Ready | None:
-    wanted = order.resources
-    for what, want, have in (
-        ("memory", wanted.memory_bytes, capacity.memory_bytes),
-        ("disk", wanted.disk_bytes, capacity.disk_bytes),
-    ):
-        if want > have:
+def _does_not_fit(order: Order, allocatable: Amounts, others: Iterable[Order]) -> Ready | None:
+    wanted = _amounts(order)
+    held = sum((_amounts(other) for other in others), Amounts())
+    for what, read, shown in _RESOURCES:
+        want, taken, most = read(wanted), read(held), read(allocatable)
+        if taken + want > most:
             return _refused(
                 GuestReason.INSUFFICIENT_CAPACITY,
-                f"the guest wants {want / _GIB:.1f} GiB of {what}, and the whole host has {have / _GIB:.1f} GiB",
+                f"the guest wants {shown(want)} of {what}; this host may promise {shown(most)} and has promised "
+                f"{shown(taken)} to other guests",
             )
     return None
+
+
+def _amounts(order: Order) -> Amounts:
+    wanted = order.resources
+    return Amounts(wanted.cpu_millis, wanted.memory_bytes, wanted.disk_bytes)
 
 
 def _address_in_use(order: Order, others: Iterable[Order]) -> Ready | None:
     mine = {address.address for address in order.addresses}
     for other in others:
-        if other.guest_id == order.guest_id:
-            continue
         taken = mine & {address.address for address in other.addresses}
         if taken:
             return _refused(

@@ -1,4 +1,4 @@
-"""The host's own orders: bridge, emulation and keys, as the HostAgent object said last.
+"""The host's own orders: bridge, emulation, what may be promised, and keys, as the HostAgent object said last.
 
 They are kept in the store, so an agent that starts while the API server is away can still start its guests. A HostAgent
 that is gone changes nothing.
@@ -10,16 +10,18 @@ import msgspec
 
 from innkeeper.agent import trust
 from innkeeper.agent.store.store import Store
-from innkeeper.views.host import HostAgent
+from innkeeper.views.host import HostAgent, Overcommit, Reserved
 
 _KEY = "host_orders"
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was last ordered of the host."""
+    """What was last ordered of the host. Where nothing was said of overcommit, there is none."""
 
     bridge: str
     allow_emulation: bool
+    reserved: Reserved = Reserved()
+    overcommit: Overcommit = Overcommit()
     endorsed_keys: dict[str, str] = {}
 
 
@@ -46,6 +48,8 @@ class HostOrders:
         settings = HostSettings(
             bridge=agent.spec.network.bridge,
             allow_emulation=agent.spec.allow_emulation,
+            reserved=agent.spec.reserved,
+            overcommit=agent.spec.overcommit,
             endorsed_keys=trust.encode_keys(endorsed),
         )
         if settings == self.settings:

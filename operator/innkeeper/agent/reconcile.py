@@ -24,7 +24,9 @@ from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.trials import Trials
 from innkeeper.agent.work import GuestWork
 from innkeeper.clock import Clock
+from innkeeper.domain.allocatable import allocatable
 from innkeeper.domain.orders import Order, OrderInvalidError
+from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.assignment import Assignment
@@ -121,7 +123,7 @@ class Reconciler:
         elif found is Meaning.ADMIT:
             if self.host_orders.settings is None:
                 return None  # the HostAgent will wake all guests when it is seen
-            async with self.admitting:  # two guests must not both be promised the same address
+            async with self.admitting:  # two guests must not both be promised the same address or memory
                 await self._admit(order, text)
         else:
             life, ready = _carried_over(order, held)
@@ -148,12 +150,17 @@ class Reconciler:
         settings = self.host_orders.settings
         if settings is None:
             raise InnkeeperError("no HostAgent was seen yet")
+        has = self.hypervisor.capacity
         facts = admission.HostFacts(
             bridge=settings.bridge,
             bridge_exists=await self.driver.has_bridge(settings.bridge),
             hypervisor=self.hypervisor.kind,
             allow_emulation=settings.allow_emulation,
-            capacity=self.hypervisor.capacity,
+            allocatable=allocatable(
+                Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes),
+                reserved=settings.reserved,
+                overcommit=settings.overcommit,
+            ),
         )
         return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.accepted()])
 

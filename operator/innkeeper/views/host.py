@@ -74,6 +74,8 @@ class HostAgentSpec(View, frozen=True, kw_only=True):
     cluster: str
     network: Network
     allow_emulation: bool = False
+    reserved: Reserved = Reserved()
+    overcommit: Overcommit = Overcommit()
     order_keys: list[OrderKey] = []
 
 

@@ -17,12 +17,14 @@ from tests.scenario.hosts.conftest import KEY, Scene
 
 
 async def test_a_new_host_gets_its_namespace_identity_and_orders(scene: Scene) -> None:
-    scene.host("a", allowEmulation=True)
+    scene.host("a", allowEmulation=True, reserved={"memory": "2Gi"}, overcommit={"cpuPercent": 400})
     orders = await eventually(lambda: scene.orders("a"))
     assert orders["spec"] == {
         "cluster": "c",
         "network": {"bridge": "br0"},
         "allowEmulation": True,
+        "reserved": {"cpu": "0", "memory": "2Gi", "disk": "0"},
+        "overcommit": {"cpuPercent": 400, "memoryPercent": 100, "diskPercent": 100},
         "orderKeys": [{"id": KEY.id, "publicKey": KEY.public_key}],
     }
     host = scene.api.get(HOSTS, "a")

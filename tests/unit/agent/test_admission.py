@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from innkeeper.agent.admission import HostFacts, refusal
-from innkeeper.agent.drivers.driver import Capacity, HypervisorKind
+from innkeeper.agent.drivers.driver import HypervisorKind
 from innkeeper.domain.orders import Order
+from innkeeper.domain.quantity import Amounts
 from tests.kit.agent_orders import GIB, address, order
 
 FACTS = HostFacts(
@@ -15,7 +16,8 @@ FACTS = HostFacts(
     bridge_exists=True,
     hypervisor=HypervisorKind.KVM,
     allow_emulation=False,
-    capacity=Capacity(cpu_millis=2000, memory_bytes=2 * GIB, disk_bytes=8 * GIB),
+    # Another guest holds 1 CPU, 1 GiB and 4 GiB of it in the tests below.
+    allocatable=Amounts(cpu_millis=3000, memory_bytes=3 * GIB, disk_bytes=12 * GIB),
 )
 
 
@@ -32,7 +34,10 @@ def wanting(**amounts: int) -> Order:
         (order(), replace(FACTS, hypervisor=HypervisorKind.EMULATION, allow_emulation=True), None),
         (wanting(memory_bytes=2 * GIB), FACTS, None),
         (wanting(memory_bytes=2 * GIB + 1), FACTS, "InsufficientCapacity"),
+        (wanting(disk_bytes=8 * GIB), FACTS, None),
         (wanting(disk_bytes=9 * GIB), FACTS, "InsufficientCapacity"),
+        (wanting(cpu_millis=2000), FACTS, None),
+        (wanting(cpu_millis=2001), FACTS, "InsufficientCapacity"),
         (order(2, addresses=[address(11)]), FACTS, "AddressInUse"),
     ],
 )
@@ -45,3 +50,19 @@ def test_refusals(new: Order, facts: HostFacts, reason: str | None) -> None:
 
 def test_a_guest_is_not_in_its_own_way() -> None:
     assert refusal(order(1, epoch=2), FACTS, others=[order(1)]) is None
+
+
+def test_all_that_was_promised_counts_and_the_message_says_how_much() -> None:
+    """One guest more than fits: the sum decides, not each guest for itself."""
+    third = order(3, resources=msgspec.structs.replace(order().resources, memory_bytes=GIB + GIB // 2))
+    found = refusal(third, FACTS, others=[order(1), order(2)])
+    assert found is not None
+    assert found.message == (
+        "the guest wants 1.5 GiB of memory; this host may promise 3.0 GiB and has promised 2.0 GiB to other guests"
+    )
+    assert refusal(order(3), FACTS, others=[order(1), order(2)]) is None
+
+
+def test_a_host_that_may_promise_less_than_it_has_promised_takes_nobody() -> None:
+    found = refusal(order(3), replace(FACTS, allocatable=Amounts()), others=[order(1)])
+    assert (found.reason if found else None) == "InsufficientCapacity"

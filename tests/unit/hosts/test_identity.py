@@ -10,7 +10,14 @@ from innkeeper.views.host import HostAgent
 from innkeeper.workers.hosts import identity
 from innkeeper.workers.hosts.identity import AGENT_RULES, Known
 
-ORDERS = {"cluster": "c", "network": {"bridge": "br0"}, "allowEmulation": False, "orderKeys": []}
+ORDERS = {
+    "cluster": "c",
+    "network": {"bridge": "br0"},
+    "allowEmulation": False,
+    "reserved": {"cpu": "0", "memory": "0", "disk": "0"},
+    "overcommit": {"cpuPercent": 100, "memoryPercent": 100, "diskPercent": 100},
+    "orderKeys": [],
+}
 ROLE_REF = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "agent"}
 SUBJECTS = [{"kind": "ServiceAccount", "name": "agent", "namespace": "host-a"}]
 

@@ -9,7 +9,7 @@ import pytest
 from innkeeper.domain.quantity import Amounts
 from innkeeper.views.host import Host, HostAgent, HostStatus
 from innkeeper.views.meta import Resources
-from innkeeper.workers.hosts.projection import HostFacts, allocatable, host_status, patch_of, readiness
+from innkeeper.workers.hosts.projection import HostFacts, host_status, patch_of, readiness
 from innkeeper.workers.hosts.silence import Hearing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -105,14 +105,12 @@ def test_allocatable_is_capacity_less_reserve_times_overcommit() -> None:
             "overcommit": {"cpuPercent": 400, "memoryPercent": 100, "diskPercent": 50},
         }
     )
-    capacity = Resources(cpu="8", memory="16Gi", disk="100Gi")
-    assert allocatable(host.spec, capacity) == Resources(cpu="28", memory="15Gi", disk="45Gi")
+    assert host_status(host, facts(), now=NOW).allocatable == Resources(cpu="28", memory="15Gi", disk="45Gi")
 
 
 def test_a_reserve_above_the_capacity_leaves_nothing() -> None:
     host = a_host({"reserved": {"cpu": "100", "memory": "1Ti", "disk": "1Ti"}})
-    capacity = Resources(cpu="8", memory="16Gi", disk="100Gi")
-    assert allocatable(host.spec, capacity) == Resources(cpu="0", memory="0", disk="0")
+    assert host_status(host, facts(), now=NOW).allocatable == Resources(cpu="0", memory="0", disk="0")
 
 
 def test_the_patch_says_nothing_when_nothing_changed() -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from innkeeper.api.fields import Amounts, Conditions, ObjectName, ObservedGeneration
 from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, map_keys
 from innkeeper.api.v1alpha1.cluster import Network
-from innkeeper.api.v1alpha1.host import AgentVersion, Hypervisor, StoreId
+from innkeeper.api.v1alpha1.host import AgentVersion, Hypervisor, Overcommit, Reserved, StoreId
 
 KeyId = Annotated[str, Field(max_length=16, pattern="^[0-9a-f]{16}$")]
 
@@ -37,6 +37,10 @@ class HostAgentSpec(ApiModel):
     """Its network."""
     allow_emulation: bool = False
     """Whether guests may run without KVM."""
+    reserved: Reserved = Reserved()
+    """What is kept back from guests."""
+    overcommit: Overcommit = Overcommit()
+    """How much more is promised than there is. The agent refuses a guest beyond it; it never evicts one."""
     order_keys: Annotated[list[OrderKey], Field(max_length=8), map_keys("id")] = Field(default_factory=list)
     """The keys that orders may be signed with."""
 

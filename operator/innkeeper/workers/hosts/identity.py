@@ -19,7 +19,7 @@ from innkeeper.kube.resources import (
     Resource,
 )
 from innkeeper.kube.views import Named, Namespace, Role, RoleBinding
-from innkeeper.views.host import Host, HostAgent, OrderKey
+from innkeeper.views.host import Host, HostAgent, OrderKey, Overcommit, Reserved
 from innkeeper.views.meta import View
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -80,6 +80,7 @@ def host_orders(host: Host, *, bridge: str, keys: list[OrderKey]) -> dict[str, A
         "cluster": host.spec.cluster,
         "network": {"bridge": bridge},
         "allowEmulation": host.spec.allow_emulation,
+        **_promises(host.spec.reserved, host.spec.overcommit),
         "orderKeys": [_key(each) for each in keys],
     }
 
@@ -145,6 +146,18 @@ def _binding(place: str, seen: RoleBinding | None, labels: Mapping[str, str]) ->
     yield from _labelled(ROLE_BINDINGS, AGENT_SERVICE_ACCOUNT, place, seen, labels, content, same=same)
 
 
+def _promises(reserved: Reserved, overcommit: Overcommit) -> dict[str, Any]:
+    """Return how much the agent may promise, in full: what is left out of a merge patch keeps its old value."""
+    return {
+        "reserved": {"cpu": reserved.cpu, "memory": reserved.memory, "disk": reserved.disk},
+        "overcommit": {
+            "cpuPercent": overcommit.cpu_percent,
+            "memoryPercent": overcommit.memory_percent,
+            "diskPercent": overcommit.disk_percent,
+        },
+    }
+
+
 def _key(key: OrderKey) -> dict[str, str]:
     found = {"id": key.id, "publicKey": key.public_key, "signedBy": key.signed_by, "signature": key.signature}
     return {name: value for name, value in found.items() if value is not None}
@@ -155,5 +168,6 @@ def _spec_of(agent: HostAgent) -> dict[str, Any]:
         "cluster": agent.spec.cluster,
         "network": {"bridge": agent.spec.network.bridge},
         "allowEmulation": agent.spec.allow_emulation,
+        **_promises(agent.spec.reserved, agent.spec.overcommit),
         "orderKeys": [_key(each) for each in agent.spec.order_keys],
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from innkeeper.domain.allocatable import allocatable
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, HostReason
 from innkeeper.kube import conditions
@@ -67,7 +68,7 @@ def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
         schedulable=ready.is_ready and not host.spec.unschedulable,
         guests=facts.guests,
         capacity=capacity,
-        allocatable=allocatable(host.spec, capacity),
+        allocatable=_allocatable(host.spec, capacity),
         allocated=facts.promised.quantities(),
         conditions=conditions.merged(host.status.conditions, [condition], now=now),
     )
@@ -132,18 +133,11 @@ def _of_agent(host: Host, facts: HostFacts) -> Readiness:
     return Readiness("True", HostReason.READY, "its agent is heard and can run guests")
 
 
-def allocatable(spec: HostSpec, capacity: Resources | None) -> Resources | None:
-    """Return what may be promised to guests: capacity less what is reserved, times overcommit; never below nothing."""
+def _allocatable(spec: HostSpec, capacity: Resources | None) -> Resources | None:
     if capacity is None:
         return None
-    kept = spec.reserved
-    left = Amounts.of(capacity) - Amounts.of(Resources(cpu=kept.cpu, memory=kept.memory, disk=kept.disk))
-    percent = spec.overcommit
-    return Amounts(
-        max(0, left.cpu_millis * percent.cpu_percent // 100),
-        max(0, left.memory_bytes * percent.memory_percent // 100),
-        max(0, left.disk_bytes * percent.disk_percent // 100),
-    ).quantities()
+    found = allocatable(Amounts.of(capacity), reserved=spec.reserved, overcommit=spec.overcommit)
+    return found.quantities()
 
 
 def patch_of(old: HostStatus, new: HostStatus) -> Mapping[str, Any] | None:

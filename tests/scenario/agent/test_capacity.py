@@ -1,0 +1,111 @@
+"""A host promises no more than its admin lets it, whatever the scheduler thinks, and breaks no promise that it gave."""
+
+from typing import Any
+
+import pytest
+
+from innkeeper.agent.drivers.driver import Capacity
+from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.domain.orders import Order
+from innkeeper.kube.resources import HOST_AGENTS
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import GIB, guest_id, order
+from tests.kit.waiting import eventually
+
+
+@pytest.fixture
+def small(host: AgentHost) -> AgentHost:
+    """A machine with room for two guests of `order`, and a third in its disk only."""
+    capacity = Capacity(cpu_millis=2000, memory_bytes=2 * GIB, disk_bytes=12 * GIB)
+    host.driver._hypervisor = SimulatedDriver(host.clock, capacity=capacity)._hypervisor
+    return host
+
+
+async def ordered(host: AgentHost, **spec: Any) -> None:
+    """Tell the host what it may promise, and wait until it has heard."""
+    await host.admin.patch(HOST_AGENTS, "host", {"spec": spec}, namespace=host.namespace)
+
+    async def heard() -> bool:
+        agent = await host.admin.get(HOST_AGENTS, "host", namespace=host.namespace)
+        return agent.status.observed_generation == agent.metadata.generation
+
+    await eventually(heard)
+
+
+async def fill(host: AgentHost) -> None:
+    """Run two guests."""
+    host.start()
+    for number in (1, 2):
+        await host.assign(order(number))
+        await host.told(guest_id(number), "Running")
+
+
+async def refused(host: AgentHost, new: Order) -> str:
+    """Order a guest and return why it is refused."""
+    await host.assign(new)
+    return (await host.told(new.guest_id, "InsufficientCapacity", outcome="Refused")).message
+
+
+async def test_a_guest_too_many_is_refused_with_numbers(small: AgentHost) -> None:
+    await fill(small)
+    message = await refused(small, order(3))
+    assert message == "the guest wants 1 of CPU; this host may promise 2 and has promised 2 to other guests"
+    assert small.driver.running() == {guest_id(1), guest_id(2)}
+
+
+async def test_ordered_at_once_no_more_are_accepted_than_fit(small: AgentHost) -> None:
+    small.start()
+    numbers = range(1, 7)
+    for number in numbers:
+        await small.assign(order(number))
+
+    async def decided() -> bool:
+        told = [(await small.assignment(guest_id(number))).status.outcome or "" for number in numbers]
+        return sorted(told) == ["Accepted"] * 2 + ["Refused"] * 4
+
+    await eventually(decided)
+
+
+async def test_overcommit_makes_room_and_a_reserve_takes_it(small: AgentHost) -> None:
+    await fill(small)
+    await ordered(small, overcommit={"cpuPercent": 200, "memoryPercent": 200, "diskPercent": 100})
+    await small.assign(order(3))
+    await small.told(guest_id(3), "Running")
+    assert "of disk" in await refused(small, order(4))
+    await ordered(small, reserved={"memory": "1Gi"}, overcommit={"diskPercent": 200})
+    assert "2.0 GiB and has promised 3.0 GiB" in await refused(small, order(5))
+
+
+async def test_changed_settings_evict_nobody_and_a_held_guest_is_never_refused(small: AgentHost) -> None:
+    await fill(small)
+    await ordered(small, reserved={"cpu": "2", "memory": "2Gi", "disk": "12Gi"})
+    await small.kill()
+    small.start()
+    await small.assign(order(1, serial=2, desired="Stopped"))
+    await small.told(guest_id(1), "Stopped")
+    await small.assign(order(1, serial=3))
+    await small.told(guest_id(1), "Running")
+    await small.assign(order(2, epoch=2, serial=2))
+    await small.told(guest_id(2), "Running")
+    assert "may promise 0" in await refused(small, order(3))
+    assert small.driver.running() == {guest_id(1), guest_id(2)}
+
+
+async def test_refused_and_destroyed_guests_hold_nothing(small: AgentHost) -> None:
+    await fill(small)
+    await refused(small, order(3))
+    await small.assign(order(1, serial=2, desired="Destroyed"))
+    await small.told(guest_id(1), "Destroyed", outcome="Destroyed")
+    await small.assign(order(4))
+    await small.told(guest_id(4), "Running")
+    await refused(small, order(5))
+
+
+async def test_what_may_be_promised_is_kept_while_the_api_server_says_nothing(small: AgentHost) -> None:
+    await fill(small)
+    await ordered(small, overcommit={"cpuPercent": 150, "memoryPercent": 150})
+    await small.kill()
+    await small.admin.delete(HOST_AGENTS, "host", namespace=small.namespace)
+    small.start()
+    await small.assign(order(3))
+    await small.told(guest_id(3), "Running")
