@@ -156,7 +156,7 @@ def verify(text: str, keys: Mapping[str, bytes]) -> Order:
         raise OrderInvalidError("the order's signature does not match its content")
     try:
         return msgspec.json.decode(payload, type=Order)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise OrderInvalidError(f"the signed order cannot be read: {error}") from error
 
 
@@ -173,7 +173,7 @@ def peek(text: str) -> Order:
     """
     try:
         return msgspec.json.decode(msgspec.json.decode(text, type=Envelope).payload, type=Order)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise OrderInvalidError("the order cannot be read") from error
 
 

@@ -16,26 +16,35 @@ from tests.kit import objects
 from tests.kit.objects import DIGEST, GUEST_ID, view
 
 IMAGE = OrderImage(
-    namespace="default", name="debian", url="http://images", digest=DIGEST, format="qcow2", size=1, virtual_size=2
+    namespace="default",
+    name="debian",
+    url="http://images",
+    digest=DIGEST,
+    format="qcow2",
+    size=1,
+    virtual_size=2,
 )
 
 
 def guest(*, epoch: int = 1, power: str = "Running", **metadata: Any) -> Guest:
+    about: dict[str, Any] = {"uid": GUEST_ID, "generation": 1} | metadata
     document = objects.guest(
         spec={"power": power},
         status={
             "host": "a",
             "epoch": epoch,
             "resources": {"cpu": "1", "memory": "1Gi", "disk": "10Gi"},
-            "addresses": [{"interface": "eth0", "pool": "lab", "address": "10.7.0.2", "mac": "02:00:00:00:00:01"}],
+            "addresses": [
+                {"interface": "eth0", "pool": "lab", "address": "10.7.0.2", "mac": "02:00:00:00:00:01"}
+            ],
         },
-        **{"uid": GUEST_ID, "generation": 1} | metadata,
+        **about,
     )
     return view(document, Guest)
 
 
 def ingredients(**changes: Any) -> Ingredients:
-    base = {"guest_id": GUEST_ID, "store_id": "store-1", "addresses": (), "image": IMAGE}
+    base: dict[str, Any] = {"guest_id": GUEST_ID, "store_id": "store-1", "addresses": (), "image": IMAGE}
     return Ingredients(**base | changes)
 
 
@@ -43,7 +52,9 @@ def order(found: Guest, *, rank: tuple[int, int] = (1, 1), **changes: Any) -> Or
     return compose(found, ingredients(**changes), rank=Rank(*rank))
 
 
-def assignment(rank: tuple[int, int], *, held: tuple[int, int] | None, outcome: str = "Accepted") -> Assignment:
+def assignment(
+    rank: tuple[int, int], *, held: tuple[int, int] | None, outcome: str = "Accepted"
+) -> Assignment:
     status = {"outcome": outcome, "held": {"epoch": held[0], "serial": held[1]}} if held else {}
     return view(objects.assignment(rank=rank, status=status), Assignment)
 
@@ -68,7 +79,7 @@ def assignment(rank: tuple[int, int], *, held: tuple[int, int] | None, outcome: 
         (None, (1, 7), "Invalid", 1, False, (1, 8)),  # what stands there cannot be read
     ],
 )
-def test_the_next_rank(  # noqa: PLR0913 - the columns of the table
+def test_the_next_rank(
     signed: tuple[int, int] | None,
     held: tuple[int, int] | None,
     outcome: str,

@@ -16,7 +16,7 @@ from innkeeper.views.meta import Condition
 from tests.kit import objects
 from tests.kit.objects import DIGEST, GUEST_ID, view
 
-BOUND = {
+BOUND: dict[str, Any] = {
     "host": "a",
     "epoch": 1,
     "image": {"namespace": "default", "name": "debian", "digest": DIGEST},
@@ -24,7 +24,7 @@ BOUND = {
     "addresses": [{"interface": "eth0", "pool": "lab", "address": "10.7.0.2", "mac": "02:00:00:00:00:01"}],
 }
 WAS_RUNNING = {**objects.ready("True", "Running"), "observedGeneration": 1}
-DELETED = {"deletionTimestamp": objects.NOW}
+DELETED: dict[str, Any] = {"deletionTimestamp": objects.NOW}
 
 
 def guest(
@@ -34,7 +34,7 @@ def guest(
     return view(objects.guest(status=status, generation=generation, **metadata), Guest)
 
 
-def report(  # noqa: PLR0913 - what a host can say
+def report(
     status: str = "True",
     reason: str = "Running",
     *,
@@ -60,6 +60,8 @@ def blocked(reason: GuestReason, step: ConditionType = ConditionType.READY, **mo
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
+    """A situation and the conditions that tell of it; the steps are image, host and addresses."""
+
     name: str
     situation: Situation
     ready: tuple[str, str, int | None]
