@@ -17,7 +17,7 @@ from innkeeper.views.assignment import Assignment, AssignmentStatus, Held
 from innkeeper.views.meta import Condition
 
 Key = tuple[str, str]
-MAX_MESSAGE = 300
+MAX_MESSAGE = 400  # two SHA-512 digests and what is wrong with them
 
 
 class Touch(Protocol):
