@@ -46,8 +46,9 @@ class Call:
 
     @property
     def is_write(self) -> bool:
-        """Whether it would change something."""
-        return self.verb in WRITES
+        """Whether it would change something: reviews and token requests are posted, but store nothing."""
+        asks = self.resource.endswith("reviews") or self.subresource == "token"
+        return self.verb in WRITES and not asks
 
     def __str__(self) -> str:
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
