@@ -11,11 +11,15 @@ import pytest
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
 from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.sources.http import client_session
+from innkeeper.images.sources.opening import SourceOpener
+from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import SourceError, SourceInfo
-from innkeeper.views.catalog import DirectorySource, ImageSource
+from innkeeper.views.catalog import DirectorySource, HttpSource, ImageSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
 from tests.kit.waiting import eventually
+from tests.scenario.images.origin import Origin
 
 DISK = raw_disk(2 * 1024 * 1024)
 
@@ -124,6 +128,19 @@ async def test_a_wrong_sha512_shows_both(bench: Bench) -> None:
     assert (answer.reason, answer.retryable) == (ImageReason.DIGEST_MISMATCH, False)
     assert declared in answer.message
     assert f"sha512:{hashlib.sha512(bench.source.content).hexdigest()}" in answer.message
+
+
+async def test_an_image_behind_a_redirecting_url_is_read_by_its_sha512() -> None:
+    policy, declared = OriginPolicy(listed_hosts=["127.0.0.1"]), f"sha512:{hashlib.sha512(DISK).hexdigest()}"
+    async with Origin(DISK).server() as mirror, client_session(policy) as session:
+        first = Origin(b"", redirect=str(mirror.make_url("/mirror/debian.raw")))
+        async with first.server() as server:
+            source = ImageSource(http=HttpSource(url=str(server.make_url("/images/debian.raw"))))
+            opener = SourceOpener(session, policy=policy, directory=None)
+            inspector = Inspector(opener, clock=ManualClock(), limits=Limits(patience_s=10))
+            answer = await inspector.ask(request_for(source=source, digest=declared))
+            await inspector.close()
+    assert answer == Ready(format="raw", size=len(DISK), virtual_size=len(DISK), digest=declared)
 
 
 async def test_a_small_image_is_ready_in_the_first_answer(bench: Bench) -> None:
