@@ -5,8 +5,9 @@ Only values; nothing here reads the API server or starts anything. `CommonSettin
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
-from pydantic import AnyHttpUrl, Field, field_validator
+from pydantic import AnyHttpUrl, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from innkeeper.domain import names
@@ -50,6 +51,9 @@ class OperatorSettings(CommonSettings):
         None,
         description="The key that signs orders (32 raw bytes, or their base64); else a Secret, made when absent.",
     )
+    previous_order_key_file: Path | None = Field(
+        None, description="While keys change: the key before the one in order_key_file, which endorses it."
+    )
     identity: str | None = Field(None, description="This process's name in the Lease; made up when absent.")
     leader_election: bool = Field(True, description="Work only while the Lease is held.")
     host_silence_s: float = Field(
@@ -58,6 +62,12 @@ class OperatorSettings(CommonSettings):
     host_status_delay_s: float = Field(10, ge=0, le=600, description="How long counters of a Host may wait.")
     guest_workers: int = Field(32, ge=1, le=256, description="How many guests are worked on at once.")
     host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")
+
+    @model_validator(mode="after")
+    def _previous_needs_current(self) -> Self:
+        if self.previous_order_key_file is not None and self.order_key_file is None:
+            raise ValueError("--previous-order-key-file goes with --order-key-file; a Secret holds both keys")
+        return self
 
     @property
     def images_base_url(self) -> str:

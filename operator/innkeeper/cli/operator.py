@@ -30,6 +30,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
             help="The key that signs orders (32 bytes, raw or base64). (default: a Secret, made when absent)"
         ),
     ] = None,
+    previous_order_key_file: Annotated[
+        Path | None,
+        typer.Option(help="While keys change: the key before that one, which endorses it."),
+    ] = None,
     namespace: Annotated[
         str | None, typer.Option(help="Where the Lease and the order key lie. (default: innkeeper-system)")
     ] = None,

@@ -11,11 +11,10 @@ import structlog
 from innkeeper.clock import Clock
 from innkeeper.controllers.handlers import RareKinds
 from innkeeper.controllers.process import RareKindHandlers
-from innkeeper.domain.orders import Signer
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ApiError
 from innkeeper.kube.queue import LatestQueue
-from innkeeper.processes.order_key import load_signer, order_keys
+from innkeeper.processes.order_key import KeySource, OrderKeys, load_order_keys, who_obeys
 from innkeeper.processes.watches import Watches
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
@@ -61,40 +60,44 @@ class Leader:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        signer = await self._signer()
-        log.info("leader_starts", order_key=signer.key_id)
+        keys = await self._order_keys()
+        log.info("leader_starts", order_key=keys.signer.key_id)
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(self._image_server())
             self._follow_guest_crd()
-            statuses, hosts = self._host_statuses(), self._host_flow(signer)
+            statuses, hosts = self._host_statuses(), self._host_flow(keys)
             pools, clusters = self._pools(), self._clusters()
             images = Images(self._client, server, clock=self._clock, metrics=self._metrics)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             beat = pulse(
                 self._client, namespace=self._settings.namespace, identity=self._identity, clock=self._clock
             )
-            guests = self._guest_flow(signer)
+            guests = self._guest_flow(keys)
             for work in (beat, statuses, hosts, pools, clusters, guests, self._sweeper(guests)):
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
             group.create_task(handlers.run())
 
-    async def _signer(self) -> Signer:
+    async def _order_keys(self) -> OrderKeys:
+        source = KeySource(
+            namespace=self._settings.namespace,
+            file=self._settings.order_key_file,
+            previous_file=self._settings.previous_order_key_file,
+        )
         while True:
             try:
-                return await load_signer(
-                    self._client, namespace=self._settings.namespace, file=self._settings.order_key_file
-                )
+                return await load_order_keys(self._client, source, obeyed=who_obeys(self._subset))
             except ApiError as error:
                 log.warning("order_key_not_read", reason=error.reason, message=error.message)
                 await self._clock.sleep(AGAIN_S)
 
-    def _guest_flow(self, signer: Signer) -> GuestFlow:
+    def _guest_flow(self, keys: OrderKeys) -> GuestFlow:
         flow = GuestFlow(
             self._client,
             self._subset,
             clock=self._clock,
-            signer=signer,
+            signer=keys.signer,
+            previous_signer=keys.previous,
             images_url=self._settings.images_base_url,
             workers=self._settings.guest_workers,
         )
@@ -128,7 +131,7 @@ class Leader:
 
         self._watches.crds.join(look)
 
-    def _host_flow(self, signer: Signer) -> HostFlow:
+    def _host_flow(self, keys: OrderKeys) -> HostFlow:
         watches = self._watches
         flow = HostFlow(
             self._client,
@@ -140,7 +143,7 @@ class Leader:
                 bindings=watches.bindings.informer.objects,
             ),
             queue=LatestQueue(self._clock),
-            order_keys=order_keys(signer),
+            order_keys=keys.published(),
             assume=watches.assume,
             workers=self._settings.host_workers,
         )

@@ -1,11 +1,14 @@
-"""The key that orders are signed with: from a file where the user wants it outside, else from a Secret made once.
+"""The keys that orders are signed with: from files where the user wants them outside, else from a Secret made once.
 
-Who finds no Secret creates one; when two do so at once, the API server lets one win and both read the same key.
+There is a current key, which signs, and while keys change the previous one, which endorses the current key so that hosts
+trust it. Who finds no Secret creates one, unless hosts obey a key already; when two create it at once, the API server
+lets one win and both read the same key.
 """
 
 import base64
 import binascii
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -16,12 +19,14 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
 from innkeeper.kube.resources import SECRETS
 from innkeeper.kube.views import Secret
+from innkeeper.state.subset import Subset
 from innkeeper.views.host import OrderKey
 
 log = structlog.get_logger(__name__)
 
 SECRET_NAME = "innkeeper-order-key"  # noqa: S105 - the name of an object
 SECRET_FIELD = "privateKey"  # noqa: S105 - the name of a field
+PREVIOUS_FIELD = "previousPrivateKey"
 KEY_BYTES = 32
 
 
@@ -31,25 +36,96 @@ class OrderKeyError(TerminalError):
     reason = "OrderKeyInvalid"
 
 
-async def load_signer(client: Client, *, namespace: str, file: Path | None) -> Signer:
-    """Return the signer, with a key that was made now if there was none.
+class OrderKeyLostError(OrderKeyError):
+    """Hosts obey a key that is not there any more; one made now would make them refuse every order."""
+
+    reason = "OrderKeyLost"
+
+
+@dataclass(frozen=True)
+class KeySource:
+    """Where the keys lie: in files, or without a file in a Secret of this namespace."""
+
+    namespace: str
+    file: Path | None = None
+    previous_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class OrderKeys:
+    """The key that signs, and the one before it while hosts learn the new one."""
+
+    signer: Signer
+    previous: Signer | None = None
+
+    def published(self) -> list[OrderKey]:
+        """Return what hosts are told: a host that trusts the previous key trusts the current one by its signature."""
+        current = _published(self.signer)
+        if self.previous is None:
+            return [current]
+        signature = self.previous.endorse(self.signer.public_key)
+        endorsed = OrderKey(
+            id=current.id,
+            public_key=current.public_key,
+            signed_by=self.previous.key_id,
+            signature=signature,
+        )
+        return [_published(self.previous), endorsed]
+
+
+async def load_order_keys(client: Client, source: KeySource, *, obeyed: str | None = None) -> OrderKeys:
+    """Return the keys; one is made now if there was none, unless `obeyed` says who obeys the one that is gone.
 
     Raises:
-        OrderKeyError: the key is not 32 bytes.
+        OrderKeyError: a key is not 32 bytes.
+        OrderKeyLostError: there is no key, and hosts obey one.
         ApiError: the API server refused, or is away.
     """
-    if file is not None:
-        return Signer(_from_file(file))
+    if source.file is not None:
+        previous = _from_file(source.previous_file) if source.previous_file is not None else None
+        return _keys(_from_file(source.file), previous)
     try:
-        secret = await client.get(SECRETS, SECRET_NAME, namespace=namespace)
+        secret = await client.get(SECRETS, SECRET_NAME, namespace=source.namespace)
     except NotFoundError:
-        secret = await _create(client, namespace)
-    return Signer(_decoded(secret.data.get(SECRET_FIELD, ""), where=f"the Secret {namespace}/{SECRET_NAME}"))
+        if obeyed is not None:
+            raise _lost(source.namespace, obeyed) from None
+        secret = await _create(client, source.namespace)
+    where = f"the Secret {source.namespace}/{SECRET_NAME}"
+    current = _decoded(secret.data.get(SECRET_FIELD, ""), where=f"{where}, data.{SECRET_FIELD},")
+    before = secret.data.get(PREVIOUS_FIELD)
+    return _keys(current, _decoded(before, where=f"{where}, data.{PREVIOUS_FIELD},") if before else None)
 
 
-def order_keys(signer: Signer) -> list[OrderKey]:
-    """Return what hosts are told of the key."""
-    return [OrderKey(id=signer.key_id, public_key=base64.b64encode(signer.public_key).decode())]
+def who_obeys(subset: Subset) -> str | None:
+    """Return, for a person, who obeys the order key that was; None where a new key harms nobody."""
+    orders = len(subset.assignments)
+    joined = sum(
+        host.status.store_id is not None and host.spec.lost is None for host in subset.hosts.values()
+    )
+    if not orders and not joined:
+        return None
+    return f"{orders} Assignments are signed with it and {joined} hosts trust it"
+
+
+def _keys(current: bytes, previous: bytes | None) -> OrderKeys:
+    signer = Signer(current)
+    if previous is None or previous == current:
+        return OrderKeys(signer)
+    keys = OrderKeys(signer, Signer(previous))
+    log.info("order_key_rotates", current=signer.key_id, previous=Signer(previous).key_id)
+    return keys
+
+
+def _published(signer: Signer) -> OrderKey:
+    return OrderKey(id=signer.key_id, public_key=base64.b64encode(signer.public_key).decode())
+
+
+def _lost(namespace: str, obeyed: str) -> OrderKeyLostError:
+    return OrderKeyLostError(
+        f"the order key is gone: there is no Secret {namespace}/{SECRET_NAME}, but {obeyed}; hosts would refuse every "
+        f"order of a new key. Restore the Secret from a backup. If there is none, create it with a new key in "
+        f"data.{SECRET_FIELD}, and give every host a join file with that key"
+    )
 
 
 async def _create(client: Client, namespace: str) -> Secret:

@@ -44,10 +44,13 @@ class AssignerWorker:
         images: ImageWorker,
         network: NetworkWorker,
         user_data: UserDataWorker,
+        previous: Signer | None = None,
     ) -> None:
         self._client = client
         self._subset = subset
         self._signer = signer
+        self._previous = {previous.key_id: previous.public_key} if previous else {}
+        self._keys = {**self._previous, signer.key_id: signer.public_key}
         self._images = images
         self._network = network
         self._user_data = user_data
@@ -166,6 +169,8 @@ class AssignerWorker:
             return _waits(GuestReason.WAITING_FOR_HOST, "a newer version of this Guest is on its way")
         wanted = ordering.compose(guest, ingredients, rank=Rank(guest.status.epoch, 1))
         rank = ordering.next_rank(guest, assignment, wanted=wanted, signed=signed)
+        if rank is None and signed is not None and self._is_of_previous_key(assignment):
+            rank = Rank(signed.epoch, signed.serial + 1)  # signed anew, so that the previous key can go
         if rank is None:
             return None
         order = ordering.compose(guest, ingredients, rank=rank)
@@ -217,9 +222,18 @@ class AssignerWorker:
         if assignment is None:
             return None
         try:
-            return verify(assignment.spec.order, {self._signer.key_id: self._signer.public_key})
+            return verify(assignment.spec.order, self._keys)
         except OrderInvalidError:
             return None
+
+    def _is_of_previous_key(self, assignment: Assignment | None) -> bool:
+        if assignment is None or not self._previous:
+            return False
+        try:
+            verify(assignment.spec.order, self._previous)
+        except OrderInvalidError:
+            return False
+        return True
 
     def _store_id(self, host: str) -> str | None:
         agent = self._subset.host_agents.get(host)

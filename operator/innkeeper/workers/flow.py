@@ -57,6 +57,7 @@ class GuestFlow:
         images_url: str,
         status_delay_s: float = STATUS_DELAY_S,
         workers: int = WORKERS,
+        previous_signer: Signer | None = None,
     ) -> None:
         self._workers = workers
         self._subset = subset
@@ -72,6 +73,7 @@ class GuestFlow:
             images=images,
             network=self.network,
             user_data=UserDataWorker(client),
+            previous=previous_signer,
         )
         self._deletion = DeletionWorker(client, subset, assigner=self._assigner, network=self.network)
         self._worker = GuestWorker(

@@ -18,7 +18,14 @@ def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"listen": "here"}, {"metrics_port": 70000}, {"images_url": "images"}, {"host_silence_s": 1}]
+    "wrong",
+    [
+        {"listen": "here"},
+        {"metrics_port": 70000},
+        {"images_url": "images"},
+        {"host_silence_s": 1},
+        {"previous_order_key_file": "a.key"},
+    ],
 )
 def test_what_cannot_work_is_refused_before_anything_starts(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
