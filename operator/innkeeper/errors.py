@@ -1,8 +1,8 @@
 """The one tree of errors.
 
-An error says whether trying again can help (`retryable`) and carries a `reason`, which becomes the reason of the condition
-that reports it. Its message is for the person who reads the condition: what is wrong and what to change. It never holds a
-traceback or a secret.
+An error says whether trying again can help (`retryable`) and carries a `reason`, which becomes the reason of the
+condition that reports it. Its message is for the person who reads the condition: what is wrong and what to change. It
+never holds a traceback or a secret.
 """
 
 
