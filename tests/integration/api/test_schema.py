@@ -204,6 +204,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Assignment", "web"), "an Assignment's name must be the Guest ID in spec.guestId"),
     (good("Assignment", desired="Gone"), 'spec.desired: Unsupported value: "Gone"'),
     (good("HostAgent", "agent"), "a HostAgent's name must be 'host'"),
+    (good("HostAgent", reserved={"disk": "9999999999Ti"}), "an amount of bytes must be at most 1Ei"),
     (
         good("HostAgent", orderKeys=[{"id": "x", "publicKey": "y"}]),
         "spec.orderKeys[0].id in body should match",
