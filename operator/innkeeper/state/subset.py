@@ -194,14 +194,17 @@ class Subset:
             self.waiting.forget(change.key)
         if old is not None:
             self._follow_up(old, change.new)
+        elif change.new is not None:
+            # Its order may have been told before it, and have taken room on a host that it is no longer bound to.
+            self.settle_promise(guest_id_of(change.new))
         self.on_guest(change.key)
 
     def _follow_up(self, old: Guest, new: Guest | None) -> None:
         """End the promise of a guest that is gone or refused, and have its orders looked at."""
         guest_id = guest_id_of(old)
         is_gone = new is None or guest_id_of(new) != guest_id
-        is_unbound = new is None or new.status.host is None
-        if old.status.host is not None and (is_gone or is_unbound):
+        is_left = old.status.host is not None and (new is None or new.status.host is None)
+        if is_gone or is_left:
             self.settle_promise(guest_id)
         if is_gone:
             for host in list(self.assignments_of(guest_id)):
@@ -228,23 +231,31 @@ class Subset:
         """
         key = self.guest_keys.get(guest_id)
         guest = self.guests.get(key) if key else None
+        before = self.promises.host_of(guest_id)
         if guest is not None and guest.status.host is not None:
             amounts = Amounts.of(guest.status.resources)
             self.promises.reserve(guest_id, host=guest.status.host, amounts=amounts)
-            return
-        host = self.promises.host_of(guest_id)
-        if guest is None and host is not None and self._still_promised(guest_id, host):
-            return
-        if self.promises.release(guest_id) is not None:
+        elif guest is not None or not self._reserve_by_order(guest_id):
+            self.promises.release(guest_id)
+        if before not in (None, self.promises.host_of(guest_id)):
             self._wake(waiting.CAPACITY)
 
-    def _still_promised(self, guest_id: str, host: str) -> bool:
-        """A guest that is gone from the API server, but not from its host, still takes the host's room."""
-        order = self.assignment(guest_id, host)
-        return order is not None and order.status.outcome not in (
-            OrderOutcome.DESTROYED,
-            OrderOutcome.REFUSED,
-        )
+    def _reserve_by_order(self, guest_id: str) -> bool:
+        """A guest without an object still takes room on the host that may hold it: as much as its order says."""
+        nothing_held = (OrderOutcome.DESTROYED, OrderOutcome.REFUSED)
+        orders = self.assignments_of(guest_id).items()
+        holding = {host: each for host, each in orders if each.status.outcome not in nothing_held}
+        if self.promises.host_of(guest_id) in holding:
+            return True
+        for host, each in holding.items():
+            try:
+                taken = peek(each.spec.order).resources
+            except OrderInvalidError:
+                continue
+            amounts = Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes)
+            self.promises.reserve(guest_id, host=host, amounts=amounts)
+            return True
+        return False
 
     def _apply_assignment(self, change: Change[Assignment]) -> None:
         view = change.new if change.new is not None else change.old
@@ -264,23 +275,9 @@ class Subset:
         if key is not None:
             self.on_guest(key)
             return
-        if change.new is not None and self._still_promised(guest_id, host):
-            self._reserve_by_order(change.new, host)
-        else:
-            self.settle_promise(guest_id)
+        self.settle_promise(guest_id)
         if change.new is not None:
             self.on_unowned_assignment(host, guest_id)
-
-    def _reserve_by_order(self, assignment: Assignment, host: str) -> None:
-        """A guest without an object still takes room on its host: as much as its order says."""
-        if self.promises.host_of(assignment.spec.guest_id) is not None:
-            return
-        try:
-            taken = peek(assignment.spec.order).resources
-        except OrderInvalidError:
-            return
-        amounts = Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes)
-        self.promises.reserve(assignment.spec.guest_id, host=host, amounts=amounts)
 
     def _apply_host(self, change: Change[Host]) -> None:
         name = change.key[1]
