@@ -138,6 +138,7 @@ class AgentHost:
         self.images = GatedImages(self.gates)
         self.namespace = names.host_namespace(HOST)
         self.signer: Signer = SIGNER
+        self.pinned = KEYS
         self.registry = CollectorRegistry()
         self._task: asyncio.Task[None] | None = None
 
@@ -167,7 +168,7 @@ class AgentHost:
             name=HOST,
             directory=self.directory,
             client=self.agent,
-            pinned_keys=KEYS,
+            pinned_keys=self.pinned,
             clock=self.clock,
             driver=self.driver,
             images=self.images,

@@ -49,7 +49,13 @@ class Operator:
     """One running operator, as far as guests go."""
 
     def __init__(
-        self, client: Client, *, clock: Clock, status_delay_s: float, signer: Signer = SIGNER
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        status_delay_s: float,
+        signer: Signer = SIGNER,
+        previous: Signer | None = None,
     ) -> None:
         self.subset = Subset()
         self.leaks = 0
@@ -57,6 +63,7 @@ class Operator:
         self._clock = clock
         self._status_delay_s = status_delay_s
         self._signer = signer
+        self._previous = previous
         self._tasks: list[asyncio.Task[None]] = []
         self.informers: list[Informer[Any]] = []
 
@@ -77,6 +84,7 @@ class Operator:
             self.subset,
             clock=self._clock,
             signer=self._signer,
+            previous_signer=self._previous,
             images_url=IMAGES_URL,
             status_delay_s=self._status_delay_s,
         )
@@ -123,11 +131,17 @@ class GuestScene:
                 host.look()
         self.on_write(call, moment)
 
-    async def operator(self, *, signer: Signer = SIGNER) -> Operator:
+    async def operator(self, *, signer: Signer = SIGNER, previous: Signer | None = None) -> Operator:
         """Start an operator; each has a user of its own, `operator-1` and so on."""
         self._started += 1
         client = Client(self.api.credentials(f"operator-{self._started}"))
-        made = Operator(client, clock=self.clock, status_delay_s=self._status_delay_s, signer=signer)
+        made = Operator(
+            client,
+            clock=self.clock,
+            status_delay_s=self._status_delay_s,
+            signer=signer,
+            previous=previous,
+        )
         self.operators.append(made)
         await made.start()
         return made

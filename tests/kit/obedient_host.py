@@ -31,6 +31,10 @@ class ObedientHost:
         self._api = api
         self._keys = {signer.key_id: signer.public_key}
 
+    def trust(self, signer: Signer) -> None:
+        """Obey another key from now on."""
+        self._keys[signer.key_id] = signer.public_key
+
     @property
     def running(self) -> dict[str, Order]:
         """The orders of the guests that are here, by Guest ID."""

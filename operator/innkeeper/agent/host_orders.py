@@ -23,6 +23,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved = Reserved()
     overcommit: Overcommit = Overcommit()
     endorsed_keys: dict[str, str] = {}
+    pinned: list[str] | None = None  # the IDs of the keys that the endorsed ones go back to
 
 
 class HostOrders:
@@ -39,7 +40,9 @@ class HostOrders:
         text = await self._store.meta(_KEY)
         if text is not None:
             self.settings = msgspec.json.decode(text, type=HostSettings)
-            self.keys = {**trust.decode_keys(self.settings.endorsed_keys), **self._pinned}
+            if self.settings.pinned in (None, sorted(self._pinned)):
+                self.keys = {**trust.decode_keys(self.settings.endorsed_keys), **self._pinned}
+            # Else this is a new join file: trust starts anew from it, or no key could ever be taken back.
 
     async def update(self, agent: HostAgent) -> bool:
         """Keep what a HostAgent says; return whether anything changed."""
@@ -51,6 +54,7 @@ class HostOrders:
             reserved=agent.spec.reserved,
             overcommit=agent.spec.overcommit,
             endorsed_keys=trust.encode_keys(endorsed),
+            pinned=sorted(self._pinned),
         )
         if settings == self.settings:
             return False
