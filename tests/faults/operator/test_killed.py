@@ -8,7 +8,7 @@ from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually, settled
 
-pytestmark = pytest.mark.parametrize("moment", MOMENTS)
+each_moment = pytest.mark.parametrize("moment", MOMENTS)
 BUILD = [
     ("patch guests", 1),  # the finalizer, where no admission policy put it
     ("create ipaddresses", 1),
@@ -94,6 +94,7 @@ async def assert_nothing_left(scene: GuestScene) -> None:
     assert scene.operators[0].subset.promises.count("a") == 0
 
 
+@each_moment
 @pytest.mark.parametrize("point", BUILD)
 async def test_while_a_guest_is_built(scene: GuestScene, point: tuple[str, int], moment: str) -> None:
     axe = strike(scene, point, moment)
@@ -105,6 +106,7 @@ async def test_while_a_guest_is_built(scene: GuestScene, point: tuple[str, int],
     assert scene.assignments()[0].spec.serial == 1
 
 
+@each_moment
 @pytest.mark.parametrize("point", DELETE)
 async def test_while_a_guest_is_deleted(scene: GuestScene, point: tuple[str, int], moment: str) -> None:
     apply(scene)
@@ -116,6 +118,7 @@ async def test_while_a_guest_is_deleted(scene: GuestScene, point: tuple[str, int
     assert scene.hosts["a"].destroyed == [guest_id()]
 
 
+@each_moment
 @pytest.mark.parametrize("point", REFUSAL)
 async def test_while_a_refusal_is_taken(scene: GuestScene, point: tuple[str, int], moment: str) -> None:
     scene.add_host("b", store_id="store-b", memory="2Gi")  # `a` has more room and is asked first
@@ -129,6 +132,7 @@ async def test_while_a_refusal_is_taken(scene: GuestScene, point: tuple[str, int
     assert claims(scene) == 1
 
 
+@each_moment
 @pytest.mark.parametrize("point", ADDRESS_IN_USE)
 async def test_while_an_address_in_use_is_replaced(
     scene: GuestScene, point: tuple[str, int], moment: str
@@ -150,6 +154,7 @@ async def test_while_an_address_in_use_is_replaced(
     assert len(scene.addresses(held=False)) == 1
 
 
+@each_moment
 @pytest.mark.parametrize("point", POWER)
 async def test_while_power_changes(scene: GuestScene, point: tuple[str, int], moment: str) -> None:
     scene.add_guest()
@@ -161,6 +166,7 @@ async def test_while_power_changes(scene: GuestScene, point: tuple[str, int], mo
     assert [each.spec.serial for each in scene.assignments()] == [2]
 
 
+@each_moment
 @pytest.mark.parametrize("point", [("patch ipaddresses", 1), ("patch guests", 1), ("delete assignments", 1)])
 async def test_while_a_guest_goes_with_its_lost_host(
     scene: GuestScene, point: tuple[str, int], moment: str
@@ -178,9 +184,7 @@ async def test_while_a_guest_goes_with_its_lost_host(
     await eventually(lambda: not scene.addresses())
 
 
-async def test_the_tables_name_every_write(scene: GuestScene, moment: str) -> None:
-    if moment == "after":
-        pytest.skip("once is enough")
+async def test_the_tables_name_every_write(scene: GuestScene) -> None:
     apply(scene)
     await scene.until_ready()
     await settled(lambda: len(scene.api.calls))
