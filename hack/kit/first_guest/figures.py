@@ -27,16 +27,22 @@ def percentile(ordered: Sequence[float], percent: int) -> float:
 def print_writes(counted: Count, *, guests: int) -> None:
     """Print the writes by identity, verb and kind."""
     steps.say("")
-    steps.say(f"{'identity':10} {'verb':8} {'kind':28} {'writes':>7} {'refused':>8} {'a guest':>8}")
+    steps.say(f"{'identity':12} {'verb':8} {'kind':28} {'writes':>7} {'refused':>8} {'a guest':>8}")
     for apart in (False, True):
         for row in counted.rows(apart=apart):
             number = counted.asked[row]
             share = f"{number / guests:.2f}" if not apart else "apart"
             refused = counted.refused[row]
-            steps.say(f"{row.who:10} {row.verb:8} {row.kind:28} {number:>7} {refused:>8} {share:>8}")
+            steps.say(f"{row.who:12} {row.verb:8} {row.kind:28} {number:>7} {refused:>8} {share:>8}")
         if not apart:
-            total = counted.of_guests
-            steps.say(f"{'all':10} {'':8} {'':28} {total:>7} {'':8} {total / guests:>8.2f}")
+            counters, total = counted.of_counters, counted.of_guests
+            _print_sum("guests' own", total - counters, guests=guests)
+            _print_sum("counters", counters, guests=guests)
+            _print_sum("together", total, guests=guests)
+
+
+def _print_sum(title: str, number: int, *, guests: int) -> None:
+    steps.say(f"{title:12} {'':37} {number:>7} {'':8} {number / guests:>8.2f}")
 
 
 def print_times(ordered: Sequence[float], *, late_ms: float) -> None:

@@ -18,6 +18,7 @@ _ACCOUNTS = "system:serviceaccount:"
 _SYSTEM = f"{_ACCOUNTS}{identities.SYSTEM_NAMESPACE}:"
 _REFUSED = 400
 HEARTBEATS = frozenset({"leases", "hostagents/status"})
+COUNTERS = frozenset({"clusters/status", "hosts/status", "ippools/status"})
 REVIEWS = frozenset({"tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews"})
 
 
@@ -45,6 +46,11 @@ class Count:
     def of_guests(self) -> int:
         """All writes that are a guest's cost."""
         return sum(self.asked[row] for row in self.rows(apart=False))
+
+    @property
+    def of_counters(self) -> int:
+        """Those of them that tell how many guests there are: they come by the clock, not by the guest."""
+        return sum(self.asked[row] for row in self.rows(apart=False) if row.kind in COUNTERS)
 
 
 def count(events: Iterable[Mapping[str, Any]]) -> Count:

@@ -49,13 +49,14 @@ def test_refused_writes_count_and_heartbeats_do_not() -> None:
             an_event(OPERATOR, "create", "ipaddresses", code=201),
             an_event(OPERATOR, "patch", "guests", sub="status", code=409),
             an_event(OPERATOR, "create", "events", code=201),
+            an_event(OPERATOR, "patch", "ippools", sub="status"),
             an_event(AGENT, "patch", "assignments", sub="status"),
             an_event(AGENT, "patch", "hostagents", sub="status"),
             an_event(AGENT, "update", "leases"),
             an_event(OPERATOR, "create", "tokenreviews", code=201),
         ]
     )
-    assert counted.of_guests == 4
+    assert (counted.of_guests, counted.of_counters) == (5, 1)
     assert counted.refused == {Row("operator", "patch", "guests/status"): 1}
     assert Row("agents", "patch", "assignments/status") in counted.rows(apart=False)
     assert {row.kind for row in counted.rows(apart=True)} == {"hostagents/status", "leases", "tokenreviews"}
