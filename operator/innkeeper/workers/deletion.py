@@ -71,7 +71,7 @@ class DeletionWorker:
     async def finish_unowned(self, host: str, guest_id: str) -> None:
         """Clear up behind a guest whose object is gone: after a forced deletion, or a restart between two writes.
 
-        Acts only where the host confirmed an order to destroy, or is lost.
+        Acts only where the host confirmed an order to destroy, is lost, or refused the guest and so holds nothing.
 
         Raises:
             ApiError: the API server refused, or is away.
@@ -82,6 +82,9 @@ class DeletionWorker:
         destroyed = assignment.spec.desired == Desired.DESTROYED and _destroyed(assignment)
         if destroyed or self._subset.host_is_lost(host):
             await self._network.release_all(guest_id)
+            await self._assigner.remove(assignment)
+        elif _refused(assignment):
+            # Another host may hold this guest and its addresses; where none does, the sweeper finds them.
             await self._assigner.remove(assignment)
 
     async def _destroy(self, guest: Guest, guest_id: str) -> _Fate | Blocked:
@@ -130,3 +133,10 @@ class DeletionWorker:
 
 def _destroyed(assignment: Assignment) -> bool:
     return assignment.status.outcome == OrderOutcome.DESTROYED
+
+
+def _refused(assignment: Assignment) -> bool:
+    """Tell whether the host refused this very epoch; an older refusal says nothing of an order not yet answered."""
+    held = assignment.status.held
+    refused = assignment.status.outcome == OrderOutcome.REFUSED
+    return refused and held is not None and held.epoch == assignment.spec.epoch

@@ -168,6 +168,21 @@ async def test_while_power_changes(scene: GuestScene, point: tuple[str, int], mo
 
 @each_moment
 @pytest.mark.parametrize("point", [("patch ipaddresses", 1), ("patch guests", 1), ("delete assignments", 1)])
+async def test_while_a_refused_guest_is_deleted(
+    scene: GuestScene, point: tuple[str, int], moment: str
+) -> None:
+    """Its host holds nothing and is asked for nothing, so only the operator can clear up."""
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    axe = strike(scene, point, moment)
+    scene.delete_guest()
+    await succeed(scene, axe)
+    await assert_nothing_left(scene)
+
+
+@each_moment
+@pytest.mark.parametrize("point", [("patch ipaddresses", 1), ("patch guests", 1), ("delete assignments", 1)])
 async def test_while_a_guest_goes_with_its_lost_host(
     scene: GuestScene, point: tuple[str, int], moment: str
 ) -> None:
