@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.orders import OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, GuestReason, HostReason, OrderOutcome
 from innkeeper.domain.scheduling.facts import HostFacts
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change, Key, is_newer, key_of
@@ -292,7 +292,7 @@ class Subset:
             for key in list(self._guests_of_host.get(name, ())):
                 self.on_guest(key)
             for order in self.assignments_of_host(name):
-                if order.spec.guest_id not in self.guest_keys and order.spec.desired == Desired.DESTROYED:
+                if order.spec.guest_id not in self.guest_keys:
                     self.on_unowned_assignment(name, order.spec.guest_id)
 
     def _told_of(self, name: str) -> tuple[object, ...]:

@@ -245,3 +245,20 @@ async def test_nobody_signs_over_an_order_to_destroy_from_an_older_view() -> Non
         blocked = await operator.flow._assigner.ensure(stale)
         assert blocked is not None
         assert [each.spec.desired for each in scene.assignments()] == ["Destroyed"]
+
+
+async def test_an_order_without_a_guest_goes_when_its_host_is_lost(scene: GuestScene) -> None:
+    await running(scene)
+    scene.api.store.admission.clear()
+    scene.api.patch(GUESTS, "web", {"metadata": {"finalizers": []}}, namespace="default")
+    await scene.operators.pop().kill()
+    scene.api.patch(GUESTS, "web", {"metadata": {"finalizers": []}}, namespace="default")
+    scene.delete_guest()
+    operator = await scene.operator()
+    await settled(lambda: len(scene.api.calls))
+    assert len(scene.assignments()) == len(scene.addresses()) == 1
+    scene.hosts["a"].hears = False
+    scene.api.patch(HOSTS, "a", {"spec": {"lost": "stolen"}})
+    await eventually(lambda: not scene.assignments())
+    assert scene.addresses() == []
+    await eventually(lambda: operator.subset.promises.count("a") == 0)
