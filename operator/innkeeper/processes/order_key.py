@@ -104,7 +104,7 @@ def who_obeys(subset: Subset) -> str | None:
     )
     if not orders and not joined:
         return None
-    return f"{orders} Assignments are signed with it and {joined} hosts trust it"
+    return f"Assignments: {orders}, hosts that joined: {joined}"
 
 
 def _keys(current: bytes, previous: bytes | None) -> OrderKeys:
@@ -122,8 +122,8 @@ def _published(signer: Signer) -> OrderKey:
 
 def _lost(namespace: str, obeyed: str) -> OrderKeyLostError:
     return OrderKeyLostError(
-        f"the order key is gone: there is no Secret {namespace}/{SECRET_NAME}, but {obeyed}; hosts would refuse every "
-        f"order of a new key. Restore the Secret from a backup. If there is none, create it with a new key in "
+        f"the order key is gone: there is no Secret {namespace}/{SECRET_NAME}, but it was in use ({obeyed}); hosts would "
+        f"refuse every order of a new key. Restore the Secret from a backup. If there is none, create it with a new key in "
         f"data.{SECRET_FIELD}, and give every host a join file with that key"
     )
 

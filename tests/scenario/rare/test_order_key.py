@@ -155,7 +155,7 @@ async def test_an_operator_whose_key_is_gone_does_not_start_while_hosts_obey_it(
 @pytest.mark.parametrize(
     ("host", "says"),
     [
-        ({}, "0 Assignments are signed with it and 1 hosts trust it"),
+        ({}, "Assignments: 0, hosts that joined: 1"),
         ({"status": {}}, None),
         ({"spec": {"cluster": "c", "lost": "burnt"}}, None),
     ],
