@@ -123,8 +123,8 @@ def _published(signer: Signer) -> OrderKey:
 def _lost(namespace: str, obeyed: str) -> OrderKeyLostError:
     return OrderKeyLostError(
         f"the order key is gone: there is no Secret {namespace}/{SECRET_NAME}, but it was in use ({obeyed}); hosts would "
-        f"refuse every order of a new key. Restore the Secret from a backup. If there is none, create it with a new key in "
-        f"data.{SECRET_FIELD}, and give every host a join file with that key"
+        f"refuse every order of a new key. Restore the Secret from a backup. If there is none, create it with a new key "
+        f"in data.{SECRET_FIELD}, and give every host a join file with that key"
     )
 
 
