@@ -236,6 +236,8 @@ async def test_it_says_what_is_wrong_waits_and_goes_on_by_itself(scene: GuestSce
     calls = await settled(lambda: len(scene.api.calls))
     assert await settled(lambda: len(scene.api.calls)) == calls, "it tries again though nothing happened"
     assert scene.assignments() == []
+    promises = scene.operators[0].subset.promises
+    assert all(promises.count(name) == 0 for name in scene.hosts), "who waits keeps no room"
     case.mended(scene)
     await scene.until_ready()
     assert scene.condition("Stalled") is None
@@ -297,7 +299,8 @@ async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(sc
     scene.add_guest("second", number=2)
     await scene.until_reason("PoolExhausted", "second")
     scene.delete_guest("first")
-    await eventually(lambda: not scene.addresses())
+    known = scene.operators[0].subset.addresses
+    await eventually(lambda: [each.spec.owner for each in known.values()] == [None])
     sweeper, clock = scene.operators[0].sweeper, scene.clock
     assert isinstance(clock, ManualClock)
     clock.advance(290)

@@ -1,8 +1,12 @@
 """A Guest becomes an order on its host, in as few writes as the design allows, and its status tells of it."""
 
+import base64
+
 from innkeeper.domain import names
-from innkeeper.domain.orders import verify
-from innkeeper.kube.resources import GUESTS
+from innkeeper.domain.orders import digest_of, verify
+from innkeeper.kube.resources import GUESTS, IP_ADDRESSES, SECRETS
+from tests.kit import objects
+from tests.kit.fake_api import Call
 from tests.kit.guest_scene import IMAGES_URL, SIGNER, GuestScene
 from tests.kit.objects import DIGEST, guest_id
 from tests.kit.waiting import settled
@@ -84,3 +88,46 @@ async def test_two_guests_never_share_an_address(scene: GuestScene) -> None:
     taken = [each.spec.address for each in scene.addresses()]
     assert sorted(taken) == [f"10.7.0.{last}" for last in range(2, 7)]
     assert len(scene.api.objects(GUESTS)) == 5
+
+
+async def test_user_data_lie_beside_the_order_before_it_and_the_order_carries_their_digest(
+    scene: GuestScene,
+) -> None:
+    scene.furnish_user_data()
+    scene.add_guest(spec={"userData": {"secretName": "mine"}})
+    await scene.until_ready()
+    made = [each.resource for each in scene.api.writes("create *") if each.namespace == "host-a"]
+    assert made == ["secrets", "assignments"]
+    order = scene.hosts["a"].running[guest_id()]
+    [copy] = scene.api.objects(SECRETS, namespace="host-a")
+    assert copy["metadata"]["name"] == order.user_data_secret
+    assert base64.b64decode(copy["data"]["userData"]) == b"#cloud-config"
+    assert order.user_data_digest == digest_of(b"#cloud-config")
+
+
+async def test_a_claim_that_an_earlier_operator_made_is_taken_over(scene: GuestScene) -> None:
+    """It comes to be a moment before this operator asks: that it exists and is mine is success."""
+
+    def overtaken(call: Call, moment: str) -> None:
+        if moment == "before" and call.matches("create ipaddresses *") and not scene.addresses():
+            # 10.7.0.5 is what this Guest ID asks for first.
+            scene.api.create(IP_ADDRESSES, objects.address(5, owner=guest_id()))
+
+    scene.on_write = overtaken
+    scene.add_guest()
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["10.7.0.5"]
+    assert len(scene.addresses()) == 1
+    assert scene.api.writes("create ipaddresses *") == []
+
+
+async def test_an_address_that_somebody_else_takes_first_is_left_to_it(scene: GuestScene) -> None:
+    def overtaken(call: Call, moment: str) -> None:
+        if moment == "before" and call.matches("create ipaddresses *") and not scene.addresses():
+            scene.api.create(IP_ADDRESSES, objects.address(5, owner=guest_id(2)))
+
+    scene.on_write = overtaken
+    scene.add_guest()
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] != ["10.7.0.5"]
+    assert len(scene.addresses()) == 2

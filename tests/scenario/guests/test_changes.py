@@ -1,10 +1,11 @@
 """What changes after a Guest is bound reaches its host as the next serial, and absence is never an order."""
 
 from innkeeper.domain import names
-from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, NAMESPACES
+from innkeeper.domain.orders import digest_of
+from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IMAGES, NAMESPACES, SECRETS
 from tests.kit.guest_scene import GuestScene
-from tests.kit.objects import guest_id
-from tests.kit.waiting import settled
+from tests.kit.objects import DIGEST, guest_id
+from tests.kit.waiting import eventually, settled
 
 
 async def test_a_change_of_power_takes_the_next_serial_and_is_never_told_too_early(
@@ -105,3 +106,46 @@ async def test_a_host_with_a_new_store_gets_its_orders_anew(scene: GuestScene) -
     scene.patch_status(HOSTS, "a", {"storeId": "store-2"})
     await settled(lambda: [each.spec.serial for each in scene.assignments()])
     assert host.running[guest_id()].store_id == "store-2"
+
+
+async def test_an_order_is_made_again_though_the_secret_is_gone(scene: GuestScene) -> None:
+    """The host has its copy of the user data; the guest has long booted."""
+    scene.furnish_user_data()
+    scene.add_guest(spec={"userData": {"secretName": "mine"}})
+    await scene.until_ready()
+    scene.api.delete(SECRETS, "mine", namespace="default")
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    await scene.until_ready(reason="Stopped")
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    scene.patch_guest({"spec": {"power": "Running"}})
+    await scene.until_ready()
+    assert scene.hosts["a"].running[guest_id()].user_data_digest == digest_of(b"#cloud-config")
+    assert scene.condition("Stalled") is None
+
+
+async def test_a_running_guest_stays_ready_and_stalls_where_nothing_of_its_data_is_left(
+    scene: GuestScene,
+) -> None:
+    scene.furnish_user_data()
+    scene.add_guest(spec={"userData": {"secretName": "mine"}})
+    await scene.until_ready()
+    scene.api.delete(SECRETS, "mine", namespace="default")
+    scene.api.delete(SECRETS, f"user-data-{guest_id()}", namespace="host-a")
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    await eventually(lambda: scene.condition("Stalled"))
+    ready, stalled = scene.condition("Ready"), scene.condition("Stalled")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("True", "Running")
+    assert stalled is not None
+    assert stalled.reason == "UserDataNotFound"
+
+
+async def test_a_deleted_image_changes_nothing_for_who_runs_it(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    scene.api.delete(IMAGES, "debian", namespace="default")
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    await scene.until_ready(reason="Stopped")
+    image = scene.hosts["a"].running[guest_id()].image
+    assert image is not None
+    assert image.digest == DIGEST

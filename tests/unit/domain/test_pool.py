@@ -4,7 +4,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from innkeeper.domain.addressing.pool import PoolInvalidError, understand
@@ -62,6 +62,7 @@ def test_a_pool_that_cannot_be_served_says_why(spec: dict[str, object], says: st
         addresses(**spec)
 
 
+@settings(deadline=None, max_examples=40)  # a busy machine is slow, not wrong
 @given(
     st.integers(min_value=20, max_value=30),
     st.lists(st.integers(min_value=0, max_value=4095), max_size=20),
@@ -86,7 +87,7 @@ def test_guests_and_interfaces_begin_at_different_places() -> None:
 
 
 def test_a_huge_pool_makes_no_list() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     pool = understand(IPPoolSpec(cidr="10.0.0.0/8", gateway="10.0.0.1"))
     assert len(list(itertools.islice(pool.candidates("g", "eth0"), 100))) == 100
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
