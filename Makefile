@@ -1,6 +1,7 @@
 # What a person types. Each target calls scripts in hack/, which do one job each and explain it with --help.
 
 PYTEST := .venv/bin/pytest
+# Unit and scenario tests mostly wait (for a retry, for a lease): four at once suit two processors.
 
 ifeq ($(shell command -v python3),)
 $(error Python 3.11 or later is missing; on Debian: apt-get install --yes python3)
@@ -32,7 +33,7 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; the
 
 unit: ## the tests that need no root, no cluster and no libvirt
 	hack/python-env --no-libvirt
-	$(PYTEST) tests/unit tests/scenario tests/golden -n 2
+	$(PYTEST) tests/unit tests/scenario tests/golden -n 4
 
 generate: ## make CRDs and reference pages from the models
 	hack/python-env --no-libvirt
