@@ -119,8 +119,12 @@ class Leader:
         )
 
     def _image_server(self) -> ImageServer:
+        url = self._settings.images_base_url
+        if url.startswith("http://"):
+            # Tokens of the operator and of every agent travel to it.
+            log.warning("image_server_without_tls", url=url)
         return ImageServer(
-            self._settings.images_base_url,
+            url,
             credentials=self._client.credentials,
             ca_file=self._settings.images_ca_file,
         )
