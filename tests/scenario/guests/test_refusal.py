@@ -1,6 +1,6 @@
 """A host that refuses is left: the epoch rises, the guest goes back to the scheduler, and nothing is held twice."""
 
-from innkeeper.kube.resources import HOSTS
+from innkeeper.kube.resources import HOSTS, IP_POOLS
 from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
@@ -83,3 +83,14 @@ async def test_a_host_that_closes_keeps_the_guests_that_it_has(scene: GuestScene
     scene.patch_guest({"spec": {"power": "Stopped"}})
     found = await scene.until_ready(reason="Stopped")
     assert found.status.host == "a"
+
+
+async def test_a_guest_that_waits_for_another_address_shows_none(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+    scene.hosts["a"].refuses = "AddressInUse"
+    scene.add_guest()
+    await scene.until_reason("PoolExhausted")
+    found = scene.guest()
+    assert found is not None
+    assert (found.status.host, found.status.epoch, found.status.addresses) == (None, 2, [])
+    assert scene.operators[0].subset.promises.count("a") == 0
