@@ -55,14 +55,20 @@ def read_order(text: str, *, keys: Mapping[str, bytes], host: str, store_id: str
 def meaning(order: Order, record: GuestRecord | None, tombstone: Tombstone | None) -> Meaning:
     """Return what the order means beside what is held."""
     destroys = order.desired == Desired.DESTROYED
-    if record is None and tombstone is not None and order.epoch <= tombstone.rank.epoch:
-        return Meaning.DESTROYED_BEFORE
-    if record is not None and order.rank <= record.rank:
-        return Meaning.SAME if _is_held(order, record) else Meaning.SUPERSEDED
-    if destroys:
-        return Meaning.DESTROY
     if record is None:
-        return Meaning.ADMIT
+        if tombstone is not None and order.epoch <= tombstone.rank.epoch:
+            return Meaning.DESTROYED_BEFORE
+        return Meaning.DESTROY if destroys else Meaning.ADMIT
+    if order.rank <= record.rank:
+        return Meaning.SAME if _is_held(order, record) else Meaning.SUPERSEDED
+    return Meaning.DESTROY if destroys else _beside(order, record)
+
+
+def _beside(order: Order, record: GuestRecord) -> Meaning:
+    """Return what a higher order, which is none to destroy, means beside the one that is held."""
+    if orders.peek(record.order).desired == Desired.DESTROYED:
+        # Under way, and final: nothing is built before it is over. The tombstone then decides.
+        return Meaning.SUPERSEDED
     if record.outcome == OrderOutcome.REFUSED:
         return Meaning.REFUSED_BEFORE if order.epoch == record.rank.epoch else Meaning.ADMIT
     return Meaning.UPDATE

@@ -3,6 +3,7 @@
 Beside each record it keeps what is shown of a guest at the moment (a step of its build), which is worth no write.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -47,6 +48,8 @@ class Ledger:
         self._clock = clock
         self._on_shown = on_shown
         self._guests: dict[str, HeldGuest] = {}
+        # Writes one after another: a record made from what was held must not land after a newer order.
+        self._writing = asyncio.Lock()
 
     async def load(self) -> None:
         """Read all guests from the store. Their orders were verified before they were kept."""
@@ -70,19 +73,19 @@ class Ledger:
 
     async def put(self, record: GuestRecord, order: Order, *, what: str) -> None:
         """Keep a guest with a new order."""
-        await to_its_end(self._store.put(record, what=what, at=self._now()))
-        self._guests[record.guest_id] = HeldGuest(record, order, record.ready)
+        async with self._writing:
+            await to_its_end(self._store.put(record, what=what, at=self._now()))
+            self._guests[record.guest_id] = HeldGuest(record, order, record.ready)
         self._on_shown(record.guest_id, record.outcome == OrderOutcome.REFUSED)
 
     async def settle(self, guest_id: str, *, life: Life, ready: Ready) -> None:
         """Keep how a guest stands now, if it stood otherwise."""
-        held = self._guests[guest_id]
-        if (held.record.life, held.record.ready) != (life, ready):
-            record = replace(held.record, life=life, ready=ready)
-            await to_its_end(self._store.put(record, what=ready.reason, at=self._now()))
-            # The order may have changed meanwhile: only what is settled here is replaced.
-            held = self._guests[guest_id]
-            self._guests[guest_id] = replace(held, record=replace(held.record, life=life, ready=ready))
+        async with self._writing:
+            held = self._guests.get(guest_id)
+            if held is not None and (held.record.life, held.record.ready) != (life, ready):
+                record = replace(held.record, life=life, ready=ready)
+                await to_its_end(self._store.put(record, what=ready.reason, at=self._now()))
+                self._guests[guest_id] = replace(held, record=record)
         self.show(guest_id, ready)
 
     def show(self, guest_id: str, ready: Ready) -> None:
@@ -95,8 +98,9 @@ class Ledger:
 
     async def bury(self, guest_id: str, rank: Rank) -> None:
         """Replace a guest by its tombstone."""
-        await to_its_end(self._store.bury(Tombstone(guest_id, rank), at=self._now()))
-        self._guests.pop(guest_id, None)
+        async with self._writing:
+            await to_its_end(self._store.bury(Tombstone(guest_id, rank), at=self._now()))
+            self._guests.pop(guest_id, None)
 
     def _now(self) -> str:
         return rfc3339(self._clock.now())

@@ -1,5 +1,7 @@
 """What an order means beside what the host holds."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -25,6 +27,7 @@ def held(epoch: int, serial: int, outcome: OrderOutcome = OrderOutcome.ACCEPTED)
 
 REFUSED = OrderOutcome.REFUSED
 TOMBSTONE = Tombstone(guest_id(), Rank(3, 2))
+DESTROYING = replace(held(2, 3), order=SIGNER.sign(order(epoch=2, serial=3, desired="Destroyed")))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,9 @@ TOMBSTONE = Tombstone(guest_id(), Rank(3, 2))
         (held(2, 2), None, order(epoch=3, serial=1), Meaning.UPDATE),
         (held(2, 2), None, order(epoch=2, serial=3, desired="Destroyed"), Meaning.DESTROY),
         (held(2, 2), None, order(epoch=2, serial=1, desired="Destroyed"), Meaning.SUPERSEDED),
+        (DESTROYING, None, order(epoch=2, serial=4), Meaning.SUPERSEDED),
+        (DESTROYING, None, order(epoch=3, serial=1), Meaning.SUPERSEDED),
+        (DESTROYING, None, order(epoch=2, serial=4, desired="Destroyed"), Meaning.DESTROY),
         (held(2, 2, REFUSED), None, order(epoch=2, serial=3), Meaning.REFUSED_BEFORE),
         (held(2, 2, REFUSED), None, order(epoch=3, serial=1), Meaning.ADMIT),
         (held(2, 2, REFUSED), None, order(epoch=2, serial=3, desired="Destroyed"), Meaning.DESTROY),
