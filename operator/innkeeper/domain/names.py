@@ -16,6 +16,7 @@ HOST_FINALIZER = "innkeeper.dev/host"
 
 ID_ANNOTATION = "innkeeper.dev/id"
 FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"
+HELD_BY_HOST_ANNOTATION = "innkeeper.dev/held-by-host"  # of an IPAddress whose guest was deleted by force
 
 GUEST_ID_LABEL = "innkeeper.dev/guest-id"
 POOL_LABEL = "innkeeper.dev/pool"

@@ -61,6 +61,8 @@ class DeletionWorker:
             return None
         if fate is _Fate.GONE:
             await self._network.release_all(guest_id)
+        elif guest.status.host is not None:
+            await self._network.hold_for_host(guest_id, guest.status.host)
         await self._without_finalizer(guest)  # its answer is no news: the watch tells that the guest is gone
         log.info("guest_deleted", guest=guest_id, forced=fate is _Fate.FORCED)
         if fate is _Fate.GONE:

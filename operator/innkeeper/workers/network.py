@@ -143,7 +143,10 @@ class NetworkWorker:
             ApiError: the API server refused, or is away.
         """
         body = {
-            "metadata": {"labels": {names.GUEST_ID_LABEL: None}},
+            "metadata": {
+                "labels": {names.GUEST_ID_LABEL: None},
+                "annotations": {names.HELD_BY_HOST_ANNOTATION: None},
+            },
             "spec": {"owner": None, "releasedAt": rfc3339(self._clock.now())},
         }
         written = await self._client.patch(
@@ -155,6 +158,25 @@ class NetworkWorker:
         )
         self._subset.assume(written)
         log.info("address_released", address=held.spec.address, pool=held.spec.pool)
+
+    async def hold_for_host(self, guest_id: str, host: str) -> None:
+        """Note on each address of a guest that a silent host may still use it, whatever becomes of the order there.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        mark = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: host}}}
+        for held in self._subset.addresses_of(guest_id):
+            if held.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) == host:
+                continue
+            written = await self._client.patch(
+                IP_ADDRESSES,
+                held.metadata.name,
+                mark,
+                resource_version=held.metadata.resource_version,
+                uid=held.metadata.uid,
+            )
+            self._subset.assume(written)
 
     async def release_all(self, guest_id: str) -> None:
         """Release everything that a guest holds."""

@@ -12,7 +12,7 @@ import structlog
 
 from innkeeper.clock import Clock, parse_rfc3339
 from innkeeper.domain.durations import seconds
-from innkeeper.domain.names import ADDRESS_FINALIZER
+from innkeeper.domain.names import ADDRESS_FINALIZER, HELD_BY_HOST_ANNOTATION
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
@@ -92,8 +92,10 @@ class Sweeper:
         key = self._subset.guest_keys.get(owner.id)
         guest = self._subset.guests.get(key) if key else None
         if guest is None:
-            # A host may still hold this guest, whose object is gone.
-            return bool(self._subset.assignments_of(owner.id))
+            # A host may still hold this guest, whose object is gone; a silent one even without an order there.
+            holder = address.metadata.annotations.get(HELD_BY_HOST_ANNOTATION)
+            held = holder is not None and not self._subset.host_is_lost(holder)
+            return held or bool(self._subset.assignments_of(owner.id))
         if guest.status.host is None:
             return True
         return any(each.address == address.spec.address for each in guest.status.addresses)

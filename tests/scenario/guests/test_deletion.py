@@ -92,6 +92,29 @@ async def test_force_finishes_the_guest_and_keeps_the_order_until_the_host_retur
     assert scene.operators[0].subset.promises.count("a") == 0
 
 
+async def test_a_forced_guest_keeps_its_address_even_when_its_last_order_is_deleted_by_hand(
+    scene: GuestScene,
+) -> None:
+    """The silent host may still run it: only the word that the host never returns sets the address free."""
+    await running(scene)
+    scene.hear_host("a", heard=False)
+    await scene.until_reason("HostSilent")
+    scene.delete_guest()
+    scene.patch_guest(FORCE)
+    await eventually(lambda: scene.guest() is None)
+    [assignment] = scene.assignments()
+    scene.api.delete(ASSIGNMENTS, assignment.metadata.name, namespace=assignment.metadata.namespace)
+    await eventually(lambda: not scene.operators[0].subset.assignments_of(guest_id()))
+    for _ in range(5):
+        await scene.operators[0].sweeper.sweep()
+    assert len(scene.addresses()) == 1
+    scene.api.patch(HOSTS, "a", {"spec": {"lost": "stolen"}})
+    await eventually(lambda: scene.operators[0].subset.host_is_lost("a"))
+    for _ in range(5):
+        await scene.operators[0].sweeper.sweep()
+    assert scene.addresses() == []
+
+
 async def test_force_does_nothing_while_the_host_is_heard(scene: GuestScene) -> None:
     await running(scene)
     scene.hosts["a"].hears = False  # slow, but its heartbeat comes
