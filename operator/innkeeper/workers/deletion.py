@@ -83,11 +83,22 @@ class DeletionWorker:
             return
         destroyed = assignment.spec.desired == Desired.DESTROYED and _destroyed(assignment)
         if destroyed or self._subset.host_is_lost(host):
-            await self._network.release_all(guest_id)
+            if not self._held_elsewhere(guest_id, host):
+                await self._network.release_all(guest_id)
             await self._assigner.remove(assignment)
         elif _refused(assignment):
             # Another host may hold this guest and its addresses; where none does, the sweeper finds them.
             await self._assigner.remove(assignment)
+
+    def _held_elsewhere(self, guest_id: str, host: str) -> bool:
+        """Tell whether another host may still run the guest, and so use its addresses."""
+        return any(
+            other != host
+            and not _destroyed(order)
+            and not _refused(order)
+            and not self._subset.host_is_lost(other)
+            for other, order in self._subset.assignments_of(guest_id).items()
+        )
 
     async def _destroy(self, guest: Guest, guest_id: str) -> _Fate | Blocked:
         host = guest.status.host

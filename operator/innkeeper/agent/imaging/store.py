@@ -5,6 +5,7 @@ a file for each guest, so it is still known after a restart.
 """
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,7 +111,13 @@ class HostImageStore:
     def _note_use(self, guest_id: str, name: str) -> None:
         self._uses.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._directory.chmod(0o711)  # QEMU's user passes through, and lists nothing
-        (self._uses / guest_id).write_text(name)
+        note = self._uses / guest_id
+        new = self._directory / f"{guest_id}.note"  # beside the notes: a half-written one is none
+        with new.open("w") as file:
+            file.write(name)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(note)
 
     def _drop_use(self, guest_id: str) -> None:
         note = self._uses / guest_id
@@ -125,6 +132,13 @@ class HostImageStore:
     def _drop_unused(self) -> None:
         """Drop images without a user, those longest without one first, until the rest is small enough."""
         used = {note.read_text() for note in self._uses.iterdir()}
+        guests = self._directory.parent / "guests"
+        unnoted = {each.name for each in guests.iterdir()} if guests.is_dir() else set()
+        unnoted -= {note.name for note in self._uses.iterdir()}
+        if unnoted or "" in used:
+            # A disk whose image nobody noted: it could be any of them.
+            log.warning("images_kept", guests_without_note=sorted(unnoted))
+            return
         unused = [each for each in self._directory.iterdir() if each.is_file() and each.stem not in used]
         kept = 0
         for image in sorted(unused, key=lambda each: each.stat().st_mtime_ns, reverse=True):
