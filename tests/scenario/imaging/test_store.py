@@ -207,6 +207,16 @@ async def test_an_image_stays_while_one_guest_uses_it(site: Site, unused_bytes: 
     assert path.exists() is bool(unused_bytes)
 
 
+async def test_no_image_goes_while_a_guests_note_is_missing(site: Site) -> None:
+    """After a power loss a note may be gone: the guest's disk still needs its image."""
+    path = await site.fetch(site.image(), "guest-1")
+    (site.directory.parent / "guests" / "guest-1").mkdir(parents=True)
+    (site.directory / "uses" / "guest-1").unlink()
+    await site.fetch(site.image(), "guest-2")
+    await site.store.release("guest-2")
+    assert path.exists()
+
+
 async def test_of_the_unused_the_newest_stay(site: Site) -> None:
     old = await site.fetch(site.image(), "guest-1")
     site.server.content = newer = raw_disk(2 * MIB)
