@@ -63,7 +63,6 @@ class GuestReason(StrEnum):
     SCHEDULED = "Scheduled"
     FLAVOR_NOT_FOUND = "FlavorNotFound"
     NO_HOST_FITS = "NoHostFits"
-    HOST_REFUSED = "HostRefused"  # the host could not keep the promise; another one is looked for
     # AddressesAssigned
     ADDRESSES_ASSIGNED = "AddressesAssigned"
     POOL_NOT_FOUND = "PoolNotFound"
