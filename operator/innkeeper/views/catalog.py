@@ -59,10 +59,17 @@ class Flavor(View, frozen=True, kw_only=True):
     spec: Resources
 
 
+class ClusterScheduling(View, frozen=True, kw_only=True):
+    """How hosts of a Cluster are filled: `Spread` or `Pack`."""
+
+    strategy: str = "Spread"
+
+
 class ClusterSpec(View, frozen=True, kw_only=True):
     """Hosts that share a network."""
 
     network: Network
+    scheduling: ClusterScheduling = ClusterScheduling()
 
 
 class ClusterStatus(View, frozen=True, kw_only=True):

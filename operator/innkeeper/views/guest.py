@@ -1,6 +1,7 @@
 """Guest as the hot path reads it."""
 
 from innkeeper.views.meta import Condition, Meta, Resources, View
+from innkeeper.views.placement import GuestTerm, LabelSelector, SpreadConstraint, Toleration, WeightedGuestTerm
 
 
 class ImageRef(View, frozen=True, kw_only=True):
@@ -17,17 +18,23 @@ class Interface(View, frozen=True, kw_only=True):
     name: str = "eth0"
 
 
-class HostSelector(View, frozen=True, kw_only=True):
-    """Labels that a Host must carry."""
+class Affinity(View, frozen=True, kw_only=True):
+    """Guests to be near to, or apart from."""
 
-    match_labels: dict[str, str] = {}
+    required: list[GuestTerm] = []
+    preferred: list[WeightedGuestTerm] = []
 
 
 class Placement(View, frozen=True, kw_only=True):
-    """Where the Guest may run."""
+    """Where the Guest may run, and where it would rather run."""
 
     cluster: str | None = None
-    host_selector: HostSelector | None = None
+    cluster_selector: LabelSelector | None = None
+    host_selector: LabelSelector | None = None
+    tolerations: list[Toleration] = []
+    affinity: Affinity | None = None
+    anti_affinity: Affinity | None = None
+    spread: list[SpreadConstraint] = []
 
 
 class UserData(View, frozen=True, kw_only=True):
@@ -47,6 +54,7 @@ class GuestSpec(View, frozen=True, kw_only=True):
     restart_policy: str = "Always"
     interfaces: list[Interface] = []
     placement: Placement | None = None
+    priority: int = 0
     ssh_keys: list[str] = []
     user_data: UserData | None = None
     hostname: str | None = None

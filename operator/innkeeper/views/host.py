@@ -1,6 +1,7 @@
 """Host and HostAgent as the hot path reads them."""
 
 from innkeeper.views.meta import Condition, Meta, Resources, View
+from innkeeper.views.placement import Taint
 
 
 class Overcommit(View, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class HostSpec(View, frozen=True, kw_only=True):
     reserved: Reserved = Reserved()
     overcommit: Overcommit = Overcommit()
     unschedulable: bool = False
+    maintenance: bool = False
+    taints: list[Taint] = []
     lost: str | None = None
     allow_emulation: bool = False
 
