@@ -1,14 +1,14 @@
 """A queue of keys: what is in it twice is worked on once, and never by two workers at the same time.
 
 A key that comes again while it is worked on is worked on again afterwards. Failures wait, each key by itself, twice as
-long each time up to a cap. It holds keys only: the worker reads the newest state itself.
+long each time up to a cap. It holds keys only: the worker reads the newest state itself. Keys come out by rank where the
+owner gives one (the lowest first, as it was when the key came), else in the order of their coming.
 """
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 from innkeeper.clock import Clock
 
@@ -22,12 +22,18 @@ class LatestQueue(Generic[K]):
     """Keys that want attention."""
 
     def __init__(
-        self, clock: Clock, *, first_delay_s: float = FIRST_DELAY_S, last_delay_s: float = LAST_DELAY_S
+        self,
+        clock: Clock,
+        *,
+        first_delay_s: float = FIRST_DELAY_S,
+        last_delay_s: float = LAST_DELAY_S,
+        rank: Callable[[K], tuple[Any, ...]] = lambda _: (),
     ) -> None:
         self._clock = clock
+        self._rank = rank
         self._first_s = first_delay_s
         self._last_s = last_delay_s
-        self._ready: deque[K] = deque()
+        self._ready: list[tuple[tuple[Any, ...], int, K]] = []  # a heap: by rank, then by arrival
         self._waiting: set[K] = set()  # in _ready
         self._working: set[K] = set()
         self._again: set[K] = set()
@@ -50,7 +56,8 @@ class LatestQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.append(key)
+            self._count += 1
+            heapq.heappush(self._ready, (self._rank(key), self._count, key))
             self._changed.set()
 
     def _add_later(self, key: K, due: float) -> None:
@@ -66,7 +73,7 @@ class LatestQueue(Generic[K]):
         while True:
             self._promote()
             if self._ready:
-                key = self._ready.popleft()
+                _, _, key = heapq.heappop(self._ready)
                 self._waiting.discard(key)
                 self._working.add(key)
                 return key

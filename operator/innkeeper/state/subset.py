@@ -5,17 +5,20 @@ its one listener which guests a change may concern. It never calls anything that
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
-from innkeeper.domain.orders import OrderInvalidError, peek
+from innkeeper.domain.orders import Order, OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason, HostReason, OrderOutcome
-from innkeeper.domain.scheduling.facts import HostFacts
+from innkeeper.domain.scheduling.asking import terms_apart
+from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident, Strategy
+from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
+from innkeeper.state.backlog import Backlog
 from innkeeper.state.promises import Promises
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
@@ -49,10 +52,15 @@ class Subset:
         self.images: dict[Key, Image] = {}
         self.clusters: dict[str, Cluster] = {}
         self.guest_keys: dict[str, Key] = {}
-        self.promises = Promises()
+        self.fleet = Fleet()
+        self.promises = Promises(self.fleet)
         self.waiting = Waiting()
+        self.backlog = Backlog(self.fleet)
         self.guest_crd_terminating = False
         self.on_guest: Callable[[Key], None] = lambda _: None
+        self.on_room: Callable[[], None] = lambda: (
+            None
+        )  # something changed that could help a guest in the backlog
         self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
         self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
         self._assignments_of_host: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by Guest ID
@@ -73,6 +81,10 @@ class Subset:
     def addresses_of_pool(self, pool: str) -> list[IPAddress]:
         """Return every claimed or quarantined address of a pool."""
         return [self.addresses[name] for name in self._addresses_of_pool.get(pool, ())]
+
+    def count_of_pool(self, pool: str) -> int:
+        """Return how many addresses of a pool are claimed or in quarantine."""
+        return len(self._addresses_of_pool.get(pool, ()))
 
     def assignment(self, guest_id: str, host: str) -> Assignment | None:
         """Return the order of a guest for a host, or None."""
@@ -114,21 +126,19 @@ class Subset:
         host = guest.status.host
         return host is not None and (host not in self.hosts or self.host_is_silent(host))
 
-    def host_facts(self) -> Iterable[HostFacts]:
-        """Yield what scheduling needs to know of each host."""
-        return (self._facts(host) for host in self.hosts.values())
-
-    def _facts(self, host: Host) -> HostFacts:
+    @staticmethod
+    def _facts(host: Host) -> HostFacts:
         ready = find(host.status.conditions, ConditionType.READY)
         return HostFacts(
             name=host.metadata.name,
             cluster=host.spec.cluster,
             labels=host.metadata.labels,
+            taints=tuple(host.spec.taints),
             ready=ready is not None and ready.status == "True" and host.status.store_id is not None,
             unschedulable=host.spec.unschedulable,
+            maintenance=host.spec.maintenance,
             leaving=host.spec.lost is not None or host.metadata.deletion_timestamp is not None,
             allocatable=Amounts.of(host.status.allocatable),
-            promised=self.promises.of_host(host.metadata.name),
         )
 
     # How it is fed
@@ -182,6 +192,7 @@ class Subset:
             Cluster: self._apply_cluster,
         }
         appliers[type(view)](change)  # type: ignore[index] # one of old and new is always there
+        self._tell_of_room()
 
     def _apply_guest(self, change: Change[Guest]) -> None:
         old = self.guests.pop(change.key, None)
@@ -192,6 +203,7 @@ class Subset:
             self._index_guest(change.key, change.new)
         if change.new is None:
             self.waiting.forget(change.key)
+            self.leave_backlog(change.key)
         if old is not None:
             self._follow_up(old, change.new)
         elif change.new is not None:
@@ -215,9 +227,7 @@ class Subset:
         self.guest_keys[guest_id] = key
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].add(key)
-            self.promises.reserve(
-                guest_id, host=guest.status.host, amounts=Amounts.of(guest.status.resources)
-            )
+            self.promises.keep(guest_id, resident_of(guest, guest.status.host))
 
     def _unindex_guest(self, key: Key, guest: Guest) -> None:
         self.guest_keys.pop(guest_id_of(guest), None)
@@ -231,16 +241,23 @@ class Subset:
         """
         key = self.guest_keys.get(guest_id)
         guest = self.guests.get(key) if key else None
-        before = self.promises.host_of(guest_id)
         if guest is not None and guest.status.host is not None:
-            amounts = Amounts.of(guest.status.resources)
-            self.promises.reserve(guest_id, host=guest.status.host, amounts=amounts)
-        elif guest is not None or not self._reserve_by_order(guest_id):
+            self.promises.keep(guest_id, resident_of(guest, guest.status.host))
+        elif guest is not None or not self._keep_by_order(guest_id):
             self.promises.release(guest_id)
-        if before not in (None, self.promises.host_of(guest_id)):
-            self._wake(waiting.CAPACITY)
+        self._tell_of_room()
 
-    def _reserve_by_order(self, guest_id: str) -> bool:
+    def leave_backlog(self, key: Key) -> None:
+        """A guest waits for room no longer; who stood behind it has a look."""
+        follower = self.backlog.leave(key)
+        if follower is not None:
+            self.on_guest(follower)
+
+    def _tell_of_room(self) -> None:
+        if self.fleet.has_gained and len(self.backlog):
+            self.on_room()
+
+    def _keep_by_order(self, guest_id: str) -> bool:
         """A guest without an object still takes room on the host that may hold it: as much as its order says."""
         nothing_held = (OrderOutcome.DESTROYED, OrderOutcome.REFUSED)
         orders = self.assignments_of(guest_id).items()
@@ -249,11 +266,10 @@ class Subset:
             return True
         for host, each in holding.items():
             try:
-                taken = peek(each.spec.order).resources
+                order = peek(each.spec.order)
             except OrderInvalidError:
                 continue
-            amounts = Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes)
-            self.promises.reserve(guest_id, host=host, amounts=amounts)
+            self.promises.keep(guest_id, _resident_by(order, host))
             return True
         return False
 
@@ -281,13 +297,12 @@ class Subset:
 
     def _apply_host(self, change: Change[Host]) -> None:
         name = change.key[1]
-        old = self.hosts.get(name)
-        before = self._facts(old) if old is not None else None
         told_before = self._told_of(name)
         _set(self.hosts, name, change.new)
-        after = self._facts(change.new) if change.new is not None else None
-        if before != after:
-            self._wake(waiting.CAPACITY)
+        if change.new is None:
+            self.fleet.remove_host(name)
+        else:
+            self.fleet.put_host(self._facts(change.new))
         if told_before != self._told_of(name):
             for key in list(self._guests_of_host.get(name, ())):
                 self.on_guest(key)
@@ -330,7 +345,9 @@ class Subset:
         _set(self.pools, change.key[1], change.new)
         if change.new is None or old is None or old.spec != change.new.spec:
             self._wake(waiting.pool(change.key[1]))
-            self._wake(waiting.CAPACITY)
+            # What the pool serves is in the requests of guests that wait for room: they are made anew.
+            for key in self.backlog.waiting():
+                self.on_guest(key)
 
     def _apply_flavor(self, change: Change[Flavor]) -> None:
         _set(self.flavors, change.key[1], change.new)
@@ -344,11 +361,41 @@ class Subset:
         self._wake(waiting.image(*change.key))
 
     def _apply_cluster(self, change: Change[Cluster]) -> None:
-        _set(self.clusters, change.key[1], change.new)
+        name = change.key[1]
+        _set(self.clusters, name, change.new)
+        if change.new is None:
+            self.fleet.remove_cluster(name)
+        else:
+            strategy = Strategy(change.new.spec.scheduling.strategy)
+            facts = ClusterFacts(name=name, labels=change.new.metadata.labels, strategy=strategy)
+            self.fleet.put_cluster(facts)
 
     def _wake(self, cause: str) -> None:
         for key in self.waiting.wake(cause):
             self.on_guest(key)
+
+
+def resident_of(guest: Guest, host: str, amounts: Amounts | None = None) -> Resident:
+    """Return a guest as the host that holds a promise for it has it; its bound amounts unless others are given."""
+    namespace = guest.metadata.namespace
+    return Resident(
+        host=host,
+        amounts=amounts or Amounts.of(guest.status.resources),
+        namespace=namespace,
+        labels=guest.metadata.labels,
+        apart=terms_apart(guest.spec.placement, namespace),
+    )
+
+
+def _resident_by(order: Order, host: str) -> Resident:
+    taken = order.resources
+    return Resident(
+        host=host,
+        amounts=Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes),
+        namespace=order.namespace,
+        labels=order.labels,
+        apart=terms_apart(order.spec.placement, order.namespace),
+    )
 
 
 def _set(table: dict[str, V], name: str, view: V | None) -> None:

@@ -1,4 +1,4 @@
-"""Who waits for what: guests that cannot go on, by the thing whose change could help them.
+"""Who waits for what: guests that cannot go on, by the thing whose change could help them. Room on hosts: see `backlog`.
 
 A guest waits for a set of causes and stops waiting for all of them when one comes. Causes are plain strings made by the
 functions below, so that both sides name them alike.
@@ -8,8 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from innkeeper.kube.informer import Key
-
-CAPACITY = "capacity"
 
 
 def flavor(name: str) -> str:

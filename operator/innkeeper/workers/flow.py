@@ -24,6 +24,7 @@ from innkeeper.kube.informer import Key
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import GUESTS
 from innkeeper.kube.status_writer import StatusWriter
+from innkeeper.state.backlog import Rank
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
@@ -37,8 +38,11 @@ from innkeeper.workers.userdata import UserDataWorker
 
 log = structlog.get_logger()
 
+Item = tuple[str, str, str]
+
 WORKERS = 16
 STATUS_DELAY_S = 2.0
+_FIRST: Rank = (-(1 << 31), "")
 
 
 class GuestFlow:
@@ -63,7 +67,8 @@ class GuestFlow:
         self._subset = subset
         self._clock = clock
         self._blocked: dict[Key, Blocked] = {}
-        self._queue: LatestQueue[tuple[str, str, str]] = LatestQueue(clock)
+        self._queue: LatestQueue[Item] = LatestQueue(clock, rank=self._rank)
+        self._room = asyncio.Event()
         images = ImageWorker(subset, images_url)
         self.network = NetworkWorker(client, subset, clock)
         self._assigner = AssignerWorker(
@@ -96,6 +101,7 @@ class GuestFlow:
         )
         subset.on_guest = self._on_guest
         subset.on_unowned_assignment = self._on_unowned_assignment
+        subset.on_room = self._room.set
         self._take_stock()
 
     def _take_stock(self) -> None:
@@ -116,8 +122,24 @@ class GuestFlow:
         """Work for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._statuses.run())
+            group.create_task(self._wake_waiting())
             for _ in range(self._workers):
                 group.create_task(self._work())
+
+    async def _wake_waiting(self) -> None:
+        """Look at guests that wait for room when something changed that could help them."""
+        while True:
+            await self._room.wait()
+            self._room.clear()
+            for key in self._subset.backlog.helped():
+                self._on_guest(key)
+                await asyncio.sleep(0)  # there may be many lines; other work goes on between them
+
+    def _rank(self, item: Item) -> Rank:
+        """A guest's place in the queue: by priority, then by age; what has no Guest any more goes first."""
+        kind, *names = item
+        guest = self._subset.guests.get((names[0], names[1])) if kind == "guest" else None
+        return rank_of(guest) if guest is not None else _FIRST
 
     def _on_guest(self, key: Key) -> None:
         if key in self._subset.guests:
@@ -152,7 +174,7 @@ class GuestFlow:
                 if again_after_s is not None:
                     self._queue.add(item, after_s=again_after_s)
 
-    async def _advance(self, item: tuple[str, str, str]) -> float | None:
+    async def _advance(self, item: Item) -> float | None:
         """Lead one guest on; return after how many seconds it wants to be looked at in any case."""
         kind, *names = item
         if kind == "assignment":
@@ -174,6 +196,10 @@ class GuestFlow:
             self._blocked[key] = blocked
             self._subset.waiting.wait(key, blocked.causes)
         current = self._subset.guests.get(key)
+        if blocked is None or blocked.waits_for_room is None or current is None:
+            self._subset.leave_backlog(key)
+        else:
+            self._subset.backlog.wait(key, blocked.waits_for_room, rank_of(current))
         if current is not None and self.render(key) is not None:
             self._statuses.touch(key, urgent=self._is_urgent(current))
 
@@ -219,6 +245,11 @@ class GuestFlow:
             "urn": urn(guest_id),
             "conditions": documents(guest.status.conditions, wanted, now=self._clock.now()),
         }
+
+
+def rank_of(guest: Guest) -> Rank:
+    """Return a guest's place among others: the higher priority first, then the older."""
+    return (-guest.spec.priority, guest.metadata.creation_timestamp)
 
 
 def _told(condition: Condition | None) -> tuple[object, ...]:

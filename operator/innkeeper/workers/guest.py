@@ -107,7 +107,7 @@ class GuestWorker:
         pools = self._network.pools(guest)
         if isinstance(pools, Blocked):
             return pools
-        placement = self._scheduler.place(guest, amounts=amounts, clusters=self._clusters(guest))
+        placement = self._scheduler.place(guest, amounts=amounts)
         if isinstance(placement, Blocked):
             return placement
         try:
@@ -117,14 +117,6 @@ class GuestWorker:
             return await self._write_binding(guest, placement, image, amounts, addresses)
         finally:
             self._subset.settle_promise(guest_id_of(guest))
-
-    def _clusters(self, guest: Guest) -> frozenset[str] | None:
-        """A guest that is placed again stays in its cluster: its addresses live there."""
-        served = self._network.clusters(guest)
-        if guest.status.cluster is None or not guest.status.addresses:
-            return served
-        own = frozenset({guest.status.cluster})
-        return own if served is None else own & served
 
     async def _write_binding(
         self,

@@ -20,6 +20,7 @@ from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest, GuestAddress, Interface
 from innkeeper.views.network import IPAddress
+from innkeeper.workers.reach import Reach
 
 log = structlog.get_logger()
 
@@ -31,19 +32,32 @@ class NetworkWorker:
         self._client = client
         self._subset = subset
         self._clock = clock
+        self._reach = Reach(subset)
 
     def pools(self, guest: Guest) -> dict[str, Pool] | Blocked:
         """Return the pools that a guest's interfaces name, or which one is missing or cannot serve."""
         found: dict[str, Pool] = {}
         for each in guest.spec.interfaces:
-            pool = self._subset.pools.get(each.pool)
+            pool = self._reach.pool(each.pool)
             if pool is None:
-                return self._no_pool(each, f"there is no IPPool {each.pool!r}")
-            try:
-                found[each.pool] = understand(pool.spec)
-            except PoolInvalidError as error:
-                return self._no_pool(each, f"the IPPool {each.pool!r} cannot be used: {error}")
-        return self._unserved(guest) or found
+                return self._no_pool(each, self._why_no_pool(each.pool))
+            found[each.pool] = pool
+        return self._unserved(guest) or self._exhausted(guest) or found
+
+    def _why_no_pool(self, name: str) -> str:
+        there = self._subset.pools.get(name)
+        if there is None:
+            return f"there is no IPPool {name!r}"
+        try:
+            understand(there.spec)
+        except PoolInvalidError as error:
+            return f"the IPPool {name!r} cannot be used: {error}"
+        return f"the IPPool {name!r} cannot be used"
+
+    def _exhausted(self, guest: Guest) -> Blocked | None:
+        """A guest takes no room on a host before there is an address for it."""
+        interface = self._reach.without_address(guest)
+        return _exhausted(interface) if interface is not None else None
 
     def _unserved(self, guest: Guest) -> Blocked | None:
         """A guest that names a cluster needs a pool that serves it."""
@@ -59,16 +73,6 @@ class NetworkWorker:
                 )
         return None
 
-    def clusters(self, guest: Guest) -> frozenset[str] | None:
-        """Return the clusters that all of a guest's pools serve; None where any will do."""
-        allowed: frozenset[str] | None = None
-        for each in guest.spec.interfaces:
-            pool = self._subset.pools.get(each.pool)
-            if pool is not None and pool.spec.clusters:
-                served = frozenset(pool.spec.clusters)
-                allowed = served if allowed is None else allowed & served
-        return allowed
-
     async def claim(self, guest: Guest, pools: dict[str, Pool]) -> list[GuestAddress] | Blocked:
         """Return an address for each interface: those that the guest holds already, else new ones."""
         guest_id = guest_id_of(guest)
@@ -76,12 +80,7 @@ class NetworkWorker:
         for interface in guest.spec.interfaces:
             address = await self._claim_one(guest, interface, pools[interface.pool])
             if address is None:
-                return Blocked(
-                    step=ConditionType.ADDRESSES_ASSIGNED,
-                    reason=GuestReason.POOL_EXHAUSTED,
-                    message=f"the IPPool {interface.pool!r} has no free address: add a range, or delete guests",
-                    causes=(waiting.pool(interface.pool),),
-                )
+                return _exhausted(interface)
             mac = names.mac_of(guest_id, interface.name)
             claimed.append(
                 GuestAddress(interface=interface.name, pool=interface.pool, address=address, mac=mac)
@@ -94,20 +93,13 @@ class NetworkWorker:
             owner = held.spec.owner
             if owner is not None and owner.interface == interface.name and held.spec.pool == interface.pool:
                 return held.spec.address
-        if self._is_exhausted(interface.pool, pool):
+        if self._reach.is_exhausted(interface.pool):
             return None
         for address in pool.candidates(guest_id, interface.name):
             name = names.address_name(pool.space, address)
             if name not in self._subset.addresses and await self._create(guest, interface, pool, address):
                 return address
         return None
-
-    def _is_exhausted(self, name: str, pool: Pool) -> bool:
-        """Tell it without a walk over every address of the pool."""
-        taken = self._subset.addresses_of_pool(name)
-        if len(taken) < pool.total:
-            return False
-        return sum(pool.contains(each.spec.address) for each in taken) >= pool.total
 
     async def _create(self, guest: Guest, interface: Interface, pool: Pool, address: str) -> bool:
         """Claim one address; False when somebody else holds it."""
@@ -197,3 +189,12 @@ class NetworkWorker:
             message=message,
             causes=(waiting.pool(interface.pool),),
         )
+
+
+def _exhausted(interface: Interface) -> Blocked:
+    return Blocked(
+        step=ConditionType.ADDRESSES_ASSIGNED,
+        reason=GuestReason.POOL_EXHAUSTED,
+        message=f"the IPPool {interface.pool!r} has no free address: add a range, or delete guests",
+        causes=(waiting.pool(interface.pool),),
+    )

@@ -1,26 +1,39 @@
-"""Step 2: which cluster and host, by promises. Reads the subset; notes the promise before anybody writes it."""
+"""Step 2: which cluster and host, by promises. Reads the subset; notes the promise before anybody writes it.
 
+The cycle: a guest from the queue, the fleet as the snapshot, filter, score, choose, assume here; write, and confirm or
+forget where the binding is written.
+"""
+
+import hashlib
 from collections import defaultdict
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
-from innkeeper.domain.scheduling.cycle import NoHostFits, Placement, schedule
-from innkeeper.domain.scheduling.facts import Request
+from innkeeper.domain.scheduling.asking import request_of
+from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
+from innkeeper.domain.scheduling.explain import explain
+from innkeeper.domain.scheduling.explanation import Explanation
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state import waiting
-from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.state.subset import Subset, guest_id_of, resident_of
 from innkeeper.views.guest import Guest
+from innkeeper.workers.reach import Reach
 
 AVOIDED_FOR_S = 300.0
 
 
 class SchedulerWorker:
-    """Places guests; remembers for a while which host refused which guest."""
+    """Places guests; remembers for a while which host refused which guest. The seed tells equal hosts apart."""
 
-    def __init__(self, subset: Subset, clock: Clock) -> None:
+    def __init__(self, subset: Subset, clock: Clock, *, seed: str = "") -> None:
         self._subset = subset
         self._clock = clock
+        self._seed = seed
+        self._shortlists = Shortlists(subset.fleet)
+        self._reach = Reach(subset)
         self._refusals: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     def amounts(self, guest: Guest) -> Amounts | Blocked:
@@ -41,32 +54,45 @@ class SchedulerWorker:
             causes=(waiting.flavor(name),),
         )
 
-    def place(
-        self, guest: Guest, *, amounts: Amounts, clusters: frozenset[str] | None
-    ) -> Placement | Blocked:
-        """Choose a host and note its promise; the caller gives it back when the binding fails."""
+    def place(self, guest: Guest, *, amounts: Amounts) -> Placement | Blocked:
+        """Choose a host and assume its promise; the caller settles the promise once the binding is written, or failed."""
         guest_id = guest_id_of(guest)
-        placement = guest.spec.placement
-        selector = placement.host_selector if placement else None
-        request = Request(
-            guest_id=guest_id,
-            amounts=amounts,
-            cluster=placement.cluster if placement else None,
-            host_labels=selector.match_labels if selector else {},
-            clusters=clusters,
-            avoid=self._avoided(guest_id),
-        )
-        decision = schedule(request, self._subset.host_facts())
+        request = self._request(guest, guest_id, amounts)
+        decision = self._shortlists.decide(request, seed=self._seed_of(guest_id))
         if isinstance(decision, NoHostFits):
             return Blocked(
                 step=ConditionType.SCHEDULED,
                 reason=GuestReason.NO_HOST_FITS,
                 message=decision.message,
-                causes=(waiting.CAPACITY,),
+                waits_for_room=request,
                 again_after_s=AVOIDED_FOR_S if request.avoid else None,
             )
-        self._subset.promises.reserve(guest_id, host=decision.host, amounts=amounts)
+        self._subset.promises.assume(guest_id, resident_of(guest, decision.host, amounts))
         return decision
+
+    def explain(self, guest: Guest) -> Explanation | Blocked:
+        """Return what every rule says of every host for a guest as if it were placed now; it promises nothing."""
+        amounts = self.amounts(guest)
+        if isinstance(amounts, Blocked):
+            return amounts
+        guest_id = guest_id_of(guest)
+        with self._subset.fleet.without(guest_id):
+            request = self._request(guest, guest_id, amounts)
+            return explain(request, self._subset.fleet, seed=self._seed_of(guest_id))
+
+    def _request(self, guest: Guest, guest_id: str, amounts: Amounts) -> Request:
+        return request_of(
+            guest,
+            amounts=amounts,
+            clusters=self._reach.clusters(guest),
+            addresses_free=self._reach.without_address(guest) is None,
+            avoid=self._avoided(guest_id),
+        )
+
+    def _seed_of(self, guest_id: str) -> int:
+        """A guest that is asked for twice gets the same answer from the same view, also from another process."""
+        text = f"{self._seed}\0{guest_id}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
     def avoid(self, guest_id: str, host: str) -> None:
         """Leave a host out for this guest for a while: it refused."""
@@ -77,6 +103,8 @@ class SchedulerWorker:
         self._refusals.pop(guest_id, None)
 
     def _avoided(self, guest_id: str) -> frozenset[str]:
+        found = self._refusals.get(guest_id)
+        if not found:
+            return frozenset()
         now = self._clock.monotonic()
-        found = self._refusals.get(guest_id, {})
         return frozenset(host for host, until in found.items() if until > now)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.domain.scheduling.request import Request
 
 STALLED = frozenset(
     {
@@ -33,4 +34,5 @@ class Blocked:
     message: str
     passed: tuple[ConditionType, ...] = ()  # steps that are known to be done
     causes: tuple[str, ...] = ()  # whose change could help
+    waits_for_room: Request | None = None  # no host fits this request now
     again_after_s: float | None = None  # for causes that are not watched

@@ -1,5 +1,6 @@
-"""Which host: a decision on a frozen view of all hosts, with a reason for each host that is not it.
+"""Which host: a decision on all hosts as they are known now, with a reason for each host that is not it.
 
-`facts` is what is known of hosts and asked for, `rules` holds one rule a file, `cycle` runs them in order and chooses.
-Nothing here knows how the facts were gathered.
+`request` is what a guest asks for, `fleet` what is known of all hosts (arrays, one row a host), `rules` holds one rule a
+file. `cycle` runs the rules in order and chooses, `shortlist` shares that work among equal requests, `explain` shows all
+verdicts. Nothing here knows how the facts were gathered.
 """

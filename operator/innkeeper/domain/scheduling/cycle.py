@@ -1,16 +1,25 @@
-"""One scheduling decision, in four steps: filter by the rules, count why not, score, choose.
+"""One scheduling decision: filter by the rules, score what fits, choose; or count why nothing fits.
 
-The score prefers the host with the largest part of its memory, then of its processors, unpromised (a plain spread).
-Equal hosts are told apart by a hash of host and Guest ID, so that a second run decides the same.
+The fleet, read between two changes, is the snapshot. Where there are many hosts, it stops at a bounded number that fit,
+from a place that the seed chooses. Equal hosts are told apart by the seed, so the same seed gives the same answer.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from innkeeper.domain.scheduling.facts import HostFacts, Request
-from innkeeper.domain.scheduling.rules.registry import RULES
+import numpy as np
+from numpy.typing import NDArray
+
+from innkeeper.domain.scheduling.columns import Bools, RowNumbers
+from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.rules.registry import FILTERS, SCORES
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase, Scores
+
+ENOUGH = 128
+_MOST_PHRASES = 8
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring numbers far apart
 
 
 @dataclass(frozen=True)
@@ -28,39 +37,92 @@ class NoHostFits:
     message: str
 
 
-def schedule(request: Request, hosts: Iterable[HostFacts]) -> Placement | NoHostFits:
+def decide(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -> Placement | NoHostFits:
     """Choose a host for a guest."""
-    failed: Counter[str] = Counter()
-    fitting: list[HostFacts] = []
-    for host in hosts:
-        lack = next((rule.lacks for rule in RULES if not rule.passes(request, host)), None)
-        if lack is None:
-            fitting.append(host)
-        else:
-            failed[lack] += 1
-    if not fitting:
-        return NoHostFits(_why_not(failed))
-    best = max(fitting, key=lambda host: (*_score(request, host), _tie(request, host)))
-    return Placement(best.name, best.cluster)
+    rows, totals = ranked(request, fleet, seed=seed, enough=enough)
+    if not rows.size:
+        return no_host_fits(request, fleet)
+    return placement_at(fleet, int(rows[best(rows, totals, seed=seed)]))
 
 
-def _score(request: Request, host: HostFacts) -> tuple[float, float]:
-    left = host.free - request.amounts
-    return (
-        round(left.memory_bytes / max(1, host.allocatable.memory_bytes), 3),
-        round(left.cpu_millis / max(1, host.allocatable.cpu_millis), 3),
-    )
+def placement_at(fleet: Fleet, row: int) -> Placement:
+    """Return the host of a row as a decision."""
+    return Placement(fleet.host_at(row), fleet.cluster_at(row))
 
 
-def _tie(request: Request, host: HostFacts) -> bytes:
-    return hashlib.sha256(f"{request.guest_id}\0{host.name}".encode()).digest()
+def ranked(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -> tuple[RowNumbers, Scores]:
+    """Return rows that fit, `enough` or all, with the weighted total of their scores."""
+    rules = asked(request, fleet)
+    found: list[RowNumbers] = []
+    count = 0
+    for portion in fleet.portions(request, seed=seed):
+        fitting = portion.where(passing(request, portion, rules))
+        if not fitting.size:
+            fleet.note_full(portion)
+            continue
+        found.append(fitting)
+        count += fitting.size
+        if count >= enough:
+            break
+    rows = np.concatenate(found) if found else np.empty(0, dtype=np.intp)
+    return rows, score(request, Rows(fleet, rows))
 
 
-def _why_not(failed: Counter[str]) -> str:
-    total = sum(failed.values())
-    if not total:
-        return "there are no hosts: create a Host and let its agent join"
-    counts = ", ".join(
-        f"{count} {lack}" for lack, count in sorted(failed.items(), key=lambda each: (-each[1], each[0]))
-    )
-    return f"0 of {total} hosts fit: {counts}"
+def asked(request: Request, fleet: Fleet) -> tuple[FilterRule, ...]:
+    """Return the rules that can rule out anything for this request."""
+    return tuple(rule for rule in FILTERS if rule.applies(request, fleet))
+
+
+def passing(request: Request, rows: Rows, rules: Sequence[FilterRule]) -> Bools:
+    """Tell for each row whether its host passes all rules."""
+    found: Bools = (rows.of(rows.fleet.flags) & PRESENT) != 0
+    for rule in rules:
+        found &= rule.mask(request, rows)
+    return found
+
+
+def score(request: Request, rows: Rows) -> Scores:
+    """Return the weighted total of all scores for each row."""
+    total = np.zeros(len(rows))
+    for rule in SCORES if len(rows) else ():
+        if rule.applies(request, rows.fleet):
+            total += rule.weight * rule.scores(request, rows)
+    return total
+
+
+def best(rows: RowNumbers, totals: Scores, *, seed: int) -> int:
+    """Return the index of the highest total; among equals the seed chooses."""
+    equal = np.flatnonzero(totals == totals.max())
+    if equal.size == 1:
+        return int(equal[0])
+    return int(equal[np.argmax(lots(rows[equal], seed=seed))])
+
+
+def lots(rows: RowNumbers, *, seed: int) -> NDArray[np.uint64]:
+    """Draw a number for each row, the same for the same seed."""
+    mixed = (rows.astype(np.uint64) + np.uint64(seed & 0xFFFFFFFF)) * _GOLDEN
+    return (mixed ^ (mixed >> np.uint64(29))) * _GOLDEN
+
+
+def no_host_fits(request: Request, fleet: Fleet) -> NoHostFits:
+    """Count the hosts by the first rule that each fails."""
+    if not fleet.hosts:
+        return NoHostFits("there are no hosts: create a Host and let its agent join")
+    rows = fleet.all_rows()
+    left: Bools = (rows.of(fleet.flags) & PRESENT) != 0
+    counts: Counter[Phrase] = Counter()
+    for rule in asked(request, fleet):
+        passes = rule.mask(request, rows)
+        failed = rows.where(left & ~passes)
+        if failed.size:
+            counts += rule.count(request, Rows(fleet, failed))
+        left &= passes
+    return NoHostFits(_message(fleet.hosts, counts))
+
+
+def _message(hosts: int, counts: Counter[Phrase]) -> str:
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0].one))
+    parts = [phrase.after(count) for phrase, count in ordered[:_MOST_PHRASES]]
+    if rest := sum(count for _, count in ordered[_MOST_PHRASES:]):
+        parts.append(f"{rest} for other reasons")
+    return f"0 of {hosts} {'host fits' if hosts == 1 else 'hosts fit'}: {', '.join(parts)}"

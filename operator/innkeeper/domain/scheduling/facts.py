@@ -1,37 +1,51 @@
-"""What a scheduling decision is made from: the request of one guest, and the facts of each host."""
+"""What is known of a host, of a cluster, and of a guest that a host has: what a fleet is fed with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.request import Term
+from innkeeper.views.placement import Taint
+
+
+class Strategy(StrEnum):
+    """How the hosts of a cluster are filled."""
+
+    SPREAD = "Spread"  # the emptiest first
+    PACK = "Pack"  # the fullest first
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What one guest needs. `clusters` are those that its pool and its claims allow; None allows all."""
+class ClusterFacts:
+    """One cluster."""
 
-    guest_id: str
-    amounts: Amounts
-    cluster: str | None = None
-    host_labels: Mapping[str, str] = field(default_factory=dict)
-    clusters: frozenset[str] | None = None
-    avoid: frozenset[str] = frozenset()
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    strategy: Strategy = Strategy.SPREAD
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostFacts:
-    """One host: what it may promise in all, and what it has promised."""
+    """One host: where it stands, what it may promise in all, and whether it takes guests."""
 
     name: str
     cluster: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
     ready: bool = True
     unschedulable: bool = False
+    maintenance: bool = False
     leaving: bool = False  # deleted or lost
     allocatable: Amounts = field(default_factory=Amounts)
-    promised: Amounts = field(default_factory=Amounts)
 
-    @property
-    def free(self) -> Amounts:
-        """What it may still promise; negative where an admin took away what was promised."""
-        return self.allocatable - self.promised
+
+@dataclass(frozen=True, kw_only=True)
+class Resident:
+    """A guest that a host holds a promise for. `apart` are its own terms: whom it keeps out of its places."""
+
+    host: str
+    amounts: Amounts
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    apart: tuple[Term, ...] = ()

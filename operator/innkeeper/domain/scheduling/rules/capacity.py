@@ -3,10 +3,37 @@
 Three rules, so that the counts tell which resource is short.
 """
 
-from innkeeper.domain.scheduling.rules.rule import Rule
+from collections.abc import Callable
 
-CPU = Rule("cpu", lambda request, host: request.amounts.cpu_millis <= host.free.cpu_millis, "short of cpu")
-MEMORY = Rule(
-    "memory", lambda request, host: request.amounts.memory_bytes <= host.free.memory_bytes, "short of memory"
-)
-DISK = Rule("disk", lambda request, host: request.amounts.disk_bytes <= host.free.disk_bytes, "short of disk")
+from innkeeper.domain.quantity import Amounts, format_bytes, format_cpu
+from innkeeper.domain.scheduling.columns import Bools
+from innkeeper.domain.scheduling.fleet import Fleet, Rows
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.rules.reasons import Lack
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
+
+
+def _rule(
+    resource: int, name: str, reason: Lack, *, read: Callable[[Amounts], int], shown: Callable[[int], str]
+) -> FilterRule:
+    def mask(request: Request, rows: Rows) -> Bools:
+        return rows.of(rows.fleet.free[resource]) >= read(request.amounts)
+
+    def detail(request: Request, fleet: Fleet, row: int) -> str:
+        free, most = max(0, int(fleet.free[resource, row])), int(fleet.allocatable[resource, row])
+        return (
+            f"lacks {name}: {shown(read(request.amounts))} wanted, {shown(free)} of {shown(most)} unpromised"
+        )
+
+    return FilterRule(
+        name=name,
+        reason=reason,
+        phrase=Phrase(f"lacks {name}", f"lack {name}"),
+        mask=mask,
+        detail=detail,
+    )
+
+
+CPU = _rule(0, "cpu", Lack.CPU, read=lambda amounts: amounts.cpu_millis, shown=format_cpu)
+MEMORY = _rule(1, "memory", Lack.MEMORY, read=lambda amounts: amounts.memory_bytes, shown=format_bytes)
+DISK = _rule(2, "disk", Lack.DISK, read=lambda amounts: amounts.disk_bytes, shown=format_bytes)

@@ -1,11 +1,25 @@
 """A guest may name labels that its host must carry."""
 
-from innkeeper.domain.scheduling.facts import HostFacts, Request
-from innkeeper.domain.scheduling.rules.rule import Rule
+from innkeeper.domain.scheduling.columns import Bools
+from innkeeper.domain.scheduling.fleet import Rows
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.rules import labels
+from innkeeper.domain.scheduling.rules.reasons import Lack
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
-def _carries(request: Request, host: HostFacts) -> bool:
-    return all(host.labels.get(key) == value for key, value in request.host_labels.items())
+def _mask(request: Request, rows: Rows) -> Bools:
+    first, *others = request.host_selector.requirements
+    found = labels.mask(first, rows)
+    for each in others:
+        found &= labels.mask(each, rows)
+    return found
 
 
-RULE = Rule("hostSelector", _carries, "without the labels of hostSelector")
+RULE = FilterRule(
+    name="hostSelector",
+    reason=Lack.HOST_NOT_SELECTED,
+    phrase=Phrase("is left out by hostSelector", "are left out by hostSelector"),
+    mask=_mask,
+    applies=lambda request, _: bool(request.host_selector.requirements),
+)

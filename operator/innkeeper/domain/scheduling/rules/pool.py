@@ -1,9 +1,36 @@
-"""A guest's pool, and addresses that it holds already, reach only some clusters."""
+"""A guest's pools, and addresses that it holds already, reach only some clusters; and a pool may have no address left.
 
-from innkeeper.domain.scheduling.rules.rule import Rule
+Two rules, so that the counts tell which of the two it is.
+"""
 
-RULE = Rule(
-    "pool",
-    lambda request, host: request.clusters is None or host.cluster in request.clusters,
-    "in a cluster that the pool does not serve",
+import numpy as np
+
+from innkeeper.domain.scheduling.columns import Bools
+from innkeeper.domain.scheduling.fleet import Rows
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.rules import labels
+from innkeeper.domain.scheduling.rules.reasons import Lack
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
+
+
+def _served(request: Request, rows: Rows) -> Bools:
+    served = request.clusters or frozenset()
+    return labels.in_clusters(rows, ("pool", served), lambda cluster: cluster.name in served)
+
+
+SERVED = FilterRule(
+    name="pool",
+    reason=Lack.POOL_NOT_SERVING,
+    phrase=Phrase(
+        "is in a cluster that its pools do not serve", "are in clusters that its pools do not serve"
+    ),
+    mask=_served,
+    applies=lambda request, _: request.clusters is not None,
+)
+FREE = FilterRule(
+    name="addresses",
+    reason=Lack.NO_FREE_ADDRESS,
+    phrase=Phrase("has no free address in its pools", "have no free address in its pools"),
+    mask=lambda _, rows: np.zeros(len(rows), dtype=np.bool_),
+    applies=lambda request, _: not request.addresses_free,
 )

@@ -1,5 +1,12 @@
-"""A host takes guests only while it is Ready: its agent is heard and its hypervisor works."""
+"""A host takes guests only while it is Ready: its heartbeat is heard and its hypervisor works."""
 
-from innkeeper.domain.scheduling.rules.rule import Rule
+from innkeeper.domain.scheduling.fleet import NOT_READY
+from innkeeper.domain.scheduling.rules.reasons import Lack
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
-RULE = Rule("readiness", lambda _, host: host.ready, "not ready")
+RULE = FilterRule(
+    name="readiness",
+    reason=Lack.NOT_READY,
+    phrase=Phrase("is not ready", "are not ready"),
+    mask=lambda _, rows: (rows.of(rows.fleet.flags) & NOT_READY) == 0,
+)

@@ -1,5 +1,24 @@
 """A host that refused this guest a while ago is left out for a while."""
 
-from innkeeper.domain.scheduling.rules.rule import Rule
+import numpy as np
 
-RULE = Rule("refused", lambda request, host: host.name not in request.avoid, "refused it lately")
+from innkeeper.domain.scheduling.columns import Bools
+from innkeeper.domain.scheduling.fleet import Rows
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.rules.reasons import Lack
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
+
+
+def _mask(request: Request, rows: Rows) -> Bools:
+    known = rows.fleet.row_of
+    avoided = [known[name] for name in request.avoid if name in known]
+    return ~np.isin(np.asarray(rows.numbers), avoided)
+
+
+RULE = FilterRule(
+    name="refused",
+    reason=Lack.REFUSED_LATELY,
+    phrase=Phrase("refused it lately", "refused it lately"),
+    mask=_mask,
+    applies=lambda request, _: bool(request.avoid),
+)

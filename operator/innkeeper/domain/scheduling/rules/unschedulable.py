@@ -1,5 +1,12 @@
 """A host that an admin closed takes no new guests; those that it has run on."""
 
-from innkeeper.domain.scheduling.rules.rule import Rule
+from innkeeper.domain.scheduling.fleet import UNSCHEDULABLE
+from innkeeper.domain.scheduling.rules.reasons import Lack
+from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
-RULE = Rule("unschedulable", lambda _, host: not host.unschedulable, "unschedulable")
+RULE = FilterRule(
+    name="unschedulable",
+    reason=Lack.UNSCHEDULABLE,
+    phrase=Phrase("is unschedulable", "are unschedulable"),
+    mask=lambda _, rows: (rows.of(rows.fleet.flags) & UNSCHEDULABLE) == 0,
+)

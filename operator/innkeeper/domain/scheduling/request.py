@@ -1,0 +1,120 @@
+"""What one guest asks of a host. It says nothing of who asks, so equal guests have equal requests and share work.
+
+Everything in it is immutable and hashable. `asking` makes one from a Guest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.selectors import Selector
+from innkeeper.views.placement import HOST_TOPOLOGY, Taint
+
+EVERYTHING = Selector()
+
+
+class Effect(StrEnum):
+    """What a taint does to guests that do not tolerate it."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Taints that a guest puts up with; no value means any value, no effect every effect, no key every key."""
+
+    key: str = ""
+    value: str | None = None
+    effect: str | None = None
+
+    def covers(self, taint: Taint) -> bool:
+        """Tell whether this taint is tolerated."""
+        return (
+            self.key in ("", taint.key)
+            and self.value in (None, taint.value)
+            and self.effect in (None, taint.effect)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Guests of one namespace, chosen by their labels."""
+
+    namespace: str
+    selector: Selector
+
+    def has(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Tell whether a guest belongs to it."""
+        return namespace == self.namespace and self.selector.matches(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A group of guests, and what counts as the same place: hosts with the same value of a label."""
+
+    group: Group
+    topology_key: str = HOST_TOPOLOGY
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A term that is rather met than not; a negative weight: rather not met."""
+
+    term: Term
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadLimit:
+    """How unevenly a group may lie over places."""
+
+    term: Term
+    max_skew: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """All that a guest asks.
+
+    `clusters` are those that all its pools serve (None: every cluster); `addresses_free` is false where one of its pools
+    has no address left for it. `labels` are the guest's own, sorted pairs, which other guests' terms may speak of.
+    """
+
+    amounts: Amounts
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    cluster: str | None = None
+    cluster_selector: Selector = EVERYTHING
+    host_selector: Selector = EVERYTHING
+    clusters: frozenset[str] | None = None
+    addresses_free: bool = True
+    tolerations: tuple[Tolerance, ...] = ()
+    avoid: frozenset[str] = frozenset()  # hosts that refused it lately
+    near: tuple[Term, ...] = ()
+    apart: tuple[Term, ...] = ()
+    spread: tuple[SpreadLimit, ...] = ()
+    wishes: tuple[Wish, ...] = ()
+    spread_wishes: tuple[Term, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # A request is looked up many times; its hash walks over everything in it.
+        values = tuple(getattr(self, name) for name in _COMPARED)
+        object.__setattr__(self, "_hash", hash(values))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def speaks_of_guests(self) -> bool:
+        """Whether where other guests are can change what fits."""
+        return bool(self.near or self.apart or self.spread or self.wishes or self.spread_wishes)
+
+    def is_of(self, group: Group) -> bool:
+        """Tell whether the guest that asks belongs to a group."""
+        return group.has(self.namespace, dict(self.labels))
+
+
+_COMPARED = tuple(name for name in Request.__dataclass_fields__ if name != "_hash")

@@ -1,0 +1,92 @@
+"""Guests that no host fits, until something changes that could help them.
+
+Equal requests wait in one line, by priority and then by age. When hosts gain room, labels or peace, each line's request
+is asked of those hosts alone, and only its first guest is woken; the next one follows when that one has left the line.
+So ten thousand equal guests and one free place cost one decision.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from innkeeper.domain.scheduling import cycle
+from innkeeper.domain.scheduling.fleet import Fleet, Gained, Rows, vector
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.kube.informer import Key
+
+Rank = tuple[int, str]  # lower first: the negative priority, then when the guest was created
+
+
+@dataclass
+class _Line:
+    """Guests with equal requests. Entries of guests that left stay in the heap until they come to its top."""
+
+    heap: list[tuple[Rank, Key]] = field(default_factory=list)
+    waiting: dict[Key, Rank] = field(default_factory=dict)
+
+    def first(self) -> Key | None:
+        """Return who is next."""
+        while self.heap and self.waiting.get(self.heap[0][1]) != self.heap[0][0]:
+            heapq.heappop(self.heap)
+        return self.heap[0][1] if self.heap else None
+
+
+class Backlog:
+    """All lines."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._lines: dict[Request, _Line] = {}
+        self._requests: dict[Key, Request] = {}
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def wait(self, guest: Key, request: Request, rank: Rank) -> None:
+        """Put a guest in line; it leaves another line that it stood in."""
+        if self._requests.get(guest) != request:
+            self.leave(guest)
+        self._requests[guest] = request
+        line = self._lines.setdefault(request, _Line())
+        if line.waiting.get(guest) != rank:
+            line.waiting[guest] = rank
+            heapq.heappush(line.heap, (rank, guest))
+
+    def leave(self, guest: Key) -> Key | None:
+        """Take a guest out of its line; return who is next there, for whom there may be room as well."""
+        request = self._requests.pop(guest, None)
+        if request is None:
+            return None
+        line = self._lines[request]
+        del line.waiting[guest]
+        if not line.waiting:
+            del self._lines[request]
+        return line.first()
+
+    def waiting(self) -> list[Key]:
+        """Return every guest that waits."""
+        return list(self._requests)
+
+    def helped(self) -> Iterator[Key]:
+        """Yield the first guest of each line that what changed since the last call could help, by rank."""
+        if not self._lines:
+            self._fleet.take_gained()
+            return
+        gained = self._fleet.take_gained()
+        lines = [(line, request) for request, line in self._lines.items()]
+        firsts = [(line.waiting[key], key, request) for line, request in lines if (key := line.first())]
+        for _, key, request in sorted(firsts, key=lambda each: each[:2]):
+            if self._could_help(gained, request):
+                yield key
+
+    def _could_help(self, gained: Gained, request: Request) -> bool:
+        if gained.rows is None:
+            return True
+        if request.speaks_of_guests and request.namespace in gained.namespaces:
+            return True
+        if not gained.rows.size:
+            return False
+        rows = Rows(self._fleet, gained.rows)
+        if (rows.of(self._fleet.free).max(axis=1) < vector(request.amounts)).any():
+            return False
+        return bool(cycle.passing(request, rows, cycle.asked(request, self._fleet)).any())
