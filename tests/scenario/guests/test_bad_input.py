@@ -190,7 +190,7 @@ CASES = [
         spec={"placement": {"hostSelector": {"matchLabels": {"rack": "r9"}}}},
         step="Scheduled",
         reason="NoHostFits",
-        says=("0 of 1 hosts fit: 1 without the labels of hostSelector",),
+        says=("0 of 1 hosts fit: 1 is left out by hostSelector",),
         stalled=False,
         mended=lambda scene: scene.add_host("b", labels={"rack": "r9"}, store_id="store-b"),
     ),
@@ -199,7 +199,7 @@ CASES = [
         spec={"flavor": None, "resources": {"cpu": "1", "memory": "64Gi", "disk": "10Gi"}},
         step="Scheduled",
         reason="NoHostFits",
-        says=("1 short of memory",),
+        says=("1 lacks memory",),
         stalled=False,
         mended=lambda scene: scene.add_host("b", memory="128Gi", store_id="store-b"),
     ),
@@ -209,7 +209,7 @@ CASES = [
         wrong=lambda scene: scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": True}}),
         step="Scheduled",
         reason="NoHostFits",
-        says=("1 unschedulable",),
+        says=("1 is unschedulable",),
         stalled=False,
         mended=lambda scene: scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": False}}),
     ),
@@ -287,7 +287,7 @@ async def test_a_guest_that_waits_for_room_gets_it_when_another_goes(scene: Gues
         if name == "first":
             await scene.until_ready("first")
     ready = await scene.until_reason("NoHostFits", "second")
-    assert "1 short of memory" in ready.message
+    assert "1 lacks memory" in ready.message
     scene.delete_guest("first")
     await scene.until_ready("second")
 

@@ -125,4 +125,4 @@ def _message(hosts: int, counts: Counter[Phrase]) -> str:
     parts = [phrase.after(count) for phrase, count in ordered[:_MOST_PHRASES]]
     if rest := sum(count for _, count in ordered[_MOST_PHRASES:]):
         parts.append(f"{rest} for other reasons")
-    return f"0 of {hosts} {'host fits' if hosts == 1 else 'hosts fit'}: {', '.join(parts)}"
+    return f"0 of {hosts} hosts fit: {', '.join(parts)}"

@@ -26,8 +26,7 @@ def explain(request: Request, fleet: Fleet, *, seed: int) -> Explanation:
     if isinstance(decision, cycle.NoHostFits):
         message, chosen = decision.message, None
     else:
-        hosts = f"{fitting.size} of {fleet.hosts} host{'' if fleet.hosts == 1 else 's'}"
-        message, chosen = f"{hosts} fit{'s' if fitting.size == 1 else ''}", decision.host
+        message, chosen = f"{fitting.size} of {fleet.hosts} hosts fit", decision.host
     ordered = sorted(verdicts.values(), key=lambda each: (each.total is None, -(each.total or 0), each.host))
     return Explanation(message=message, rules=rule_infos(), hosts=tuple(ordered), chosen=chosen)
 
