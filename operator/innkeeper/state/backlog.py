@@ -87,6 +87,6 @@ class Backlog:
         if not gained.rows.size:
             return False
         rows = Rows(self._fleet, gained.rows)
-        if (rows.of(self._fleet.free).max(axis=1) < vector(request.amounts)).any():
+        if (self._fleet.free[:, gained.rows].max(axis=1) < vector(request.amounts)).any():
             return False
         return bool(cycle.passing(request, rows, cycle.asked(request, self._fleet)).any())

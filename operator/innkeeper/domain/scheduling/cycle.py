@@ -17,7 +17,7 @@ from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules.registry import FILTERS, SCORES
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase, Scores
 
-ENOUGH = 128
+ENOUGH = 256
 _MOST_PHRASES = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring numbers far apart
 
@@ -56,7 +56,7 @@ def ranked(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -
     found: list[RowNumbers] = []
     count = 0
     for portion in fleet.portions(request, seed=seed):
-        fitting = portion.where(passing(request, portion, rules))
+        fitting = _from(portion.where(passing(request, portion, rules)), seed)
         if not fitting.size:
             fleet.note_full(portion)
             continue
@@ -64,8 +64,20 @@ def ranked(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -
         count += fitting.size
         if count >= enough:
             break
-    rows = np.concatenate(found) if found else np.empty(0, dtype=np.intp)
+    rows = _joined(found)[:enough]
     return rows, score(request, Rows(fleet, rows))
+
+
+def _from(rows: RowNumbers, seed: int) -> RowNumbers:
+    """Turn the rows of a portion so that another seed begins with other ones, where not all will be scored."""
+    start = seed % rows.size if rows.size else 0
+    return np.concatenate((rows[start:], rows[:start])) if start else rows
+
+
+def _joined(parts: list[RowNumbers]) -> RowNumbers:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.intp)
 
 
 def asked(request: Request, fleet: Fleet) -> tuple[FilterRule, ...]:

@@ -35,21 +35,21 @@ _FEW_PART = 16  # a label leaves few rows where it leaves less than this part: b
 class Rows:
     """Some rows of a fleet, as rules see them: a range, or numbers in rising order."""
 
-    __slots__ = ("_cut", "fleet", "numbers")
+    __slots__ = ("_slice", "fleet", "numbers")
 
     def __init__(self, fleet: "Fleet", numbers: range | RowNumbers) -> None:
         self.fleet = fleet
         self.numbers = numbers
-        self._cut: slice | RowNumbers = (
-            slice(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
-        )
+        self._slice = slice(numbers.start, numbers.stop) if isinstance(numbers, range) else None
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def of(self, column: NDArray[Column]) -> NDArray[Column]:
         """Return the part of a column that belongs to these rows."""
-        return column[..., self._cut]
+        if self._slice is not None:
+            return column[self._slice]
+        return column.take(self.numbers)
 
     def where(self, chosen: Bools) -> RowNumbers:
         """Return the numbers of the rows that a mask over these rows chooses."""
@@ -270,7 +270,8 @@ class Fleet:
     def note_full(self, rows: Rows) -> None:
         """After a block without a host that fits: note how much its rows have at most, so that it can be left out."""
         if isinstance(rows.numbers, range) and rows.numbers.start % self.block == 0:
-            self._most_free[:, rows.numbers.start // self.block] = rows.of(self.free).max(axis=1)
+            block = slice(rows.numbers.start, rows.numbers.stop)
+            self._most_free[:, rows.numbers.start // self.block] = self.free[:, block].max(axis=1)
 
     def _blocks_with(self, amounts: Amounts) -> RowNumbers:
         used = -(-len(self.names) // self.block)

@@ -35,7 +35,7 @@ class _Shortlist:
     terms: int  # the crowd's changes: which guests keep whom out
     rows: RowNumbers
     totals: Scores
-    lots: list[int]
+    seed: int
     stamp: int
     heap: list[tuple[float, int, int, int]] | None = None  # -total, lot, row, stamp
     aside: list[int] = field(default_factory=list)
@@ -45,10 +45,9 @@ class _Shortlist:
         """Return the heap, made when the second guest comes: most requests are never repeated."""
         if self.heap is None:
             ranks = (-self.totals).tolist()
-            rows = self.rows.tolist()
-            self.heap = [
-                (rank, lot, row, self.stamp) for rank, lot, row in zip(ranks, self.lots, rows, strict=True)
-            ]
+            drawn = cycle.lots(self.rows, seed=self.seed).tolist()
+            entries = zip(ranks, drawn, self.rows.tolist(), strict=True)
+            self.heap = [(rank, lot, row, self.stamp) for rank, lot, row in entries]
             heapq.heapify(self.heap)
         return self.heap
 
@@ -90,7 +89,7 @@ class Shortlists:
             terms=fleet.crowd.changes,
             rows=rows,
             totals=totals,
-            lots=cycle.lots(rows, seed=seed).tolist(),
+            seed=seed,
             stamp=fleet.change,
         )
         _remember(self._lists, request, found)

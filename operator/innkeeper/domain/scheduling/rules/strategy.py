@@ -11,9 +11,10 @@ from innkeeper.domain.scheduling.rules.rule import ScoreRule, Scores
 
 def _scores(request: Request, rows: Rows) -> Scores:
     fleet = rows.fleet
-    free, most = rows.of(fleet.free), rows.of(fleet.allocatable)
-    cpu = (free[0] - request.amounts.cpu_millis) / np.maximum(most[0], 1)
-    memory = (free[1] - request.amounts.memory_bytes) / np.maximum(most[1], 1)
+    cpu = (rows.of(fleet.free[0]) - request.amounts.cpu_millis) / np.maximum(rows.of(fleet.allocatable[0]), 1)
+    memory = (rows.of(fleet.free[1]) - request.amounts.memory_bytes) / np.maximum(
+        rows.of(fleet.allocatable[1]), 1
+    )
     unpromised: Scores = np.clip((cpu + memory) * 50.0, 0.0, 100.0)
     packed = labels.in_clusters(rows, "packed", lambda cluster: cluster.strategy is Strategy.PACK)
     return np.where(packed, 100.0 - unpromised, unpromised) if packed.any() else unpromised
