@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from innkeeper.domain.scheduling import cycle
-from innkeeper.domain.scheduling.fleet import Fleet, Gained, Rows, vector
+from innkeeper.domain.scheduling.fleet import Fleet, Rows, vector
+from innkeeper.domain.scheduling.gains import Gained
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.informer import Key
 
@@ -70,9 +71,9 @@ class Backlog:
     def helped(self) -> Iterator[Key]:
         """Yield the first guest of each line that what changed since the last call could help, by rank."""
         if not self._lines:
-            self._fleet.take_gained()
+            self._fleet.gains.take()
             return
-        gained = self._fleet.take_gained()
+        gained = self._fleet.gains.take()
         lines = [(line, request) for request, line in self._lines.items()]
         firsts = [(line.waiting[key], key, request) for line, request in lines if (key := line.first())]
         for _, key, request in sorted(firsts, key=lambda each: each[:2]):

@@ -20,6 +20,7 @@ from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
 from innkeeper.state.backlog import Backlog
 from innkeeper.state.promises import Promises
+from innkeeper.state.refusals import Refusals
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster, Flavor, Image
@@ -56,6 +57,7 @@ class Subset:
         self.promises = Promises(self.fleet)
         self.waiting = Waiting()
         self.backlog = Backlog(self.fleet)
+        self.refusals = Refusals()
         self.guest_crd_terminating = False
         self.on_guest: Callable[[Key], None] = lambda _: None
         self.on_room: Callable[[], None] = lambda: (
@@ -254,7 +256,7 @@ class Subset:
             self.on_guest(follower)
 
     def _tell_of_room(self) -> None:
-        if self.fleet.has_gained and len(self.backlog):
+        if self.fleet.gains and len(self.backlog):
             self.on_room()
 
     def _keep_by_order(self, guest_id: str) -> bool:

@@ -5,7 +5,6 @@ forget where the binding is written.
 """
 
 import hashlib
-from collections import defaultdict
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
@@ -26,7 +25,7 @@ AVOIDED_FOR_S = 300.0
 
 
 class SchedulerWorker:
-    """Places guests; remembers for a while which host refused which guest. The seed tells equal hosts apart."""
+    """Places guests. The seed tells equal hosts apart, together with the Guest ID."""
 
     def __init__(self, subset: Subset, clock: Clock, *, seed: str = "") -> None:
         self._subset = subset
@@ -34,7 +33,6 @@ class SchedulerWorker:
         self._seed = seed
         self._shortlists = Shortlists(subset.fleet)
         self._reach = Reach(subset)
-        self._refusals: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     def amounts(self, guest: Guest) -> Amounts | Blocked:
         """Return what a guest needs: what it is bound with, else its own resources, else its flavor's."""
@@ -86,7 +84,7 @@ class SchedulerWorker:
             amounts=amounts,
             clusters=self._reach.clusters(guest),
             addresses_free=self._reach.without_address(guest) is None,
-            avoid=self._avoided(guest_id),
+            avoid=self._subset.refusals.standing(guest_id, now=self._clock.monotonic()),
         )
 
     def _seed_of(self, guest_id: str) -> int:
@@ -96,15 +94,8 @@ class SchedulerWorker:
 
     def avoid(self, guest_id: str, host: str) -> None:
         """Leave a host out for this guest for a while: it refused."""
-        self._refusals[guest_id][host] = self._clock.monotonic() + AVOIDED_FOR_S
+        self._subset.refusals.note(guest_id, host, until=self._clock.monotonic() + AVOIDED_FOR_S)
 
     def forget(self, guest_id: str) -> None:
         """The guest is gone."""
-        self._refusals.pop(guest_id, None)
-
-    def _avoided(self, guest_id: str) -> frozenset[str]:
-        found = self._refusals.get(guest_id)
-        if not found:
-            return frozenset()
-        now = self._clock.monotonic()
-        return frozenset(host for host, until in found.items() if until > now)
+        self._subset.refusals.forget(guest_id)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from innkeeper.domain.scheduling.columns import Bools, RowNumbers
 from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
+from innkeeper.domain.scheduling.portions import portions
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules.registry import FILTERS, SCORES
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase, Scores
@@ -55,7 +56,7 @@ def ranked(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -
     rules = asked(request, fleet)
     found: list[RowNumbers] = []
     count = 0
-    for portion in fleet.portions(request, seed=seed):
+    for portion in portions(request, fleet, seed=seed):
         fitting = _from(portion.where(passing(request, portion, rules)), seed)
         if not fitting.size:
             fleet.note_full(portion)

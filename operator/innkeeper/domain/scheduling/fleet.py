@@ -7,7 +7,6 @@ what was worked out before can be told from what is out of date.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,8 +16,7 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling.columns import Bools, LabelColumns, RowNumbers, grown
 from innkeeper.domain.scheduling.crowd import Crowd
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
-from innkeeper.domain.scheduling.request import Request
-from innkeeper.domain.scheduling.selectors import Operator
+from innkeeper.domain.scheduling.gains import Gains
 from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY, Taint
 
 Made = TypeVar("Made")
@@ -29,7 +27,6 @@ PRESENT, LEAVING, NOT_READY, MAINTENANCE, UNSCHEDULABLE = (1 << bit for bit in r
 BLOCK = 1024
 _FIRST_ROWS = 64
 _MAX_MEMO = 1024
-_FEW_PART = 16  # a label leaves few rows where it leaves less than this part: blocks find denser ones faster
 
 
 class Rows:
@@ -68,14 +65,6 @@ class Rows:
         return found
 
 
-@dataclass(frozen=True)
-class Gained:
-    """What could help guests that wait: some rows (None: all), and namespaces whose guests changed."""
-
-    rows: RowNumbers | None
-    namespaces: frozenset[str]
-
-
 class Fleet:
     """Every host that is known, and every promise."""
 
@@ -95,10 +84,7 @@ class Fleet:
         self.crowd.follow(self.labels)
         self.change = 0  # counts every change
         self.shape = 0  # counts changes of hosts and clusters, not of promises
-        self.gains = 0  # counts changes that can make room for somebody
-        self._gained: set[int] = set()  # the rows with such a change, until somebody takes them
-        self._gained_all = False
-        self._changed_namespaces: set[str] = set()  # whose guests came, went or changed their labels
+        self.gains = Gains()
         self.hosts = 0
         self._residents: dict[str, tuple[Resident, int]] = {}
         self._guests = np.zeros(_FIRST_ROWS, dtype=np.int32)
@@ -131,7 +117,7 @@ class Fleet:
         if moved or was != flags:
             self.shape += 1
         if moved or opened or bool((self.free[:, row] > before).any()):
-            self._gain(row)
+            self.gains.row(row)
         if moved or was != flags or bool((self.free[:, row] != before).any()):
             self._touch(row)
 
@@ -162,8 +148,7 @@ class Fleet:
     def _reshape(self) -> None:
         self.shape += 1
         self.change += 1
-        self.gains += 1
-        self._gained_all = True
+        self.gains.everywhere()
         self.changed_at[:] = self.change
 
     # Promises
@@ -178,7 +163,7 @@ class Fleet:
         self._residents[guest_id] = (resident, row)
         self._take(row, resident.amounts, 1)
         self.crowd.arrive(guest_id, resident, row)
-        self._changed_namespaces.add(resident.namespace)
+        self.gains.namespace(resident.namespace)
         self._touch(row)
         return True
 
@@ -190,10 +175,11 @@ class Fleet:
         resident, row = known
         self._take(row, resident.amounts, -1)
         self.crowd.leave(guest_id, resident, row)
-        self._changed_namespaces.add(resident.namespace)
-        self._gained_all |= any(term.topology_key != HOST_TOPOLOGY for term in resident.apart)
+        self.gains.namespace(resident.namespace)
+        if any(term.topology_key != HOST_TOPOLOGY for term in resident.apart):
+            self.gains.everywhere()
         self._touch(row)
-        self._gain(row)
+        self.gains.row(row)
         self._drop_if_unused(row)
         return resident.host
 
@@ -223,7 +209,7 @@ class Fleet:
         before = self.free[:, row].copy()
         self.free[:, row] = self.allocatable[:, row] - vector(promised)
         if (self.free[:, row] > before).any():
-            self._gain(row)
+            self.gains.row(row)
         self._raise_bound(row)
         self._touch(row)
 
@@ -251,49 +237,16 @@ class Fleet:
         column = self.labels.column(CLUSTER_TOPOLOGY)
         return (column.value_at(row) if column else None) or ""
 
-    def portions(self, request: Request, *, seed: int) -> Iterator[Rows]:
-        """Yield rows that may fit, block by block from a place that the seed chooses; none that could fit is left out."""
-        narrowed = self._narrowed(request)
-        if narrowed is not None:
-            for part in narrowed:
-                start = seed % max(1, part.size)
-                for half in (part[start:], part[:start]):
-                    for begin in range(0, half.size, self.block):
-                        yield Rows(self, half[begin : begin + self.block])
-            return
-        blocks = self._blocks_with(request.amounts)
-        start = seed % max(1, blocks.size)
-        for number in (*blocks[start:].tolist(), *blocks[:start].tolist()):
-            begin = number * self.block
-            yield Rows(self, range(begin, min(begin + self.block, len(self.names))))
-
     def note_full(self, rows: Rows) -> None:
         """After a block without a host that fits: note how much its rows have at most, so that it can be left out."""
         if isinstance(rows.numbers, range) and rows.numbers.start % self.block == 0:
             block = slice(rows.numbers.start, rows.numbers.stop)
             self._most_free[:, rows.numbers.start // self.block] = self.free[:, block].max(axis=1)
 
-    def _blocks_with(self, amounts: Amounts) -> RowNumbers:
+    def blocks_with(self, amounts: Amounts) -> RowNumbers:
+        """Return the blocks in which a row may have so much free."""
         used = -(-len(self.names) // self.block)
         return np.flatnonzero((self._most_free[:, :used] >= vector(amounts)[:, None]).all(axis=0))
-
-    def _narrowed(self, request: Request) -> list[RowNumbers] | None:
-        """Return the rows that the most selective wish for a label's value leaves, where it leaves few."""
-        wishes = [
-            (each.key, each.values)
-            for each in request.host_selector.requirements
-            if each.operator is Operator.IN
-        ]
-        if request.cluster is not None:
-            wishes.append((CLUSTER_TOPOLOGY, frozenset((request.cluster,))))
-        best, fewest = None, len(self.names) // _FEW_PART
-        for key, values in wishes if len(self.names) > self.block else ():
-            column = self.labels.column(key)
-            if column is None:
-                return []
-            if (count := column.count_with(values)) < fewest:
-                best, fewest = (column, values), count
-        return best[0].rows_with(best[1]) if best else None
 
     def memo(self, key: object, stamp: int, make: Callable[[], Made]) -> Made:
         """Return what `make` made for a key when the stamp was the same, or have it made."""
@@ -307,34 +260,18 @@ class Fleet:
         self._memo[key] = (stamp, made)
         return made
 
-    @property
-    def has_gained(self) -> bool:
-        """Whether anything changed that could help a guest that waits."""
-        return bool(self._gained or self._gained_all or self._changed_namespaces)
-
-    def take_gained(self) -> Gained:
-        """Return what changed since the last call that could help a guest that waits."""
-        gained = Gained(
-            rows=None if self._gained_all else np.array(sorted(self._gained), dtype=np.intp),
-            namespaces=frozenset(self._changed_namespaces),
-        )
-        self._gained_all = False
-        self._gained.clear()
-        self._changed_namespaces.clear()
-        return gained
-
     @contextmanager
     def without(self, guest_id: str) -> Iterator[None]:
         """Look at the fleet as it would be without one guest; for questions, never for promises."""
         resident = self.resident(guest_id)
-        kept = (self.gains, self._gained.copy(), self._gained_all, self._changed_namespaces.copy())
+        noted = self.gains.noted()
         self.release(guest_id)
         try:
             yield
         finally:
             if resident is not None:
                 self.reserve(guest_id, resident)
-            self.gains, self._gained, self._gained_all, self._changed_namespaces = kept
+            self.gains.restore(noted)
 
     def nbytes(self) -> int:
         """Return the bytes that all arrays take."""
@@ -390,10 +327,6 @@ class Fleet:
     def _touch(self, row: int) -> None:
         self.change += 1
         self.changed_at[row] = self.change
-
-    def _gain(self, row: int) -> None:
-        self.gains += 1
-        self._gained.add(row)
 
 
 def vector(amounts: Amounts) -> NDArray[np.int64]:

@@ -66,7 +66,7 @@ class Shortlists:
         if request.speaks_of_guests:
             return cycle.decide(request, self._fleet, seed=seed, enough=self._enough)
         hopeless = self._hopeless.get(request)
-        if hopeless is not None and hopeless[0] == self._fleet.gains:
+        if hopeless is not None and hopeless[0] == self._fleet.gains.count:
             return hopeless[1]
         row = self._next(request)
         if row is None:
@@ -74,7 +74,7 @@ class Shortlists:
         if row is not None:
             return cycle.placement_at(self._fleet, row)
         nothing = cycle.no_host_fits(request, self._fleet)
-        _remember(self._hopeless, request, (self._fleet.gains, nothing))
+        _remember(self._hopeless, request, (self._fleet.gains.count, nothing))
         return nothing
 
     def _begin(self, request: Request, *, seed: int) -> int | None:

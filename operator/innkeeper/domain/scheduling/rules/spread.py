@@ -7,12 +7,12 @@ the others back, as a place that comes back would be behind.
 import numpy as np
 
 from innkeeper.domain.scheduling.columns import Bools, RowNumbers
-from innkeeper.domain.scheduling.crowd import Tally
 from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
 from innkeeper.domain.scheduling.request import Request, SpreadLimit
 from innkeeper.domain.scheduling.rules import affinity, cluster, cluster_selector, host_selector, pool
 from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
+from innkeeper.domain.scheduling.tally import Tally
 from innkeeper.views.placement import HOST_TOPOLOGY
 
 _WHERE = (cluster.RULE, cluster_selector.RULE, pool.SERVED, host_selector.RULE)

@@ -1,0 +1,71 @@
+"""What changed in a fleet that could make room for a guest that waits: noted until somebody takes the note.
+
+Promises only take room, so they are noted for requests alone that speak of other guests.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from innkeeper.domain.scheduling.columns import RowNumbers
+
+
+@dataclass(frozen=True)
+class Gained:
+    """What could help guests that wait: some rows (None: all), and namespaces whose guests changed."""
+
+    rows: RowNumbers | None
+    namespaces: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Noted:
+    count: int = 0
+    rows: frozenset[int] = frozenset()
+    everywhere: bool = False
+    namespaces: frozenset[str] = frozenset()
+
+
+class Gains:
+    """The note. `count` rises with each change that can make room for a request that speaks of no other guest."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._rows: set[int] = set()
+        self._everywhere = False
+        self._namespaces: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._rows or self._everywhere or self._namespaces)
+
+    def row(self, row: int) -> None:
+        """A host has more room, or takes more guests than before."""
+        self.count += 1
+        self._rows.add(row)
+
+    def everywhere(self) -> None:
+        """Any host may take more guests than before."""
+        self.count += 1
+        self._everywhere = True
+
+    def namespace(self, name: str) -> None:
+        """A guest came, went or changed its labels."""
+        self._namespaces.add(name)
+
+    def take(self) -> Gained:
+        """Return what changed since the last call."""
+        rows = None if self._everywhere else np.array(sorted(self._rows), dtype=np.intp)
+        gained = Gained(rows, frozenset(self._namespaces))
+        self.restore(_Noted(count=self.count))
+        return gained
+
+    def noted(self) -> _Noted:
+        """Return the note as it is, for `restore`."""
+        return _Noted(self.count, frozenset(self._rows), self._everywhere, frozenset(self._namespaces))
+
+    def restore(self, noted: _Noted) -> None:
+        """Make the note what it was."""
+        self.count = noted.count
+        self._rows = set(noted.rows)
+        self._everywhere = noted.everywhere
+        self._namespaces = set(noted.namespaces)

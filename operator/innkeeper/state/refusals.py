@@ -1,0 +1,26 @@
+"""Which host refused which guest, and until when it is left out for that guest.
+
+Times are seconds of the caller's own clock.
+"""
+
+from collections import defaultdict
+
+
+class Refusals:
+    """Refusals by Guest ID."""
+
+    def __init__(self) -> None:
+        self._until: defaultdict[str, dict[str, float]] = defaultdict(dict)
+
+    def note(self, guest_id: str, host: str, *, until: float) -> None:
+        """A host refused a guest."""
+        self._until[guest_id][host] = until
+
+    def standing(self, guest_id: str, *, now: float) -> frozenset[str]:
+        """Return the hosts that refused a guest and are still left out."""
+        found = self._until.get(guest_id)
+        return frozenset(host for host, until in found.items() if until > now) if found else frozenset()
+
+    def forget(self, guest_id: str) -> None:
+        """The guest is gone, or placed for good."""
+        self._until.pop(guest_id, None)
