@@ -1,7 +1,13 @@
 """Guest as the hot path reads it."""
 
 from innkeeper.views.meta import Condition, Meta, Resources, View
-from innkeeper.views.placement import GuestTerm, LabelSelector, SpreadConstraint, Toleration, WeightedGuestTerm
+from innkeeper.views.placement import (
+    GuestTerm,
+    LabelSelector,
+    SpreadConstraint,
+    Toleration,
+    WeightedGuestTerm,
+)
 
 
 class ImageRef(View, frozen=True, kw_only=True):
