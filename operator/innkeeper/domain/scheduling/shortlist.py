@@ -59,14 +59,14 @@ class Shortlists:
         self._fleet = fleet
         self._enough = enough
         self._lists: OrderedDict[Request, _Shortlist] = OrderedDict()
-        self._hopeless: OrderedDict[Request, tuple[int, NoHostFits]] = OrderedDict()
+        self._hopeless: OrderedDict[Request, tuple[tuple[int, int], NoHostFits]] = OrderedDict()
 
     def decide(self, request: Request, *, seed: int) -> Placement | NoHostFits:
         """Choose a host; the caller notes the promise before it asks again."""
         if request.speaks_of_guests:
             return cycle.decide(request, self._fleet, seed=seed, enough=self._enough)
         hopeless = self._hopeless.get(request)
-        if hopeless is not None and hopeless[0] == self._fleet.gains.count:
+        if hopeless is not None and hopeless[0] == self._standing():
             return hopeless[1]
         row = self._next(request)
         if row is None:
@@ -74,8 +74,12 @@ class Shortlists:
         if row is not None:
             return cycle.placement_at(self._fleet, row)
         nothing = cycle.no_host_fits(request, self._fleet)
-        _remember(self._hopeless, request, (self._fleet.gains.count, nothing))
+        _remember(self._hopeless, request, (self._standing(), nothing))
         return nothing
+
+    def _standing(self) -> tuple[int, int]:
+        """While this stays the same, what fitted nowhere fits nowhere."""
+        return self._fleet.gains.count, self._fleet.shape
 
     def _begin(self, request: Request, *, seed: int) -> int | None:
         """Decide from the whole fleet, and keep what was found."""
