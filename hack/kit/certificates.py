@@ -1,6 +1,6 @@
-"""Certificates of one trial control plane, made with the openssl command.
+"""Certificates of one trial, made with the openssl command.
 
-One authority signs all of them, servers' and clients'. Keys are P-256, readable by their owner only. What is
+An authority signs servers' and clients' alike. Keys are P-256, readable by their owner only. What is
 there already is kept, so that a control plane that starts again still knows its clients.
 """
 
@@ -27,9 +27,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Authority:
-    """The one authority of a control plane, with the directory of everything that it signed."""
+    """One authority of a trial, with the directory of everything that it signed."""
 
     directory: Path
+    name: str = "innkeeper-trial-ca"
 
     @property
     def own(self) -> Pair:
@@ -48,7 +49,7 @@ class Authority:
         # Strict verifiers, such as Python 3.13's, want the key identifiers too.
         rights = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"]
         extensions = [*rights, "subjectKeyIdentifier=hash"]
-        self._request("ca", subject="/CN=innkeeper-trial-ca", extensions=extensions, signed=False)
+        self._request("ca", subject=f"/CN={self.name}", extensions=extensions, signed=False)
 
     def ensure_client(self, name: str, *, user: str, group: str | None = None) -> Pair:
         """Return a certificate for a client that the API server or etcd knows as `user`."""

@@ -13,6 +13,7 @@ from kit.control_plane.programs import API_SERVER, CONTROLLER_MANAGER, MODULES
 from kit.control_plane.state import ControlPlane
 
 ETCD_CLIENT = "etcd-client"
+FRONT_PROXY = "front-proxy-client"
 _GIBIBYTE = 1024**3
 
 
@@ -24,6 +25,8 @@ def prepare_files(plane: ControlPlane) -> None:
     authority.ensure_client(ETCD_CLIENT, user=ETCD_CLIENT)
     authority.issue_server("kube-apiserver", alternative_names=_names(plane))
     authority.ensure_signing_key("service-accounts")
+    plane.front_proxy.ensure()
+    plane.front_proxy.ensure_client(FRONT_PROXY, user=FRONT_PROXY)
     admin = authority.ensure_client("admin", user="innkeeper-trial-admin", group="system:masters")
     manager = authority.ensure_client("controller-manager", user="system:kube-controller-manager")
     for path, client, user in (
@@ -102,6 +105,7 @@ def api_server(plane: ControlPlane) -> list[str]:
         "--allow-privileged=true",
         "--profiling=false",
         f"--advertise-address={plane.address}",
+        *_aggregation(plane),
     ]
     if plane.wishes.advertise is None:
         # The default address is loopback, which the API server refuses to publish as an endpoint.
@@ -115,6 +119,23 @@ def api_server(plane: ControlPlane) -> list[str]:
             "--audit-log-maxsize=10000",
         ]
     return [*command, *plane.wishes.api_server_arguments]
+
+
+def _aggregation(plane: ControlPlane) -> list[str]:
+    """Return what lets the API server pass requests on to others, and prove to them whom it passes on."""
+    pair = plane.front_proxy.pair(FRONT_PROXY)
+    return [
+        f"--requestheader-client-ca-file={plane.front_proxy.own.certificate}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-uid-headers=X-Remote-Uid",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pair.certificate}",
+        f"--proxy-client-key-file={pair.key}",
+        # There is no kube-proxy here, so a Service's own address leads nowhere: go to its endpoints.
+        "--enable-aggregator-routing=true",
+    ]
 
 
 def controller_manager(plane: ControlPlane) -> list[str]:

@@ -63,6 +63,11 @@ class ControlPlane:
         return Authority(self.directory / "pki")
 
     @property
+    def front_proxy(self) -> Authority:
+        """Who signs for the API server where it passes requests on, and for nobody else: its word names any user."""
+        return Authority(self.directory / "pki" / "front-proxy", name="innkeeper-trial-front-proxy-ca")
+
+    @property
     def address(self) -> str:
         """Where clients reach the API server."""
         if self.wishes.advertise:

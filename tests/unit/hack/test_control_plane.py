@@ -71,6 +71,14 @@ def test_etcd_serves_loopback_and_one_client_only() -> None:
     assert "--client-cert-auth" in command
 
 
+def test_only_the_api_server_may_speak_for_users() -> None:
+    """Whoever is signed by that authority names any user, so it must not be the one that signs clients."""
+    words = dict(word.partition("=")[::2] for word in commands.api_server(plane()) if word.startswith("--"))
+    assert words["--requestheader-client-ca-file"] != words["--client-ca-file"]
+    assert words["--requestheader-allowed-names"] == "front-proxy-client"
+    assert words["--enable-aggregator-routing"] == "true"
+
+
 def test_writes_are_recorded_only_when_asked_for() -> None:
     assert not [word for word in commands.api_server(plane()) if "audit" in word]
     assert "--audit-log-path=/a/log" in commands.api_server(plane(audit_log="/a/log"))
