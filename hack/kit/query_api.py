@@ -1,7 +1,8 @@
 """The query API in a trial: the operator's certificate for it, and the objects that lead an API server to the operator.
 
-The Service has no selector: its one endpoint is an address of this machine. An API server that does not reach that address
-keeps the APIService unavailable, and namespaces then never end, so whoever registers it looks whether it works.
+The Service has no selector: its one endpoint is an address of this machine. An API server that does not reach it keeps
+the APIService unavailable, and then no namespace ends that is deleted, so whoever registers it looks whether it works.
+Objects that somebody else made are never touched: a label tells them apart.
 """
 
 import base64
@@ -18,6 +19,7 @@ API_SERVICE = "v1alpha1.query.innkeeper.dev"
 NAMESPACE = "innkeeper-system"
 SERVICE = "innkeeper-query"
 PORT = 9443
+MADE_HERE = {"innkeeper.dev/made-by": "hack-lab"}
 FILES = paths.CHECKOUT / "charts" / "innkeeper" / "files" / "query"
 
 
@@ -42,7 +44,7 @@ def certificate(authority: Authority, *, address: str) -> Pair:
 def register(kubectl: Kubectl, *, address: str, port: int, authority: Path) -> None:
     """Lead the API server to the operator at this address; may be called again."""
     bundle = base64.b64encode(authority.read_bytes()).decode()
-    patch = json.dumps({"spec": {"caBundle": bundle}})
+    patch = json.dumps({"metadata": {"labels": MADE_HERE}, "spec": {"caBundle": bundle}})
     source = str(FILES / "apiservice.yaml")
     whole = kubectl.run("patch", "--local", "--type=merge", "-f", source, "-p", patch, "-o", "json")
     objects = [_endpoints(address, port), json.loads(whole)]
@@ -51,8 +53,16 @@ def register(kubectl: Kubectl, *, address: str, port: int, authority: Path) -> N
     kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
 
+def is_anothers(kubectl: Kubectl) -> bool:
+    """Tell whether somebody registered the query API who is not us, such as a real installation."""
+    found = kubectl.get("apiservice", API_SERVICE)
+    return found is not None and not MADE_HERE.items() <= found["metadata"].get("labels", {}).items()
+
+
 def withdraw(kubectl: Kubectl) -> None:
-    """Take it back, the APIService first: without it nobody looks for the rest."""
+    """Take back what was registered here, the APIService first: without it nobody looks for the rest."""
+    if is_anothers(kubectl):
+        return
     kubectl.run("delete", "--ignore-not-found", "apiservice", API_SERVICE)
     for kind in ("endpointslice", "service"):
         kubectl.run("delete", "--ignore-not-found", "-n", NAMESPACE, kind, SERVICE)
