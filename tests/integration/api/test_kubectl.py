@@ -30,7 +30,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
             "conditions": [ready("True", "Running")],
         },
         [
-            "NAME READY POWER HOST IP REASON IMAGE FLAVOR AGE",
+            "NAME READY POWER HOST IP REASON IMAGE FLAVOR PRIORITY AGE",
             "web True Running a 10.7.0.10 Running debian-12 small",
         ],
     ),

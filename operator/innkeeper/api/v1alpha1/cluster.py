@@ -3,7 +3,7 @@
 Admins write the spec, the operator writes the status.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,11 +18,20 @@ class Network(ApiModel):
     """A bridge that exists on each host."""
 
 
+class Scheduling(ApiModel):
+    """How guests are placed on the hosts of a Cluster."""
+
+    strategy: Literal["Spread", "Pack"] = "Spread"
+    """`Spread` takes the emptiest host first, `Pack` the fullest."""
+
+
 class ClusterSpec(ApiModel):
     """What the hosts share."""
 
     network: Network
     """Their network."""
+    scheduling: Scheduling = Scheduling()
+    """How guests are placed on them."""
 
 
 class ClusterStatus(ApiModel):

@@ -17,7 +17,6 @@ from innkeeper.api.fields import (
     GuestId,
     HostName,
     Ipv4,
-    LabelValue,
     MacAddress,
     ObjectName,
     ObservedGeneration,
@@ -36,6 +35,7 @@ from innkeeper.api.model import (
     immutable,
     map_keys,
 )
+from innkeeper.api.v1alpha1.placement import Placement
 from innkeeper.domain.reasons import Power, RestartPolicy
 
 SSH_KEY_PATTERN = (
@@ -65,29 +65,6 @@ class Interface(ApiModel):
     """Its name in the guest."""
 
 
-class HostSelector(ApiModel):
-    """Labels that a Host must carry."""
-
-    match_labels: Annotated[dict[str, LabelValue], Field(min_length=1, max_length=16)]
-    """All of these labels, with these values."""
-
-
-class Placement(ApiModel):
-    """Where the guest may run."""
-
-    rules: ClassVar = (
-        Rule(
-            "has(self.cluster) || has(self.hostSelector)",
-            "set cluster or hostSelector, or leave placement out",
-        ),
-    )
-
-    cluster: ObjectName | None = None
-    """Only on hosts of this Cluster."""
-    host_selector: HostSelector | None = None
-    """Only on hosts with these labels."""
-
-
 class UserData(ApiModel):
     """cloud-init user data, given in one of two ways."""
 
@@ -112,6 +89,7 @@ class GuestSpec(ApiModel):
                 "resources",
                 "interfaces",
                 "placement",
+                "priority",
                 "sshKeys",
                 "userData",
                 "hostname",
@@ -133,6 +111,8 @@ class GuestSpec(ApiModel):
     """Network interfaces: exactly one for now."""
     placement: Placement | None = None
     """Where the guest may run; anywhere when absent."""
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    """Who is placed first while guests wait: the higher, then the older. It ends no other guest."""
     ssh_keys: Annotated[list[SshKey], Field(max_length=16), SET] = Field(default_factory=list)
     """Public keys that may log in, each as one line of `authorized_keys`."""
     user_data: UserData | None = None
@@ -213,6 +193,7 @@ class Guest(Kind):
             Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
             Column("Image", ".spec.image.name", wide=True),
             Column("Flavor", ".spec.flavor", wide=True),
+            Column("Priority", ".spec.priority", "integer", wide=True),
             AGE,
         ),
     )

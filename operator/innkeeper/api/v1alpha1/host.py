@@ -16,7 +16,8 @@ from innkeeper.api.fields import (
     ObjectName,
     ObservedGeneration,
 )
-from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, immutable
+from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, immutable, map_keys
+from innkeeper.api.v1alpha1.placement import Taint
 
 Percent = Annotated[int, Field(ge=1, le=2000)]
 Hypervisor = Literal["KVM", "Emulation"]
@@ -68,6 +69,12 @@ class HostSpec(ApiModel):
     """How much more is promised than there is."""
     unschedulable: bool = False
     """Whether it takes no new guests; those it has run on."""
+    maintenance: bool = False
+    """Whether work on the machine is planned: it takes no new guests, and its status tells which it still has."""
+    taints: Annotated[list[Taint], Field(max_length=16), map_keys("key", "effect")] = Field(
+        default_factory=list
+    )
+    """What keeps guests off that do not tolerate it."""
     lost: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """A person's word, with the reason, that the machine is off and its store never returns. It is final."""
     allow_emulation: bool = False
@@ -96,7 +103,7 @@ class HostStatus(ApiModel):
     allocated: Amounts | None = None
     """What is promised to guests."""
     conditions: Conditions = Field(default_factory=list)
-    """`Ready`: its agent reports and can run guests."""
+    """`Ready`: its agent reports and can run guests. `Maintenance` while that is asked for: which guests are left."""
 
 
 class Host(Kind):
