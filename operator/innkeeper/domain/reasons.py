@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     SCHEDULED = "Scheduled"
     ADDRESSES_ASSIGNED = "AddressesAssigned"
     READY = "Ready"
+    MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
     STALLED = "Stalled"  # present only while a guest cannot go on by itself
 
 
@@ -73,7 +74,7 @@ class GuestReason(StrEnum):
     USER_DATA_NOT_FOUND = "UserDataNotFound"  # the Secret, or its key `userData`, is missing
     USER_DATA_TOO_LARGE = "UserDataTooLarge"
     WAITING_FOR_HOST = "WaitingForHost"  # ordered; the host has not answered yet
-    HOST_SILENT = "HostSilent"
+    HOST_UNREACHABLE = "HostUnreachable"  # its host is not heard; it is started nowhere else
     HOST_LOST = "HostLost"
     # Ready: steps and states on the host
     ACCEPTED = "Accepted"
@@ -114,6 +115,13 @@ class HostReason(StrEnum):
     EMULATION_NOT_ALLOWED = "EmulationNotAllowed"
     AGENT_NOT_READY = "AgentNotReady"
     WAITS_FOR_ASSIGNMENTS = "WaitsForAssignments"  # deleted, but still holds guests
+
+
+class MaintenanceReason(StrEnum):
+    """Reasons of a Host's Maintenance."""
+
+    GUESTS_REMAIN = "GuestsRemain"
+    EMPTY = "Empty"
 
 
 class ImageReason(StrEnum):

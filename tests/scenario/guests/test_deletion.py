@@ -56,7 +56,7 @@ async def test_a_guest_that_was_never_bound_goes_with_its_claim(scene: GuestScen
 async def test_a_silent_host_is_waited_for(scene: GuestScene) -> None:
     await running(scene)
     scene.hear_host("a", heard=False)
-    ready = await scene.until_reason("HostSilent")
+    ready = await scene.until_reason("HostUnreachable")
     assert ready.status == "Unknown"
     scene.delete_guest()
     ready = await scene.until_reason("DeletionWaitsForHost")
@@ -73,7 +73,7 @@ async def test_force_finishes_the_guest_and_keeps_the_order_until_the_host_retur
 ) -> None:
     await running(scene)
     scene.hear_host("a", heard=False)
-    await scene.until_reason("HostSilent")
+    await scene.until_reason("HostUnreachable")
     scene.delete_guest()
     await scene.until_reason("DeletionWaitsForHost")
     scene.patch_guest(FORCE)
@@ -98,7 +98,7 @@ async def test_a_forced_guest_keeps_its_address_even_when_its_last_order_is_dele
     """The silent host may still run it: only the word that the host never returns sets the address free."""
     await running(scene)
     scene.hear_host("a", heard=False)
-    await scene.until_reason("HostSilent")
+    await scene.until_reason("HostUnreachable")
     scene.delete_guest()
     scene.patch_guest(FORCE)
     await eventually(lambda: scene.guest() is None)
@@ -155,7 +155,7 @@ async def test_a_host_whose_object_vanished_is_silent_not_gone(scene: GuestScene
     await running(scene)
     scene.hosts["a"].hears = False
     scene.api.delete(HOSTS, "a")
-    await scene.until_reason("HostSilent")
+    await scene.until_reason("HostUnreachable")
     scene.delete_guest()
     await scene.until_reason("DeletionWaitsForHost")
     await settled(lambda: len(scene.api.calls))

@@ -182,7 +182,7 @@ CASES = [
     Case(
         name="silent",
         situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report(), host_silent=True),
-        ready=("Unknown", "HostSilent", None),
+        ready=("Unknown", "HostUnreachable", None),
     ),
     Case(
         name="lost",

@@ -49,6 +49,43 @@ def test_a_host_that_is_heard_and_can_run_guests_is_ready() -> None:
     assert status.allocated == Resources(cpu="1500m", memory="1Gi", disk="0")
 
 
+def maintenance(host: Host, known: HostFacts) -> tuple[str, str] | None:
+    found = [each for each in host_status(host, known, now=NOW).conditions if each.type == "Maintenance"]
+    return (found[0].reason, found[0].message) if found else None
+
+
+@pytest.mark.parametrize(
+    ("names", "reason", "message"),
+    [
+        ((), "Empty", "no guest is here: the machine can be worked on"),
+        (("ns/a",), "GuestsRemain", "1 guest is still here: ns/a"),
+        (("ns/b", "ns/a"), "GuestsRemain", "2 guests are still here: ns/a, ns/b"),
+    ],
+)
+def test_a_host_in_maintenance_takes_no_guests_and_lists_what_is_left(
+    names: tuple[str, ...], reason: str, message: str
+) -> None:
+    host, known = a_host({"maintenance": True}), facts(guests=len(names), guest_names=names)
+    assert maintenance(host, known) == (reason, message)
+    assert not host_status(host, known, now=NOW).schedulable
+    assert host_status(host, known, now=NOW).conditions[0].status == "True"
+
+
+def test_the_list_of_a_large_host_is_short() -> None:
+    names = tuple(f"ns/guest-{number:03}" for number in range(60))
+    told = maintenance(a_host({"maintenance": True}), facts(guests=60, guest_names=names))
+    assert told is not None
+    assert told[1].endswith("ns/guest-009 and 50 more")
+
+
+def test_maintenance_can_be_taken_back() -> None:
+    before = host_status(a_host({"maintenance": True}), facts(), now=NOW)
+    host = msgspec.structs.replace(a_host(), status=before)
+    after = host_status(host, facts(), now=NOW)
+    assert [each.type for each in after.conditions] == ["Ready"]
+    assert after.schedulable
+
+
 @pytest.mark.parametrize(
     ("host", "known", "reason"),
     [

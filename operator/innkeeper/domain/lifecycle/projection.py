@@ -87,7 +87,7 @@ def _ready(situation: Situation) -> Condition:
     host = situation.guest.status.host
     if situation.host_silent and host is not None:
         message = f"host {host} is not heard; the guest may well be running there"
-        return _not_ready(GuestReason.HOST_SILENT, message, status="Unknown")
+        return _not_ready(GuestReason.HOST_UNREACHABLE, message, status="Unknown")
     reported = _reported(situation) if host is not None else _not_ready(GuestReason.PENDING, "")
     if situation.blocked is not None and reported.status != "True":
         return _not_ready(situation.blocked.reason, situation.blocked.message)

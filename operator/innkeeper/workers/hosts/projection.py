@@ -12,11 +12,13 @@ import msgspec
 
 from innkeeper.domain.allocatable import allocatable
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import ConditionType, HostReason
+from innkeeper.domain.reasons import ConditionType, HostReason, MaintenanceReason
 from innkeeper.kube import conditions
 from innkeeper.views.host import Host, HostAgent, HostSpec, HostStatus
 from innkeeper.views.meta import Condition, Resources
 from innkeeper.workers.hosts.silence import Hearing
+
+_MOST_NAMES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class HostFacts:
     hearing: Hearing
     quiet_s: float = 0.0
     guests: int = 0
+    guest_names: tuple[str, ...] = ()  # while it is in maintenance: namespace/name of each
     promised: Amounts = field(default_factory=Amounts)
     assignments: int = 0
 
@@ -56,6 +59,7 @@ def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
         message=ready.message,
         observed_generation=host.metadata.generation,
     )
+    told = [condition, *_maintenance(host, facts)]
     agent = facts.agent.status if facts.agent is not None else None
     # What an agent said stays known while its HostAgent is away, as after the deletion of its namespace.
     said = agent if agent is not None and agent.store_id is not None else None
@@ -65,13 +69,35 @@ def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
         store_id=said.store_id if said else host.status.store_id,
         hypervisor=said.hypervisor if said else host.status.hypervisor,
         agent_version=said.agent_version if said else host.status.agent_version,
-        schedulable=ready.is_ready and not host.spec.unschedulable,
+        schedulable=ready.is_ready and not (host.spec.unschedulable or host.spec.maintenance),
         guests=facts.guests,
         capacity=capacity,
         allocatable=_allocatable(host.spec, capacity),
         allocated=facts.promised.quantities(),
-        conditions=conditions.merged(host.status.conditions, [condition], now=now),
+        conditions=conditions.merged(host.status.conditions, told, now=now),
     )
+
+
+def _maintenance(host: Host, facts: HostFacts) -> list[Condition]:
+    """Tell which guests a host in maintenance still has; guests are moved by people, never from here."""
+    if not host.spec.maintenance:
+        return []
+    names = sorted(facts.guest_names)
+    reason, message = MaintenanceReason.EMPTY, "no guest is here: the machine can be worked on"
+    if facts.guests:
+        shown = ", ".join(names[:_MOST_NAMES])
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        are = "guest is" if facts.guests == 1 else "guests are"
+        reason, message = MaintenanceReason.GUESTS_REMAIN, f"{facts.guests} {are} still here: {shown}{more}"
+    return [
+        Condition(
+            type=ConditionType.MAINTENANCE,
+            status="True",
+            reason=reason,
+            message=message,
+            observed_generation=host.metadata.generation,
+        )
+    ]
 
 
 def readiness(host: Host, facts: HostFacts) -> Readiness:

@@ -144,7 +144,8 @@ class HostStatuses:
         ready = find(host.status.conditions, ConditionType.READY)
         wanted = projection.readiness(host, self.facts(host))
         same = ready is not None and (ready.status, ready.reason) == (wanted.status, wanted.reason)
-        self._writer.touch(("", name), urgent=not same)
+        told = find(host.status.conditions, ConditionType.MAINTENANCE) is not None
+        self._writer.touch(("", name), urgent=not same or told is not host.spec.maintenance)
 
     def _touch_place(self, change: Change[Any]) -> None:
         host = names.host_of_namespace(change.key[0])
@@ -162,9 +163,14 @@ class HostStatuses:
             cluster_exists=host.spec.cluster in self._subset.clusters,
             hearing=self._silence.hearing(name),
             guests=self._subset.promises.count(name),
+            guest_names=self._guest_names(name) if host.spec.maintenance else (),
             promised=self._subset.promises.of_host(name),
             assignments=len(self._subset.assignments_of_host(name)) if leaving else 0,
         )
+
+    def _guest_names(self, host: str) -> tuple[str, ...]:
+        found = (each.metadata for each in self._subset.guests_of_host(host))
+        return tuple(f"{each.namespace}/{each.name}" for each in found)
 
     def render(self, key: Key) -> Mapping[str, Any] | None:
         """Return the patch that makes a Host's status true, or None where it is."""
