@@ -1,9 +1,11 @@
 """A host that refuses is left: the epoch rises, the guest goes back to the scheduler, and nothing is held twice."""
 
+from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.kube.resources import HOSTS, IP_POOLS
+from innkeeper.workers.scheduler import SchedulerWorker
 from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
-from tests.kit.objects import guest_id
+from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually
 
 
@@ -32,11 +34,15 @@ async def test_a_refused_guest_stays_in_the_cluster_of_its_address(scene: GuestS
     await scene.until_reason("NoHostFits")
     scene.add_host("far", cluster="other", store_id="store-far")
 
-    def is_told() -> bool:
-        ready = scene.condition("Ready")
-        return ready is not None and "1 in a cluster that the pool does not serve" in ready.message
+    subset = scene.operators[0].subset
 
-    await eventually(is_told)
+    def refused_far() -> list[str]:
+        explained = SchedulerWorker(subset, scene.clock).explain(subset.guests[NAMESPACE, "web"])
+        assert isinstance(explained, Explanation)
+        return [each.reason for host in explained.hosts if host.host == "far" for each in host.failures]
+
+    assert "PoolNotServing" in await eventually(refused_far)
+    assert scene.condition("Ready").reason == "NoHostFits"
 
 
 async def test_an_address_in_use_is_replaced_and_the_host_is_kept(scene: GuestScene) -> None:

@@ -1,6 +1,7 @@
 """Silence as the API shows it: who counts as silent, who does not, and how soon it is told."""
 
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.kube.resources import HOSTS
 from tests.kit.waiting import eventually
 from tests.scenario.hosts.conftest import Scene
@@ -43,7 +44,7 @@ async def test_counters_wait_but_a_change_of_ready_does_not(scene: Scene) -> Non
     await scene.pass_time(11, beating=("a",))
     before = len(scene.api.writes("patch hosts/status a"))
     assert before
-    scene.subset.promises.reserve("g", host="a", amounts=Amounts(1000, 2**30, 2**30))
+    scene.subset.promises.keep("g", Resident(host="a", amounts=Amounts(1000, 2**30, 2**30)))
     scene.statuses.touch("a")
     await scene.pass_time(5, beating=("a",))
     assert len(scene.api.writes("patch hosts/status a")) == before

@@ -6,6 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from innkeeper.domain.orders import OrderResources, Signer
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.facts import Resident
+from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.kube.informer import Change, key_of
 from innkeeper.state.promises import Promises
 from innkeeper.state.subset import Subset
@@ -42,6 +44,10 @@ def assignment(number: int, host: str, outcome: str | None) -> Assignment:
     return view(objects.assignment(guest=guest_id(number), host=host, order=text, status=status), Assignment)
 
 
+def on(host: str) -> Resident:
+    return Resident(host=host, amounts=ONE)
+
+
 class PromiseMachine(RuleBasedStateMachine):
     """Guests and orders come, change and go; bindings are tried and fail."""
 
@@ -75,7 +81,7 @@ class PromiseMachine(RuleBasedStateMachine):
     @rule(number=numbers, host=hosts)
     def binding_is_tried_and_fails(self, number: int, host: str) -> None:
         if (NAMESPACE, f"web-{number}") in self.subset.guests:
-            self.subset.promises.reserve(guest_id(number), host=host, amounts=ONE)
+            self.subset.promises.assume(guest_id(number), on(host))
             self.subset.settle_promise(guest_id(number))
 
     @invariant()
@@ -106,17 +112,17 @@ TestPromiseMachine.settings = settings(max_examples=60, stateful_step_count=30, 
 
 
 def test_a_promise_that_moves_leaves_its_former_host() -> None:
-    promises = Promises()
-    promises.reserve("g", host="a", amounts=ONE)
-    promises.reserve("g", host="b", amounts=ONE)
+    promises = Promises(Fleet())
+    promises.keep("g", on("a"))
+    promises.keep("g", on("b"))
     assert (promises.count("a"), promises.of_host("a")) == (0, Amounts())
     assert (promises.count("b"), promises.of_host("b")) == (1, ONE)
 
 
 def test_the_same_promise_twice_counts_once_and_ends_once() -> None:
-    promises = Promises()
-    promises.reserve("g", host="a", amounts=ONE)
-    promises.reserve("g", host="a", amounts=ONE)
+    promises = Promises(Fleet())
+    promises.keep("g", on("a"))
+    promises.keep("g", on("a"))
     assert (promises.count("a"), promises.of_host("a")) == (1, ONE)
     assert promises.release("g") == "a"
     assert promises.release("g") is None
@@ -124,4 +130,5 @@ def test_the_same_promise_twice_counts_once_and_ends_once() -> None:
 
 
 def test_nothing_is_promised_by_a_host_that_nobody_knows() -> None:
-    assert (Promises().of_host("a"), Promises().count("a"), Promises().host_of("g")) == (Amounts(), 0, None)
+    promises = Promises(Fleet())
+    assert (promises.of_host("a"), promises.count("a"), promises.host_of("g")) == (Amounts(), 0, None)

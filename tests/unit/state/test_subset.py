@@ -7,6 +7,8 @@ import pytest
 from innkeeper.domain.names import host_namespace
 from innkeeper.domain.orders import Signer, peek
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.facts import Resident
+from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.informer import Change, key_of
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
@@ -34,6 +36,11 @@ class Told:
         self.unowned: list[tuple[str, str]] = []
         self.subset.on_guest = self.guests.append
         self.subset.on_unowned_assignment = lambda host, guest: self.unowned.append((host, guest))
+        self.told_of_room = 0
+        self.subset.on_room = self._room
+
+    def _room(self) -> None:
+        self.told_of_room += 1
 
     def comes(self, made: View) -> None:
         """An object appears or changes."""
@@ -42,6 +49,12 @@ class Told:
     def goes(self, made: View) -> None:
         """An object is gone."""
         self.subset.apply(Change(key_of(made), made, None))
+
+    def room(self) -> list[tuple[str, str]]:
+        """Return whom the room that there is told of could help; nobody, where nothing was told."""
+        helped = list(self.subset.backlog.helped()) if self.told_of_room else []
+        self.told_of_room = 0
+        return helped
 
     def fresh(self) -> None:
         """Forget what was told so far."""
@@ -84,8 +97,8 @@ def test_a_bound_guest_takes_room_and_gives_it_back(told: Told) -> None:
     subset = told.subset
     assert subset.promises.of_host("a") == Amounts(1000, GIB, 10 * GIB)
     assert [each.metadata.name for each in subset.guests_of_host("a")] == ["web"]
-    [facts] = subset.host_facts()
-    assert facts.free == Amounts(7000, 15 * GIB, 190 * GIB)
+    row = subset.fleet.row_of["a"]
+    assert subset.fleet.free[:, row].tolist() == [7000, 15 * GIB, 190 * GIB]
     told.goes(a_guest(host="a"))
     assert (subset.promises.count("a"), subset.guests_of_host("a"), subset.guest_keys) == (0, [], {})
 
@@ -114,11 +127,12 @@ def test_an_order_without_a_guest_takes_as_much_room_as_it_says(told: Told) -> N
 
 def test_a_refused_guest_gives_its_room_back_and_wakes_who_waits(told: Told) -> None:
     told.comes(a_guest(host="a"))
-    told.subset.waiting.wait(("default", "other"), [waiting.CAPACITY])
-    told.fresh()
+    told.subset.backlog.wait(("default", "other"), Request(amounts=Amounts()), (0, ""))
+    told.comes(a_host())
+    told.room()
     told.comes(a_guest(version=2))
     assert told.subset.promises.count("a") == 0
-    assert ("default", "other") in told.guests
+    assert told.room() == [("default", "other")]
 
 
 def test_another_guest_of_the_same_name_takes_nothing_over(told: Told) -> None:
@@ -133,10 +147,10 @@ def test_another_guest_of_the_same_name_takes_nothing_over(told: Told) -> None:
 def test_a_promise_whose_binding_failed_ends_unless_somebody_else_bound_the_guest(told: Told) -> None:
     told.comes(a_guest())
     promises = told.subset.promises
-    promises.reserve(guest_id(), host="a", amounts=Amounts(1, 1, 1))
+    promises.assume(guest_id(), Resident(host="a", amounts=Amounts(1, 1, 1)))
     told.subset.settle_promise(guest_id())
     assert promises.count("a") == 0
-    promises.reserve(guest_id(), host="a", amounts=Amounts(1, 1, 1))
+    promises.assume(guest_id(), Resident(host="a", amounts=Amounts(1, 1, 1)))
     told.comes(a_guest(host="b", version=2))
     told.subset.settle_promise(guest_id())
     assert (promises.count("a"), promises.count("b")) == (0, 1)
@@ -144,7 +158,7 @@ def test_a_promise_whose_binding_failed_ends_unless_somebody_else_bound_the_gues
 
 def test_a_pending_promise_survives_changes_of_its_guest(told: Told) -> None:
     told.comes(a_guest())
-    told.subset.promises.reserve(guest_id(), host="a", amounts=Amounts(1, 1, 1))
+    told.subset.promises.assume(guest_id(), Resident(host="a", amounts=Amounts(1, 1, 1)))
     told.comes(a_guest(version=2, labels={"a": "b"}))
     assert told.subset.promises.count("a") == 1
 
@@ -187,7 +201,6 @@ def test_addresses_are_found_by_guest_and_by_pool(told: Told) -> None:
         (waiting.flavor("small"), view(objects.flavor(), Flavor)),
         (waiting.image("default", "debian"), view(objects.image(), Image)),
         (waiting.pool("lab"), view(objects.pool(), IPPool)),
-        (waiting.CAPACITY, view(objects.host(), Host)),
     ],
 )
 def test_what_a_guest_waits_for_wakes_it_and_nothing_else_does(told: Told, cause: str, made: View) -> None:
@@ -208,10 +221,11 @@ def test_a_free_address_wakes_who_waits_for_its_pool(told: Told) -> None:
 def test_a_report_that_changes_nothing_of_the_host_wakes_nobody(told: Told) -> None:
     told.comes(a_host())
     told.comes(a_guest(host="a"))
-    told.subset.waiting.wait(("default", "other"), [waiting.CAPACITY])
+    told.subset.backlog.wait(("default", "other"), Request(amounts=Amounts()), (0, ""))
+    list(told.subset.backlog.helped())
     told.fresh()
     told.comes(a_host())
-    assert told.guests == []
+    assert (told.guests, told.told_of_room) == ([], 0)
 
 
 @pytest.mark.parametrize(
