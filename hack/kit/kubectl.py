@@ -62,3 +62,9 @@ class Kubectl:
         """Apply manifests as the server does it, so that no copy is kept in an annotation."""
         files = [word for path in paths_of_manifests for word in ("-f", str(path))]
         return self.run("apply", "--server-side", "--force-conflicts", *files)
+
+    def apply_objects(self, objects: list[dict[str, Any]]) -> str:
+        """Create objects that are no files."""
+        return self.run(
+            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )

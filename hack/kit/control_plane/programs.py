@@ -17,6 +17,7 @@ KUBERNETES = "1.36.3"
 ETCD = "3.6.14"
 API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
+SCHEDULER = "kube-scheduler"  # no part of a control plane for Innkeeper: its peer in hack/bench/bind
 MODULES = paths.HACK / "control-plane.d"
 
 
@@ -26,17 +27,18 @@ def cache_directory() -> Path:
 
 
 def sources() -> list[GoProgram]:
-    """Return how each program is built."""
+    """Return how each program of a control plane is built."""
+    kubernetes = [_kubernetes(name) for name in (API_SERVER, CONTROLLER_MANAGER)]
+    return [GoProgram("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"), *kubernetes]
+
+
+def _kubernetes(name: str) -> GoProgram:
     major, minor, _ = KUBERNETES.split(".")
     values = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         flags += [f"-X {package}.{name}={value}" for name, value in values.items()]
-    kubernetes = [
-        GoProgram(name, MODULES / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", " ".join(flags))
-        for name in (API_SERVER, CONTROLLER_MANAGER)
-    ]
-    return [GoProgram("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"), *kubernetes]
+    return GoProgram(name, MODULES / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", " ".join(flags))
 
 
 def find_or_build() -> dict[str, Path]:
@@ -45,8 +47,21 @@ def find_or_build() -> dict[str, Path]:
     Raises:
         StepError: when one has to be built and cannot be.
     """
-    elsewhere = {source.name: _installed(source.name) for source in sources()}
-    build([source for source in sources() if elsewhere[source.name] is None], cache_directory())
+    return _had(sources())
+
+
+def scheduler() -> Path:
+    """Return the path of kube-scheduler; build it if it is nowhere.
+
+    Raises:
+        StepError: when it has to be built and cannot be.
+    """
+    return _had([_kubernetes(SCHEDULER)])[SCHEDULER]
+
+
+def _had(wanted: list[GoProgram]) -> dict[str, Path]:
+    elsewhere = {source.name: _installed(source.name) for source in wanted}
+    build([source for source in wanted if elsewhere[source.name] is None], cache_directory())
     return {name: path or cache_directory() / name for name, path in elsewhere.items()}
 
 

@@ -1,0 +1,111 @@
+"""Times one scheduler, from the first thing that it binds to the last, with the processor time of everybody.
+
+What comes before the first one (a process that starts and lists) is measured apart. Processor times come from
+/proc/PID/stat.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit import steps
+from kit.bind.filling import GROUP, NAMESPACE, Api
+from kit.daemons import Daemon
+
+METADATA = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
+METADATA_LIST = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+_TICKS = os.sysconf("SC_CLK_TCK")
+_FIRST_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True)
+class Race:
+    """What is watched: a path, and which type of event is a bind."""
+
+    path: str
+    event: str
+
+
+GUESTS = Race(f"{GROUP}/assignments", "ADDED")
+PODS = Race(f"/api/v1/namespaces/{NAMESPACE}/pods", "MODIFIED")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one scheduler did; processor times in milliseconds for each bind, by process."""
+
+    binds: int
+    started_s: float  # from the start of the process to its first bind
+    took_s: float  # from the first bind to the last
+    cpu_ms: dict[str, float]
+
+    @property
+    def per_s(self) -> float:
+        """Binds a second from the first to the last."""
+        return (self.binds - 1) / self.took_s
+
+    @property
+    def per_s_from_start(self) -> float:
+        """Binds a second from the start of the process."""
+        return self.binds / (self.started_s + self.took_s)
+
+
+async def timed(
+    api: Api, race: Race, *, count: int, start: Callable[[], Daemon], beside: dict[str, Daemon]
+) -> Result:
+    """Start a scheduler and wait until it bound all.
+
+    Raises:
+        StepError: it binds nothing for a while.
+    """
+    listing = await api.call("GET", f"{race.path}?limit=1", headers=METADATA_LIST)
+    version = listing["metadata"]["resourceVersion"]
+    path = f"{race.path}?watch=1&resourceVersion={version}&timeoutSeconds=1800"
+    async with api.open("GET", path, headers=METADATA) as stream:
+        began = time.monotonic()
+        daemon = start()
+        everybody = {**beside, "scheduler": daemon}
+        seen: set[str] = set()
+        first, before = 0.0, {}
+        async for line in _lines(stream, within_s=_FIRST_WITHIN_S):
+            event = json.loads(line)
+            if event["type"] != race.event:
+                continue
+            if not seen:
+                first, before = time.monotonic(), _cpu(everybody)
+            seen.add(event["object"]["metadata"]["name"])
+            if len(seen) == count:
+                break
+        last, after = time.monotonic(), _cpu(everybody)
+    if len(seen) < count:
+        raise steps.StepError(f"only {len(seen)} of {count} were bound; see {daemon.log_file}")
+    cpu = {name: (after[name] - before[name]) * 1000 / (count - 1) for name in everybody}
+    daemon.stop(grace=5)
+    return Result(count, first - began, last - first, cpu)
+
+
+async def _lines(stream, *, within_s: float):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - aiohttp's own types
+    import asyncio
+
+    while True:
+        try:
+            line = await asyncio.wait_for(stream.content.readline(), within_s)
+        except TimeoutError:
+            return
+        if not line:
+            return
+        yield line
+
+
+def _cpu(processes: dict[str, Daemon]) -> dict[str, float]:
+    return {name: _seconds(daemon.pid()) for name, daemon in processes.items()}
+
+
+def _seconds(pid: int | None) -> float:
+    if pid is None:
+        raise steps.StepError("a process that is measured is not there any more")
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
