@@ -1,7 +1,8 @@
 """Coalesced statuses: of each object the newest wanted status is written, the rest never.
 
 A status is rendered at the moment of writing, from what is known then, and written only where it differs. The write is
-guarded by the version that it was rendered from. An urgent change is written at once, any other within `delay_s`.
+guarded by the version that it was rendered from. An urgent change is written at once, any other within `delay_s`, or
+within five times that while its owner is busy.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from innkeeper.views.meta import View
 V = TypeVar("V", bound=View)
 
 log = structlog.get_logger()
+
+MOST_POSTPONEMENTS = 4
 
 
 class StatusWriter(Generic[V]):
@@ -51,12 +54,21 @@ class StatusWriter(Generic[V]):
         self._read = read
         self._written = written
         self._delay_s = delay_s
+        self._busy: Callable[[], bool] = lambda: False
         self._workers = workers
         self._queue: LatestQueue[Key] = LatestQueue(clock)
+        self._urgent: set[Key] = set()
+        self._postponed: dict[Key, int] = {}
         self.refused = 0  # writes that were made from an old version, for metrics
+
+    def give_way(self, busy: Callable[[], bool]) -> None:
+        """Let what is not urgent wait longer while its owner is busy with work that matters more."""
+        self._busy = busy
 
     def touch(self, key: Key, *, urgent: bool = False) -> None:
         """Say that the status of an object may have to be written."""
+        if urgent:
+            self._urgent.add(key)
         self._queue.add(key, after_s=0 if urgent else self._delay_s)
 
     async def run(self) -> None:
@@ -68,6 +80,10 @@ class StatusWriter(Generic[V]):
     async def _work(self) -> None:
         while True:
             key = await self._queue.take()
+            if self._is_postponed(key):
+                self._queue.done(key)
+                self._queue.add(key, after_s=self._delay_s)
+                continue
             try:
                 await self.write(key)
             except NotFoundError:
@@ -86,6 +102,15 @@ class StatusWriter(Generic[V]):
                 self._queue.failed(key)
             else:
                 self._queue.done(key)
+
+    def _is_postponed(self, key: Key) -> bool:
+        """What is not urgent waits a few times longer while there is more important work for the API server."""
+        times = self._postponed.pop(key, 0)
+        if key in self._urgent or times >= MOST_POSTPONEMENTS or not self._busy():
+            self._urgent.discard(key)
+            return False
+        self._postponed[key] = times + 1
+        return True
 
     async def write(self, key: Key) -> None:
         """Write the wanted status of one object now, if it differs.

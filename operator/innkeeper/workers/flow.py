@@ -99,6 +99,7 @@ class GuestFlow:
             written=subset.assume,
             delay_s=status_delay_s,
         )
+        self._statuses.give_way(lambda: self.depth > 0)
         subset.on_guest = self._on_guest
         subset.on_unowned_assignment = self._on_unowned_assignment
         subset.on_room = self._room.set
