@@ -7,6 +7,7 @@ milli (m) suffix, or an exponent. CPU is counted in thousandths of a processor, 
 import re
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from functools import lru_cache
 
 from innkeeper.views.meta import Resources
 
@@ -43,11 +44,14 @@ def parse(text: str) -> Decimal:
         raise ValueError(f"{text!r} is no quantity; write it as 500m, 2, 512Mi or 8Gi") from error
 
 
+# The same few quantities come again and again; what they mean never changes.
+@lru_cache(maxsize=4096)
 def cpu_millis(text: str) -> int:
     """Return thousandths of a processor, rounded up."""
     return int((parse(text) * 1000).to_integral_value(rounding=ROUND_CEILING))
 
 
+@lru_cache(maxsize=4096)
 def bytes_of(text: str) -> int:
     """Return bytes, rounded up."""
     return int(parse(text).to_integral_value(rounding=ROUND_CEILING))

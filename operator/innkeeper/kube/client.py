@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from innkeeper import __version__
 from innkeeper.kube import errors
@@ -254,8 +256,7 @@ class Client:
         try:
             async with self._connected().request(
                 method,
-                f"{self.credentials.server}{path}",
-                params=query,
+                self._url(path, query),
                 data=None if body is None else msgspec.json.encode(body),
                 headers=self._headers(headers, has_body=body is not None),
                 timeout=timeout or self._timeout,
@@ -272,6 +273,11 @@ class Client:
                 f"the API server {self.credentials.server} does not answer: {error or type(error).__name__}"
             )
             raise errors.UnavailableError(message) from error
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        """Return a URL that is encoded already: names in paths need no encoding, values are quoted here."""
+        words = f"?{urlencode(query)}" if query else ""
+        return URL(f"{self.credentials.server}{path}{words}", encoded=True)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -41,7 +41,7 @@ class LatestQueue(Generic[K]):
         self._later: list[tuple[float, int, K]] = []
         self._due: dict[K, float] = {}
         self._count = 0
-        self._changed = asyncio.Event()
+        self._idle: dict[asyncio.Future[None], None] = {}  # in the order in which they became idle
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._due) + len(self._again)
@@ -58,7 +58,7 @@ class LatestQueue(Generic[K]):
             self._waiting.add(key)
             self._count += 1
             heapq.heappush(self._ready, (self._rank(key), self._count, key))
-            self._changed.set()
+            self._wake_one()
 
     def _add_later(self, key: K, due: float) -> None:
         if key in self._waiting or self._due.get(key, due + 1) <= due:
@@ -66,7 +66,8 @@ class LatestQueue(Generic[K]):
         self._due[key] = due
         self._count += 1
         heapq.heappush(self._later, (due, self._count, key))
-        self._changed.set()
+        if self._later[0][2] == key:
+            self._wake_one()
 
     async def take(self) -> K:
         """Wait for the next key; the caller must call `done` or `failed` for it."""
@@ -76,23 +77,41 @@ class LatestQueue(Generic[K]):
                 _, _, key = heapq.heappop(self._ready)
                 self._waiting.discard(key)
                 self._working.add(key)
+                if self._later or self._ready:
+                    self._wake_one()  # somebody else now waits for what is due next
                 return key
-            self._changed.clear()
             await self._wait()
 
     async def _wait(self) -> None:
-        if not self._later:
-            await self._changed.wait()
-            return
-        pause = asyncio.ensure_future(
-            self._clock.sleep(max(0.0, self._later[0][0] - self._clock.monotonic()))
-        )
-        change = asyncio.ensure_future(self._changed.wait())
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle[called] = None
         try:
-            await asyncio.wait({pause, change}, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_called_or_due(called)
+        except asyncio.CancelledError:
+            if called.done() and not called.cancelled():
+                self._wake_one()  # what it was called for is somebody else's work now
+            raise
+        finally:
+            self._idle.pop(called, None)
+
+    async def _until_called_or_due(self, called: asyncio.Future[None]) -> None:
+        if not self._later:
+            await called
+            return
+        due_in_s = max(0.0, self._later[0][0] - self._clock.monotonic())
+        pause = asyncio.ensure_future(self._clock.sleep(due_in_s))
+        try:
+            await asyncio.wait({pause, called}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             pause.cancel()
-            change.cancel()
+
+    def _wake_one(self) -> None:
+        """Call the worker that is idle for longest; the others would find nothing to do."""
+        called = next(iter(self._idle), None)
+        if called is not None:
+            del self._idle[called]
+            if not called.done():
+                called.set_result(None)
 
     def _promote(self) -> None:
         now = self._clock.monotonic()

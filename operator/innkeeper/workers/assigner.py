@@ -4,13 +4,13 @@ What an Assignment carries is compared with what it should carry; only a differe
 The user-data Secret is written before the Assignment, so that a host never sees an order whose data are missing.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from innkeeper.domain import names
-from innkeeper.domain.addressing.pool import PoolInvalidError, understand
 from innkeeper.domain.lifecycle import ordering
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.ordering import Ingredients
@@ -30,6 +30,7 @@ from innkeeper.workers.userdata import UserDataWorker
 log = structlog.get_logger()
 
 NAMESPACE_AGAIN_S = 2.0
+MAX_VERIFIED = 10_000
 
 
 class AssignerWorker:
@@ -54,6 +55,7 @@ class AssignerWorker:
         self._images = images
         self._network = network
         self._user_data = user_data
+        self._verified: OrderedDict[str, tuple[str, Order]] = OrderedDict()  # by Guest ID
 
     async def ensure(self, guest: Guest) -> Blocked | None:
         """Have the host of a bound guest hold the order that the Guest asks for; return why that cannot be done.
@@ -206,8 +208,10 @@ class AssignerWorker:
         return None
 
     def _spec(self, guest: Guest, order: Order) -> dict[str, Any]:
+        text = self._signer.sign(order)
+        self._remember(order, text)
         return {
-            "order": self._signer.sign(order),
+            "order": text,
             "guest": {"namespace": guest.metadata.namespace, "name": guest.metadata.name},
             "guestId": order.guest_id,
             "desired": order.desired,
@@ -221,10 +225,23 @@ class AssignerWorker:
         """Return the order that stands, if we signed it: what others put there counts for nothing."""
         if assignment is None:
             return None
+        text = assignment.spec.order
+        known = self._verified.get(assignment.spec.guest_id)
+        if known is not None and known[0] == text:
+            return known[1]
         try:
-            return verify(assignment.spec.order, self._keys)
+            order = verify(text, self._keys)
         except OrderInvalidError:
             return None
+        self._remember(order, text)
+        return order
+
+    def _remember(self, order: Order, text: str) -> None:
+        """Keep an order that is known to be ours: a signature costs more to check than all else here."""
+        self._verified[order.guest_id] = (text, order)
+        self._verified.move_to_end(order.guest_id)
+        if len(self._verified) > MAX_VERIFIED:
+            self._verified.popitem(last=False)
 
     def _is_of_previous_key(self, assignment: Assignment | None) -> bool:
         if assignment is None or not self._previous:
@@ -257,13 +274,10 @@ class AssignerWorker:
     def _addresses(self, guest: Guest) -> tuple[OrderAddress, ...] | None:
         pools = {}
         for each in guest.status.addresses:
-            pool = self._subset.pools.get(each.pool)
+            pool = self._network.reach.pool(each.pool)
             if pool is None:
                 return None
-            try:
-                pools[each.pool] = understand(pool.spec)
-            except PoolInvalidError:
-                return None
+            pools[each.pool] = pool
         return ordering.bound_addresses(guest, pools)
 
 

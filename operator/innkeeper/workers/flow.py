@@ -201,8 +201,9 @@ class GuestFlow:
             self._subset.leave_backlog(key)
         else:
             self._subset.backlog.wait(key, blocked.waits_for_room, rank_of(current))
-        if current is not None and self.render(key) is not None:
-            self._statuses.touch(key, urgent=self._is_urgent(current))
+        wanted = self._wanted(key, current) if current is not None else None
+        if current is not None and wanted is not None:
+            self._statuses.touch(key, urgent=self._is_urgent(current, wanted))
 
     def _situation(self, key: Key, guest: Guest) -> Situation:
         host = guest.status.host
@@ -214,10 +215,17 @@ class GuestFlow:
             host_lost=self._subset.guest_is_lost(guest),
         )
 
-    def _is_urgent(self, guest: Guest) -> bool:
+    def _wanted(self, key: Key, guest: Guest) -> list[Condition] | None:
+        """Return the conditions that a Guest should have, or None where it has them."""
+        wanted = conditions(self._situation(key, guest))
+        if guest.status.observed_generation != guest.metadata.generation:
+            return wanted
+        same = [_told(each) for each in wanted] == [_told(each) for each in guest.status.conditions]
+        return None if same else wanted
+
+    def _is_urgent(self, guest: Guest, wanted: list[Condition]) -> bool:
         """A change of Ready, and every failure, is told at once; steps on the way are not."""
         key = (guest.metadata.namespace, guest.metadata.name)
-        wanted = conditions(self._situation(key, guest))
         new, old = find(wanted, ConditionType.READY), find(guest.status.conditions, ConditionType.READY)
         was_ready = old is not None and old.status == "True"
         is_ready = new is not None and new.status == "True"
@@ -231,13 +239,8 @@ class GuestFlow:
     def render(self, key: Key) -> Mapping[str, Any] | None:
         """Return the part of a Guest's status that tells of its way, or None where it stands already."""
         guest = self._subset.guests.get(key)
-        if guest is None:
-            return None
-        wanted = conditions(self._situation(key, guest))
-        same_generation = guest.status.observed_generation == guest.metadata.generation
-        if same_generation and [_told(each) for each in wanted] == [
-            _told(each) for each in guest.status.conditions
-        ]:
+        wanted = self._wanted(key, guest) if guest is not None else None
+        if guest is None or wanted is None:
             return None
         guest_id = guest_id_of(guest)
         return {

@@ -32,13 +32,13 @@ class NetworkWorker:
         self._client = client
         self._subset = subset
         self._clock = clock
-        self._reach = Reach(subset)
+        self.reach = Reach(subset)
 
     def pools(self, guest: Guest) -> dict[str, Pool] | Blocked:
         """Return the pools that a guest's interfaces name, or which one is missing or cannot serve."""
         found: dict[str, Pool] = {}
         for each in guest.spec.interfaces:
-            pool = self._reach.pool(each.pool)
+            pool = self.reach.pool(each.pool)
             if pool is None:
                 return self._no_pool(each, self._why_no_pool(each.pool))
             found[each.pool] = pool
@@ -56,7 +56,7 @@ class NetworkWorker:
 
     def _exhausted(self, guest: Guest) -> Blocked | None:
         """A guest takes no room on a host before there is an address for it."""
-        interface = self._reach.without_address(guest)
+        interface = self.reach.without_address(guest)
         return _exhausted(interface) if interface is not None else None
 
     def _unserved(self, guest: Guest) -> Blocked | None:
@@ -93,7 +93,7 @@ class NetworkWorker:
             owner = held.spec.owner
             if owner is not None and owner.interface == interface.name and held.spec.pool == interface.pool:
                 return held.spec.address
-        if self._reach.is_exhausted(interface.pool):
+        if self.reach.is_exhausted(interface.pool):
             return None
         for address in pool.candidates(guest_id, interface.name):
             name = names.address_name(pool.space, address)

@@ -127,8 +127,8 @@ class HostStatuses:
         after = change.new.status.host if change.new else None
         if before != after:
             for host in (before, after):
-                if host is not None:
-                    self.touch(host)
+                if host in self._subset.hosts:
+                    self._writer.touch(("", host))  # counters only: Ready does not depend on guests
 
     def cluster_changed(self, change: Change[Cluster]) -> None:
         """Look at the hosts of a Cluster that came or went."""
