@@ -137,7 +137,7 @@ class GuestWorker:
             "image": {"namespace": image.namespace, "name": image.name, "digest": image.digest},
             "resources": msgspec.to_builtins(amounts.quantities()),
         }
-        written = await self._patch_status(guest, facts)
+        written = await self._write_status(guest, facts)
         log.info("guest_bound", guest=guest_id, host=placement.host, cluster=placement.cluster)
         return written
 
@@ -155,7 +155,7 @@ class GuestWorker:
         else:
             self._scheduler.avoid(guest_id_of(guest), host)
         log.info("host_refused", guest=guest_id_of(guest), host=host, reason=_reason(assignment))
-        return await self._patch_status(guest, facts)
+        return await self._write_status(guest, facts)
 
     async def _drop_old_orders(self, guest: Guest) -> None:
         """Remove refused orders of lower epochs on other hosts: they hold nothing."""
@@ -166,13 +166,14 @@ class GuestWorker:
             if host != guest.status.host and refused_before:
                 await self._assigner.remove(assignment)
 
-    async def _patch_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
-        written = await self._client.patch(
+    async def _write_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
+        """Write facts beside what the status says already; None takes a field away."""
+        status = {**msgspec.to_builtins(guest.status), **facts}
+        written = await self._client.replace_status(
             GUESTS,
             guest.metadata.name,
-            {"status": facts},
+            {key: value for key, value in status.items() if value is not None},
             namespace=guest.metadata.namespace,
-            subresource="status",
             resource_version=guest.metadata.resource_version,
             uid=guest.metadata.uid,
         )

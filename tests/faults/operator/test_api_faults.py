@@ -9,7 +9,7 @@ from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
 from tests.kit.waiting import eventually, settled
 
-BUILD = ("create ipaddresses *", "patch guests/status *", "create assignments *")
+BUILD = ("create ipaddresses *", "update guests/status *", "create assignments *")
 DELETE = ("patch assignments *", "patch ipaddresses *", "patch guests *", "delete assignments *")
 
 

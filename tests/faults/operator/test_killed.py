@@ -12,10 +12,10 @@ each_moment = pytest.mark.parametrize("moment", MOMENTS)
 BUILD = [
     ("patch guests", 1),  # the finalizer, where no admission policy put it
     ("create ipaddresses", 1),
-    ("patch guests/status", 1),  # the binding
+    ("update guests/status", 1),  # the binding
     ("create secrets", 1),
     ("create assignments", 1),
-    ("patch guests/status", 2),  # Ready
+    ("patch guests/status", 1),  # Ready
 ]
 DELETE = [
     ("patch assignments", 1),
@@ -26,18 +26,18 @@ DELETE = [
 ]
 REFUSAL = [
     ("create assignments", 1),
-    ("patch guests/status", 2),  # the epoch rises, the host is cleared
-    ("patch guests/status", 3),  # bound again
+    ("update guests/status", 2),  # the epoch rises, the host is cleared
+    ("update guests/status", 3),  # bound again
     ("create assignments", 2),
     ("delete assignments", 1),
-    ("patch guests/status", 4),  # Ready
+    ("patch guests/status", 1),  # Ready
 ]
 ADDRESS_IN_USE = [
     ("create assignments", 1),
     ("patch ipaddresses", 1),
-    ("patch guests/status", 2),
+    ("update guests/status", 2),
     ("create ipaddresses", 2),
-    ("patch guests/status", 3),
+    ("update guests/status", 3),
     ("patch assignments", 1),
 ]
 POWER = [("patch assignments", 1), ("patch guests/status", 1)]

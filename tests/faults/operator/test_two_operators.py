@@ -41,7 +41,7 @@ async def test_the_slower_one_loses_its_binding_not_its_promise(scene: GuestScen
     """One is held just before its binding until the other has bound the guest to another host."""
     scene.add_host("b", store_id="store-b")
     slow = await scene.operator()
-    hold = scene.api.faults.hold("patch guests/status *")
+    hold = scene.api.faults.hold("update guests/status *")
     scene.add_guest("web-0", number=1, finalizers=["innkeeper.dev/guest"])
     await eventually(lambda: hold.met)
     placed = slow.subset.promises.host_of(guest_id())

@@ -243,7 +243,7 @@ async def test_the_user_data_go_with_the_guest(scene: GuestScene) -> None:
 
 async def test_deletion_while_the_binding_is_written(scene: GuestScene) -> None:
     """The guard of the binding fails, and the claim goes."""
-    hold = scene.api.faults.hold("patch guests/status *")
+    hold = scene.api.faults.hold("update guests/status *")
     scene.add_guest()
     await eventually(lambda: hold.met)
     scene.delete_guest()
