@@ -19,7 +19,7 @@ async def test_a_guest_becomes_ready_in_four_writes_of_the_operator(scene: Guest
     written = [f"{each.verb} {each.resource} {each.subresource}".strip() for each in scene.api.writes()]
     assert written == [
         "create ipaddresses",
-        "patch guests status",
+        "update guests status",
         "create assignments",
         "patch guests status",
     ]
