@@ -60,6 +60,9 @@ class OperatorSettings(CommonSettings):
         40, ge=5, le=3600, description="A host that is not heard for so many seconds counts as silent."
     )
     host_status_delay_s: float = Field(10, ge=0, le=600, description="How long counters of a Host may wait.")
+    recount_s: float = Field(
+        300, ge=1, le=86400, description="How often what is kept in memory is counted anew and set right."
+    )
     guest_workers: int = Field(32, ge=1, le=256, description="How many guests are worked on at once.")
     host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")
 

@@ -27,6 +27,7 @@ from innkeeper.workers.rare.clusters import Clusters
 from innkeeper.workers.rare.image_server import ImageServer
 from innkeeper.workers.rare.images import Images
 from innkeeper.workers.rare.pools import Pools
+from innkeeper.workers.recounting import Recounting
 from innkeeper.workers.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,8 @@ class Leader:
                 self._client, namespace=self._settings.namespace, identity=self._identity, clock=self._clock
             )
             guests = self._guest_flow(keys)
-            for work in (beat, statuses, hosts, pools, clusters, guests, self._sweeper(guests)):
+            own = (self._sweeper(guests), self._recounting())
+            for work in (beat, statuses, hosts, pools, clusters, guests, *own):
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
             group.create_task(handlers.run())
@@ -102,6 +104,7 @@ class Leader:
             workers=self._settings.guest_workers,
         )
         self._metrics.guest_queue.set_function(lambda: flow.depth)
+        self._metrics.guests_waiting_for_room.set_function(lambda: len(self._subset.backlog))
         return flow
 
     def _sweeper(self, guests: GuestFlow) -> Sweeper:
@@ -116,6 +119,14 @@ class Leader:
             clock=self._clock,
             fresh=lambda: all(each.watching and each.age_s() < FRESH_S for each in informers),
             released=self._metrics.address_leaks.inc,
+        )
+
+    def _recounting(self) -> Recounting:
+        return Recounting(
+            self._subset,
+            clock=self._clock,
+            period_s=self._settings.recount_s,
+            drifted=lambda kind, count: self._metrics.subset_drift.labels(kind=kind).inc(count),
         )
 
     def _image_server(self) -> ImageServer:

@@ -7,7 +7,7 @@ from it at the moment somebody asks, so they cannot go stale.
 import platform
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from innkeeper import __version__
 from innkeeper.telemetry.readiness import Watch
@@ -64,6 +64,24 @@ class OperatorMetrics:
         )
         self.guest_queue = Gauge(
             "innkeeper_guest_queue", "Guests that wait for a worker of the operator.", registry=registry
+        )
+        self.guests_waiting_for_room = Gauge(
+            "innkeeper_guests_waiting_for_room",
+            "Guests that no host fits, until something changes that could help them.",
+            registry=registry,
+        )
+        self.decisions = Histogram(
+            "innkeeper_scheduling_decision_seconds",
+            "How long the decision for one guest took, by whether a host was found.",
+            ["outcome"],
+            buckets=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+            registry=registry,
+        )
+        self.subset_drift = Counter(
+            "innkeeper_subset_drift",
+            "What a recount of the subset set right, by kind.",
+            ["kind"],
+            registry=registry,
         )
         self.address_leaks = Counter(
             "innkeeper_address_leaks",

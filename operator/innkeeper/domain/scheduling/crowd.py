@@ -5,7 +5,7 @@ reads them and never walks over guests. Two kinds are counted: members of a grou
 group out of their places.
 """
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
 
 from innkeeper.domain.scheduling.columns import LabelColumns
@@ -85,11 +85,7 @@ class Crowd:
         """Return the counts of a group; they are kept from the first question on, for the groups asked for last."""
         tally = self._members.get(group)
         if tally is None:
-            tally = self._members[group] = Tally(self._labels)
-            space = self._namespaces.get(group.namespace)
-            for resident, row in space.guests.values() if space else ():
-                if group.selector.matches(resident.labels):
-                    tally.add(row, 1)
+            tally = self._members[group] = Tally.of(self._labels, self._counted(group))
             if len(self._members) > _MAX_GROUPS:
                 self._members.popitem(last=False)
         self._members.move_to_end(group)
@@ -107,6 +103,38 @@ class Crowd:
             known = [(term, tally) for term, tally in space.keepers.items() if request.is_of(term.group)]
             self._against[request.namespace, request.labels] = known
         return known
+
+    def correct(self) -> int:
+        """Count every group anew; return how many differed, which are right afterwards."""
+        wrong = [group for group, kept in self._members.items() if kept.differs(self._counted(group))]
+        for group in wrong:
+            del self._members[group]
+        drifted = len(wrong)
+        for space in self._namespaces.values():
+            drifted += self._correct_keepers(space)
+        return drifted
+
+    def _counted(self, group: Group) -> Counter[int]:
+        space = self._namespaces.get(group.namespace)
+        guests = space.guests.values() if space else ()
+        return Counter(row for resident, row in guests if group.selector.matches(resident.labels))
+
+    def _correct_keepers(self, space: Namespace) -> int:
+        counted: defaultdict[Term, Counter[int]] = defaultdict(Counter)
+        for resident, row in space.guests.values():
+            for term in resident.apart:
+                counted[term][row] += 1
+        wrong = [
+            term
+            for term in {*space.keepers, *counted}
+            if term not in space.keepers or space.keepers[term].differs(counted[term])
+        ]
+        for term in wrong:
+            space.keepers.pop(term, None)
+            if counted[term]:
+                space.keepers[term] = Tally.of(self._labels, counted[term])
+            self._forget_keepers()
+        return len(wrong)
 
     def nbytes(self) -> int:
         """Return the bytes that the arrays take."""

@@ -4,7 +4,7 @@ A place is a host, or all hosts with the same value of a label. Counts by row ar
 counts by place are made when first asked for, and kept from then on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,21 @@ class Tally:
         self._labels = labels
         self._places: dict[str, Counts] = {}  # by number of the value; the last is for rows without the label
 
+    @classmethod
+    def of(cls, labels: LabelColumns, counts: Mapping[int, int]) -> "Tally":
+        """Return a tally with these counts by row."""
+        tally = cls(labels)
+        for row, count in counts.items():
+            tally.add(row, count)
+        return tally
+
+    def differs(self, counts: Mapping[int, int]) -> bool:
+        """Tell whether these are other counts by row, or by place, than those kept."""
+        fresh = Tally.of(self._labels, counts)
+        if self.total != fresh.total or dict(self.rows.items()) != dict(fresh.rows.items()):
+            return True
+        return any(_filled(self.places(key)) != _filled(fresh.places(key)) for key in list(self._places))
+
     def add(self, row: int, by: int) -> None:
         """One guest more, or less, on a row."""
         self.total += by
@@ -142,6 +157,11 @@ class Tally:
     def nbytes(self) -> int:
         """Return the bytes that the arrays take."""
         return self.rows.nbytes() + sum(each.nbytes for each in self._places.values())
+
+
+def _filled(counts: Counts) -> dict[int, int]:
+    """Return the places that have any guests; arrays of the same counts may be of different lengths."""
+    return {int(place): int(counts[place]) for place in np.flatnonzero(counts)}
 
 
 def _with_last(counts: Counts, size: int) -> Counts:
