@@ -104,6 +104,9 @@ class Leader:
             workers=self._settings.guest_workers,
         )
         self._metrics.guest_queue.set_function(lambda: flow.depth)
+        flow.scheduler.observed_by(
+            lambda outcome, seconds: self._metrics.decisions.labels(outcome=outcome).observe(seconds)
+        )
         self._metrics.guests_waiting_for_room.set_function(lambda: len(self._subset.backlog))
         return flow
 

@@ -81,11 +81,12 @@ class GuestFlow:
             previous=previous_signer,
         )
         self._deletion = DeletionWorker(client, subset, assigner=self._assigner, network=self.network)
+        self.scheduler = SchedulerWorker(subset, clock)
         self._worker = GuestWorker(
             client,
             subset,
             images=images,
-            scheduler=SchedulerWorker(subset, clock),
+            scheduler=self.scheduler,
             network=self.network,
             assigner=self._assigner,
             deletion=self._deletion,

@@ -5,6 +5,7 @@ forget where the binding is written.
 """
 
 import hashlib
+from collections.abc import Callable
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
@@ -33,6 +34,11 @@ class SchedulerWorker:
         self._seed = seed
         self._shortlists = Shortlists(subset.fleet)
         self._reach = Reach(subset)
+        self._observe: Callable[[str, float], None] = lambda outcome, seconds: None  # noqa: ARG005 - a default that does nothing
+
+    def observed_by(self, observe: Callable[[str, float], None]) -> None:
+        """Tell somebody of each decision: `placed` or `no_host_fits`, and how many seconds it took."""
+        self._observe = observe
 
     def amounts(self, guest: Guest) -> Amounts | Blocked:
         """Return what a guest needs: what it is bound with, else its own resources, else its flavor's."""
@@ -55,8 +61,11 @@ class SchedulerWorker:
     def place(self, guest: Guest, *, amounts: Amounts) -> Placement | Blocked:
         """Choose a host and assume its promise; the caller settles the promise once the binding is written, or failed."""
         guest_id = guest_id_of(guest)
+        began = self._clock.monotonic()
         request = self._request(guest, guest_id, amounts)
         decision = self._shortlists.decide(request, seed=self._seed_of(guest_id))
+        took_s = self._clock.monotonic() - began
+        self._observe("no_host_fits" if isinstance(decision, NoHostFits) else "placed", took_s)
         if isinstance(decision, NoHostFits):
             return Blocked(
                 step=ConditionType.SCHEDULED,
