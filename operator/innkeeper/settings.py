@@ -63,13 +63,21 @@ class OperatorSettings(CommonSettings):
     recount_s: float = Field(
         300, ge=1, le=86400, description="How often what is kept in memory is counted anew and set right."
     )
+    query_listen: str = Field("0.0.0.0", description="The address of the query API.")  # noqa: S104 - the API server connects to it
+    query_port: int = Field(9443, ge=0, le=65535, description="The port of the query API.")
+    query_certificate_file: Path | None = Field(
+        None, description="The query API's certificate (PEM); without one it is not served."
+    )
+    query_key_file: Path | None = Field(None, description="The key of that certificate (PEM).")
     guest_workers: int = Field(32, ge=1, le=256, description="How many guests are worked on at once.")
     host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")
 
     @model_validator(mode="after")
-    def _previous_needs_current(self) -> Self:
+    def _files_go_together(self) -> Self:
         if self.previous_order_key_file is not None and self.order_key_file is None:
             raise ValueError("--previous-order-key-file goes with --order-key-file; a Secret holds both keys")
+        if (self.query_certificate_file is None) != (self.query_key_file is None):
+            raise ValueError("--query-certificate-file and --query-key-file go together")
         return self
 
     @property

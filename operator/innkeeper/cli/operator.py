@@ -47,6 +47,14 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     host_silence_s: Annotated[
         float | None, typer.Option(help="Seconds after which a host that is not heard counts as silent.")
     ] = None,
+    query_listen: Annotated[
+        str | None, typer.Option(help="The address of the query API. (default: every address)")
+    ] = None,
+    query_port: Annotated[int | None, typer.Option(help="The port of the query API. (default: 9443)")] = None,
+    query_certificate_file: Annotated[
+        Path | None, typer.Option(help="The query API's certificate (PEM); without one it is not served.")
+    ] = None,
+    query_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
     listen: Listen = None,
     metrics_port: MetricsPort = None,
     log_format: LogFormatOption = None,

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from innkeeper.clock import Clock
 from innkeeper.images.access import Access, Getter
 from innkeeper.images.blobs import Blobs
-from innkeeper.images.callers import Callers, Poster
+from innkeeper.images.callers import Callers
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.server import ImageServer
@@ -18,6 +18,7 @@ from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import UrlSigner, load_key
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.kube.reviews import Poster
 
 
 class ApiClient(Getter, Poster, Protocol):

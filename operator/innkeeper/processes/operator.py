@@ -19,18 +19,25 @@ from innkeeper.clock import Clock, SystemClock
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.lease import LeaderElection
+from innkeeper.kube.reviews import AccessReviews, TokenReviews
 from innkeeper.processes.leader import Leader
 from innkeeper.processes.watches import Watches
+from innkeeper.query.callers import Callers
+from innkeeper.query.listener import Address, QueryListener
+from innkeeper.query.server import QueryServer
+from innkeeper.query.trust import Trust
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry import logs
 from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
+from innkeeper.workers.scheduler import SchedulerWorker
 
 log = structlog.get_logger(__name__)
 
 LEASE_NAME = "innkeeper-operator"
+STALE_S = 900.0  # how long an answer about a caller counts while the API server cannot give a new one
 
 
 async def run_operator(settings: OperatorSettings) -> None:
@@ -73,10 +80,39 @@ class OperatorProcess:
                     readiness=self._readiness,
                 )
             )
+            listener = self._query_listener()
+            if listener is not None:
+                await stack.enter_async_context(listener)
             group = await stack.enter_async_context(asyncio.TaskGroup())
+            if listener is not None:
+                group.create_task(listener.run())
             for watch in self.watches.all:
                 group.create_task(watch.informer.run())
             group.create_task(self._elect())
+
+    def _query_listener(self) -> QueryListener | None:
+        """Queries are answered by every replica: each has the whole view."""
+        certificate, key = self._settings.query_certificate_file, self._settings.query_key_file
+        if certificate is None or key is None:
+            return None
+        guests = self.watches.guests.informer
+        callers = Callers(Trust(), TokenReviews(self._client, self._clock, stale_s=STALE_S))
+        server = QueryServer(
+            self.subset,
+            callers=callers,
+            access=AccessReviews(self._client, self._clock, stale_s=STALE_S),
+            explainer=SchedulerWorker(self.subset, self._clock),
+            age_s=guests.age_s,
+            version=lambda: guests.resource_version,
+            is_complete=lambda: all(watch.informer.synced.is_set() for watch in self.watches.all),
+        )
+        address = Address(
+            listen=self._settings.query_listen,
+            port=self._settings.query_port,
+            certificate=certificate,
+            key=key,
+        )
+        return QueryListener(server, address, callers=callers, client=self._client, clock=self._clock)
 
     def _tell(self) -> None:
         metrics = ProcessMetrics(self._registry, process="operator")

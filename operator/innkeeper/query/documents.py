@@ -1,0 +1,258 @@
+"""What the answers look like: GuestViews and Explanations as objects, lists and tables, and metav1.Status for errors.
+
+Plain dictionaries made from views; nothing is looked up here but the fields of the object itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.query.pages import Page, Place
+from innkeeper.domain.reasons import ConditionType
+from innkeeper.domain.scheduling.explanation import Explanation
+from innkeeper.kube.conditions import find
+from innkeeper.views.guest import Guest
+
+GROUP = "query.innkeeper.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+Document = dict[str, Any]
+# What a list can be filtered and sorted by.
+FIELDS = (
+    "metadata.name",
+    "metadata.namespace",
+    "spec.power",
+    "spec.flavor",
+    "spec.image",
+    "status.host",
+    "status.cluster",
+    "status.ready",
+    "status.reason",
+)
+ORDERS = ("name", "namespace", "age", "priority", "host", "cluster", "ready", "reason")
+_COLUMNS = (
+    ("Namespace", "string", 1),
+    ("Name", "string", 0),
+    ("Ready", "string", 0),
+    ("Power", "string", 0),
+    ("Host", "string", 0),
+    ("IP", "string", 0),
+    ("Reason", "string", 0),
+    ("Cluster", "string", 1),
+    ("Flavor", "string", 1),
+    ("Image", "string", 1),
+    ("Created At", "date", 0),
+)
+
+
+def field(guest: Guest, name: str) -> str:
+    """Return the value of a field that lists are filtered by; empty where it is not set."""
+    ready = find(guest.status.conditions, ConditionType.READY)
+    values = {
+        "metadata.name": guest.metadata.name,
+        "metadata.namespace": guest.metadata.namespace,
+        "spec.power": guest.spec.power,
+        "spec.flavor": guest.spec.flavor,
+        "spec.image": guest.spec.image.name,
+        "status.host": guest.status.host,
+        "status.cluster": guest.status.cluster,
+        "status.ready": ready.status if ready else "Unknown",
+        "status.reason": ready.reason if ready else "",
+    }
+    return values[name] or ""
+
+
+def place(guest: Guest, order: str) -> Place:
+    """Return where a guest stands in a sorted list."""
+    meta = guest.metadata
+    key: str | int
+    if order == "priority":
+        key = guest.spec.priority
+    elif order == "age":
+        key = meta.creation_timestamp
+    else:
+        group = "metadata" if order in ("name", "namespace") else "status"
+        key = field(guest, f"{group}.{order}")
+    return (key, meta.namespace, meta.name)
+
+
+def guest_view(guest: Guest) -> Document:
+    """Return a guest as this API shows it."""
+    meta, status = guest.metadata, guest.status
+    ready = find(status.conditions, ConditionType.READY)
+    return {
+        "kind": "GuestView",
+        "apiVersion": API_VERSION,
+        "metadata": {
+            "name": meta.name,
+            "namespace": meta.namespace,
+            "uid": meta.uid,
+            "labels": meta.labels,
+            "creationTimestamp": meta.creation_timestamp or None,
+        },
+        "spec": {
+            "power": guest.spec.power,
+            "flavor": guest.spec.flavor,
+            "image": guest.spec.image.name,
+            "priority": guest.spec.priority,
+        },
+        "status": {
+            "id": status.id,
+            "host": status.host,
+            "cluster": status.cluster,
+            "addresses": [each.address for each in status.addresses],
+            "ready": ready.status if ready else "Unknown",
+            "reason": ready.reason if ready else "",
+            "message": ready.message if ready else "",
+        },
+    }
+
+
+def guest_list(page: Page[Guest], *, version: str, age_s: float) -> Document:
+    """Return a page of guests."""
+    return {
+        "kind": "GuestViewList",
+        "apiVersion": API_VERSION,
+        "metadata": _list_meta(page, version),
+        "viewAgeSeconds": round(age_s, 3),
+        "items": [guest_view(each) for each in page.items],
+    }
+
+
+def table(page: Page[Guest], *, version: str) -> Document:
+    """Return a page of guests as kubectl prints it."""
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": _list_meta(page, version),
+        "columnDefinitions": [
+            {"name": name, "type": kind, "format": "", "description": name, "priority": priority}
+            for name, kind, priority in _COLUMNS
+        ],
+        "rows": [_row(each) for each in page.items],
+    }
+
+
+def _row(guest: Guest) -> Document:
+    view = guest_view(guest)
+    status, spec, meta = view["status"], view["spec"], view["metadata"]
+    cells = [
+        meta["namespace"],
+        meta["name"],
+        status["ready"],
+        spec["power"],
+        status["host"],
+        (status["addresses"] or [None])[0],
+        status["reason"],
+        status["cluster"],
+        spec["flavor"],
+        spec["image"],
+        meta["creationTimestamp"],
+    ]
+    partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
+    return {"cells": cells, "object": partial}
+
+
+def _list_meta(page: Page[Guest], version: str) -> Document:
+    meta: Document = {"resourceVersion": version}
+    if page.next:
+        meta |= {"continue": page.next, "remainingItemCount": page.remaining}
+    return meta
+
+
+def explanation(
+    guest: Guest, found: Explanation | Blocked, *, age_s: float, first: int, limit: int
+) -> Document:
+    """Return why a guest would go where, the verdicts from `first` on."""
+    status: Document = {
+        "viewAgeSeconds": round(age_s, 3),
+        "current": guest.status.host,
+        "message": found.message,
+        "chosen": None,
+        "blocked": None,
+        "hosts": 0,
+        "fits": 0,
+        "rules": [],
+        "verdicts": [],
+    }
+    meta: Document = {"name": guest.metadata.name, "namespace": guest.metadata.namespace}
+    if isinstance(found, Blocked):
+        status["blocked"] = {"step": found.step, "reason": found.reason, "message": found.message}
+    else:
+        status |= {
+            "chosen": found.chosen,
+            "hosts": len(found.hosts),
+            "fits": sum(not each.failures for each in found.hosts),
+            "rules": msgspec.to_builtins(found.rules),
+            "verdicts": msgspec.to_builtins(found.hosts[first : first + limit]),
+        }
+        if first + limit < len(found.hosts):
+            status["continue"] = str(first + limit)
+    return {"kind": "Explanation", "apiVersion": API_VERSION, "metadata": meta, "status": status}
+
+
+def error(code: int, reason: str, message: str, *, causes: Sequence[Mapping[str, str]] = ()) -> Document:
+    """Return an error as the API server's own errors look."""
+    found: Document = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+    if causes:
+        found["details"] = {"group": GROUP, "causes": list(causes)}
+    return found
+
+
+def _verbs(*verbs: str) -> list[str]:
+    return list(verbs)
+
+
+RESOURCES: Document = {
+    "kind": "APIResourceList",
+    "apiVersion": "v1",
+    "groupVersion": API_VERSION,
+    "resources": [
+        {
+            "name": "guestviews",
+            "singularName": "guestview",
+            "namespaced": True,
+            "kind": "GuestView",
+            "verbs": _verbs("get", "list"),
+        },
+        {
+            "name": "guestviews/explanation",
+            "singularName": "",
+            "namespaced": True,
+            "kind": "Explanation",
+            "verbs": _verbs("get"),
+        },
+        {
+            "name": "explanations",
+            "singularName": "explanation",
+            "namespaced": True,
+            "kind": "Explanation",
+            "verbs": _verbs("create"),
+        },
+    ],
+}
+_THIS_VERSION = {"groupVersion": API_VERSION, "version": VERSION}
+API_GROUP: Document = {
+    "kind": "APIGroup",
+    "apiVersion": "v1",
+    "name": GROUP,
+    "versions": [_THIS_VERSION],
+    "preferredVersion": _THIS_VERSION,
+}
+API_GROUPS: Document = {"kind": "APIGroupList", "apiVersion": "v1", "groups": [API_GROUP]}
+OPEN_API: Document = {
+    "swagger": "2.0",
+    "info": {"title": "Innkeeper queries", "version": VERSION},
+    "paths": {},
+    "definitions": {},
+}

@@ -1,0 +1,274 @@
+"""The HTTP face of the query API: routes, who may use them, errors as metav1.Status.
+
+Every answer comes from the subset as it is at that moment. Each request is authenticated and then authorised by the API
+server's own rules, both from kept answers where they are fresh. Requests beyond a number that runs at once are sent away.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+import pydantic
+import structlog
+from aiohttp import web
+
+from innkeeper.api.v1alpha1.guest import Guest as GuestModel
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.query.pages import Page, page
+from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
+from innkeeper.domain.scheduling.explanation import Explanation
+from innkeeper.errors import InnkeeperError
+from innkeeper.kube.reviews import AccessReviews, Deed, User
+from innkeeper.query import documents
+from innkeeper.query.callers import Callers, UnauthenticatedError
+from innkeeper.state.subset import Subset
+from innkeeper.views.guest import Guest
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY = 1024 * 1024
+MAX_AT_ONCE = 64
+MOST_ITEMS = 500
+_BASE = f"/apis/{documents.API_VERSION}"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Explainer(Protocol):
+    """Whoever can say where a guest would go, and why."""
+
+    def explain(self, guest: Guest) -> Explanation | Blocked:
+        """Return every rule's verdict on every host, or what is in the way before hosts matter."""
+        ...
+
+
+class QueryServer:
+    """The endpoints. `age_s` tells how old the view is, `is_complete` whether there is one yet."""
+
+    def __init__(
+        self,
+        subset: Subset,
+        *,
+        callers: Callers,
+        access: AccessReviews,
+        explainer: Explainer,
+        age_s: Callable[[], float],
+        version: Callable[[], str],
+        is_complete: Callable[[], bool],
+    ) -> None:
+        self._subset = subset
+        self._callers = callers
+        self._access = access
+        self._explainer = explainer
+        self._age_s = age_s
+        self._version = version
+        self._is_complete = is_complete
+        self._running = 0
+
+    def application(self) -> web.Application:
+        """Return the application, ready to be run."""
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer_errors])
+        add = application.router.add_get
+        for path, document in (
+            ("/apis", documents.API_GROUPS),
+            (f"/apis/{documents.GROUP}", documents.API_GROUP),
+            (_BASE, documents.RESOURCES),
+            ("/openapi/v2", documents.OPEN_API),
+        ):
+            add(path, self._fixed(document))
+        add(_BASE + "/guestviews", self._list)
+        add(_BASE + "/namespaces/{namespace}/guestviews", self._list)
+        add(_BASE + "/namespaces/{namespace}/guestviews/{name}", self._get)
+        add(_BASE + "/namespaces/{namespace}/guestviews/{name}/explanation", self._explain)
+        application.router.add_post(_BASE + "/namespaces/{namespace}/explanations", self._try)
+        return application
+
+    def _fixed(self, document: documents.Document) -> Handler:
+        async def answer(request: web.Request) -> web.Response:
+            await self._callers.user_of(request)
+            return _json(document)
+
+        return answer
+
+    async def _list(self, request: web.Request) -> web.Response:
+        namespace = request.match_info.get("namespace", "")
+        await self._authorise(request, "list", "guestviews", namespace=namespace)
+        found = self._page(request, namespace)
+        if "as=Table" in request.headers.get("Accept", ""):
+            return _json(documents.table(found, version=self._version()))
+        return _json(documents.guest_list(found, version=self._version(), age_s=self._age_s()))
+
+    def _page(self, request: web.Request, namespace: str) -> Page[Guest]:
+        query = request.query
+        labels = label_selector(query.get("labelSelector", ""))
+        fields = field_selector(query.get("fieldSelector", ""), known=documents.FIELDS)
+        order = query.get("sortBy", "namespace")
+        reverse, order = order.startswith("-"), order.removeprefix("-")
+        if order not in documents.ORDERS:
+            raise QueryInvalidError(
+                f"sortBy knows {', '.join(documents.ORDERS)}, with - before it for the reverse"
+            )
+        guests = (
+            guest
+            for guest in self._subset.guests.values()
+            if (not namespace or guest.metadata.namespace == namespace)
+            and labels.matches(guest.metadata.labels)
+            and fields.matches(lambda name, guest=guest: documents.field(guest, name))  # type: ignore[misc] # a lambda with a default
+        )
+        return page(
+            guests,
+            lambda guest: documents.place(guest, order),
+            limit=_number(query.get("limit"), most=MOST_ITEMS),
+            after=query.get("continue", ""),
+            reverse=reverse,
+        )
+
+    async def _get(self, request: web.Request) -> web.Response:
+        guest = await self._named(request, "guestviews")
+        return _json(documents.guest_view(guest))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        guest = await self._named(request, "guestviews", subresource="explanation")
+        return self._explained(request, guest)
+
+    async def _try(self, request: web.Request) -> web.Response:
+        namespace = request.match_info["namespace"]
+        await self._authorise(request, "create", "explanations", namespace=namespace)
+        return self._explained(request, _manifest(await request.read(), namespace), status=201)
+
+    def _explained(self, request: web.Request, guest: Guest, *, status: int = 200) -> web.Response:
+        limit = _number(request.query.get("limit"), most=MOST_ITEMS)
+        first = _number(request.query.get("continue"), most=1 << 31, default=0)
+        found = self._explainer.explain(guest)
+        answer = documents.explanation(guest, found, age_s=self._age_s(), first=first, limit=limit)
+        return _json(answer, status=status)
+
+    async def _named(self, request: web.Request, resource: str, *, subresource: str = "") -> Guest:
+        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        await self._authorise(
+            request, "get", resource, subresource=subresource, namespace=namespace, name=name
+        )
+        guest = self._subset.guests.get((namespace, name))
+        if guest is None:
+            raise _refusal(
+                404, "NotFound", f'guests.innkeeper.dev "{name}" not found in namespace {namespace}'
+            )
+        return guest
+
+    async def _authorise(
+        self,
+        request: web.Request,
+        verb: str,
+        resource: str,
+        *,
+        namespace: str,
+        subresource: str = "",
+        name: str = "",
+    ) -> None:
+        user = await self._callers.user_of(request)
+        deed = Deed(
+            verb=verb,
+            group=documents.GROUP,
+            resource=resource,
+            subresource=subresource,
+            namespace=namespace,
+            name=name,
+        )
+        if not await self._access.allows(user, deed):
+            raise _forbidden(user, deed)
+        if not self._is_complete():
+            raise _refusal(503, "ServiceUnavailable", "the first lists are not complete yet; ask again")
+
+    @web.middleware
+    async def _answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._running >= MAX_AT_ONCE:
+            return _error(429, "TooManyRequests", "too many queries at once; ask again")
+        self._running += 1
+        try:
+            return await handler(request)
+        except ConnectionResetError:
+            raise  # the reader went away; there is nobody to answer
+        except _RefusedError as error:
+            return _json(error.document, status=error.document["code"])
+        except web.HTTPException as error:
+            return _error(error.status, error.reason.replace(" ", ""), error.text or error.reason)
+        except (InnkeeperError, QueryInvalidError) as error:
+            return _failure(error)
+        except Exception:
+            log.exception("query_broke", path=request.path)
+            return _error(500, "InternalError", "the query failed; the operator's log says why")
+        finally:
+            self._running -= 1
+
+
+class _RefusedError(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, document: documents.Document) -> None:
+        super().__init__(document["message"])
+        self.document = document
+
+
+def _refusal(code: int, reason: str, message: str) -> _RefusedError:
+    return _RefusedError(documents.error(code, reason, message))
+
+
+def _failure(error: InnkeeperError | QueryInvalidError) -> web.Response:
+    if isinstance(error, QueryInvalidError):
+        return _error(400, "BadRequest", str(error))
+    if isinstance(error, UnauthenticatedError):
+        return _error(401, error.reason, error.message)
+    # Whatever else goes wrong lies between this server and the API server, which is asked about callers.
+    return _error(503, "ServiceUnavailable", f"who asks cannot be looked at: {error.message}")
+
+
+def _forbidden(user: User, deed: Deed) -> _RefusedError:
+    what = f"{deed.resource}/{deed.subresource}" if deed.subresource else deed.resource
+    where = f'in the namespace "{deed.namespace}"' if deed.namespace else "at the cluster scope"
+    message = f'User "{user.name}" cannot {deed.verb} resource "{what}" in API group "{deed.group}" {where}'
+    return _refusal(403, "Forbidden", message)
+
+
+def _manifest(body: bytes, namespace: str) -> Guest:
+    """Return the Guest of a dry run, checked as far as the models check; CEL rules are the API server's."""
+    try:
+        document = json.loads(body)["spec"]["guest"]
+        metadata = {**document.get("metadata", {}), "namespace": namespace}
+        metadata.setdefault("name", "dry-run")
+        manifest = {"metadata": metadata, "spec": document["spec"]}
+        GuestModel.model_validate(manifest)
+        return msgspec.convert({**manifest, "status": {}}, Guest)
+    except pydantic.ValidationError as error:
+        causes = [
+            {
+                "field": ".".join(str(part) for part in each["loc"]),
+                "message": each["msg"],
+                "reason": "FieldValueInvalid",
+            }
+            for each in error.errors()
+        ]  # fmt: skip - one cause a line
+        told = "; ".join(f"{each['field']}: {each['message']}" for each in causes)
+        raise _RefusedError(documents.error(422, "Invalid", told, causes=causes)) from error
+    except (ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        message = "the body must hold spec.guest, a Guest with metadata and spec"
+        raise _refusal(400, "BadRequest", message) from error
+
+
+def _number(text: str | None, *, most: int, default: int | None = None) -> int:
+    """Return a number of a query, at most `most`; 0 and none mean the default, or the most."""
+    if not text or text == "0":
+        return most if default is None else default
+    if not text.isascii() or not text.isdigit() or len(text) > 10:  # noqa: PLR2004 - no number of a query is longer
+        raise QueryInvalidError(f"{text[:20]!r} is no number")
+    return min(most, int(text))
+
+
+def _json(document: Any, *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
+
+
+def _error(code: int, reason: str, message: str) -> web.Response:
+    response = _json(documents.error(code, reason, message), status=code)
+    if code in (429, 503):
+        response.headers["Retry-After"] = "2"
+    return response
