@@ -2,7 +2,7 @@
 
 A status is rendered at the moment of writing, from what is known then, and written only where it differs. The write is
 guarded by the version that it was rendered from. An urgent change is written at once, any other within `delay_s`, or
-within five times that while its owner is busy.
+half a minute more while its owner is busy with what matters more.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ V = TypeVar("V", bound=View)
 
 log = structlog.get_logger()
 
-MOST_POSTPONEMENTS = 4
+LONGEST_POSTPONED_S = 30.0
 
 
 class StatusWriter(Generic[V]):
@@ -58,7 +58,8 @@ class StatusWriter(Generic[V]):
         self._workers = workers
         self._queue: LatestQueue[Key] = LatestQueue(clock)
         self._urgent: set[Key] = set()
-        self._postponed: dict[Key, int] = {}
+        self._clock = clock
+        self._postponed: dict[Key, float] = {}  # until when at most
         self.refused = 0  # writes that were made from an old version, for metrics
 
     def give_way(self, busy: Callable[[], bool]) -> None:
@@ -104,12 +105,13 @@ class StatusWriter(Generic[V]):
                 self._queue.done(key)
 
     def _is_postponed(self, key: Key) -> bool:
-        """What is not urgent waits a few times longer while there is more important work for the API server."""
-        times = self._postponed.pop(key, 0)
-        if key in self._urgent or times >= MOST_POSTPONEMENTS or not self._busy():
+        """What is not urgent waits longer while there is more important work for the API server."""
+        now = self._clock.monotonic()
+        until = self._postponed.setdefault(key, now + LONGEST_POSTPONED_S)
+        if key in self._urgent or now >= until or not self._busy():
             self._urgent.discard(key)
+            del self._postponed[key]
             return False
-        self._postponed[key] = times + 1
         return True
 
     async def write(self, key: Key) -> None:

@@ -74,6 +74,7 @@ class Leader:
                 self._client, namespace=self._settings.namespace, identity=self._identity, clock=self._clock
             )
             guests = self._guest_flow(keys)
+            statuses.give_way(lambda: guests.depth > 0)
             own = (self._sweeper(guests), self._recounting())
             for work in (beat, statuses, hosts, pools, clusters, guests, *own):
                 group.create_task(work.run())

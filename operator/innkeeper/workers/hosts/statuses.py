@@ -80,6 +80,10 @@ class HostStatuses:
             delay_s=delay_s,
         )
 
+    def give_way(self, busy: Callable[[], bool]) -> None:
+        """Let counters wait longer while there is work that matters more to the API server."""
+        self._writer.give_way(busy)
+
     async def run(self) -> None:
         """Listen and write for ever."""
         async with asyncio.TaskGroup() as group:
@@ -115,11 +119,15 @@ class HostStatuses:
             self.touch(host)
 
     def assignment_changed(self, change: Change[Assignment]) -> None:
-        """A host that goes says how many orders are left."""
+        """A host that goes says how many orders are left; a guest without an object is where its order is."""
         host = names.host_of_namespace(change.key[0])
         found = self._subset.hosts.get(host or "")
-        if found is not None and found.metadata.deletion_timestamp is not None:
+        if found is None:
+            return
+        if found.metadata.deletion_timestamp is not None:
             self._touch_place(change)
+        elif change.key[1] not in self._subset.guest_keys:
+            self._writer.touch(("", found.metadata.name))
 
     def guest_changed(self, change: Change[Guest]) -> None:
         """Count the guests of hosts."""
@@ -169,8 +177,15 @@ class HostStatuses:
         )
 
     def _guest_names(self, host: str) -> tuple[str, ...]:
-        found = (each.metadata for each in self._subset.guests_of_host(host))
-        return tuple(f"{each.namespace}/{each.name}" for each in found)
+        bound = [(each.metadata.namespace, each.metadata.name) for each in self._subset.guests_of_host(host)]
+        # A guest that was deleted by force has no object any more, but may still run here.
+        held = [
+            (each.spec.guest.namespace, each.spec.guest.name)
+            for each in self._subset.assignments_of_host(host)
+            if each.spec.guest_id not in self._subset.guest_keys
+            and self._subset.promises.host_of(each.spec.guest_id) == host
+        ]
+        return tuple(f"{namespace}/{name}" for namespace, name in (*bound, *held))
 
     def render(self, key: Key) -> Mapping[str, Any] | None:
         """Return the patch that makes a Host's status true, or None where it is."""
