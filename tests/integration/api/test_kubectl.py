@@ -14,8 +14,8 @@ pytestmark = pytest.mark.control_plane
 SIZE = {"cpu": "3500m", "memory": "14Gi", "disk": "90Gi"}
 
 
-def ready(status: str, reason: str) -> dict[str, Any]:
-    condition = {"type": "Ready", "status": status, "reason": reason, "message": "So it is."}
+def ready(status: str, reason: str, kind: str = "Ready") -> dict[str, Any]:
+    condition = {"type": kind, "status": status, "reason": reason, "message": "So it is."}
     return condition | {"lastTransitionTime": "2026-01-02T03:04:05Z"}
 
 
@@ -42,9 +42,12 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
             "capacity": SIZE,
             "allocatable": SIZE,
             "allocated": SIZE,
-            "conditions": [ready("True", "Ready")],
+            "conditions": [ready("True", "Ready"), ready("True", "GuestsRemain", "Maintenance")],
         },
-        ["NAME READY SCHEDULABLE CLUSTER GUESTS CPU MEMORY AGE", "a True true lab 3 3500m 14Gi"],
+        [
+            "NAME READY SCHEDULABLE CLUSTER GUESTS CPU MEMORY MAINTENANCE AGE",
+            "a True true lab 3 3500m 14Gi GuestsRemain",
+        ],
     ),
     (
         good("IPPool", "lab"),

@@ -9,39 +9,17 @@ from innkeeper.api import crdgen, v1alpha1
 from innkeeper.api.model import Kind
 from tests.integration.api.conftest import Server
 from tests.integration.api.objects import DIGEST, KEY, LONG_DIGEST, OPERATOR, good
+from tests.integration.api.placement_cases import EVERY_WISH, LARGEST, REFUSED_PLACEMENTS, placed
 
 pytestmark = pytest.mark.control_plane
 
 KINDS = ["Guest", "Image", "Flavor", "Host", "Cluster", "IPPool", "IPAddress", "Assignment", "HostAgent"]
 SIZE = {"cpu": "500m", "memory": "1Gi", "disk": "10Gi"}
-WEB = {"matchLabels": {"app": "web"}}
 ANOTHER_KEY = KEY.replace("someone", "another")
 
 
 def who_may(body: dict[str, Any]) -> str | None:
     return OPERATOR if body["kind"] in ("IPAddress", "Assignment") else None
-
-
-def placed(**placement: Any) -> dict[str, Any]:
-    return good("Guest", placement=placement)
-
-
-def expressed(operator: str, *values: str, key: str = "disk") -> dict[str, Any]:
-    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
-
-
-EVERY_WISH = {
-    "cluster": "lab",
-    "clusterSelector": expressed("DoesNotExist"),
-    "hostSelector": {"matchLabels": {"example.com/rack": ""}, **expressed("NotIn", "hdd", "")},
-    "tolerations": [{"operator": "Exists"}, {"key": "gpu", "value": "a100", "effect": "NoSchedule"}],
-    "affinity": {"required": [{"selector": WEB, "topologyKey": "zone"}]},
-    "antiAffinity": {"required": [{"selector": WEB}], "preferred": [{"selector": WEB, "weight": 100}]},
-    "spread": [
-        {"selector": WEB, "topologyKey": "zone", "maxSkew": 2},
-        {"selector": WEB, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
-    ],
-}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,6 +40,7 @@ GOOD = [
     good("Guest", image={"name": "debian-12", "namespace": "images"}, placement={"cluster": "lab"}),
     good("Guest", userData={"inline": "ü" * 65536}),
     good("Guest", placement=EVERY_WISH, priority=-1_000_000),
+    placed(**LARGEST),
     good("Cluster", scheduling={"strategy": "Pack"}),
     good("Host", maintenance=True, taints=[{"key": "gpu", "value": "a100", "effect": "PreferNoSchedule"}]),
     good("Image", source={"directory": {"path": "debian/12..1/disk.qcow2"}}),
@@ -127,47 +106,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         good("Guest", interfaces=[{"pool": "a", "name": "eth0/../x"}]),
         "spec.interfaces[0].name in body should match",
     ),
-    (good("Guest", placement={}), "set at least one field of placement, or leave placement out"),
-    (
-        good("Guest", placement={"hostSelector": {"matchLabels": {}}}),
-        "an empty selector would select everything",
-    ),
-    (good("Guest", placement={"clusterSelector": {}}), "an empty selector would select everything"),
-    (placed(hostSelector=expressed("In")), "In and NotIn need values; Exists and DoesNotExist take none"),
-    (
-        placed(hostSelector=expressed("Exists", "x")),
-        "In and NotIn need values; Exists and DoesNotExist take none",
-    ),
-    (placed(hostSelector=expressed("Gt", "1")), 'operator: Unsupported value: "Gt"'),
-    (placed(hostSelector=expressed("In", key="a b")), "matchExpressions[0].key in body should match"),
-    (
-        placed(tolerations=[{"operator": "Equal", "value": "x"}]),
-        "a toleration without a key tolerates every taint",
-    ),
-    (
-        placed(tolerations=[{"key": "gpu", "operator": "Exists", "value": "x"}]),
-        "operator Exists takes any value",
-    ),
-    (placed(tolerations=[{"key": "gpu", "effect": "NoExecute"}]), 'effect: Unsupported value: "NoExecute"'),
-    (placed(affinity={}), "set required or preferred, or leave it out"),
-    (placed(antiAffinity={"required": []}), "set required or preferred, or leave it out"),
-    (
-        placed(antiAffinity={"preferred": [{"selector": WEB, "weight": 0}]}),
-        "weight in body should be greater than",
-    ),
-    (placed(spread=[{"selector": WEB}]), "spec.placement.spread[0].topologyKey: Required value"),
-    (
-        placed(spread=[{"selector": WEB, "topologyKey": "zone", "maxSkew": 0}]),
-        "maxSkew in body should be greater",
-    ),
-    (
-        placed(spread=[{"selector": WEB, "topologyKey": "zone"}] * 2),
-        "spec.placement.spread[1]: Duplicate value",
-    ),
-    (good("Guest", priority=1_000_001), "spec.priority in body should be less than or equal to 1000000"),
-    (good("Host", taints=[{"key": "gpu"}]), "spec.taints[0].effect: Required value"),
-    (good("Host", taints=[{"key": "gpu", "effect": "NoSchedule"}] * 2), "spec.taints[1]: Duplicate value"),
-    (good("Cluster", scheduling={"strategy": "Random"}), 'strategy: Unsupported value: "Random"'),
+    *REFUSED_PLACEMENTS,
     (
         good("Guest", placement={"hostSelector": {"matchLabels": {"a": "b c"}}}),
         "matchLabels.a in body should match",
@@ -293,6 +232,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (good("Guest"), {"placement": {"cluster": "other"}}, f"placement is {AGAIN}"),
     (good("Guest"), {"placement": None}, f"placement is {AGAIN}"),
     (good("Guest"), {"priority": 5}, f"priority is {AGAIN}"),
+    (placed(**EVERY_WISH), {"placement": {"spread": None}}, f"placement is {AGAIN}"),
     (good("Guest"), {"sshKeys": [KEY, ANOTHER_KEY]}, f"sshKeys is {AGAIN}"),
     (good("Guest"), {"userData": {"inline": "other"}}, f"userData is {AGAIN}"),
     (good("Guest"), {"hostname": None}, f"hostname is {AGAIN}"),
@@ -367,6 +307,7 @@ def test_no_rule_is_left_out_above(kind: type[Kind]) -> None:
 ALLOWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (good("Guest"), {"power": "Stopped"}),
     (good("Guest"), {"restartPolicy": "Never"}),
+    (placed(**LARGEST), {"power": "Stopped"}),
     (good("Image"), {"shared": True}),
     (good("Host"), {"unschedulable": True, "lost": "burnt", "overcommit": {"cpuPercent": 200}}),
     (good("Host", lost="burnt"), {"lost": "burnt to the ground"}),

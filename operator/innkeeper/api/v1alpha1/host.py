@@ -126,6 +126,7 @@ class Host(Kind):
             Column("Guests", ".status.guests", "integer"),
             Column("CPU", ".status.allocatable.cpu"),
             Column("Memory", ".status.allocatable.memory"),
+            Column("Maintenance", '.status.conditions[?(@.type=="Maintenance")].reason', wide=True),
             AGE,
         ),
     )

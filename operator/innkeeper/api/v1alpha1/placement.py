@@ -11,14 +11,9 @@ from pydantic import Field
 from innkeeper.api.fields import LabelValue, ObjectName
 from innkeeper.api.model import ATOMIC, SET, ApiModel, Rule, map_keys
 
-LabelKey = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=317,
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-    ),
-]
+_KEY = r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=f"^{_KEY}$")]
+LabelKeyOrNone = Annotated[str, Field(max_length=317, pattern=f"^({_KEY})?$")]
 Effect = Literal["NoSchedule", "PreferNoSchedule"]
 HOST_TOPOLOGY = "innkeeper.dev/host"
 
@@ -49,6 +44,10 @@ class LabelSelector(ApiModel):
             "(has(self.matchLabels) && self.matchLabels.size() > 0) || "
             "(has(self.matchExpressions) && self.matchExpressions.size() > 0)",
             "an empty selector would select everything: set matchLabels or matchExpressions, or leave it out",
+        ),
+        Rule(
+            f"!has(self.matchLabels) || self.matchLabels.all(key, key.matches(r'^{_KEY}$'))",
+            "a key of matchLabels is no label: write NAME or PREFIX/NAME, for example example.com/rack",
         ),
     )
 
@@ -85,7 +84,7 @@ class Toleration(ApiModel):
         ),
     )
 
-    key: Annotated[str, Field(max_length=317)] = ""
+    key: LabelKeyOrNone = ""
     """The taint's key; every key where it is left out."""
     operator: Literal["Equal", "Exists"] = "Equal"
     """`Equal`: only with this value; `Exists`: with any."""
