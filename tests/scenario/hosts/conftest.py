@@ -83,9 +83,14 @@ class Scene:
 
     def reason(self, name: str) -> str | None:
         """The reason of the Host's Ready, as the API server has it."""
+        found = self.condition(name, "Ready")
+        return found["reason"] if found else None
+
+    def condition(self, name: str, kind: str) -> dict[str, Any] | None:
+        """A condition of a Host, as the API server has it."""
         host = self.api.get(HOSTS, name) or {}
         conditions = host.get("status", {}).get("conditions", [])
-        return conditions[0]["reason"] if conditions else None
+        return next((each for each in conditions if each["type"] == kind), None)
 
     async def pass_time(self, seconds: int, *, beating: tuple[str, ...] = ()) -> None:
         """Let time pass second by second; agents of `beating` renew their Leases, and all that follows happens."""

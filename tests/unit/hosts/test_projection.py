@@ -78,6 +78,14 @@ def test_the_list_of_a_large_host_is_short() -> None:
     assert told[1].endswith("ns/guest-009 and 50 more")
 
 
+def test_a_host_that_is_being_given_a_guest_is_not_empty() -> None:
+    """Its room is promised before its name is known here: nobody may switch the machine off meanwhile."""
+    host = a_host({"maintenance": True})
+    assert maintenance(host, facts(guests=1)) == ("GuestsRemain", "1 guest is still here")
+    told = maintenance(host, facts(guests=3, guest_names=("ns/a",)))
+    assert told == ("GuestsRemain", "3 guests are still here: ns/a and 2 more")
+
+
 def test_maintenance_can_be_taken_back() -> None:
     before = host_status(a_host({"maintenance": True}), facts(), now=NOW)
     host = msgspec.structs.replace(a_host(), status=before)

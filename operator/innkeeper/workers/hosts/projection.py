@@ -82,13 +82,10 @@ def _maintenance(host: Host, facts: HostFacts) -> list[Condition]:
     """Tell which guests a host in maintenance still has; guests are moved by people, never from here."""
     if not host.spec.maintenance:
         return []
-    names = sorted(facts.guest_names)
+    left = max(facts.guests, len(facts.guest_names))  # a promise may not have its name yet
     reason, message = MaintenanceReason.EMPTY, "no guest is here: the machine can be worked on"
-    if facts.guests:
-        shown = ", ".join(names[:_MOST_NAMES])
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        are = "guest is" if facts.guests == 1 else "guests are"
-        reason, message = MaintenanceReason.GUESTS_REMAIN, f"{facts.guests} {are} still here: {shown}{more}"
+    if left:
+        reason, message = MaintenanceReason.GUESTS_REMAIN, _who_is_left(left, facts.guest_names)
     return [
         Condition(
             type=ConditionType.MAINTENANCE,
@@ -98,6 +95,15 @@ def _maintenance(host: Host, facts: HostFacts) -> list[Condition]:
             observed_generation=host.metadata.generation,
         )
     ]
+
+
+def _who_is_left(left: int, names: tuple[str, ...]) -> str:
+    said = "1 guest is still here" if left == 1 else f"{left} guests are still here"
+    shown = sorted(names)[:_MOST_NAMES]
+    if not shown:
+        return said
+    more = f" and {left - len(shown)} more" if left > len(shown) else ""
+    return f"{said}: {', '.join(shown)}{more}"
 
 
 def readiness(host: Host, facts: HostFacts) -> Readiness:
