@@ -64,8 +64,14 @@ class OperatorProcess:
         self._readiness = Readiness()
         self.identity = settings.identity or f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.leading = False
+        self._listener: QueryListener | None = None
         self.subset = Subset()
         self.watches = Watches(client, clock=clock, subset=self.subset)
+
+    @property
+    def query_port(self) -> int:
+        """The port on which queries are answered; 0 where they are not."""
+        return self._listener.port if self._listener is not None else 0
 
     async def run(self) -> None:
         """Watch, and work while leading, until cancelled or the Lease is lost."""
@@ -80,7 +86,7 @@ class OperatorProcess:
                     readiness=self._readiness,
                 )
             )
-            listener = self._query_listener()
+            listener = self._listener = self._query_listener()
             if listener is not None:
                 await stack.enter_async_context(listener)
             group = await stack.enter_async_context(asyncio.TaskGroup())

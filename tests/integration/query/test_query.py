@@ -1,0 +1,88 @@
+"""The query API asked directly: who gets in, and what they get."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.query.conftest import Plane, answering, known
+from tests.kit.install import run
+
+pytestmark = pytest.mark.control_plane
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    return {
+        "image": {"name": "debian"},
+        "flavor": "small",
+        "interfaces": [{"pool": "lab"}],
+        **changes,
+    }
+
+
+async def test_who_gets_in_and_what_they_see(plane: Plane, tmp_path: Path) -> None:
+    alice = plane.authority.ensure_client("alice", user="alice")
+    bob = plane.authority.ensure_client("bob", user="bob")
+    proxy = plane.front_proxy.pair("front-proxy-client")
+    robot = run(plane.admin, "create", "token", "robot", "-n", "default").stdout.strip()
+    async with answering(plane, tmp_path) as (operator, queries):
+        await known(operator, "web")
+        await known(operator, "db")
+        path = "/namespaces/default/guestviews"
+
+        status, listed = await queries.ask(path + "?sortBy=name&limit=1", certificate=alice)
+        assert (status, [each["metadata"]["name"] for each in listed["items"]]) == (200, ["db"])
+        assert listed["metadata"]["remainingItemCount"] == 1
+        assert listed["viewAgeSeconds"] >= 0
+        more = listed["metadata"]["continue"]
+        status, listed = await queries.ask(f"{path}?sortBy=name&limit=1&continue={more}", certificate=alice)
+        assert [each["metadata"]["name"] for each in listed["items"]] == ["web"]
+        assert "continue" not in listed["metadata"]
+
+        status, listed = await queries.ask(path + "?labelSelector=app%3Dweb", token=robot)
+        assert (status, [each["metadata"]["name"] for each in listed["items"]]) == (200, ["web"])
+        status, table = await queries.ask(
+            path, certificate=alice, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+        )
+        assert (table["kind"], len(table["rows"])) == ("Table", 2)
+
+        # Nobody vouches for the caller, or the rights end at the namespace.
+        assert (await queries.ask(path))[0] == 401
+        assert (await queries.ask(path, token="made-up"))[0] == 401
+        assert (await queries.ask(path, certificate=bob))[0] == 403
+        assert (await queries.ask("/namespaces/kube-system/guestviews", certificate=alice))[0] == 403
+        assert (await queries.ask("/guestviews", certificate=alice))[0] == 403
+
+        # Headers about a user count only from the API server itself.
+        headers = {"X-Remote-User": "alice", "X-Remote-Group": "system:authenticated"}
+        assert (await queries.ask(path, certificate=bob, headers=headers))[0] == 403
+        assert (await queries.ask(path, headers=headers))[0] == 401
+        assert (await queries.ask(path, certificate=proxy, headers=headers))[0] == 200
+        assert (await queries.ask(path, certificate=proxy))[0] == 401
+
+
+async def test_why_not_and_what_if(plane: Plane, tmp_path: Path) -> None:
+    alice = plane.authority.ensure_client("alice", user="alice")
+    robot = run(plane.admin, "create", "token", "robot", "-n", "default").stdout.strip()
+    async with answering(plane, tmp_path) as (operator, queries):
+        await known(operator, "web")
+        path = "/namespaces/default/guestviews/web/explanation"
+        status, found = await queries.ask(path, certificate=alice)
+        assert status == 200
+        assert found["status"]["message"].startswith("0 of 1 hosts fit: 1 is ")
+        (verdict,) = found["status"]["verdicts"]
+        assert (verdict["host"], verdict["total"]) == ("a", None)
+        assert {"NotReady", "Maintenance", "InsufficientCpu"} <= {
+            each["reason"] for each in verdict["failures"]
+        }
+
+        dry = {"spec": {"guest": {"metadata": {"name": "new"}, "spec": spec(placement={"cluster": "other"})}}}
+        status, found = await queries.ask("/namespaces/default/explanations", certificate=alice, body=dry)
+        assert (status, found["status"]["message"]) == (201, "0 of 1 hosts fit: 1 is in another cluster")
+        status, _ = await queries.ask("/namespaces/default/explanations", token=robot, body=dry)
+        assert status == 403
+        dry["spec"]["guest"]["spec"]["power"] = "On"
+        status, refused = await queries.ask("/namespaces/default/explanations", certificate=alice, body=dry)
+        assert (status, refused["details"]["causes"][0]["field"]) == (422, "spec.power")
+        status, missing = await queries.ask("/namespaces/default/guestviews/none", certificate=alice)
+        assert (status, missing["reason"]) == (404, "NotFound")
