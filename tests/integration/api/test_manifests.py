@@ -1,5 +1,6 @@
 """Every manifest that the documentation shows is admitted as it stands."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,22 @@ from tests.kit.install import CHECKOUT
 pytestmark = pytest.mark.control_plane
 
 DOCS = CHECKOUT / "docs"
+FENCED = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILLED_IN = {"@DIGEST@": DIGEST, "@SSH_KEY@": KEY}
 
 
 def manifests() -> list[tuple[Path, dict[str, Any]]]:
     """Return each of our objects in the manifests of the documentation, placeholders filled in."""
     found = []
-    for path in sorted((*DOCS.rglob("*.yaml"), *DOCS.rglob("*.yaml.in"))):
+    for path in sorted((*DOCS.rglob("*.yaml"), *DOCS.rglob("*.yaml.in"), *DOCS.rglob("*.md"))):
         text = path.read_text()
+        if path.suffix == ".md":
+            text = "---\n".join(FENCED.findall(text))
         for placeholder, value in FILLED_IN.items():
             text = text.replace(placeholder, value)
         documents = [document for document in yaml.safe_load_all(text) if document]
-        found += [(path, body) for body in documents if body["apiVersion"].startswith("innkeeper.dev/")]
+        ours = (body for body in documents if str(body.get("apiVersion")).startswith("innkeeper.dev/"))
+        found += [(path, body) for body in ours]
     return found
 
 
