@@ -74,7 +74,7 @@ class Listing(Generic[V]):
 class WatchEvent(Generic[V]):
     """One event of a watch: ADDED, MODIFIED, DELETED, or BOOKMARK (only its resourceVersion counts).
 
-    An object that does not fit the view comes as a BOOKMARK: the watch goes on behind it.
+    An object that does not fit the view comes as UNREADABLE: the watch goes on behind it.
     """
 
     type: str
@@ -151,7 +151,8 @@ def event_of(line: bytes, view: type[V]) -> WatchEvent[V]:
         else:
             version: str = found.metadata.resource_version  # type: ignore[attr-defined] # every view of a kind has metadata
             return WatchEvent(raw.type, version, found)
-    return WatchEvent("BOOKMARK", decoded(raw.object, _Bookmark).metadata.resource_version, None)
+    kind = "BOOKMARK" if raw.type == "BOOKMARK" else "UNREADABLE"
+    return WatchEvent(kind, decoded(raw.object, _Bookmark).metadata.resource_version, None)
 
 
 def unreadable_key(raw: msgspec.Raw, view: type[View], error: Exception) -> tuple[str, str]:

@@ -6,7 +6,8 @@ or from `assume`, which takes what a write of our own returned.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Generic, TypeVar
@@ -15,9 +16,10 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
-from innkeeper.kube.answers import Listing, WatchEvent
+from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import GoneError, ThrottledError
+from innkeeper.kube.relisting import Learnt, Scope, Way
 from innkeeper.kube.resources import Resource
 from innkeeper.views.meta import Meta, View
 
@@ -30,6 +32,7 @@ FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
 SHORTEST_WATCH_S = 1.0
 WATCH_S = (240, 360)
+CATCH_UP_S = 3
 
 
 @dataclass(frozen=True)
@@ -87,21 +90,32 @@ class Informer(Generic[V]):
         self.synced = asyncio.Event()
         self.resource_version = ""
         self.watching = False
-        self._client = client
+        self.starts: Counter[Way] = Counter()
+        self._scope = Scope(client, resource, namespace, label_selector)
         self._on_change = on_change
         self._clock = clock
-        self._namespace = namespace
-        self._selector = label_selector
         self._silence_s = silence_timeout_s
         self._random = random or Random()  # noqa: S311 - it only spreads reconnects over time
         self._heard_at = clock.monotonic()
         self._failures = 0
         self._silences = 0
         self._highest = 0  # the highest version ever seen
+        self._expired = 0  # how often in a row a watch began with a version that was forgotten
 
     def age_s(self) -> float:
         """Return the seconds since the last list, event or bookmark."""
         return self._clock.monotonic() - self._heard_at
+
+    def resume(self, objects: Iterable[V], resource_version: str) -> None:
+        """Begin with what was known at a version; the watch tells what changed since, or that nobody knows any more.
+
+        It counts as synced once the watch has caught up.
+        """
+        for each in objects:
+            self._accept(each)
+        self.resource_version = resource_version
+        self._highest = int(resource_version or 0)
+        self.starts[Way.SNAPSHOT] += 1
 
     async def run(self) -> None:
         """List and watch for ever; trouble with the API server is logged and tried again."""
@@ -114,6 +128,10 @@ class Informer(Generic[V]):
             except GoneError as error:
                 log.info("watch_expired", kind=self.resource.kind, message=error.message)
                 self.resource_version = ""
+                self._expired += 1
+                if self._expired > 1:
+                    await self._back_off(error)
+                    continue
             except InnkeeperError as error:
                 await self._back_off(error)
                 continue
@@ -132,34 +150,33 @@ class Informer(Generic[V]):
 
     async def _relist(self) -> None:
         highest = self._highest
-        listing = await self._client.list(
-            self.resource, namespace=self._namespace, label_selector=self._selector
-        )
-        listed_at = int(listing.resource_version or 0)
+        known = {key: metadata_of(each) for key, each in self.objects.items()}
+        learnt = await self._scope.changed_since(known, highest=highest)
+        listed_at = int(learnt.resource_version or 0)
         if listed_at < highest:
             log.warning("store_went_back", kind=self.resource.kind, seen=highest, listed=listed_at)
             self._highest = listed_at
-            self._replace(listing)
+            self._replace(learnt)
         else:
-            self._catch_up(listing, listed_at)
-        self.resource_version = listing.resource_version
+            self._catch_up(learnt, listed_at)
+        self.resource_version = learnt.resource_version
+        self.starts[learnt.way] += 1
         self._heard()
         self.synced.set()
 
-    def _catch_up(self, listing: Listing[V], listed_at: int) -> None:
-        """Take a list: newer versions, and what is no longer there."""
-        there = {key_of(each) for each in listing.items} | listing.unreadable
+    def _catch_up(self, learnt: Learnt[V], listed_at: int) -> None:
+        """Take what changed: newer versions, and what is no longer there."""
         for key, old in list(self.objects.items()):
             # What a write of our own brought in after the list was made is not gone: the list is older.
-            if key not in there and version_of(old) <= listed_at:
+            if key not in learnt.there and version_of(old) <= listed_at:
                 self._forget(key)
-        for each in listing.items:
+        for each in learnt.changed:
             self._accept(each)
 
-    def _replace(self, listing: Listing[V]) -> None:
-        """Take a list as it is: the store was restored, so versions say nothing about what is newer."""
-        found = {key_of(each): each for each in listing.items}
-        for key in set(self.objects) - set(found) - listing.unreadable:
+    def _replace(self, learnt: Learnt[V]) -> None:
+        """Take a whole list as it is: the store was restored, so versions say nothing about what is newer."""
+        found = {key_of(each): each for each in learnt.changed}
+        for key in set(self.objects) - learnt.there:
             self._forget(key)
         for key, new in found.items():
             old = self.objects.get(key)
@@ -168,12 +185,14 @@ class Informer(Generic[V]):
                 self._on_change(Change(key, old, new))
 
     async def _watch(self) -> None:
-        events = self._client.watch(
+        scope = self._scope
+        events = scope.client.watch(
             self.resource,
             resource_version=self.resource_version,
-            namespace=self._namespace,
-            label_selector=self._selector,
-            timeout_s=self._random.randint(*WATCH_S),
+            namespace=scope.namespace,
+            label_selector=scope.label_selector,
+            # An API server sends a bookmark before it ends a watch: so a short one tells soon that all was told.
+            timeout_s=self._random.randint(*WATCH_S) if self.synced.is_set() else CATCH_UP_S,
         )
         try:
             while True:
@@ -203,7 +222,10 @@ class Informer(Generic[V]):
             self._delete(event.object)
         elif event.object is not None:
             self._accept(event.object)
+        self._expired = 0
         self.resource_version = event.resource_version
+        if event.type == "BOOKMARK":
+            self.synced.set()  # everything before it was told
         self._highest = max(self._highest, version)
 
     def _heard(self) -> None:

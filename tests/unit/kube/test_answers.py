@@ -45,7 +45,7 @@ def test_an_error_event_is_raised(code: int, kind: type[errors.ApiError]) -> Non
 
 def test_the_watch_goes_on_behind_an_object_that_cannot_be_read() -> None:
     event = event_of(line("ADDED", address(pool=7)), IPAddress)
-    assert (event.type, event.resource_version, event.object) == ("BOOKMARK", "7", None)
+    assert (event.type, event.resource_version, event.object) == ("UNREADABLE", "7", None)
 
 
 def test_a_deletion_that_cannot_be_read_asks_for_a_new_list() -> None:
