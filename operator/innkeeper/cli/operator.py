@@ -47,6 +47,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     host_silence_s: Annotated[
         float | None, typer.Option(help="Seconds after which a host that is not heard counts as silent.")
     ] = None,
+    snapshot_file: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep what is known, so that the next start need not list all of it."),
+    ] = None,
     query_listen: Annotated[
         str | None, typer.Option(help="The address of the query API. (default: every address)")
     ] = None,

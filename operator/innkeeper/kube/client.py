@@ -95,6 +95,12 @@ class Client:
         except errors.GoneError:
             return await self._pages(path, resource.view, *wanted)
 
+    async def version_of(self, resource: Resource[Any]) -> int:
+        """Return the version of a whole kind, as it is now."""
+        query = {"limit": "1"}
+        answer = await self._call("GET", resource.path(), query=query, headers={"Accept": METADATA_ONLY})
+        return int(decoded(answer, RawList).metadata.resource_version or 0)
+
     async def list_metadata(
         self,
         resource: Resource[Any],

@@ -105,7 +105,9 @@ class Scope(Generic[V]):
                 except NotFoundError:
                     return None
                 except UnreadableError as error:
-                    log.warning("object_unreadable", kind=self.resource.kind, object=key, message=error.message)
+                    log.warning(
+                        "object_unreadable", kind=self.resource.kind, object=key, message=error.message
+                    )
                     return None
 
         found = await asyncio.gather(*(one(key) for key in keys))

@@ -21,6 +21,7 @@ from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.lease import LeaderElection
 from innkeeper.kube.reviews import AccessReviews, TokenReviews
 from innkeeper.processes.leader import Leader
+from innkeeper.processes.snapshots import Snapshots
 from innkeeper.processes.watches import Watches
 from innkeeper.query.callers import Callers
 from innkeeper.query.listener import Address, QueryListener
@@ -29,7 +30,7 @@ from innkeeper.query.trust import Trust
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry import logs
-from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics
+from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics, SnapshotMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
 from innkeeper.workers.scheduler import SchedulerWorker
@@ -65,6 +66,7 @@ class OperatorProcess:
         self.identity = settings.identity or f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.leading = False
         self._listener: QueryListener | None = None
+        self._snapshots: Snapshots | None = None
         self.subset = Subset()
         self.watches = Watches(client, clock=clock, subset=self.subset)
 
@@ -86,6 +88,7 @@ class OperatorProcess:
                     readiness=self._readiness,
                 )
             )
+            await self._begin_from_snapshot()
             listener = self._listener = self._query_listener()
             if listener is not None:
                 await stack.enter_async_context(listener)
@@ -94,7 +97,23 @@ class OperatorProcess:
                 group.create_task(listener.run())
             for watch in self.watches.all:
                 group.create_task(watch.informer.run())
+            if self._snapshots is not None:
+                group.create_task(self._snapshots.run())
             group.create_task(self._elect())
+
+    async def _begin_from_snapshot(self) -> None:
+        if self._settings.snapshot_file is None:
+            return
+        self._snapshots = Snapshots(
+            self._settings.snapshot_file,
+            client=self._client,
+            clock=self._clock,
+            watches=self.watches,
+            namespace=self._settings.namespace,
+            every_s=self._settings.snapshot_every_s,
+            metrics=SnapshotMetrics(self._registry),
+        )
+        await self._snapshots.load()
 
     def _query_listener(self) -> QueryListener | None:
         """Queries are answered by every replica: each has the whole view."""
@@ -126,6 +145,7 @@ class OperatorProcess:
             kind = watch.informer.resource.plural
             objects = watch.informer.objects
             metrics.watch(kind, watch.informer, count=objects.__len__)
+            metrics.starts(kind, watch.informer.starts)
             self._readiness.watch(kind, watch.informer)
 
     async def _elect(self) -> None:

@@ -5,11 +5,13 @@ from it at the moment somebody asks, so they cannot go stale.
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from innkeeper import __version__
+from innkeeper.kube.relisting import Way
 from innkeeper.telemetry.readiness import Watch
 
 
@@ -36,6 +38,12 @@ class ProcessMetrics:
             ["kind"],
             registry=registry,
         )
+        self._starts = Gauge(
+            "innkeeper_watch_starts",
+            "How often the objects of a kind became known, by way: snapshot, metadata or list.",
+            ["kind", "way"],
+            registry=registry,
+        )
         self._objects = Gauge(
             "innkeeper_watched_objects", "Objects of a kind that are known.", ["kind"], registry=registry
         )
@@ -45,6 +53,41 @@ class ProcessMetrics:
         self._age.labels(kind=kind).set_function(watch.age_s)
         self._synced.labels(kind=kind).set_function(lambda: float(watch.synced.is_set()))
         self._objects.labels(kind=kind).set_function(lambda: float(count()))
+
+    def starts(self, kind: str, ways: Mapping[Way, int]) -> None:
+        """Tell of the ways in which one informer learnt what there is."""
+        for way in Way:
+            self._starts.labels(kind=kind, way=way).set_function(lambda way=way: float(ways[way]))  # type: ignore[misc] # a lambda with a default
+
+
+class SnapshotMetrics:
+    """What a process that keeps a snapshot tells."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.loads = Counter(
+            "innkeeper_snapshot_loads",
+            "Snapshots that were looked at, by outcome: used, or why not.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "innkeeper_snapshot_write_failures", "Snapshots that could not be written.", registry=registry
+        )
+        self._bytes = Gauge("innkeeper_snapshot_bytes", "Size of the last snapshot.", registry=registry)
+        self._seconds = Gauge(
+            "innkeeper_snapshot_write_seconds", "How long the last snapshot took to write.", registry=registry
+        )
+        self._at = Gauge(
+            "innkeeper_snapshot_timestamp_seconds",
+            "When the last snapshot was written, as a Unix time.",
+            registry=registry,
+        )
+
+    def written(self, size: int, *, seconds: float, at: datetime) -> None:
+        """Tell of a snapshot that was written."""
+        self._bytes.set(size)
+        self._seconds.set(seconds)
+        self._at.set(at.timestamp())
 
 
 class OperatorMetrics:

@@ -1,0 +1,176 @@
+"""The subset in a file: every watched kind as it was at one of its versions, bound to one API server's store.
+
+The form: a line that names it, the header (its length first), one block of objects for each kind, and a digest over all
+of that (BLAKE2b). A file is used whole or not at all: what is cut, damaged, of another form, or of another store is
+refused with a reason. Objects that another version of this program would read otherwise are refused kind by kind.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from innkeeper.errors import InnkeeperError
+from innkeeper.views.meta import View
+
+MAGIC = b"innkeeper-snapshot\n"
+FORM = 1
+MAX_BYTES = 8 * 1024**3
+_LENGTH = 8
+_DIGEST = 32
+
+
+class Refused(StrEnum):
+    """Why a snapshot was not used."""
+
+    ABSENT = "absent"
+    UNREADABLE = "unreadable"
+    DAMAGED = "damaged"
+    OTHER_FORM = "other_form"
+    OTHER_STORE = "other_store"
+
+
+class SnapshotRefusedError(InnkeeperError):
+    """The file is of no use; everything is listed instead."""
+
+    reason = "SnapshotRefused"
+    retryable = False
+
+    def __init__(self, why: Refused, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind at one version of it."""
+
+    resource_version: str
+    objects: list[Any]
+
+
+class _Block(msgspec.Struct, frozen=True):
+    kind: str
+    fields: str  # a digest of how the objects are read
+    resource_version: str
+    length: int
+
+
+class _Header(msgspec.Struct, frozen=True):
+    form: int
+    store: str
+    made_at: str
+    blocks: list[_Block]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a file held; `kinds` by name. A kind that is read otherwise by now is left out."""
+
+    made_at: str
+    kinds: Mapping[str, Kind]
+
+
+def encode(kinds: Mapping[str, Kind], *, views: Mapping[str, type[View]], store: str, made_at: str) -> bytes:
+    """Return the bytes of a file."""
+    bodies = {name: msgspec.msgpack.encode(each.objects) for name, each in kinds.items()}
+    blocks = [
+        _Block(name, fields_of(views[name]), kinds[name].resource_version, len(body))
+        for name, body in bodies.items()
+    ]
+    header = msgspec.msgpack.encode(_Header(FORM, store, made_at, blocks))
+    content = b"".join((MAGIC, len(header).to_bytes(_LENGTH), header, *bodies.values()))
+    return content + _digest(content)
+
+
+def decode(content: bytes, *, views: Mapping[str, type[View]], store: str) -> Snapshot:
+    """Return what a file holds.
+
+    Raises:
+        SnapshotRefusedError: it is damaged, of another form, or of another store.
+    """
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if not body.startswith(MAGIC) or _digest(body) != digest:
+        raise SnapshotRefusedError(Refused.DAMAGED, "the snapshot is cut or damaged")
+    try:
+        return _decoded(body, views=views, store=store)
+    except (msgspec.DecodeError, ValueError, IndexError) as error:
+        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
+
+
+def _decoded(body: bytes, *, views: Mapping[str, type[View]], store: str) -> Snapshot:
+    at = len(MAGIC) + _LENGTH
+    length = int.from_bytes(body[len(MAGIC) : at])
+    form = msgspec.msgpack.decode(body[at : at + length], type=dict[str, Any]).get("form")
+    if form != FORM:
+        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has the form {form}, not {FORM}")
+    header = msgspec.msgpack.decode(body[at : at + length], type=_Header)
+    if header.store != store:
+        raise SnapshotRefusedError(Refused.OTHER_STORE, "the snapshot is of another API server's store")
+    at += length
+    kinds: dict[str, Kind] = {}
+    for block in header.blocks:
+        part, at = body[at : at + block.length], at + block.length
+        view = views.get(block.kind)
+        if view is not None and block.fields == fields_of(view):
+            objects = msgspec.msgpack.decode(part, type=list[view])  # type: ignore[valid-type] # known at run time only
+            kinds[block.kind] = Kind(block.resource_version, objects)
+    return Snapshot(header.made_at, kinds)
+
+
+def fields_of(view: type[View]) -> str:
+    """Return a digest of how objects of a kind are read: their fields, types and defaults."""
+    schema = json.dumps(msgspec.json.schema(view), sort_keys=True)
+    return hashlib.blake2b(schema.encode(), digest_size=8).hexdigest()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put the bytes into a file so that after a crash there is the file of before, or this one.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        SnapshotRefusedError: there is none, or it cannot be read.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SnapshotRefusedError(Refused.UNREADABLE, f"{path} is larger than {MAX_BYTES} bytes")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise SnapshotRefusedError(Refused.ABSENT, f"there is no snapshot {path}") from error
+    except OSError as error:
+        raise SnapshotRefusedError(Refused.UNREADABLE, f"{path} cannot be read: {error}") from error
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST).digest()
