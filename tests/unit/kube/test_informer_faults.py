@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from innkeeper.clock import SystemClock
+from innkeeper.kube import relisting
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Informer
+from innkeeper.kube.relisting import Way
 from innkeeper.kube.resources import CONFIG_MAPS, IP_ADDRESSES, IP_POOLS
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
@@ -86,6 +88,57 @@ async def test_a_forgotten_version_leads_to_a_list_that_computes_deletions(
         await eventually(lambda: held(informer) == {"kept", "changed", "made-anew", "new"})
         assert sorted(told.names()[4:]) == ["+new", "-deleted", "~changed", "~made-anew"]
         assert informer.objects[("default", "changed")].data == {"x": "1"}
+        assert informer.starts == {Way.LIST: 1, Way.METADATA: 1}
+        assert sorted(each.name for each in api.called("get *")) == ["changed", "made-anew", "new"]
+
+
+async def test_where_much_changed_one_whole_list_is_made(api: FakeApi, client: Client) -> None:
+    put(api, "a")
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, _):
+        await api.down()
+        put(api, *(f"new-{number}" for number in range(relisting.MOST_SINGLE + 1)))
+        api.store.forget_history()
+        await api.up()
+        await eventually(lambda: len(held(informer)) == relisting.MOST_SINGLE + 2)
+        assert informer.starts == {Way.LIST: 2}
+        assert api.called("get *") == []
+
+
+async def test_it_begins_with_what_was_known_and_is_synced_when_the_watch_caught_up(
+    api: FakeApi, client: Client
+) -> None:
+    put(api, "kept", "changed", "deleted")
+    known = await client.list(CONFIG_MAPS)
+    api.patch(CONFIG_MAPS, "changed", {"data": {"x": "1"}}, namespace="default")
+    api.delete(CONFIG_MAPS, "deleted", namespace="default")
+    api.calls.clear()
+    informer: Informer[Any] = Informer(client, CONFIG_MAPS, on_change=lambda _: None, clock=QuickClock())
+    informer.resume(known.items, known.resource_version)
+    assert not informer.synced.is_set(), "nobody may decide on what was known yesterday"
+    running = asyncio.create_task(informer.run())
+    async with asyncio.timeout(10):
+        await informer.synced.wait()
+    assert held(informer) == {"kept", "changed"}
+    assert informer.objects[("default", "changed")].data == {"x": "1"}
+    assert (api.called("list *"), informer.starts) == ([], {Way.SNAPSHOT: 1})
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_was_known_too_long_ago_leads_to_metadata(api: FakeApi, client: Client) -> None:
+    put(api, "kept", "deleted")
+    known = await client.list(CONFIG_MAPS)
+    api.delete(CONFIG_MAPS, "deleted", namespace="default")
+    api.store.forget_history()
+    informer: Informer[Any] = Informer(client, CONFIG_MAPS, on_change=lambda _: None, clock=QuickClock())
+    informer.resume(known.items, known.resource_version)
+    running = asyncio.create_task(informer.run())
+    async with asyncio.timeout(10):
+        await informer.synced.wait()
+    assert held(informer) == {"kept"}
+    assert informer.starts == {Way.SNAPSHOT: 1, Way.METADATA: 1}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_an_object_made_anew_is_told_with_both_uids(api: FakeApi, client: Client) -> None:

@@ -1,0 +1,103 @@
+"""A snapshot is used whole or not at all, and only with the store that it was made from."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from innkeeper.state import snapshot
+from innkeeper.state.snapshot import Kind, Refused, SnapshotRefusedError
+from innkeeper.views.guest import Guest
+from innkeeper.views.host import Host
+from innkeeper.views.meta import Meta, View
+from tests.kit import objects
+from tests.kit.objects import view
+
+VIEWS: dict[str, type[View]] = {"guests": Guest, "hosts": Host}
+GUESTS = [view(objects.guest(f"g{number}", number=number), Guest) for number in range(3)]
+HOSTS = [view(objects.host("a"), Host)]
+KINDS = {"guests": Kind("17", GUESTS), "hosts": Kind("12", HOSTS)}
+CONTENT = snapshot.encode(KINDS, views=VIEWS, store="here", made_at=objects.NOW)
+
+
+def refusal(content: bytes, *, store: str = "here") -> Refused:
+    with pytest.raises(SnapshotRefusedError) as caught:
+        snapshot.decode(content, views=VIEWS, store=store)
+    return caught.value.why
+
+
+def test_what_was_written_is_read() -> None:
+    found = snapshot.decode(CONTENT, views=VIEWS, store="here")
+    assert (found.made_at, found.kinds) == (objects.NOW, KINDS)
+
+
+def test_a_snapshot_of_another_store_is_refused() -> None:
+    assert refusal(CONTENT, store="there") is Refused.OTHER_STORE
+
+
+def test_a_kind_that_is_read_otherwise_by_now_is_left_out() -> None:
+    class Other(View, frozen=True, kw_only=True):
+        metadata: Meta
+        added: str = "new"
+
+    found = snapshot.decode(CONTENT, views={"guests": Other, "hosts": Host}, store="here")
+    assert found.kinds == {"hosts": KINDS["hosts"]}
+
+
+def test_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "FORM", 2)
+    later = snapshot.encode(KINDS, views=VIEWS, store="here", made_at=objects.NOW)
+    monkeypatch.undo()
+    assert refusal(later) is Refused.OTHER_FORM
+
+
+@given(st.integers(0, len(CONTENT) - 1))
+def test_a_cut_file_is_refused(length: int) -> None:
+    assert refusal(CONTENT[:length]) is Refused.DAMAGED
+
+
+@given(st.integers(0, len(CONTENT) * 8 - 1))
+def test_a_single_wrong_bit_is_found(bit: int) -> None:
+    damaged = bytearray(CONTENT)
+    damaged[bit // 8] ^= 1 << bit % 8
+    assert refusal(bytes(damaged)) is Refused.DAMAGED
+
+
+@given(st.binary(max_size=200))
+def test_strange_content_with_a_right_digest_is_refused(body: bytes) -> None:
+    content = snapshot.MAGIC + body
+    assert refusal(content + snapshot._digest(content)) is Refused.OTHER_FORM
+
+
+def test_a_file_is_replaced_whole_and_is_nobody_else_s(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot"
+    snapshot.write(path, b"first")
+    snapshot.write(path, b"second")
+    assert snapshot.read(path) == b"second"
+    assert [each.name for each in tmp_path.iterdir()] == ["snapshot"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_written_leaves_the_file_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "snapshot"
+    snapshot.write(path, b"first")
+
+    def no_room(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        snapshot.write(path, b"second")
+    assert snapshot.read(path) == b"first"
+    assert [each.name for each in tmp_path.iterdir()] == ["snapshot"]
+
+
+def test_an_absent_file_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, why in ((tmp_path / "none", Refused.ABSENT), (tmp_path, Refused.UNREADABLE)):
+        with pytest.raises(SnapshotRefusedError) as caught:
+            snapshot.read(path)
+        assert caught.value.why is why
