@@ -46,24 +46,28 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def settle_hosts(stage: Stage, hosts: int) -> None:
+    """Create hosts, have the operator make their identities, report for them, and wait until all take guests."""
+    asyncio.run(_hosts(stage, hosts))
+    operator = stage.start_operator(host_workers="32")
+    wait_for(
+        lambda: count_of(stage, "hostagents") == hosts,
+        what="the hosts' identities",
+        within_s=900,
+        by=operator,
+    )
+    operator.stop(grace=5)
+    asyncio.run(_report(stage, hosts))
+    operator = stage.start_operator(host_status_delay_s="1")
+    wait_for(lambda: _ready_hosts(stage) == hosts, what="all hosts to be ready", within_s=900, by=operator)
+    operator.stop(grace=5)
+
+
 def _fill(stage: Stage, *, hosts: int, guests: int) -> None:
     """Put everything into the API server, settled as after a long quiet time, and keep it."""
     with steps.step(f"creating {hosts} hosts, with their namespaces and identities, and as many nodes"):
-        asyncio.run(_machines(stage, hosts))
-        operator = stage.start_operator(host_workers="32")
-        wait_for(
-            lambda: _count(stage, "hostagents") == hosts,
-            what="the hosts' identities",
-            within_s=900,
-            by=operator,
-        )
-        operator.stop(grace=5)
-        asyncio.run(_report(stage, hosts))
-        operator = stage.start_operator(host_status_delay_s="1")
-        wait_for(
-            lambda: _ready_hosts(stage) == hosts, what="all hosts to be ready", within_s=900, by=operator
-        )
-        operator.stop(grace=5)
+        settle_hosts(stage, hosts)
+        asyncio.run(_nodes(stage, hosts))
     with steps.step(f"creating {guests} guests and as many pods"):
         ids = asyncio.run(_workloads(stage, guests))
         stage.keep(UNCLAIMED)
@@ -71,9 +75,13 @@ def _fill(stage: Stage, *, hosts: int, guests: int) -> None:
         stage.keep(CLAIMED)
 
 
-async def _machines(stage: Stage, hosts: int) -> None:
+async def _hosts(stage: Stage, hosts: int) -> None:
     async with Api(stage.admin) as api:
         await filling.create_hosts(api, hosts)
+
+
+async def _nodes(stage: Stage, hosts: int) -> None:
+    async with Api(stage.admin) as api:
         await filling.create_nodes(api, hosts)
 
 
@@ -98,7 +106,9 @@ async def _claims(stage: Stage, ids: list[str]) -> None:
         await filling.claim_addresses(api, ids)
 
 
-def _count(stage: Stage, plural: str) -> int:
+def count_of(stage: Stage, plural: str) -> int:
+    """Return how many objects of a kind of ours there are."""
+
     async def ask() -> int:
         async with Api(stage.admin) as api:
             listing = await api.call("GET", f"{GROUP}/{plural}?limit=1", headers=contest.METADATA_LIST)
