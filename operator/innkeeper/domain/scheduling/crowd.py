@@ -5,7 +5,8 @@ reads them and never walks over guests. Two kinds are counted: members of a grou
 group out of their places.
 """
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain.scheduling.columns import LabelColumns
@@ -14,6 +15,7 @@ from innkeeper.domain.scheduling.request import Group, Request, Term
 from innkeeper.domain.scheduling.tally import Tally
 
 _MAX_GROUPS = 512
+_NONE: Mapping[Group, Tally] = {}
 _MAX_REMEMBERED = 4096
 
 
@@ -32,7 +34,8 @@ class Crowd:
         self.changes = 0  # how often the set of terms of keepers changed
         self._labels: LabelColumns
         self._namespaces: defaultdict[str, Namespace] = defaultdict(Namespace)
-        self._members: OrderedDict[Group, Tally] = OrderedDict()  # the one used longest ago first
+        self._members: defaultdict[str, dict[Group, Tally]] = defaultdict(dict)  # by namespace
+        self._used: dict[Group, None] = {}  # the one used longest ago first
         self._against: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[Term, Tally]]] = {}
 
     def follow(self, labels: LabelColumns) -> None:
@@ -65,8 +68,8 @@ class Crowd:
             del self._namespaces[resident.namespace]
 
     def _count_member(self, resident: Resident, row: int, by: int) -> None:
-        for group, tally in self._members.items():
-            if group.has(resident.namespace, resident.labels):
+        for group, tally in self._members.get(resident.namespace, _NONE).items():
+            if group.selector.matches(resident.labels):
                 tally.add(row, by)
 
     def _forget_keepers(self) -> None:
@@ -75,21 +78,30 @@ class Crowd:
 
     def moved(self, row: int, key: str, before: int, after: int) -> None:
         """A host changed places."""
-        for tally in self._members.values():
-            tally.move(row, key, before=before, after=after)
+        for tallies in self._members.values():
+            for tally in tallies.values():
+                tally.move(row, key, before=before, after=after)
         for space in self._namespaces.values():
             for tally in space.keepers.values():
                 tally.move(row, key, before=before, after=after)
 
     def members(self, group: Group) -> Tally:
         """Return the counts of a group; they are kept from the first question on, for the groups asked for last."""
-        tally = self._members.get(group)
+        tallies = self._members[group.namespace]
+        tally = tallies.get(group)
         if tally is None:
-            tally = self._members[group] = Tally.of(self._labels, self._counted(group))
-            if len(self._members) > _MAX_GROUPS:
-                self._members.popitem(last=False)
-        self._members.move_to_end(group)
+            tally = tallies[group] = Tally.of(self._labels, self._counted(group))
+        self._used.pop(group, None)
+        self._used[group] = None
+        if len(self._used) > _MAX_GROUPS:
+            self._forget(next(iter(self._used)))
         return tally
+
+    def _forget(self, group: Group) -> None:
+        del self._used[group]
+        del self._members[group.namespace][group]
+        if not self._members[group.namespace]:
+            del self._members[group.namespace]
 
     def keepers_against(self, request: Request) -> list[tuple[Term, Tally]]:
         """Return the terms of guests that are there already which keep this request's guest out of their places."""
@@ -106,9 +118,10 @@ class Crowd:
 
     def correct(self) -> int:
         """Count every group anew; return how many differed, which are right afterwards."""
-        wrong = [group for group, kept in self._members.items() if kept.differs(self._counted(group))]
+        kept = [each for tallies in self._members.values() for each in tallies.items()]
+        wrong = [group for group, tally in kept if tally.differs(self._counted(group))]
         for group in wrong:
-            del self._members[group]
+            self._forget(group)
         drifted = len(wrong)
         for space in self._namespaces.values():
             drifted += self._correct_keepers(space)
@@ -139,4 +152,5 @@ class Crowd:
     def nbytes(self) -> int:
         """Return the bytes that the arrays take."""
         keepers = (tally for space in self._namespaces.values() for tally in space.keepers.values())
-        return sum(tally.nbytes() for tally in (*self._members.values(), *keepers))
+        members = (tally for tallies in self._members.values() for tally in tallies.values())
+        return sum(tally.nbytes() for tally in (*members, *keepers))
