@@ -25,7 +25,7 @@ demo-down: ## end the demo and remove all of it
 test: ## everything: set-up, verify, all tests, real guests too (needs root; the first time takes 15 minutes)
 	hack/system-packages
 	hack/python-env --libvirt
-	hack/control-plane build
+	hack/control-plane build --with-scheduler
 	hack/guest-image
 	hack/verify
 	$(PYTEST) tests -n 2 -m "not lab"
