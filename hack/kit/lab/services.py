@@ -36,8 +36,11 @@ def install(plan: Plan) -> None:
     kubectl.apply(files / "rbac", files / "policies")
 
 
-def start_operator(plan: Plan) -> None:
-    """Start the operator under its own account; when it ends for want of its Lease, it is started again."""
+def start_operator(plan: Plan, *words: str | Path) -> None:
+    """Start the operator under its own account; when it ends for want of its Lease, it is started again.
+
+    `words` are more options. What it knew when it ended it knows again from its snapshot.
+    """
     account = _account(plan, identities.OPERATOR)
     command: list[str | Path] = [
         sys.executable,
@@ -52,6 +55,9 @@ def start_operator(plan: Plan) -> None:
         plan.gateway,
         "--metrics-port",
         str(OPERATOR_METRICS),
+        "--snapshot-file",
+        plan.directory / "operator.snapshot",
+        *words,
     ]  # fmt: skip - a flag and its value share a line
     _start(daemon(plan, "operator"), command)
 

@@ -1,0 +1,99 @@
+"""The way to the API server: through kubectl itself, so that every way of logging in that it knows works here too.
+
+One method for each direction; what is asked and what the answers mean is somebody else's.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+DEADLINE_S = 60.0
+BASE = "/apis/query.innkeeper.dev/v1alpha1"
+_ABSENT = (
+    "the API server has no query.innkeeper.dev: install Innkeeper's query API (charts/innkeeper/files/query), "
+    "or look whether the APIService v1alpha1.query.innkeeper.dev is Available"
+)
+
+
+class AskingError(Exception):
+    """The answer did not come; the message is for the person who asked."""
+
+
+class Asking(Protocol):
+    """Asks the API server."""
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the document at a path.
+
+        Raises:
+            AskingError: there is none.
+        """
+        ...
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a document to a path and return the answer.
+
+        Raises:
+            AskingError: it was refused.
+        """
+        ...
+
+    def namespace(self) -> str:
+        """Return the namespace of the context."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl as it stands on PATH, with the options that the person gave."""
+
+    options: Sequence[str] = ()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the document at a path."""
+        return self._document("get", "--raw", path)
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a document to a path and return the answer."""
+        return self._document("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+    def namespace(self) -> str:
+        """Return the namespace of the context."""
+        found = self._run("config", "view", "--minify", "-o", "jsonpath={..namespace}").strip()
+        return found or "default"
+
+    def _document(self, *words: str, stdin: str | None = None) -> dict[str, Any]:
+        text = self._run(*words, stdin=stdin)
+        try:
+            found: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise AskingError(f"the answer is no JSON: {text[:200]}") from error
+        return found
+
+    def _run(self, *words: str, stdin: str | None = None) -> str:
+        program = shutil.which("kubectl")
+        if program is None:
+            raise AskingError("kubectl is not on PATH")
+        try:
+            done = subprocess.run(
+                [program, *self.options, *words],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AskingError(f"no answer within {DEADLINE_S:.0f} s") from error
+        if done.returncode:
+            raise AskingError(_told(done.stderr.strip()))
+        return done.stdout
+
+
+def _told(words: str) -> str:
+    absent = "the server could not find the requested resource" in words
+    return _ABSENT if absent else re.sub(r"^(Error from server \(\w+\)|error): ", "", words)

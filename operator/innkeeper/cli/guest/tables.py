@@ -1,0 +1,103 @@
+"""Answers as people read them: columns, one host or guest a line. Pure: documents in, text out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Document = Mapping[str, Any]
+_NONE = "-"
+
+
+def columns(rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as columns, each as wide as its widest cell."""
+    texts = [[_NONE if cell in (None, "") else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[at]) for row in texts) for at in range(len(texts[0]))]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def summary(answer: Document) -> str:
+    """Return the first line of an explanation: where the guest is or would be, and how old the view is."""
+    meta, status = answer["metadata"], answer["status"]
+    name = f"{meta.get('namespace', '')}/{meta['name']}"
+    blocked = status.get("blocked")
+    if blocked:
+        said = f"{blocked['step']}: {blocked['reason']}: {blocked['message']}"
+    elif status.get("chosen"):
+        said = f"{status['message']}; {status['chosen']} would be chosen"
+    else:
+        said = status["message"]
+    here = f"; it is on {status['current']}" if status.get("current") else ""
+    return f"{name}: {said}{here} (view {status['viewAgeSeconds']:.1f} s old)"
+
+
+def verdicts(answer: Document, *, wide: bool) -> str:
+    """Return the hosts of an explanation: those that fit with their scores, then the others with what they fail."""
+    status = answer["status"]
+    fitting = [each for each in status["verdicts"] if not each["failures"]]
+    others = [each for each in status["verdicts"] if each["failures"]]
+    parts = [_scores(fitting)] if fitting else []
+    if others:
+        filters = [rule["name"] for rule in status["rules"] if rule["kind"] == "Filter"]
+        parts.append(_marks(others, filters) if wide else _failures(others))
+    return "\n\n".join(parts)
+
+
+def _scores(hosts: Sequence[Document]) -> str:
+    rules = list(dict.fromkeys(rule for host in hosts for rule in host["scores"]))
+    rows: list[list[object]] = [["FITS", "IN", *(rule.upper() for rule in rules), "TOTAL"]]
+    for host in hosts:
+        scores = [f"{host['scores'].get(rule, 0):.1f}" for rule in rules]
+        rows.append([host["host"], host["cluster"], *scores, f"{host['total']:.1f}"])
+    return columns(rows)
+
+
+def _failures(hosts: Sequence[Document]) -> str:
+    rows: list[list[object]] = [["DOES NOT FIT", "IN", "RULE", "WHY"]]
+    for host in hosts:
+        for at, each in enumerate(host["failures"]):
+            who: list[object] = [host["host"], host["cluster"]] if at == 0 else [" ", " "]
+            rows.append([*who, each["rule"], each["message"]])
+    return columns(rows)
+
+
+def _marks(hosts: Sequence[Document], rules: Sequence[str]) -> str:
+    rows: list[list[object]] = [["DOES NOT FIT", "IN", *(rule.upper() for rule in rules)]]
+    for host in hosts:
+        failed = {each["rule"] for each in host["failures"]}
+        rows.append([host["host"], host["cluster"], *("no" if rule in failed else "ok" for rule in rules)])
+    return columns(rows)
+
+
+def guests(items: Sequence[Document], *, wide: bool, namespaces: bool, now: datetime) -> str:
+    """Return guests as `kubectl get` would print them."""
+    head: list[object] = ["NAME", "READY", "POWER", "HOST", "IP", "REASON", "AGE"]
+    head += ["CLUSTER", "FLAVOR", "IMAGE", "PRIORITY"] if wide else []
+    rows: list[list[object]] = [["NAMESPACE", *head] if namespaces else head]
+    for each in items:
+        meta, spec, status = each["metadata"], each["spec"], each["status"]
+        address = (status["addresses"] or [None])[0]
+        age = age_of(meta.get("creationTimestamp"), now=now)
+        row: list[object] = [
+            meta["name"],
+            status["ready"],
+            spec["power"],
+            status["host"],
+            address,
+            status["reason"],
+            age,
+        ]
+        row += [status["cluster"], spec["flavor"], spec["image"], spec["priority"]] if wide else []
+        rows.append([meta["namespace"], *row] if namespaces else row)
+    return columns(rows)
+
+
+def age_of(created: str | None, *, now: datetime) -> str:
+    """Return how long ago something was made, as kubectl says it: `5m`, `3h`, `12d`."""
+    if not created:
+        return _NONE
+    seconds = int((now - datetime.fromisoformat(created).astimezone(UTC)).total_seconds())
+    for unit, size, most in (("s", 1, 120), ("m", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < most:
+            return f"{max(0, seconds) // size}{unit}"
+    return f"{seconds // 86_400}d"

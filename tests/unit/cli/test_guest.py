@@ -1,0 +1,201 @@
+"""`kubectl guest` as people meet it: what it asks, what it prints, how it ends."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from innkeeper.cli.guest.asking import AskingError, Kubectl
+from innkeeper.cli.guest.commands import app
+
+BASE = "/apis/query.innkeeper.dev/v1alpha1"
+RULES = [
+    {"name": "maintenance", "kind": "Filter"},
+    {"name": "memory", "kind": "Filter"},
+    {"name": "strategy", "kind": "Score"},
+]
+
+
+def fits(host: str, total: float) -> dict[str, Any]:
+    return {"host": host, "cluster": "lab", "failures": [], "scores": {"strategy": total}, "total": total}
+
+
+def fails(host: str, *rules: str) -> dict[str, Any]:
+    failures = [{"rule": rule, "reason": "R", "message": f"lacks {rule}"} for rule in rules]
+    return {"host": host, "cluster": "lab", "failures": failures, "scores": {}, "total": None}
+
+
+def explanation(*verdicts: dict[str, Any], **status: Any) -> dict[str, Any]:
+    told = {
+        "viewAgeSeconds": 0.25,
+        "message": "1 of 2 hosts fit",
+        "chosen": "a",
+        "current": None,
+        "blocked": None,
+        "rules": RULES,
+        "verdicts": list(verdicts),
+        **status,
+    }
+    return {"kind": "Explanation", "metadata": {"name": "web", "namespace": "default"}, "status": told}
+
+
+def guest(name: str, namespace: str = "default") -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"power": "Running", "flavor": "small", "image": "debian", "priority": 0},
+        "status": {
+            "ready": "True",
+            "host": "a",
+            "addresses": ["10.7.0.2"],
+            "reason": "Running",
+            "cluster": "lab",
+        },
+    }
+
+
+class Scripted:
+    """Answers in order, and keeps what was asked."""
+
+    def __init__(self, *answers: dict[str, Any] | AskingError) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, Any]] = []
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self.create(path, {})
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append((path, body))
+        answer = self.answers.pop(0)
+        if isinstance(answer, AskingError):
+            raise answer
+        return answer
+
+    def namespace(self) -> str:
+        return "default"
+
+
+def run(asking: Scripted, *words: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(words), obj=asking, input=stdin)
+
+
+def test_an_explanation_shows_scores_and_every_failed_rule() -> None:
+    done = run(Scripted(explanation(fits("a", 71.8), fails("b", "maintenance", "memory"))), "explain", "web")
+    assert done.output.splitlines() == [
+        "default/web: 1 of 2 hosts fit; a would be chosen (view 0.2 s old)",
+        "",
+        "FITS   IN    STRATEGY   TOTAL",
+        "a      lab   71.8       71.8",
+        "",
+        "DOES NOT FIT   IN    RULE          WHY",
+        "b              lab   maintenance   lacks maintenance",
+        "                     memory        lacks memory",
+    ]
+
+
+def test_wide_has_a_column_for_each_rule() -> None:
+    done = run(Scripted(explanation(fails("b", "memory"), chosen=None)), "explain", "web", "-o", "wide")
+    assert done.output.splitlines()[2:] == [
+        "DOES NOT FIT   IN    MAINTENANCE   MEMORY",
+        "b              lab   ok            no",
+    ]
+
+
+def test_all_pages_are_read() -> None:
+    first = explanation(fits("a", 2), **{"continue": "1"})
+    asking = Scripted(first, explanation(fails("b", "memory")))
+    found = json.loads(run(asking, "explain", "web", "-o", "json").output)
+    assert [each["host"] for each in found["status"]["verdicts"]] == ["a", "b"]
+    assert [path for path, _ in asking.asked] == [
+        f"{BASE}/namespaces/default/guestviews/web/explanation",
+        f"{BASE}/namespaces/default/guestviews/web/explanation?continue=1",
+    ]
+
+
+def test_what_is_in_the_way_before_hosts_matter_is_told() -> None:
+    blocked = {"step": "Scheduled", "reason": "FlavorNotFound", "message": "there is no Flavor 'x'"}
+    done = run(Scripted(explanation(blocked=blocked, chosen=None)), "explain", "web")
+    assert "Scheduled: FlavorNotFound: there is no Flavor 'x'" in done.output
+
+
+def test_every_guest_of_a_manifest_is_tried() -> None:
+    guests = ("{name: a}", "{name: b, namespace: n}")
+    manifest = "kind: Flavor\n" + "".join(f"---\nkind: Guest\nmetadata: {each}\n" for each in guests)
+    asking = Scripted(explanation(), explanation())
+    assert run(asking, "explain", "-f", "-", stdin=manifest).exit_code == 0
+    assert [path for path, _ in asking.asked] == [
+        f"{BASE}/namespaces/default/explanations",
+        f"{BASE}/namespaces/n/explanations",
+    ]
+    assert asking.asked[0][1]["spec"]["guest"]["metadata"]["name"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["explain", "web"], 0),
+        (["explain", "web", "--exit-code"], 1),
+        (["explain"], 2),
+        (["explain", "web", "-f", "-"], 2),
+    ],
+)
+def test_how_it_ends_where_nothing_fits(words: list[str], code: int) -> None:
+    assert run(Scripted(explanation(fails("b", "memory"), chosen=None)), *words).exit_code == code
+
+
+def test_a_list_asks_with_filters_and_reads_all_pages() -> None:
+    first = {"items": [guest("a")], "viewAgeSeconds": 1.0, "metadata": {"continue": "x"}}
+    asking = Scripted(first, {"items": [guest("b", "n")], "viewAgeSeconds": 200.0, "metadata": {}})
+    done = run(asking, "list", "-A", "--host", "a", "--not-ready", "-l", "app=web", "--sort-by", "-age")
+    assert [path for path, _ in asking.asked] == [
+        f"{BASE}/guestviews?labelSelector=app%3Dweb&fieldSelector=status.host%3Da%2Cstatus.ready%21%3DTrue&sortBy=-age",
+        f"{BASE}/guestviews?labelSelector=app%3Dweb&fieldSelector=status.host%3Da%2Cstatus.ready%21%3DTrue&sortBy=-age&continue=x",
+    ]
+    lines = done.output.splitlines()
+    assert lines[0].split() == ["NAMESPACE", "NAME", "READY", "POWER", "HOST", "IP", "REASON", "AGE"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["default", "a"], ["n", "b"]]
+    assert "this view is 200 s old" in done.output
+
+
+def test_a_limit_ends_the_reading() -> None:
+    asking = Scripted({"items": [guest("a")], "viewAgeSeconds": 0, "metadata": {"continue": "x"}})
+    assert run(asking, "list", "--limit", "1", "-o", "name").output == "guest.innkeeper.dev/a\n"
+    assert asking.asked[0][0].endswith("&limit=1")
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A kubectl that says what its file says, and keeps its words."""
+    program = tmp_path / "kubectl"
+    program.write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$@" > "$0.words"\ncat "$0.says"\ncat "$0.complains" >&2\nexit $(cat "$0.code")\n'
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    for name, text in (("says", "{}"), ("complains", ""), ("code", "0")):
+        (tmp_path / f"kubectl.{name}").write_text(text)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    return program
+
+
+def test_it_asks_through_kubectl_with_the_options_given(kubectl: Path) -> None:
+    assert Kubectl(["--context=prod"]).get("/apis/x") == {}
+    assert Path(f"{kubectl}.words").read_text().split() == ["--context=prod", "get", "--raw", "/apis/x"]
+
+
+@pytest.mark.parametrize(
+    ("complaint", "told"),
+    [
+        ('Error from server (NotFound): guests "x" not found', 'guests "x" not found'),
+        (
+            "Error from server (NotFound): the server could not find the requested resource",
+            "has no query.innkeeper.dev",
+        ),
+    ],
+)
+def test_what_kubectl_complains_of_is_told(kubectl: Path, complaint: str, told: str) -> None:
+    Path(f"{kubectl}.complains").write_text(complaint)
+    Path(f"{kubectl}.code").write_text("1")
+    with pytest.raises(AskingError, match=told):
+        Kubectl().get("/apis/x")
