@@ -100,6 +100,7 @@ class Informer(Generic[V]):
         self._failures = 0
         self._silences = 0
         self._highest = 0  # the highest version ever seen
+        self._catch_ups = 0
         self._expired = 0  # how often in a row a watch began with a version that was forgotten
 
     def age_s(self) -> float:
@@ -192,7 +193,7 @@ class Informer(Generic[V]):
             namespace=scope.namespace,
             label_selector=scope.label_selector,
             # An API server sends a bookmark before it ends a watch: so a short one tells soon that all was told.
-            timeout_s=self._random.randint(*WATCH_S) if self.synced.is_set() else CATCH_UP_S,
+            timeout_s=self._watch_s(),
         )
         try:
             while True:
@@ -209,6 +210,13 @@ class Informer(Generic[V]):
             self._silences += 1
         finally:
             await events.aclose()
+
+    def _watch_s(self) -> int:
+        """A busy API server may miss the moment for a bookmark in a short watch, so the next one is longer."""
+        if self.synced.is_set():
+            return self._random.randint(*WATCH_S)
+        self._catch_ups += 1
+        return int(min(CATCH_UP_S * 2 ** (self._catch_ups - 1), WATCH_S[0]))
 
     def _take(self, event: WatchEvent[V]) -> None:
         version = int(event.resource_version or 0)

@@ -20,4 +20,4 @@ def _scores(request: Request, rows: Rows) -> Scores:
     return table[rows.of(fleet.taints)]
 
 
-RULE = ScoreRule(name="softTaints", scores=_scores, applies=lambda _, fleet: len(fleet.taint_sets) > 1)
+RULE = ScoreRule(name="softTaints", scores=_scores)
