@@ -112,7 +112,8 @@ def count_of(stage: Stage, plural: str) -> int:
     async def ask() -> int:
         async with Api(stage.admin) as api:
             listing = await api.call("GET", f"{GROUP}/{plural}?limit=1", headers=contest.METADATA_LIST)
-            return len(listing["items"] or ()) + listing["metadata"].get("remainingItemCount", 0)
+            left: int = listing["metadata"].get("remainingItemCount", 0)
+            return len(listing["items"] or ()) + left
 
     return asyncio.run(ask())
 
