@@ -1,0 +1,143 @@
+"""Who waits for room: woken by what could help, the first of each line alone, by priority and then by age."""
+
+from dataclasses import replace
+
+import pytest
+
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
+from innkeeper.domain.scheduling.fleet import Fleet
+from innkeeper.domain.scheduling.request import Group, Request, Term
+from innkeeper.domain.scheduling.selectors import Operator, Requirement, Selector
+from innkeeper.state.backlog import Backlog
+from innkeeper.views.placement import Taint
+
+HOST = HostFacts(name="h", cluster="lab", allocatable=Amounts(4, 4, 4))
+SMALL = Request(amounts=Amounts(1, 1, 1), namespace="n")
+LARGE = Request(amounts=Amounts(4, 4, 4), namespace="n")
+A, B, C = ("n", "a"), ("n", "b"), ("n", "c")
+
+
+def full(amounts: Amounts = Amounts(4, 4, 4)) -> Fleet:  # noqa: B008 - immutable
+    """Return a fleet with one host, which a guest `first` fills."""
+    fleet = Fleet()
+    fleet.put_cluster(ClusterFacts(name="lab"))
+    fleet.put_host(HOST)
+    fleet.reserve("first", Resident(host="h", amounts=amounts))
+    return fleet
+
+
+def waiting(fleet: Fleet, *guests: tuple[tuple[str, str], Request, tuple[int, str]]) -> Backlog:
+    backlog = Backlog(fleet)
+    for guest in guests:
+        backlog.wait(*guest)
+    fleet.gains.take()
+    return backlog
+
+
+def test_only_the_first_of_equal_guests_is_woken() -> None:
+    fleet = full()
+    backlog = waiting(fleet, (A, SMALL, (0, "3")), (B, SMALL, (0, "1")), (C, SMALL, (-9, "9")))
+    fleet.release("first")
+    assert list(backlog.helped()) == [C], "the higher priority, however young"
+    assert list(backlog.helped()) == [], "nothing changed since"
+    assert [backlog.leave(C), backlog.leave(B), backlog.leave(A)] == [B, A, None]
+    assert len(backlog) == 0
+
+
+def test_a_guest_that_goes_while_it_waits_leaves_its_place_to_the_next() -> None:
+    backlog = waiting(full(), (A, SMALL, (0, "1")), (B, SMALL, (0, "2")))
+    assert backlog.leave(A) == B
+    assert backlog.leave(A) is None
+
+
+def test_too_little_room_wakes_only_those_that_it_could_help() -> None:
+    fleet = full(Amounts(2, 2, 2))
+    fleet.reserve("second", Resident(host="h", amounts=Amounts(2, 2, 2)))
+    backlog = waiting(fleet, (A, LARGE, (-5, "1")), (B, SMALL, (0, "2")))
+    fleet.release("second")
+    assert list(backlog.helped()) == [B], "a guest that does not fit never blocks another"
+
+
+SELECTS = Selector((Requirement("disk", Operator.IN, frozenset({"nvme"})),))
+EMPTY = replace(HOST, name="e")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asks"),
+    [
+        (replace(EMPTY, maintenance=True), EMPTY, SMALL),
+        (replace(EMPTY, unschedulable=True), EMPTY, SMALL),
+        (replace(EMPTY, ready=False), EMPTY, SMALL),
+        (replace(EMPTY, taints=(Taint(key="gpu", effect="NoSchedule"),)), EMPTY, SMALL),
+        (EMPTY, replace(EMPTY, labels={"disk": "nvme"}), replace(SMALL, host_selector=SELECTS)),
+        (replace(EMPTY, allocatable=Amounts(3, 4, 4)), EMPTY, LARGE),
+        (None, EMPTY, LARGE),
+    ],
+    ids=["maintenance", "unschedulable", "ready", "taint", "label", "capacity", "new"],
+)
+def test_what_helps_wakes(before: HostFacts | None, after: HostFacts, asks: Request) -> None:
+    fleet = full()
+    if before is not None:
+        fleet.put_host(before)
+    backlog = waiting(fleet, (A, asks, (0, "1")))
+    assert list(backlog.helped()) == []
+    fleet.put_host(after)
+    assert list(backlog.helped()) == [A]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace(HOST, labels={"x": "y"}),
+        replace(HOST, name="other", maintenance=True),
+        replace(HOST, name="other", cluster="elsewhere"),
+        HOST,
+    ],
+    ids=["labels of a full host", "a closed host", "a host elsewhere", "nothing"],
+)
+def test_what_does_not_help_wakes_nobody(change: HostFacts) -> None:
+    fleet = full()
+    backlog = waiting(fleet, (A, replace(SMALL, cluster="lab"), (0, "1")))
+    fleet.put_host(change)
+    assert list(backlog.helped()) == []
+
+
+def test_a_cluster_that_changes_wakes() -> None:
+    fleet = full(Amounts())
+    backlog = waiting(fleet, (A, replace(SMALL, cluster_selector=SELECTS), (0, "1")))
+    fleet.put_cluster(ClusterFacts(name="lab", labels={"disk": "nvme"}))
+    assert list(backlog.helped()) == [A]
+
+
+WEB = Group("n", Selector((Requirement("app", Operator.IN, frozenset({"web"})),)))
+WEB_GUEST = Resident(host="h", amounts=Amounts(), namespace="n", labels={"app": "web"})
+
+
+def test_a_guest_that_wants_company_is_woken_when_company_comes() -> None:
+    fleet = full(Amounts())
+    backlog = waiting(fleet, (A, replace(SMALL, near=(Term(WEB),)), (0, "1")))
+    fleet.reserve("db", replace(WEB_GUEST, namespace="m"))
+    assert list(backlog.helped()) == []
+    fleet.reserve("web", WEB_GUEST)
+    assert list(backlog.helped()) == [A]
+
+
+def test_a_guest_that_was_kept_out_of_a_zone_is_woken_when_who_kept_it_out_goes() -> None:
+    fleet = full()
+    fleet.put_host(replace(EMPTY, labels={"zone": "a"}))
+    fleet.put_host(replace(EMPTY, name="k", labels={"zone": "a"}, allocatable=Amounts()))
+    keeper = replace(WEB_GUEST, host="k", labels={}, apart=(Term(WEB, "zone"),))
+    fleet.reserve("keeper", keeper)
+    backlog = waiting(fleet, (A, replace(SMALL, labels=(("app", "web"),)), (0, "1")))
+    fleet.release("keeper")
+    assert list(backlog.helped()) == [A], "the room is on another host than the guest that left"
+
+
+def test_a_guest_whose_wishes_change_stands_in_one_line_only() -> None:
+    fleet = full()
+    backlog = waiting(fleet, (A, SMALL, (0, "1")))
+    backlog.wait(A, LARGE, (0, "1"))
+    assert len(backlog) == 1
+    fleet.release("first")
+    assert list(backlog.helped()) == [A]
