@@ -76,7 +76,7 @@ class Agent:
         self._namespace = names.host_namespace(parts.host)
         self._log = structlog.get_logger(__name__).bind(host=parts.host)
         self._driver = PatientDriver(parts.driver)
-        self._queue: LatestQueue[str] = LatestQueue(parts.clock)
+        self._queue: LatestQueue[str] = LatestQueue(parts.clock, rank=self._rank)
         self._figures = AgentFigures(parts.registry)
         self._inventory = Inventory(
             self._driver, parts.clock, on_phase=self._phase_changed, on_trouble=self._touch_host
@@ -110,6 +110,11 @@ class Agent:
         )
         self._host_statuses: StatusWriter[HostAgent] | None = None
         self._ledger: Ledger | None = None
+
+    def _rank(self, guest_id: str) -> tuple[int, str]:
+        """Of orders that come at once the lower epoch is judged first, then the older: what is left may not fit."""
+        found = self._assignments.objects.get((self._namespace, guest_id))
+        return (found.spec.epoch, found.metadata.creation_timestamp) if found else (0, "")
 
     async def run(self) -> None:
         """Run the agent until it is cancelled."""

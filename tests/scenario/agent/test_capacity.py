@@ -66,6 +66,26 @@ async def test_ordered_at_once_no_more_are_accepted_than_fit(small: AgentHost) -
     await eventually(decided)
 
 
+@pytest.mark.parametrize("came", [(1, 2, 3, 4), (4, 3, 2, 1), (3, 1, 4, 2)], ids=str)
+async def test_of_orders_that_cannot_all_be_kept_the_lower_epochs_come_first(
+    small: AgentHost, came: tuple[int, ...]
+) -> None:
+    """A guest that was refused elsewhere before came later by its epoch, whenever its Assignment is seen."""
+    epochs = {1: 3, 2: 1, 3: 2, 4: 1}
+    for number in came:
+        await small.assign(order(number, epoch=epochs[number]))
+    small.start()
+
+    async def outcomes() -> dict[int, str | None]:
+        return {number: (await small.assignment(guest_id(number))).status.outcome for number in came}
+
+    async def decided() -> bool:
+        return None not in (await outcomes()).values()
+
+    await eventually(decided)
+    assert await outcomes() == {1: "Refused", 2: "Accepted", 3: "Refused", 4: "Accepted"}
+
+
 async def test_overcommit_makes_room_and_a_reserve_takes_it(small: AgentHost) -> None:
     await fill(small)
     await ordered(small, overcommit={"cpuPercent": 200, "memoryPercent": 200, "diskPercent": 100})
