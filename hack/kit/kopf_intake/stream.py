@@ -1,7 +1,7 @@
 """A made-up API server: one kind, one list, one watch, as fast as a reader can take it.
 
-It knows nothing but what the two readers ask: discovery, a list of Guests, and a watch. With `--relist` the watch ends at
-once with 410, and the next list lacks one object: that is what a reader sees when its watch was expired for a while.
+It knows nothing but what the two readers ask: discovery, a list of Guests, one Guest, and a watch. With `--relist` the
+watch ends at once with 410, and the next list lacks one object: that is what a reader sees when its watch was expired for a while.
 """
 
 import argparse
@@ -60,6 +60,7 @@ class Stream:
         application.router.add_get(f"/apis/{EXTENSIONS}", self._answer({"resources": [crds]}))
         application.router.add_get(ROOT, self._answer({"resources": [_resource(PLURAL, "Guest")]}))
         application.router.add_get(f"{ROOT}/{PLURAL}", self._guests)
+        application.router.add_get(f"{ROOT}/namespaces/bench/{PLURAL}/{{name}}", self._guest)
         return application
 
     def _answer(self, body: dict[str, Any]) -> Any:
@@ -67,6 +68,10 @@ class Stream:
             return web.json_response(body)
 
         return handle
+
+    async def _guest(self, request: web.Request) -> web.Response:
+        number = int(request.match_info["name"].removeprefix("guest-"))
+        return web.json_response(guest(number, FIRST_VERSION * self._lists))
 
     async def _guests(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("watch") in ("1", "true"):

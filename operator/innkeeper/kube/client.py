@@ -96,8 +96,11 @@ class Client:
             return await self._pages(path, resource.view, *wanted)
 
     async def version_of(self, resource: Resource[Any]) -> int:
-        """Return the version of a whole kind, as it is now."""
-        query = {"limit": "1"}
+        """Return the version of a whole kind, as it is now; a watch that begins afterwards knows of all before it.
+
+        It is a list that nothing matches. An API server answers it from its cache once that cache is as new as its store.
+        """
+        query = {"labelSelector": "innkeeper.dev/none"}
         answer = await self._call("GET", resource.path(), query=query, headers={"Accept": METADATA_ONLY})
         return int(decoded(answer, RawList).metadata.resource_version or 0)
 
@@ -241,8 +244,11 @@ class Client:
         namespace: str | None = None,
         label_selector: str | None = None,
         timeout_s: int = 300,
+        opened: asyncio.Event | None = None,
     ) -> AsyncGenerator[WatchEvent[V], None]:
         """Yield what changes after `resource_version`, until the server or the connection ends the watch.
+
+        `opened` is set when the server begins to answer.
 
         Raises:
             ApiError: GoneError where that version is forgotten.
@@ -258,6 +264,8 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=timeout_s + 30, sock_connect=10)
         path = resource.path(namespace=namespace)
         async with self._request("GET", path, query=query, timeout=timeout) as response:
+            if opened is not None:
+                opened.set()
             async for line in lines(response.content):
                 yield event_of(line, resource.view)
 

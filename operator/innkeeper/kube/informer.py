@@ -32,7 +32,7 @@ FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
 SHORTEST_WATCH_S = 1.0
 WATCH_S = (240, 360)
-CATCH_UP_S = 3
+QUIET_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,6 @@ class Informer(Generic[V]):
         self._failures = 0
         self._silences = 0
         self._highest = 0  # the highest version ever seen
-        self._catch_ups = 0
         self._expired = 0  # how often in a row a watch began with a version that was forgotten
 
     def age_s(self) -> float:
@@ -186,19 +185,24 @@ class Informer(Generic[V]):
                 self._on_change(Change(key, old, new))
 
     async def _watch(self) -> None:
-        scope = self._scope
+        scope, opened = self._scope, asyncio.Event()
         events = scope.client.watch(
             self.resource,
             resource_version=self.resource_version,
             namespace=scope.namespace,
             label_selector=scope.label_selector,
-            # An API server sends a bookmark before it ends a watch: so a short one tells soon that all was told.
-            timeout_s=self._watch_s(),
+            timeout_s=self._random.randint(*WATCH_S),
+            opened=opened,
         )
+        pending: asyncio.Task[WatchEvent[V] | None] | None = None
         try:
             while True:
+                if not self.synced.is_set():
+                    pending = asyncio.ensure_future(anext(events, None))
+                    await self._until_quiet(pending, opened)
                 async with asyncio.timeout(self._silence_s):
-                    event = await anext(events, None)
+                    event = await (pending if pending is not None else anext(events, None))
+                pending = None
                 if event is None:
                     return
                 self._take(event)
@@ -209,14 +213,23 @@ class Informer(Generic[V]):
                 self.resource_version = ""
             self._silences += 1
         finally:
+            if pending is not None:
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
             await events.aclose()
 
-    def _watch_s(self) -> int:
-        """A busy API server may miss the moment for a bookmark in a short watch, so the next one is longer."""
-        if self.synced.is_set():
-            return self._random.randint(*WATCH_S)
-        self._catch_ups += 1
-        return int(min(CATCH_UP_S * 2 ** (self._catch_ups - 1), WATCH_S[0]))
+    async def _until_quiet(self, pending: asyncio.Task[WatchEvent[V] | None], opened: asyncio.Event) -> None:
+        """Wait for the next event; where none comes for a moment after the server began to answer, all was told.
+
+        A server sends what it knows already without a pause, and it knew of everything when the version was asked for.
+        """
+        for _ in range(int(self._silence_s / QUIET_S)):
+            await asyncio.wait({pending}, timeout=QUIET_S)
+            if pending.done():
+                return
+            if opened.is_set():
+                self.synced.set()
+                return
 
     def _take(self, event: WatchEvent[V]) -> None:
         version = int(event.resource_version or 0)
