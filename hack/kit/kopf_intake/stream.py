@@ -1,7 +1,8 @@
 """A made-up API server: one kind, one list, one watch, as fast as a reader can take it.
 
 It knows nothing but what the two readers ask: discovery, a list of Guests, one Guest, and a watch. With `--relist` the
-watch ends at once with 410, and the next list lacks one object: that is what a reader sees when its watch was expired for a while.
+watch ends at once with 410, and the next list lacks one object: that is what a reader sees when its watch was expired for
+a while.
 """
 
 import argparse
