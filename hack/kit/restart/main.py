@@ -3,14 +3,16 @@
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kit import paths, steps
+from kit import steps
 from kit.bind import filling
 from kit.bind.filling import Api
 from kit.bind.main import count_of, settle_hosts
@@ -24,12 +26,11 @@ def main() -> int:
     options = _options()
     results: dict[str, list[dict[str, Any]]] = {SNAPSHOT: [], LIST: []}
     try:
-        with standing(options.name) as stage:
-            file = stage.plan.directory / "snapshot"
-            _fill(stage, file, hosts=options.hosts, guests=options.guests)
+        with (_fake if options.fake else _real)(options) as (kubeconfig, file):
             for number in range(options.repeats):
                 for way in (SNAPSHOT, LIST) if number % 2 == 0 else (LIST, SNAPSHOT):
-                    results[way].append(_start(stage, file if way == SNAPSHOT else None))
+                    chosen = ["--snapshot", str(file)] if way == SNAPSHOT else []
+                    results[way].append(_start(kubeconfig, *chosen))
     except (steps.StepError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         steps.say(f"not measured: {error}")
         return 1
@@ -45,12 +46,40 @@ def main() -> int:
     return 0
 
 
+@contextmanager
+def _real(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """Fill a real API server by way of the operator; yield how to get in, and the snapshot that it left."""
+    with standing(options.name) as stage:
+        file = stage.plan.directory / "snapshot"
+        _fill(stage, file, hosts=options.hosts, guests=options.guests)
+        yield stage.operator_kubeconfig, file
+
+
+@contextmanager
+def _fake(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """Fill the API server of the tests; yield how to get in, and a snapshot of it."""
+    with tempfile.TemporaryDirectory() as directory:
+        kubeconfig, file = Path(directory) / "kubeconfig", Path(directory) / "snapshot"
+        command = [sys.executable, "-m", "kit.restart.fake", str(kubeconfig)]
+        command += ["--hosts", str(options.hosts), "--guests", str(options.guests)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                with steps.step(f"filling the API server of the tests with {options.guests} guests"):
+                    if server.stdout is None or not server.stdout.readline():
+                        raise steps.StepError("it ended")
+                    _start(kubeconfig, "--write-snapshot", str(file))
+                yield kubeconfig, file
+            finally:
+                server.terminate()
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--hosts", type=int, required=True)
     parser.add_argument("--guests", type=int, required=True)
     parser.add_argument("--repeats", type=int, required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--fake", action="store_true")
     return parser.parse_args()
 
 
@@ -77,18 +106,9 @@ async def _guests(stage: Stage, guests: int) -> None:
         await filling.create_guests(api, guests)
 
 
-def _start(stage: Stage, snapshot: Path | None) -> dict[str, Any]:
-    command: list[str | Path] = [sys.executable, "-m", "kit.restart.start", stage.operator_kubeconfig]
-    command += ["--snapshot", snapshot] if snapshot else []
-    path = os.pathsep.join((str(paths.HACK), str(paths.CHECKOUT / "operator")))
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )  # fmt: skip - one call
+def _start(kubeconfig: Path, *words: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "kit.restart.start", str(kubeconfig), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     if done.returncode:
         raise steps.StepError(f"a start failed:\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
@@ -27,12 +28,12 @@ from innkeeper.workers.scheduler import SchedulerWorker
 from kit.restart.counting import counting
 
 
-async def started(kubeconfig: Path, snapshot: Path | None) -> dict[str, object]:
-    """Start, decide once, and return what it took."""
+async def started(kubeconfig: Path, snapshot: Path | None, *, write: Path | None) -> dict[str, object]:
+    """Start, decide once, and return what it took; leave a snapshot where one is wanted."""
     credentials = Credentials.from_kubeconfig(kubeconfig)
     async with counting(credentials.server) as counter:
         credentials.tls_server_name = credentials.tls_server_name or "127.0.0.1"
-        credentials.server = f"https://127.0.0.1:{counter.port}"
+        credentials.server = f"{urlsplit(credentials.server).scheme}://127.0.0.1:{counter.port}"
         async with Client(credentials, request_timeout_s=120) as client:
             began = time.monotonic()
             subset, clock = Subset(), SystemClock()
@@ -43,6 +44,10 @@ async def started(kubeconfig: Path, snapshot: Path | None) -> dict[str, object]:
             await watches.synced()
             decision = SchedulerWorker(subset, clock).place(_guest(), amounts=Amounts(100, 2**26, 2**26))
             took = time.monotonic() - began
+            if write is not None:
+                snapshots = _snapshots(write, client, clock, watches)
+                await snapshots.load()
+                await snapshots.write()
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -82,5 +87,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("kubeconfig", type=Path)
     parser.add_argument("--snapshot", type=Path)
+    parser.add_argument("--write-snapshot", type=Path)
     options = parser.parse_args()
-    print(json.dumps(asyncio.run(started(options.kubeconfig, options.snapshot))))
+    print(
+        json.dumps(asyncio.run(started(options.kubeconfig, options.snapshot, write=options.write_snapshot)))
+    )
