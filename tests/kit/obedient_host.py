@@ -25,6 +25,7 @@ class ObedientHost:
         self.store_id = store_id
         self.hears = True
         self.refuses: str | None = None
+        self.room: int | None = None  # how many guests it may have; None: any number
         self.records: dict[str, GuestRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
         self.destroyed: list[str] = []
@@ -68,13 +69,18 @@ class ObedientHost:
             self.records.pop(guest_id, None)
             self.tombstones[guest_id] = Tombstone(guest_id, order.rank)
         elif found is Meaning.ADMIT:
-            outcome = OrderOutcome.REFUSED if self.refuses else OrderOutcome.ACCEPTED
-            self._keep(order, text, outcome, reason=self.refuses)
+            reason = self.refuses or self._lacks_room(order)
+            outcome = OrderOutcome.REFUSED if reason else OrderOutcome.ACCEPTED
+            self._keep(order, text, outcome, reason=reason)
         elif found is Meaning.UPDATE:
             self._keep(order, text, OrderOutcome.ACCEPTED)
         elif found is Meaning.REFUSED_BEFORE:
             self._keep(order, text, OrderOutcome.REFUSED, reason=self.records[guest_id].ready.reason)
         self._report(assignment, found)
+
+    def _lacks_room(self, order: Order) -> str | None:
+        others = self.running.keys() - {order.guest_id}
+        return "InsufficientCapacity" if self.room is not None and len(others) >= self.room else None
 
     def _keep(self, order: Order, text: str, outcome: OrderOutcome, *, reason: str | None = None) -> None:
         is_refused = outcome == OrderOutcome.REFUSED

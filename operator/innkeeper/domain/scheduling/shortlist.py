@@ -23,7 +23,7 @@ from innkeeper.domain.scheduling.rules.rule import Scores
 Value = TypeVar("Value")
 
 _MOST_REQUESTS = 256
-_TOGETHER = 32  # changed rows that are asked again at once
+_TOGETHER = 8  # one part in so many of a list is asked again at once: a short list is kept exact
 _SHARE = 0.5  # a list is made anew when this part of it was used, so that other hosts get their turn
 
 
@@ -108,10 +108,10 @@ class Shortlists:
             return None
         known.uses += 1
         heap = known.entries()
-        if known.aside and self._packs(known.aside[-1]):
+        if known.aside and (self._packs(known.aside[-1]) or known.rows.size < _TOGETHER):
             self._ask_again(request, known)
         while heap or known.aside:
-            if not heap or len(known.aside) >= _TOGETHER:
+            if not heap or len(known.aside) > known.rows.size // _TOGETHER:
                 self._ask_again(request, known)
                 continue
             _, _, row, stamp = heapq.heappop(heap)
