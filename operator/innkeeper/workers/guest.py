@@ -17,7 +17,7 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.kube.client import Client
-from innkeeper.kube.conditions import find
+from innkeeper.kube.conditions import document, find
 from innkeeper.kube.resources import GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
@@ -168,7 +168,9 @@ class GuestWorker:
 
     async def _write_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
         """Write facts beside what the status says already; None takes a field away."""
-        status = {**msgspec.to_builtins(guest.status), **facts}
+        # Views leave out what has its default value; a condition must say its message even where it is empty.
+        told = {"conditions": [document(each) for each in guest.status.conditions]}
+        status = {**msgspec.to_builtins(guest.status), **told, **facts}
         written = await self._client.replace_status(
             GUESTS,
             guest.metadata.name,
