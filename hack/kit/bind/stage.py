@@ -21,11 +21,10 @@ from kit.kubectl import Kubectl
 from kit.lab import identities, services
 
 OPERATOR = "operator"
+_TRIES = 5
 # Nodes are born ready; no controller puts a service account into the pods' namespace.
-WISHES = Wishes(
-    controllers="namespace-controller",
-    api_server_arguments=("--disable-admission-plugins=TaintNodesByCondition,ServiceAccount",),
-)
+CONTROLLERS = "namespace-controller"
+API_SERVER_ARGUMENTS = ("--disable-admission-plugins=TaintNodesByCondition,ServiceAccount",)
 CIDR, FIRST, LAST = "10.200.0.0/16", "10.200.1.0", "10.200.255.254"
 
 
@@ -89,8 +88,16 @@ class Stage:
         lifecycle.stop(self.plane)
 
     def start_plane(self) -> None:
-        """Start them again."""
-        lifecycle.start(self.plane)
+        """Start them again; etcd's port may be in use for a moment by somebody who looked for a free one."""
+        for left in reversed(range(_TRIES)):
+            try:
+                lifecycle.start(self.plane)
+            except lifecycle.PortTakenError:
+                if not left:
+                    raise
+                time.sleep(2)
+            else:
+                return
 
     def keep(self, name: str) -> None:
         """Copy what the API server holds, under a name."""
@@ -121,7 +128,11 @@ def standing(name: str) -> Iterator[Stage]:
     try:
         plan.save()
         with lifecycle.one_at_a_time(name):
-            plane, _ = lifecycle.up(name, WISHES)
+            # An address of its own: no other process takes its port while it is down to be restored.
+            wishes = Wishes(
+                listen=plan.gateway, controllers=CONTROLLERS, api_server_arguments=API_SERVER_ARGUMENTS
+            )
+            plane, _ = lifecycle.up(name, wishes)
         services.install(plan)
         images = plan.directory / "images"
         images.mkdir()
