@@ -142,7 +142,7 @@ class Lab:
     def restart_operator(self) -> None:
         """Kill the operator and start it again."""
         services.daemon(self.plan, "operator").stop(grace=0)
-        services.start_operator(self.plan)
+        services.start_operator(self.plan, *query.arguments(self.plan))
 
     def log(self, name: str, host: str | None = None) -> str:
         """Return the end of a process's log."""
