@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from kit import paths
 from kit.kubectl import Kubectl
-from kit.lab import machines, plan, services
+from kit.lab import machines, plan, query, services
 
 T = TypeVar("T")
 
