@@ -20,7 +20,9 @@ class NotSoError(AssertionError):
 
 
 async def eventually(check: Callable[[], Any], *, deadline_s: float = 10) -> Any:
-    """Return the first true answer of `check`, plain or async; an AssertionError inside it counts as "not yet".
+    """Return the first true answer of `check`, plain or async.
+
+    An AssertionError inside it counts as "not yet", and so does a KeyError: a view that lags does not hold the object.
 
     Raises:
         NotSoError: when the deadline passes first; it carries the last answer.
@@ -28,17 +30,17 @@ async def eventually(check: Callable[[], Any], *, deadline_s: float = 10) -> Any
     end = time.monotonic() + deadline_s
     pause = _POLL_S
     while True:
-        trouble: AssertionError | None = None
+        trouble: AssertionError | KeyError | None = None
         answer: Any = None
         try:
             answer = await _asked(check)
             if answer:
                 return answer
-        except AssertionError as error:
+        except (AssertionError, KeyError) as error:
             trouble = error
         if time.monotonic() > end:
             name = getattr(check, "__qualname__", repr(check))
-            seen = f"{trouble}" if trouble else f"it answered {answer!r}"
+            seen = repr(trouble) if trouble else f"it answered {answer!r}"
             raise NotSoError(f"not so after {deadline_s} s: {name}: {seen}") from trouble
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_POLL_S)
