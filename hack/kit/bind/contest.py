@@ -73,11 +73,11 @@ async def timed(
         if event["type"] != race.event:
             continue
         if not seen:
-            first, before = time.monotonic(), _cpu(everybody)
+            first, before = time.monotonic(), cpu_of(everybody)
         seen.add(event["object"]["metadata"]["name"])
         if len(seen) == count:
             break
-    last, after = time.monotonic(), _cpu(everybody)
+    last, after = time.monotonic(), cpu_of(everybody)
     if len(seen) < count:
         raise steps.StepError(f"only {len(seen)} of {count} were bound; see {daemon.log_file}")
     cpu = {name: (after[name] - before[name]) * 1000 / (count - 1) for name in everybody}
@@ -102,7 +102,8 @@ async def _events(api: Api, path: str, version: str) -> AsyncIterator[dict[str, 
                 yield event
 
 
-def _cpu(processes: dict[str, Daemon]) -> dict[str, float]:
+def cpu_of(processes: dict[str, Daemon]) -> dict[str, float]:
+    """Return the processor seconds that each process has used."""
     return {name: _seconds(daemon.pid()) for name, daemon in processes.items()}
 
 

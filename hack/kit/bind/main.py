@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 from kit import steps
-from kit.bind import contest, filling
+from kit.bind import contest, filling, floor
 from kit.bind.contest import GUESTS, PODS
-from kit.bind.figures import OURS, OURS_WITH_ADDRESSES, PEER, Runs
+from kit.bind.figures import FLOOR, OURS, OURS_WITH_ADDRESSES, PEER, Runs
 from kit.bind.filling import GROUP, Api
 from kit.bind.stage import Stage, standing, wait_for
 from kit.control_plane import programs
+from kit.daemons import Daemon
 
 CLAIMED, UNCLAIMED = "claimed", "unclaimed"
 
@@ -134,20 +135,31 @@ def _repeat(stage: Stage, *, hosts: int, options: argparse.Namespace) -> Runs:
         stage.restore(CLAIMED)
         for who in order:
             runs.add(who, _race(stage, who, count=options.guests))
+        runs.add(FLOOR, _bare_writes(stage, count=options.guests))
         stage.restore(UNCLAIMED)
         runs.add(OURS_WITH_ADDRESSES, _race(stage, OURS, count=options.guests))
     return runs
 
 
-def _race(stage: Stage, who: str, *, count: int) -> contest.Result:
-    beside = {daemon.name: daemon for daemon in stage.plane.daemons() if daemon.alive()}
+def _bare_writes(stage: Stage, *, count: int) -> contest.Result:
+    async def run() -> contest.Result:
+        async with Api(stage.admin) as api:
+            return await floor.timed(api, count=count, beside=_beside(stage))
 
+    return asyncio.run(run())
+
+
+def _race(stage: Stage, who: str, *, count: int) -> contest.Result:
     async def run() -> contest.Result:
         async with Api(stage.admin) as api:
             race, start = (PODS, stage.start_scheduler) if who == PEER else (GUESTS, stage.start_operator)
-            return await contest.timed(api, race, count=count, start=start, beside=beside)
+            return await contest.timed(api, race, count=count, start=start, beside=_beside(stage))
 
     return asyncio.run(run())
+
+
+def _beside(stage: Stage) -> dict[str, Daemon]:
+    return {daemon.name: daemon for daemon in stage.plane.daemons() if daemon.alive()}
 
 
 if __name__ == "__main__":

@@ -69,9 +69,10 @@ ATOMIC = Extension((("x-kubernetes-list-type", "atomic"),))
 def immutable(field: str, advice: str) -> Rule:
     """Refuse every change of one field of the model that carries the rule; `advice` says what to do instead.
 
-    The API server bounds the cost of `has` and `==`, but not that of CEL's optional values (`self.?field`).
+    The API server bounds the cost of `has` and `==`, but not that of CEL's optional values (`self.?field`). Rules run on
+    every write of the status too, and looking a field up is what costs: an absent field is looked up twice.
     """
-    same = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    same = f"has(oldSelf.{field}) ? has(self.{field}) && self.{field} == oldSelf.{field} : !has(self.{field})"
     return Rule(same, f"{field} is immutable: {advice}", f".{field}")
 
 

@@ -105,6 +105,7 @@ class Leader:
             workers=self._settings.guest_workers,
         )
         self._metrics.guest_queue.set_function(lambda: flow.depth)
+        flow.observed_by(self._metrics.binds.observe)
         flow.scheduler.observed_by(
             lambda outcome, seconds: self._metrics.decisions.labels(outcome=outcome).observe(seconds)
         )

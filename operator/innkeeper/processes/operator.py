@@ -30,7 +30,7 @@ from innkeeper.query.trust import Trust
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry import logs
-from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics, SnapshotMetrics
+from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics, QueryMetrics, SnapshotMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
 from innkeeper.workers.scheduler import SchedulerWorker
@@ -130,7 +130,9 @@ class OperatorProcess:
             age_s=guests.age_s,
             version=lambda: guests.resource_version,
             is_complete=lambda: all(watch.informer.synced.is_set() for watch in self.watches.all),
+            clock=self._clock,
         )
+        server.observed_by(QueryMetrics(self._registry).answered)
         address = Address(
             listen=self._settings.query_listen,
             port=self._settings.query_port,

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from innkeeper.api.v1alpha1.guest import Guest as GuestModel
+from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.query.pages import Page, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
@@ -55,6 +56,7 @@ class QueryServer:
         age_s: Callable[[], float],
         version: Callable[[], str],
         is_complete: Callable[[], bool],
+        clock: Clock,
     ) -> None:
         self._subset = subset
         self._callers = callers
@@ -63,11 +65,17 @@ class QueryServer:
         self._age_s = age_s
         self._version = version
         self._is_complete = is_complete
+        self._clock = clock
         self._running = 0
+        self._observe: Callable[[str, int, float], None] = lambda route, code, seconds: None  # noqa: ARG005 - a default that does nothing
+
+    def observed_by(self, observe: Callable[[str, int, float], None]) -> None:
+        """Tell somebody of each answer: what was asked (see `_route`), the HTTP status, and how many seconds it took."""
+        self._observe = observe
 
     def application(self) -> web.Application:
         """Return the application, ready to be run."""
-        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer_errors])
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._note, self._answer_errors])
         add = application.router.add_get
         for path, document in (
             ("/apis", documents.API_GROUPS),
@@ -180,6 +188,13 @@ class QueryServer:
             raise _refusal(503, "ServiceUnavailable", "the first lists are not complete yet; ask again")
 
     @web.middleware
+    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = self._clock.monotonic()
+        answer = await handler(request)
+        self._observe(_route(request), answer.status, self._clock.monotonic() - began)
+        return answer
+
+    @web.middleware
     async def _answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._running >= MAX_AT_ONCE:
             return _error(429, "TooManyRequests", "too many queries at once; ask again")
@@ -199,6 +214,14 @@ class QueryServer:
             return _error(500, "InternalError", "the query failed; the operator's log says why")
         finally:
             self._running -= 1
+
+
+def _route(request: web.Request) -> str:
+    """Return the pattern of what is asked: one of few, whatever names the path holds."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return "other"
+    return resource.canonical.removeprefix(f"{_BASE}/") if _BASE in resource.canonical else "discovery"
 
 
 class _RefusedError(Exception):

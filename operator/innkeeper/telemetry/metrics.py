@@ -90,6 +90,27 @@ class SnapshotMetrics:
         self._at.set(at.timestamp())
 
 
+class QueryMetrics:
+    """What whoever answers queries tells."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "innkeeper_query_seconds",
+            "How long an answer took, by the pattern of the path below the API's version.",
+            ["path"],
+            buckets=(1e-3, 5e-3, 2e-2, 1e-1, 5e-1, 2),
+            registry=registry,
+        )
+        self._answers = Counter(
+            "innkeeper_queries", "Answers, by path and HTTP status.", ["path", "code"], registry=registry
+        )
+
+    def answered(self, path: str, code: int, seconds: float) -> None:
+        """Tell of one answer."""
+        self._seconds.labels(path=path).observe(seconds)
+        self._answers.labels(path=path, code=str(code)).inc()
+
+
 class OperatorMetrics:
     """What the operator tells."""
 
@@ -118,6 +139,12 @@ class OperatorMetrics:
             "How long the decision for one guest took, by whether a host was found.",
             ["outcome"],
             buckets=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+            registry=registry,
+        )
+        self.binds = Histogram(
+            "innkeeper_bind_seconds",
+            "How long a guest took from its turn in the queue to a written order: decision, claim, binding, order.",
+            buckets=(5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1, 2, 5),
             registry=registry,
         )
         self.subset_drift = Counter(

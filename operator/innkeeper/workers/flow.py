@@ -5,7 +5,7 @@ It never polls: a guest is looked at when it, its order, or something that it wa
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -69,6 +69,7 @@ class GuestFlow:
         self._blocked: dict[Key, Blocked] = {}
         self._queue: LatestQueue[Item] = LatestQueue(clock, rank=self._rank)
         self._room = asyncio.Event()
+        self._observe_bind: Callable[[float], None] = lambda seconds: None  # noqa: ARG005 - a default that does nothing
         images = ImageWorker(subset, images_url)
         self.network = NetworkWorker(client, subset, clock)
         self._assigner = AssignerWorker(
@@ -114,6 +115,10 @@ class GuestFlow:
             if guest_id not in self._subset.guest_keys:
                 for host in orders:
                     self._on_unowned_assignment(host, guest_id)
+
+    def observed_by(self, observe: Callable[[float], None]) -> None:
+        """Tell somebody of each guest that got a host and an order: how many seconds that took."""
+        self._observe_bind = observe
 
     @property
     def depth(self) -> int:
@@ -186,7 +191,10 @@ class GuestFlow:
         guest = self._subset.guests.get(key)
         if guest is None:
             return None
+        began = self._clock.monotonic()
         blocked = await self._worker.advance(guest)
+        if guest.status.host is None and blocked is None and guest.metadata.deletion_timestamp is None:
+            self._observe_bind(self._clock.monotonic() - began)
         self._note(key, blocked)
         return blocked.again_after_s if blocked else None
 
