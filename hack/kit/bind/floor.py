@@ -75,7 +75,7 @@ async def _define(api: Api, kind: str) -> None:
     }
     await api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
     async with asyncio.timeout(_ESTABLISHED_WITHIN_S):
-        while not await _is_served(api, plural):
+        while not await _is_served(api, plural):  # noqa: ASYNC110 - another process is asked
             await asyncio.sleep(0.1)
 
 
