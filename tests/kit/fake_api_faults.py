@@ -87,6 +87,7 @@ class Faults:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.silent = False  # watches stay open, but neither event nor bookmark comes
+        self._held_watches: list[tuple[str, str]] = []
         self.watch_drops = asyncio.Event()  # set, and replaced, when open watches are to end
         self.expired_pages = 0
 
@@ -116,6 +117,14 @@ class Faults:
         """Hold calls until the test sets the fault's `gate`."""
         return self._add(Fault(pattern=pattern, times=times, gate=asyncio.Event()))
 
+    def hold_watch(self, resource: str, *, user: str) -> None:
+        """Keep what happens to a resource from one user until all is cleared: its view grows old."""
+        self._held_watches.append((resource, user))
+
+    def is_held(self, watch: Call) -> bool:
+        """Tell whether nothing is said on a watch for now."""
+        return self.silent or (watch.resource, watch.user) in self._held_watches
+
     def drop_watch(self) -> None:
         """Cut all open watches."""
         self.watch_drops.set()
@@ -129,6 +138,7 @@ class Faults:
         """Let all be well again."""
         self.faults.clear()
         self.silent = False
+        self._held_watches.clear()
         self.expired_pages = 0
 
     def _add(self, fault: Fault) -> Fault:

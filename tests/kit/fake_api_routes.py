@@ -195,7 +195,8 @@ class Routes:
         try:
             while (now := time.monotonic()) < end and not dropped.done():
                 changed = asyncio.ensure_future(store.changed.wait())
-                if not faults.silent:
+                held = faults.is_held(call)
+                if not held:
                     for event in store.since(seen):
                         seen = event.version
                         if event.kind == kind and call.namespace in (
@@ -208,7 +209,8 @@ class Routes:
                         # Who asks for a future version hears nothing before it comes, as on the real one.
                         if store.version >= seen:
                             await _send(answer, ("BOOKMARK", _bookmark(kind, store.version)))
-                wait_s = max(0.0, min(end, bookmark_at if bookmark_at > now else now + 0.05) - now)
+                looks_at = bookmark_at if bookmark_at > now and not held else now + 0.05
+                wait_s = max(0.0, min(end, looks_at) - now)
                 await asyncio.wait({changed, dropped}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
             if dropped.done() and request.transport is not None:

@@ -60,13 +60,13 @@ class OperatorProcess:
         self._settings = settings
         self._client = client
         self._clock = clock
-        self._registry = CollectorRegistry()
-        self._metrics = OperatorMetrics(self._registry)
+        self.registry = CollectorRegistry()
+        self._metrics = OperatorMetrics(self.registry)
         self._readiness = Readiness()
         self.identity = settings.identity or f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.leading = False
         self._listener: QueryListener | None = None
-        self._snapshots: Snapshots | None = None
+        self.snapshots: Snapshots | None = None
         self.subset = Subset()
         self.watches = Watches(client, clock=clock, subset=self.subset)
 
@@ -84,7 +84,7 @@ class OperatorProcess:
                 TelemetryServer(
                     listen=self._settings.listen,
                     port=self._settings.metrics_port,
-                    registry=self._registry,
+                    registry=self.registry,
                     readiness=self._readiness,
                 )
             )
@@ -97,23 +97,23 @@ class OperatorProcess:
                 group.create_task(listener.run())
             for watch in self.watches.all:
                 group.create_task(watch.informer.run())
-            if self._snapshots is not None:
-                group.create_task(self._snapshots.run())
+            if self.snapshots is not None:
+                group.create_task(self.snapshots.run())
             group.create_task(self._elect())
 
     async def _begin_from_snapshot(self) -> None:
         if self._settings.snapshot_file is None:
             return
-        self._snapshots = Snapshots(
+        self.snapshots = Snapshots(
             self._settings.snapshot_file,
             client=self._client,
             clock=self._clock,
             watches=self.watches,
             namespace=self._settings.namespace,
             every_s=self._settings.snapshot_every_s,
-            metrics=SnapshotMetrics(self._registry),
+            metrics=SnapshotMetrics(self.registry),
         )
-        await self._snapshots.load()
+        await self.snapshots.load()
 
     def _query_listener(self) -> QueryListener | None:
         """Queries are answered by every replica: each has the whole view."""
@@ -132,7 +132,7 @@ class OperatorProcess:
             is_complete=lambda: all(watch.informer.synced.is_set() for watch in self.watches.all),
             clock=self._clock,
         )
-        server.observed_by(QueryMetrics(self._registry).answered)
+        server.observed_by(QueryMetrics(self.registry).answered)
         address = Address(
             listen=self._settings.query_listen,
             port=self._settings.query_port,
@@ -142,7 +142,7 @@ class OperatorProcess:
         return QueryListener(server, address, callers=callers, client=self._client, clock=self._clock)
 
     def _tell(self) -> None:
-        metrics = ProcessMetrics(self._registry, process="operator")
+        metrics = ProcessMetrics(self.registry, process="operator")
         for watch in self.watches.all:
             kind = watch.informer.resource.plural
             objects = watch.informer.objects

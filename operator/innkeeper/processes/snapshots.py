@@ -1,7 +1,7 @@
 """Begins from a snapshot where there is one that fits, and writes one now and then, and at an orderly end.
 
-A snapshot belongs to one API server's store: kube-system's UID and a random token that the operator keeps there. A list
-that is older than the snapshot comes from a store that was restored, so that kind begins with a list.
+A snapshot belongs to one API server's store and to its history: see `store_history`. A kind of which the store knows only
+older versions begins with a list.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain.names import GROUP
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
-from innkeeper.kube.resources import CONFIG_MAPS, NAMESPACES
+from innkeeper.kube.errors import ThrottledError, UnavailableError
+from innkeeper.kube.resources import Resource
+from innkeeper.processes.store_history import History, StoreHistory
 from innkeeper.processes.watches import Watch, Watches
 from innkeeper.state import snapshot
-from innkeeper.state.snapshot import Kind, Snapshot, SnapshotRefusedError
+from innkeeper.state.snapshot import Kind, Origin, Refused, Snapshot, SnapshotRefusedError
 from innkeeper.telemetry.metrics import SnapshotMetrics
 from innkeeper.views.meta import View
 
 log = structlog.get_logger(__name__)
 
-TOKEN_OBJECT = "innkeeper-store"  # noqa: S105 - the name of an object
-KUBE_SYSTEM = "kube-system"
-AGAIN_S = 2.0
+AGAIN_S = 0.5
+END_S = 5.0  # how long an orderly end waits for the last snapshot's mark
 
 
 class Snapshots:
@@ -49,44 +49,64 @@ class Snapshots:
         self._client = client
         self._clock = clock
         self._watches = watches
-        self._namespace = namespace
+        self._history = StoreHistory(client, clock, namespace=namespace)
         self._every_s = every_s
         self._metrics = metrics
-        self._store: str | None = None
+        self._origin: Origin | None = None
 
     async def load(self) -> None:
         """Have every kind that the file knows begin from it; wait for the API server, which says whose store it is."""
-        while self._store is None:
-            try:
-                self._store = await self._store_token()
-            except InnkeeperError as error:
-                log.warning("store_token_not_read", reason=error.reason, message=error.message)
-                await self._clock.sleep(AGAIN_S)
+        history = await self._read_history()
+        self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
         try:
             content = await asyncio.to_thread(snapshot.read, self._path)
-            found = snapshot.decode(content, views=self._views(), store=self._store)
+            found = snapshot.decode(content, views=self._views())
+            _check(found.origin, history)
         except SnapshotRefusedError as error:
             log.info("snapshot_not_used", why=error.why, message=error.message)
             self._metrics.loads.labels(outcome=error.why).inc()
             return
+        self._origin = found.origin
         await asyncio.gather(*(self._resume(watch, found) for watch in self._kept()))
         self._metrics.loads.labels(outcome="used").inc()
         log.info("snapshot_used", made_at=found.made_at, kinds=len(found.kinds))
+
+    async def _read_history(self) -> History:
+        while True:
+            try:
+                return await self._history.read()
+            except InnkeeperError as error:
+                log.warning("store_not_read", reason=error.reason, message=error.message)
+                await self._clock.sleep(AGAIN_S)
 
     async def _resume(self, watch: Watch[Any], found: Snapshot) -> None:
         kind = found.kinds.get(_name(watch))
         if kind is None:
             return
         resource = watch.informer.resource
-        try:
-            now = await self._client.version_of(resource)
-        except InnkeeperError as error:
-            log.info("snapshot_kind_not_used", kind=resource.kind, message=error.message)
+        now = await self._version_of(resource)
+        if now is None:
             return
         if now < int(kind.resource_version):
             log.warning("store_went_back", kind=resource.kind, seen=kind.resource_version, listed=now)
             return
         watch.informer.resume(kind.objects, kind.resource_version)
+
+    async def _version_of(self, resource: Resource[Any]) -> int | None:
+        """Return the version that a kind has now, or None where it is not served.
+
+        An API server that just began answers that it is not ready for a kind; to list everything then would be the worst
+        moment.
+        """
+        while True:
+            try:
+                return await self._client.version_of(resource)
+            except (ThrottledError, UnavailableError) as error:
+                log.info("snapshot_kind_not_ready", kind=resource.kind, message=error.message)
+                await self._clock.sleep(AGAIN_S)
+            except InnkeeperError as error:
+                log.info("snapshot_kind_not_used", kind=resource.kind, message=error.message)
+                return None
 
     async def run(self) -> None:
         """Write for ever, and once more when it is ended in order."""
@@ -95,24 +115,31 @@ class Snapshots:
                 await self._clock.sleep(self._every_s)
                 await self.write()
         finally:
-            content = self._content()
-            if content is not None:
-                self._write(content)
+            try:
+                async with asyncio.timeout(END_S):
+                    await self.write()
+            except TimeoutError:
+                log.warning("snapshot_not_written", message="the API server did not answer in time")
 
     async def write(self) -> None:
-        """Write a snapshot of this moment; other work goes on while it is encoded and written."""
+        """Write a snapshot of this moment, once the store is marked; other work goes on meanwhile."""
         state = self._state()
-        if state is not None:
-            await asyncio.to_thread(lambda: self._write(self._encoded(state)))
-
-    def _content(self) -> bytes | None:
-        state = self._state()
-        return self._encoded(state) if state is not None else None
+        if state is None or self._origin is None:
+            return
+        before = self._origin
+        try:
+            mark = await self._history.mark(before.replica, before=before.mark)
+        except InnkeeperError as error:
+            log.warning("store_not_marked", reason=error.reason, message=error.message)
+            self._metrics.failures.inc()
+            return
+        self._origin = Origin(store=before.store, replica=before.replica, mark=mark)
+        await asyncio.to_thread(self._write, state, self._origin)
 
     def _state(self) -> dict[str, Kind] | None:
         """Return every kind at one moment; the objects never change, so that lists of them are enough."""
         watches = list(self._kept())
-        if self._store is None or not all(each.informer.synced.is_set() for each in watches):
+        if not all(each.informer.synced.is_set() for each in watches):
             return None
         return {
             _name(each): Kind(each.informer.resource_version, list(each.informer.objects.values()))
@@ -120,12 +147,10 @@ class Snapshots:
             if each.informer.resource_version
         }
 
-    def _encoded(self, state: Mapping[str, Kind]) -> bytes:
-        made_at = rfc3339(self._clock.now())
-        return snapshot.encode(state, views=self._views(), store=self._store or "", made_at=made_at)
-
-    def _write(self, content: bytes) -> None:
+    def _write(self, state: Mapping[str, Kind], origin: Origin) -> None:
         began = self._clock.monotonic()
+        made_at = rfc3339(self._clock.now())
+        content = snapshot.encode(state, views=self._views(), origin=origin, made_at=made_at)
         try:
             snapshot.write(self._path, content)
         except OSError as error:
@@ -142,18 +167,20 @@ class Snapshots:
     def _views(self) -> dict[str, type[View]]:
         return {_name(each): each.informer.resource.view for each in self._kept()}
 
-    async def _store_token(self) -> str:
-        """Return what tells this store from every other one, also from an older copy of another cluster's."""
-        system = await self._client.get(NAMESPACES, KUBE_SYSTEM)
-        try:
-            held = await self._client.get(CONFIG_MAPS, TOKEN_OBJECT, namespace=self._namespace)
-        except NotFoundError:
-            body = {"metadata": {"name": TOKEN_OBJECT}, "data": {"token": secrets.token_hex(16)}}
-            try:
-                held = await self._client.create(CONFIG_MAPS, body, namespace=self._namespace)
-            except AlreadyExistsError:
-                held = await self._client.get(CONFIG_MAPS, TOKEN_OBJECT, namespace=self._namespace)
-        return f"{system.metadata.uid}/{held.data.get('token', '')}"
+
+def _check(origin: Origin, history: History) -> None:
+    """Refuse a snapshot that this store does not go on from.
+
+    Raises:
+        SnapshotRefusedError: it is of another store, or the store lost what happened before it.
+    """
+    if origin.store != history.store:
+        raise SnapshotRefusedError(Refused.OTHER_STORE, "the snapshot is of another API server's store")
+    if origin.mark not in history.marks.get(origin.replica, ()):
+        raise SnapshotRefusedError(
+            Refused.OTHER_HISTORY,
+            "the store does not hold the snapshot's mark: it was restored from an older copy",
+        )
 
 
 def _name(watch: Watch[Any]) -> str:

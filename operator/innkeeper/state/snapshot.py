@@ -1,8 +1,9 @@
 """The subset in a file: every watched kind as it was at one of its versions, bound to one API server's store.
 
 The form: a line that names it, the header (its length first), one block of objects for each kind, and a digest over all
-of that (BLAKE2b). A file is used whole or not at all: what is cut, damaged, of another form, or of another store is
-refused with a reason. Objects that another version of this program would read otherwise are refused kind by kind.
+of that (BLAKE2b). A file is used whole or not at all: what is cut, damaged, of another form, of another store or of a
+history that the store has lost is refused with a reason. Objects that another version of this program would read
+otherwise are refused kind by kind.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.views.meta import View
 
 MAGIC = b"innkeeper-snapshot\n"
-FORM = 1
+FORM = 2
 MAX_BYTES = 8 * 1024**3
 _LENGTH = 8
 _DIGEST = 32
@@ -35,6 +36,7 @@ class Refused(StrEnum):
     DAMAGED = "damaged"
     OTHER_FORM = "other_form"
     OTHER_STORE = "other_store"
+    OTHER_HISTORY = "other_history"
 
 
 class SnapshotRefusedError(InnkeeperError):
@@ -63,9 +65,17 @@ class _Block(msgspec.Struct, frozen=True):
     length: int
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """What a snapshot was taken of: a store, and the mark that one replica left in it right afterwards."""
+
+    store: str
+    replica: str
+    mark: str
+
+
 class _Header(msgspec.Struct, frozen=True):
     form: int
-    store: str
+    origin: Origin
     made_at: str
     blocks: list[_Block]
 
@@ -74,46 +84,47 @@ class _Header(msgspec.Struct, frozen=True):
 class Snapshot:
     """What a file held; `kinds` by name. A kind that is read otherwise by now is left out."""
 
+    origin: Origin
     made_at: str
     kinds: Mapping[str, Kind]
 
 
-def encode(kinds: Mapping[str, Kind], *, views: Mapping[str, type[View]], store: str, made_at: str) -> bytes:
+def encode(
+    kinds: Mapping[str, Kind], *, views: Mapping[str, type[View]], origin: Origin, made_at: str
+) -> bytes:
     """Return the bytes of a file."""
     bodies = {name: msgspec.msgpack.encode(each.objects) for name, each in kinds.items()}
     blocks = [
         _Block(name, fields_of(views[name]), kinds[name].resource_version, len(body))
         for name, body in bodies.items()
     ]
-    header = msgspec.msgpack.encode(_Header(FORM, store, made_at, blocks))
+    header = msgspec.msgpack.encode(_Header(FORM, origin, made_at, blocks))
     content = b"".join((MAGIC, len(header).to_bytes(_LENGTH), header, *bodies.values()))
     return content + _digest(content)
 
 
-def decode(content: bytes, *, views: Mapping[str, type[View]], store: str) -> Snapshot:
-    """Return what a file holds.
+def decode(content: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
+    """Return what a file holds; whether it fits the store is the caller's to judge.
 
     Raises:
-        SnapshotRefusedError: it is damaged, of another form, or of another store.
+        SnapshotRefusedError: it is damaged, or of another form.
     """
     body, digest = content[:-_DIGEST], content[-_DIGEST:]
     if not body.startswith(MAGIC) or _digest(body) != digest:
         raise SnapshotRefusedError(Refused.DAMAGED, "the snapshot is cut or damaged")
     try:
-        return _decoded(body, views=views, store=store)
+        return _decoded(body, views=views)
     except (msgspec.DecodeError, ValueError, IndexError) as error:
         raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
 
 
-def _decoded(body: bytes, *, views: Mapping[str, type[View]], store: str) -> Snapshot:
+def _decoded(body: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
     at = len(MAGIC) + _LENGTH
     length = int.from_bytes(body[len(MAGIC) : at])
     form = msgspec.msgpack.decode(body[at : at + length], type=dict[str, Any]).get("form")
     if form != FORM:
         raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has the form {form}, not {FORM}")
     header = msgspec.msgpack.decode(body[at : at + length], type=_Header)
-    if header.store != store:
-        raise SnapshotRefusedError(Refused.OTHER_STORE, "the snapshot is of another API server's store")
     at += length
     kinds: dict[str, Kind] = {}
     for block in header.blocks:
@@ -122,7 +133,7 @@ def _decoded(body: bytes, *, views: Mapping[str, type[View]], store: str) -> Sna
         if view is not None and block.fields == fields_of(view):
             objects = msgspec.msgpack.decode(part, type=list[view])  # type: ignore[valid-type] # known at run time only
             kinds[block.kind] = Kind(block.resource_version, objects)
-    return Snapshot(header.made_at, kinds)
+    return Snapshot(header.origin, header.made_at, kinds)
 
 
 def fields_of(view: type[View]) -> str:

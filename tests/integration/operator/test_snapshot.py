@@ -31,7 +31,7 @@ async def operating(
 
 def ways(process: OperatorProcess, kind: str = "hosts") -> dict[str, float]:
     """Return how often the objects of a kind became known, by way, as the metrics tell it."""
-    registry: CollectorRegistry = process._registry
+    registry: CollectorRegistry = process.registry
     found = {
         way: registry.get_sample_value("innkeeper_watch_starts", {"kind": kind, "way": way})
         for way in ("snapshot", "metadata", "list")
@@ -79,7 +79,7 @@ async def test_a_snapshot_of_another_store_is_not_used(
     async with operating(operator_credentials, images, file) as second:
         assert ways(second) == {"list": 1}
         assert (
-            second._registry.get_sample_value("innkeeper_snapshot_loads_total", {"outcome": "other_store"})
+            second.registry.get_sample_value("innkeeper_snapshot_loads_total", {"outcome": "other_store"})
             == 1
         )
 

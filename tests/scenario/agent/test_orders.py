@@ -12,7 +12,7 @@ from innkeeper.domain.orders import Order, Signer
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import GIB, HOST, SIGNER, STORE, address, guest_id, order
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, settled
 
 GUEST = guest_id()
 STRANGER = Signer(b"\x09" * 32)
@@ -80,6 +80,20 @@ async def test_a_destroyed_guest_is_never_built_again(running: AgentHost, serial
     await running.assign(order(serial=serial))
     await running.told(GUEST, "Destroyed", outcome="Destroyed")
     assert running.driver.starts[GUEST] == 1
+
+
+async def test_a_destruction_under_way_is_never_overtaken(running: AgentHost) -> None:
+    running.gates.held.add("before-remove")
+    running.disk(GUEST).write_text("what is to be destroyed")
+    await running.assign(order(serial=2, desired="Destroyed"))
+    await running.gates.reached["before-remove"].wait()
+    await running.assign(order(epoch=2, serial=3))
+    await settled(lambda: running.driver.starts[GUEST])
+    assert running.driver.starts[GUEST] == 1, "nothing is built while the former guest is still taken down"
+    running.gates.open()
+    await running.told(GUEST, "Running")
+    assert running.driver.starts[GUEST] == 2
+    assert running.disk(GUEST).read_text() != "what is to be destroyed"
 
 
 async def test_a_later_epoch_comes_back_to_where_an_earlier_one_was_destroyed(running: AgentHost) -> None:

@@ -1,4 +1,4 @@
-"""A snapshot is used whole or not at all, and only with the store that it was made from."""
+"""A snapshot is used whole or not at all, and says what it was made from."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.state import snapshot
-from innkeeper.state.snapshot import Kind, Refused, SnapshotRefusedError
+from innkeeper.state.snapshot import Kind, Origin, Refused, SnapshotRefusedError
 from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host
 from innkeeper.views.meta import Meta, View
@@ -19,22 +19,19 @@ VIEWS: dict[str, type[View]] = {"guests": Guest, "hosts": Host}
 GUESTS = [view(objects.guest(f"g{number}", number=number), Guest) for number in range(3)]
 HOSTS = [view(objects.host("a"), Host)]
 KINDS = {"guests": Kind("17", GUESTS), "hosts": Kind("12", HOSTS)}
-CONTENT = snapshot.encode(KINDS, views=VIEWS, store="here", made_at=objects.NOW)
+ORIGIN = Origin("here", "first", "m1")
+CONTENT = snapshot.encode(KINDS, views=VIEWS, origin=ORIGIN, made_at=objects.NOW)
 
 
-def refusal(content: bytes, *, store: str = "here") -> Refused:
+def refusal(content: bytes) -> Refused:
     with pytest.raises(SnapshotRefusedError) as caught:
-        snapshot.decode(content, views=VIEWS, store=store)
+        snapshot.decode(content, views=VIEWS)
     return caught.value.why
 
 
 def test_what_was_written_is_read() -> None:
-    found = snapshot.decode(CONTENT, views=VIEWS, store="here")
-    assert (found.made_at, found.kinds) == (objects.NOW, KINDS)
-
-
-def test_a_snapshot_of_another_store_is_refused() -> None:
-    assert refusal(CONTENT, store="there") is Refused.OTHER_STORE
+    found = snapshot.decode(CONTENT, views=VIEWS)
+    assert (found.origin, found.made_at, found.kinds) == (ORIGIN, objects.NOW, KINDS)
 
 
 def test_a_kind_that_is_read_otherwise_by_now_is_left_out() -> None:
@@ -42,13 +39,13 @@ def test_a_kind_that_is_read_otherwise_by_now_is_left_out() -> None:
         metadata: Meta
         added: str = "new"
 
-    found = snapshot.decode(CONTENT, views={"guests": Other, "hosts": Host}, store="here")
+    found = snapshot.decode(CONTENT, views={"guests": Other, "hosts": Host})
     assert found.kinds == {"hosts": KINDS["hosts"]}
 
 
 def test_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "FORM", 2)
-    later = snapshot.encode(KINDS, views=VIEWS, store="here", made_at=objects.NOW)
+    monkeypatch.setattr(snapshot, "FORM", snapshot.FORM + 1)
+    later = snapshot.encode(KINDS, views=VIEWS, origin=ORIGIN, made_at=objects.NOW)
     monkeypatch.undo()
     assert refusal(later) is Refused.OTHER_FORM
 

@@ -8,7 +8,6 @@ import numpy as np
 from innkeeper.domain.scheduling.columns import ABSENT, Bools
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request, Term
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 from innkeeper.views.placement import HOST_TOPOLOGY
 
@@ -37,7 +36,7 @@ def has_place(term: Term, rows: Rows) -> Bools:
 
 RULE = FilterRule(
     name="affinity",
-    reason=Lack.NOT_NEAR,
+    reason="NotNear",
     phrase=Phrase("is not where affinity wants it", "are not where affinity wants it"),
     mask=_mask,
     applies=lambda request, _: bool(request.near),

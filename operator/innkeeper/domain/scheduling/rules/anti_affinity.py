@@ -5,7 +5,6 @@ import numpy as np
 from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Fleet, Rows
 from innkeeper.domain.scheduling.request import Request
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
@@ -25,7 +24,7 @@ def _applies(request: Request, fleet: Fleet) -> bool:
 
 RULE = FilterRule(
     name="antiAffinity",
-    reason=Lack.NOT_APART,
+    reason="NotApart",
     phrase=Phrase("has guests that antiAffinity keeps apart", "have guests that antiAffinity keeps apart"),
     mask=_mask,
     applies=_applies,

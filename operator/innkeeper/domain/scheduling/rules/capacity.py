@@ -9,12 +9,11 @@ from innkeeper.domain.quantity import Amounts, format_bytes, format_cpu
 from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Fleet, Rows
 from innkeeper.domain.scheduling.request import Request
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
 def _rule(
-    resource: int, name: str, reason: Lack, *, read: Callable[[Amounts], int], shown: Callable[[int], str]
+    resource: int, name: str, reason: str, *, read: Callable[[Amounts], int], shown: Callable[[int], str]
 ) -> FilterRule:
     def mask(request: Request, rows: Rows) -> Bools:
         return rows.of(rows.fleet.free[resource]) >= read(request.amounts)
@@ -34,6 +33,8 @@ def _rule(
     )
 
 
-CPU = _rule(0, "cpu", Lack.CPU, read=lambda amounts: amounts.cpu_millis, shown=format_cpu)
-MEMORY = _rule(1, "memory", Lack.MEMORY, read=lambda amounts: amounts.memory_bytes, shown=format_bytes)
-DISK = _rule(2, "disk", Lack.DISK, read=lambda amounts: amounts.disk_bytes, shown=format_bytes)
+CPU = _rule(0, "cpu", "InsufficientCpu", read=lambda amounts: amounts.cpu_millis, shown=format_cpu)
+MEMORY = _rule(
+    1, "memory", "InsufficientMemory", read=lambda amounts: amounts.memory_bytes, shown=format_bytes
+)
+DISK = _rule(2, "disk", "InsufficientDisk", read=lambda amounts: amounts.disk_bytes, shown=format_bytes)

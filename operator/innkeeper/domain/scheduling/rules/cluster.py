@@ -4,7 +4,6 @@ from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules import labels
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 from innkeeper.domain.scheduling.selectors import Operator, Requirement
 from innkeeper.views.placement import CLUSTER_TOPOLOGY
@@ -17,7 +16,7 @@ def _mask(request: Request, rows: Rows) -> Bools:
 
 RULE = FilterRule(
     name="cluster",
-    reason=Lack.OTHER_CLUSTER,
+    reason="OtherCluster",
     phrase=Phrase("is in another cluster", "are in another cluster"),
     mask=_mask,
     applies=lambda request, _: request.cluster is not None,

@@ -4,7 +4,6 @@ from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules import labels
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
@@ -17,7 +16,7 @@ def _mask(request: Request, rows: Rows) -> Bools:
 
 RULE = FilterRule(
     name="clusterSelector",
-    reason=Lack.CLUSTER_NOT_SELECTED,
+    reason="ClusterNotSelected",
     phrase=Phrase(
         "is in a cluster that clusterSelector leaves out", "are in clusters that clusterSelector leaves out"
     ),

@@ -4,7 +4,6 @@ from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules import labels
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
@@ -18,7 +17,7 @@ def _mask(request: Request, rows: Rows) -> Bools:
 
 RULE = FilterRule(
     name="hostSelector",
-    reason=Lack.HOST_NOT_SELECTED,
+    reason="HostNotSelected",
     phrase=Phrase("is left out by hostSelector", "are left out by hostSelector"),
     mask=_mask,
     applies=lambda request, _: bool(request.host_selector.requirements),

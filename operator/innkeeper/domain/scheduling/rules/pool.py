@@ -9,7 +9,6 @@ from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules import labels
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
@@ -20,7 +19,7 @@ def _served(request: Request, rows: Rows) -> Bools:
 
 SERVED = FilterRule(
     name="pool",
-    reason=Lack.POOL_NOT_SERVING,
+    reason="PoolNotServing",
     phrase=Phrase(
         "is in a cluster that its pools do not serve", "are in clusters that its pools do not serve"
     ),
@@ -29,7 +28,7 @@ SERVED = FilterRule(
 )
 FREE = FilterRule(
     name="addresses",
-    reason=Lack.NO_FREE_ADDRESS,
+    reason="NoFreeAddress",
     phrase=Phrase("has no free address in its pools", "have no free address in its pools"),
     mask=lambda _, rows: np.zeros(len(rows), dtype=np.bool_),
     applies=lambda request, _: not request.addresses_free,

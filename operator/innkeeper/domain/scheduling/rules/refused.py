@@ -5,7 +5,6 @@ import numpy as np
 from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 
 
@@ -17,7 +16,7 @@ def _mask(request: Request, rows: Rows) -> Bools:
 
 RULE = FilterRule(
     name="refused",
-    reason=Lack.REFUSED_LATELY,
+    reason="RefusedLately",
     phrase=Phrase("refused it lately", "refused it lately"),
     mask=_mask,
     applies=lambda request, _: bool(request.avoid),

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Fleet, Rows
 from innkeeper.domain.scheduling.request import Request
-from innkeeper.domain.scheduling.rules.reasons import Lack
 
 Scores = NDArray[np.float64]
 
@@ -33,7 +32,7 @@ class Phrase:
 
 @dataclass(frozen=True, kw_only=True)
 class FilterRule:
-    """A rule that rules hosts out.
+    """A rule that rules hosts out, known by its `name` and its `reason` (CamelCase); no two have the same.
 
     `mask` tells for each row whether the host passes. `applies` tells whether the rule can rule anything out for a
     request at all. `phrases` groups failed hosts where one phrase for all would say too little; `detail` says more of
@@ -41,7 +40,7 @@ class FilterRule:
     """
 
     name: str
-    reason: Lack
+    reason: str
     phrase: Phrase
     mask: Callable[[Request, Rows], Bools]
     applies: Callable[[Request, Fleet], bool] = lambda _, __: True

@@ -10,7 +10,6 @@ from innkeeper.domain.scheduling.columns import Bools, RowNumbers
 from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
 from innkeeper.domain.scheduling.request import Request, SpreadLimit
 from innkeeper.domain.scheduling.rules import affinity, cluster, cluster_selector, host_selector, pool
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 from innkeeper.domain.scheduling.tally import Tally
 from innkeeper.views.placement import HOST_TOPOLOGY
@@ -69,7 +68,7 @@ def _places(request: Request, key: str, fleet: Fleet) -> RowNumbers:
 
 RULE = FilterRule(
     name="spread",
-    reason=Lack.UNEVEN,
+    reason="Uneven",
     phrase=Phrase("would be fuller than spread allows", "would be fuller than spread allows"),
     mask=_mask,
     applies=lambda request, _: bool(request.spread),

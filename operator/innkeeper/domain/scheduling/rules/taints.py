@@ -10,7 +10,6 @@ import numpy as np
 from innkeeper.domain.scheduling.columns import Bools
 from innkeeper.domain.scheduling.fleet import Fleet, Rows
 from innkeeper.domain.scheduling.request import Effect, Request
-from innkeeper.domain.scheduling.rules.reasons import Lack
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
 from innkeeper.views.placement import Taint
 
@@ -47,7 +46,7 @@ def _phrases(request: Request, failed: Rows) -> Counter[Phrase]:
 
 RULE = FilterRule(
     name="taints",
-    reason=Lack.TAINTED,
+    reason="Tainted",
     phrase=Phrase("is tainted", "are tainted"),
     mask=_mask,
     applies=lambda _, fleet: len(fleet.taint_sets) > 1,

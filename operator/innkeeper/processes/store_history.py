@@ -1,0 +1,80 @@
+"""Whose history a snapshot was taken of: marks that the operator leaves in the store beside what it watches.
+
+A snapshot is taken first and marked afterwards, so a store that holds the mark holds everything that the snapshot shows.
+A store that was restored from an older copy has lost the mark, even when its versions have grown past the snapshot's
+since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last two marks.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from innkeeper.clock import Clock, rfc3339
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
+from innkeeper.kube.resources import CONFIG_MAPS, NAMESPACES
+from innkeeper.kube.views import ConfigMap
+
+OBJECT = "innkeeper-store"
+KUBE_SYSTEM = "kube-system"
+MOST_REPLICAS = 16
+_PREFIX = "replica."
+
+
+@dataclass(frozen=True)
+class History:
+    """A store, and the marks that replicas left in it."""
+
+    store: str  # kube-system's UID and a random token
+    marks: dict[str, tuple[str, ...]]  # by replica, the newest first
+
+
+class StoreHistory:
+    """Reads and leaves marks."""
+
+    def __init__(self, client: Client, clock: Clock, *, namespace: str) -> None:
+        self._client = client
+        self._clock = clock
+        self._namespace = namespace
+
+    async def read(self) -> History:
+        """Return what the store says; where it says nothing yet, give it a token.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        system = await self._client.get(NAMESPACES, KUBE_SYSTEM)
+        held = await self._held()
+        marks = {
+            key.removeprefix(_PREFIX): tuple(value.split()[1:])
+            for key, value in held.data.items()
+            if key.startswith(_PREFIX)
+        }
+        return History(f"{system.metadata.uid}/{held.data.get('token', '')}", marks)
+
+    async def mark(self, replica: str, *, before: str) -> str:
+        """Leave a new mark, keep the one before, and return it; replicas that left none for long are forgotten.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        new = secrets.token_hex(8)
+        line = f"{rfc3339(self._clock.now())} {new} {before}".strip()
+        held = await self._change({f"{_PREFIX}{replica}": line})
+        lines = {value: key for key, value in held.data.items() if key.startswith(_PREFIX)}
+        surplus = sorted(lines)[:-MOST_REPLICAS]
+        if surplus:
+            await self._change({lines[each]: None for each in surplus})
+        return new
+
+    async def _change(self, data: dict[str, str | None]) -> ConfigMap:
+        return await self._client.patch(CONFIG_MAPS, OBJECT, {"data": data}, namespace=self._namespace)
+
+    async def _held(self) -> ConfigMap:
+        try:
+            return await self._client.get(CONFIG_MAPS, OBJECT, namespace=self._namespace)
+        except NotFoundError:
+            body = {"metadata": {"name": OBJECT}, "data": {"token": secrets.token_hex(16)}}
+            try:
+                return await self._client.create(CONFIG_MAPS, body, namespace=self._namespace)
+            except AlreadyExistsError:
+                return await self._client.get(CONFIG_MAPS, OBJECT, namespace=self._namespace)

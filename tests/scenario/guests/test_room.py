@@ -1,0 +1,81 @@
+"""Guests that no host fits: who is tried again, when, and in which order."""
+
+from typing import Any
+
+import pytest
+
+from innkeeper.kube.resources import FLAVORS, HOSTS
+from tests.kit import objects
+from tests.kit.guest_scene import GuestScene
+from tests.kit.objects import guest_id
+from tests.kit.waiting import eventually, settled
+
+FULL = {"allocatable": {"cpu": "1", "memory": "16Gi", "disk": "200Gi"}}
+
+
+async def test_the_higher_priority_gets_the_room_then_the_older(scene: GuestScene) -> None:
+    scene.patch_status(HOSTS, "a", FULL)
+    scene.add_guest("first", number=1)
+    await scene.until_ready("first")
+    for number, (name, priority) in enumerate({"old": 0, "young": 0, "urgent": 10}.items(), start=2):
+        scene.add_guest(
+            name,
+            number=number,
+            spec={"priority": priority},
+            creationTimestamp=f"2026-01-01T00:00:{number:02}Z",
+        )
+        await scene.until_reason("NoHostFits", name)
+    order = ["first"]
+    for name in ("urgent", "old", "young"):
+        scene.delete_guest(order[-1])
+        await scene.until_ready(name)
+        order.append(name)
+    assert order == ["first", "urgent", "old", "young"]
+
+
+async def test_a_guest_that_does_not_fit_holds_nobody_up(scene: GuestScene) -> None:
+    scene.api.create(FLAVORS, objects.flavor("huge", cpu="64"))
+    scene.add_guest("huge", number=1, spec={"flavor": "huge", "priority": 1000})
+    await scene.until_reason("NoHostFits", "huge")
+    scene.add_guest("small", number=2)
+    await scene.until_ready("small")
+    assert list(scene.hosts["a"].running) == [guest_id(2)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"spec": {"maintenance": True}}, {"spec": {"maintenance": False}}),
+        ({"spec": {"unschedulable": True}}, {"spec": {"unschedulable": False}}),
+        ({"spec": {"taints": [{"key": "gpu", "effect": "NoSchedule"}]}}, {"spec": {"taints": []}}),
+        ({"metadata": {"labels": {"rack": "1"}}}, {"metadata": {"labels": {"rack": "2"}}}),
+    ],
+    ids=["maintenance", "unschedulable", "taint", "label"],
+)
+async def test_a_change_that_could_help_wakes_who_waits(
+    scene: GuestScene, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    scene.api.patch(HOSTS, "a", before)
+    placement = {
+        "hostSelector": {"matchExpressions": [{"key": "rack", "operator": "NotIn", "values": ["1"]}]}
+    }
+    scene.add_guest(spec={"placement": placement})
+    waits = await scene.until_reason("NoHostFits")
+    assert waits.message.startswith("0 of 1 hosts fit: 1 is ")
+    scene.api.patch(HOSTS, "a", after)
+    await scene.until_ready()
+
+
+async def test_nobody_is_tried_again_while_nothing_changes(scene: GuestScene) -> None:
+    decisions: list[str] = []
+    scene.operators[0].flow.scheduler.observed_by(lambda outcome, _: decisions.append(outcome))
+    scene.patch_status(HOSTS, "a", {"allocatable": {"cpu": "0", "memory": "16Gi", "disk": "200Gi"}})
+    await eventually(lambda: scene.operators[0].subset.hosts["a"].status.allocatable.cpu == "0")
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    told = await settled(lambda: len(decisions), for_s=1)
+    # Heartbeats, and changes that leave no more room, help nobody.
+    scene.patch_status(HOSTS, "a", {"conditions": [objects.ready(message="still here")]})
+    scene.patch_status(HOSTS, "a", {"allocatable": {"cpu": "0", "memory": "8Gi", "disk": "200Gi"}})
+    await eventually(lambda: scene.operators[0].subset.hosts["a"].status.allocatable.memory == "8Gi")
+    assert await settled(lambda: len(decisions), for_s=0.5) == told

@@ -1,0 +1,64 @@
+"""Equal requests are a batch: the fleet is looked through once, whether they fit or not."""
+
+from dataclasses import replace
+
+import pytest
+
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling import cycle
+from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
+from innkeeper.domain.scheduling.facts import Resident
+from innkeeper.domain.scheduling.shortlist import Shortlists
+from tests.unit.domain.scheduling.test_rules import ASK, GIB, HOST, a_fleet
+
+HOSTS = [replace(HOST, name=f"h{number:03}") for number in range(400)]
+GUESTS = 1000
+
+
+class Scans:
+    """How often the whole fleet was looked through."""
+
+    def __init__(self) -> None:
+        self.decided = 0
+        self.counted = 0
+
+
+@pytest.fixture
+def scans(monkeypatch: pytest.MonkeyPatch) -> Scans:
+    found = Scans()
+    ranked, counted = cycle.ranked, cycle.no_host_fits
+
+    def note_ranked(*arguments: object, **named: object) -> object:
+        found.decided += 1
+        return ranked(*arguments, **named)  # type: ignore[arg-type] # as it was called
+
+    def note_counted(*arguments: object) -> object:
+        found.counted += 1
+        return counted(*arguments)  # type: ignore[arg-type] # as it was called
+
+    monkeypatch.setattr(cycle, "ranked", note_ranked)
+    monkeypatch.setattr(cycle, "no_host_fits", note_counted)
+    return found
+
+
+def test_equal_guests_that_fit_nowhere_cost_one_scan(scans: Scans) -> None:
+    fleet = a_fleet(*HOSTS)
+    shortlists = Shortlists(fleet)
+    large = replace(ASK, amounts=Amounts(9000, GIB, GIB))
+    answers = {shortlists.decide(large, seed=seed) for seed in range(GUESTS)}
+    assert answers == {NoHostFits("0 of 400 hosts fit: 400 lack cpu")}
+    assert (scans.decided, scans.counted) == (1, 1)
+    fleet.put_host(replace(HOST, name="larger", allocatable=Amounts(16000, 16 * GIB, 100 * GIB)))
+    assert shortlists.decide(large, seed=0) == Placement("larger", "lab")
+
+
+def test_a_burst_of_equal_guests_costs_a_few_scans(scans: Scans) -> None:
+    fleet = a_fleet(*HOSTS)
+    shortlists = Shortlists(fleet)
+    for number in range(GUESTS):
+        found = shortlists.decide(ASK, seed=number)
+        assert isinstance(found, Placement)
+        fleet.reserve(f"g{number}", Resident(host=found.host, amounts=ASK.amounts))
+    assert scans.decided <= 2 * GUESTS / cycle.ENOUGH + 2
+    assert scans.counted == 0
+    assert max(fleet.count(host.name) for host in HOSTS) <= HOST.allocatable.cpu_millis // 1000
