@@ -44,7 +44,7 @@ class DriverConformance:
     @pytest.fixture
     def bench(self) -> Bench:
         """Return, or yield, the driver to be tested."""
-        raise NotImplementedError
+        raise NotImplementedError("each driver's own test class gives its bench")
 
     async def test_probe_says_what_the_machine_has(self, bench: Bench) -> None:
         found = await bench.driver.probe()

@@ -1,8 +1,5 @@
 """The operator under its own service account, against a real API server with policies and rights in force."""
 
-import json
-import os
-import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,28 +9,15 @@ import pytest
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.processes.operator import OperatorProcess
-from tests.kit.install import CHECKOUT, install, kubeconfig_of
 from tests.kit.operator_process import StubImageServer, leads, running_operator
+from tests.kit.own_plane import own_plane
 
 
 @pytest.fixture(scope="session")
 def kubeconfigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """A control plane of these tests' own: kubeconfigs of the administrator and of the operator."""
-    name = f"test-operator-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    script = str(CHECKOUT / "hack" / "control-plane")
-    command = [script, "up", "--name", name, "--json"]
-    up = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-    assert up.returncode == 0, up.stderr
-    admin = Path(json.loads(up.stdout)["kubeconfig"])
-    install(admin)
-    operator = kubeconfig_of(
-        admin,
-        namespace="innkeeper-system",
-        service_account="innkeeper-operator",
-        to=tmp_path_factory.mktemp("operator") / "kubeconfig",
-    )
-    yield admin, operator
-    subprocess.run([script, "down", "--name", name], capture_output=True, timeout=60, check=True)
+    with own_plane("operator", tmp_path_factory.mktemp("operator")) as plane:
+        yield plane.admin, plane.operator
 
 
 @pytest.fixture

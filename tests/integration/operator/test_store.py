@@ -1,7 +1,5 @@
 """A snapshot after something happened to the store itself: its API server started again, or etcd was put back."""
 
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -17,12 +15,11 @@ from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import HOSTS
 from innkeeper.processes.operator import OperatorProcess
 from tests.integration.operator.test_snapshot import a_host, operating, ways
-from tests.kit.install import CHECKOUT, install, kubeconfig_of
 from tests.kit.operator_process import StubImageServer
+from tests.kit.own_plane import SCRIPT, own_plane
 from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.control_plane
-SCRIPT = str(CHECKOUT / "hack" / "control-plane")
 
 
 @dataclass(frozen=True)
@@ -62,20 +59,12 @@ class Store:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    name = f"test-store-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    command = [SCRIPT, "up", "--name", name, "--json"]
-    up = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-    assert up.returncode == 0, up.stderr
-    admin = Path(json.loads(up.stdout)["kubeconfig"])
-    install(admin)
-    operator = kubeconfig_of(
-        admin,
-        namespace="innkeeper-system",
-        service_account="innkeeper-operator",
-        to=tmp_path / "operator.kubeconfig",
-    )
-    yield Store(name, Credentials.from_kubeconfig(admin), Credentials.from_kubeconfig(operator))
-    subprocess.run([SCRIPT, "down", "--name", name], capture_output=True, timeout=60, check=True)
+    with own_plane("store", tmp_path) as plane:
+        yield Store(
+            plane.name,
+            Credentials.from_kubeconfig(plane.admin),
+            Credentials.from_kubeconfig(plane.operator),
+        )
 
 
 async def create(store: Store, *names: str) -> int:

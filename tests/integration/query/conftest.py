@@ -3,7 +3,6 @@
 import json
 import os
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from kit.certificates import Authority, Pair
 
 from innkeeper.kube.credentials import Credentials
 from innkeeper.processes.operator import OperatorProcess
-from tests.kit.install import CHECKOUT, install, kubeconfig_of, run
+from tests.kit.install import run
 from tests.kit.operator_process import StubImageServer, leads, running_operator
+from tests.kit.own_plane import own_plane
 from tests.kit.waiting import eventually
 
-SCRIPT = str(CHECKOUT / "hack" / "control-plane")
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
 RIGHTS = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -91,32 +90,13 @@ class Plane:
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    name = f"test-query-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    up = subprocess.run(
-        [SCRIPT, "up", "--name", name, "--json"], capture_output=True, text=True, timeout=110, check=False
-    )
-    assert up.returncode == 0, up.stderr
-    state = json.loads(up.stdout)
-    admin = Path(state["kubeconfig"])
-    install(admin)
-    run(admin, "apply", "-f", "-", stdin=f"{RIGHTS}---{OBJECTS}")
-    directory = tmp_path_factory.mktemp("query")
-    operator = kubeconfig_of(
-        admin,
-        namespace="innkeeper-system",
-        service_account="innkeeper-operator",
-        to=directory / "operator.kubeconfig",
-    )
-    pki = Path(state["ca_certificate"]).parent
-    yield Plane(
-        name,
-        admin,
-        operator,
-        Authority(pki),
-        Authority(pki / "front-proxy"),
-        Path(state["pid_files"]["etcd"]),
-    )
-    subprocess.run([SCRIPT, "down", "--name", name], capture_output=True, timeout=60, check=True)
+    with own_plane("query", tmp_path_factory.mktemp("query")) as own:
+        run(own.admin, "apply", "-f", "-", stdin=f"{RIGHTS}---{OBJECTS}")
+        pki = Path(own.state["ca_certificate"]).parent
+        etcd_pid = Path(own.state["pid_files"]["etcd"])
+        yield Plane(
+            own.name, own.admin, own.operator, Authority(pki), Authority(pki / "front-proxy"), etcd_pid
+        )
 
 
 class Queries:

@@ -133,7 +133,7 @@ def test_too_many_names_are_refused() -> None:
 
 def test_readers_of_others_agree(tmp_path: Path) -> None:
     if shutil.which("isoinfo") is None:
-        pytest.skip("isoinfo is not installed")
+        pytest.skip("isoinfo, an optional second reader (Debian: genisoimage), is not installed")
     path = tmp_path / "seed.iso"
     seed.write(a_seed(), path)
     shown = subprocess.run(
