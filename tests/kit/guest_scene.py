@@ -22,7 +22,7 @@ from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.flow import GuestFlow
-from innkeeper.workers.sweeper import Sweeper
+from innkeeper.workers.sweeper import Finding, Sweeper
 from tests.kit import objects
 from tests.kit.fake_api import Call, FakeApi
 from tests.kit.obedient_host import ObedientHost
@@ -58,7 +58,7 @@ class Operator:
         previous: Signer | None = None,
     ) -> None:
         self.subset = Subset()
-        self.leaks = 0
+        self.found: list[Finding] = []
         self._client = client
         self._clock = clock
         self._status_delay_s = status_delay_s
@@ -89,17 +89,13 @@ class Operator:
             status_delay_s=self._status_delay_s,
         )
         self.sweeper = Sweeper(
-            self._client,
             self.subset,
             network=self.flow.network,
             clock=self._clock,
             fresh=lambda: all(each.synced.is_set() for each in self.informers),
-            released=self._count_leak,
+            found=self.found.append,
         )
         self._tasks.append(asyncio.create_task(self.flow.run()))
-
-    def _count_leak(self) -> None:
-        self.leaks += 1
 
     async def kill(self) -> None:
         """End it where it stands."""

@@ -25,6 +25,7 @@ class ObedientHost:
         self.store_id = store_id
         self.hears = True
         self.refuses: str | None = None
+        self.conflict: str | None = None  # the address that it finds in use
         self.room: int | None = None  # how many guests it may have; None: any number
         self.records: dict[str, GuestRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
@@ -128,6 +129,7 @@ class ObedientHost:
             "observedGeneration": metadata.generation,
             "outcome": str(outcome),
             "held": {"epoch": held.epoch, "serial": held.serial} if held else None,
+            "conflict": {"address": self.conflict, "mac": "02:00:00:00:00:99"} if self.conflict else None,
             "conditions": [
                 {
                     "type": "Ready",

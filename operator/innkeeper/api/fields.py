@@ -21,7 +21,15 @@ LabelValue = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL_VALUE}$")]
 Digest = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})$")]
 DigestOrNone = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})?$")]
 MacAddress = Annotated[str, Field(max_length=17, pattern="^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
-Ipv4 = Annotated[str, Field(max_length=15), string_format("ipv4")]
+UnicastMac = Annotated[str, Field(max_length=17, pattern="^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")]
+IpAddress = Annotated[
+    str,
+    Field(min_length=2, max_length=39),
+    Rule("isIP(self)", "write an IP address: 192.0.2.7, or 2001:db8::7"),
+]
+# Of what only the operator writes: rules are evaluated at every write, patterns cost next to nothing.
+WrittenIp = Annotated[str, Field(min_length=2, max_length=39, pattern="^[0-9a-f.:]+$")]
+DomainName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 Time = Annotated[str, Field(max_length=40), string_format("date-time")]
 
 CPU_PATTERN = r"^([0-9]{1,9}m|[0-9]{1,7}(\.[0-9]{1,3})?)$"

@@ -59,6 +59,8 @@ class OrderAddress(OrderStruct, frozen=True, kw_only=True):
     mac: str
     gateway: str | None = None
     dns: list[str] = []
+    search_domains: list[str] = []
+    mtu: int | None = None  # bytes
 
 
 class OrderImage(OrderStruct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     SCHEDULED = "Scheduled"
     ADDRESSES_ASSIGNED = "AddressesAssigned"
     READY = "Ready"
+    EXHAUSTED = "Exhausted"  # of an IPPool
     MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
     STALLED = "Stalled"  # present only while a guest cannot go on by itself
 
@@ -67,7 +68,14 @@ class GuestReason(StrEnum):
     # AddressesAssigned
     ADDRESSES_ASSIGNED = "AddressesAssigned"
     POOL_NOT_FOUND = "PoolNotFound"
-    POOL_EXHAUSTED = "PoolExhausted"
+    POOL_UNUSABLE = "PoolUnusable"  # the IPPool itself says what is wrong
+    POOL_EXHAUSTED = "PoolExhausted"  # guests wait in order for the next free address
+    POOL_LIMIT_REACHED = "PoolLimitReached"  # the namespace holds as many of its addresses as it may
+    POOLS_OF_ONE_FAMILY = "PoolsOfOneFamily"  # one interface asks for two IPv4 or two IPv6 addresses
+    ADDRESS_OUTSIDE_POOL = "AddressOutsidePool"
+    ADDRESS_RESERVED = "AddressReserved"
+    ADDRESS_TAKEN = "AddressTaken"  # another guest holds the fixed address, or it rests
+    MAC_IN_USE = "MacInUse"  # another guest of the cluster has it
     POOL_NOT_SERVING_CLUSTER = "PoolNotServingCluster"
     # Ready: before the host has it
     PENDING = "Pending"
@@ -141,9 +149,12 @@ class ImageReason(StrEnum):
 
 
 class PoolReason(StrEnum):
-    """Reasons of an IPPool's and a Cluster's Ready."""
+    """Reasons of an IPPool's Ready and Exhausted, and of a Cluster's Ready."""
 
     READY = "Ready"
     INVALID = "Invalid"
-    EXHAUSTED = "Exhausted"
+    OVERLAPS = "Overlaps"  # an older pool of its address space gives the same addresses
+    ADDRESSES_OUTSIDE = "AddressesOutside"  # guests hold addresses that it would not give again
+    NO_ADDRESS_FREE = "NoAddressFree"
+    ADDRESSES_FREE = "AddressesFree"
     NO_HOST_READY = "NoHostReady"

@@ -118,12 +118,11 @@ class Leader:
             for watch in (self._watches.guests, self._watches.assignments, self._watches.addresses)
         ]
         return Sweeper(
-            self._client,
             self._subset,
             network=guests.network,
             clock=self._clock,
             fresh=lambda: all(each.watching and each.age_s() < FRESH_S for each in informers),
-            released=self._metrics.address_leaks.inc,
+            found=lambda finding: self._metrics.address_findings.labels(finding=finding).inc(),
         )
 
     def _recounting(self) -> Recounting:

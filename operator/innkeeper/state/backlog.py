@@ -14,8 +14,14 @@ from innkeeper.domain.scheduling.fleet import Fleet, Rows, vector
 from innkeeper.domain.scheduling.gains import Gained
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.informer import Key
+from innkeeper.views.guest import Guest
 
 Rank = tuple[int, str]  # lower first: the negative priority, then when the guest was created
+
+
+def rank_of(guest: Guest) -> Rank:
+    """Return a guest's place among others: the higher priority first, then the older."""
+    return (-guest.spec.priority, guest.metadata.creation_timestamp)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 Times are seconds of the caller's own clock.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 
 class Refusals:
@@ -11,6 +11,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._until: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)  # Guest ID -> host -> addresses
 
     def note(self, guest_id: str, host: str, *, until: float) -> None:
         """A host refused a guest."""
@@ -21,6 +22,12 @@ class Refusals:
         found = self._until.get(guest_id)
         return frozenset(host for host, until in found.items() if until > now) if found else frozenset()
 
+    def address_was_in_use(self, guest_id: str, host: str) -> int:
+        """A host found a guest's address in use; return how often it did so."""
+        self._in_use[guest_id][host] += 1
+        return self._in_use[guest_id][host]
+
     def forget(self, guest_id: str) -> None:
         """The guest is gone, or placed for good."""
         self._until.pop(guest_id, None)
+        self._in_use.pop(guest_id, None)

@@ -5,7 +5,7 @@ its one listener which guests a change may concern. It never calls anything that
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
@@ -18,7 +18,9 @@ from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
-from innkeeper.state.backlog import Backlog
+from innkeeper.state.backlog import Backlog, Rank
+from innkeeper.state.claims import Claims
+from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
 from innkeeper.state.waiting import Waiting
@@ -47,8 +49,9 @@ class Subset:
         self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(
             dict
         )  # Guest ID -> host -> it
-        self.addresses: dict[str, IPAddress] = {}
+        self.claims = Claims()
         self.pools: dict[str, IPPool] = {}
+        self.pool_catalog = PoolCatalog()
         self.flavors: dict[str, Flavor] = {}
         self.images: dict[Key, Image] = {}
         self.clusters: dict[str, Cluster] = {}
@@ -66,8 +69,9 @@ class Subset:
         self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
         self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
         self._assignments_of_host: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by Guest ID
-        self._addresses_of_guest: defaultdict[str, set[str]] = defaultdict(set)
-        self._addresses_of_pool: defaultdict[str, set[str]] = defaultdict(set)
+        self._guests_of_mac: defaultdict[str, set[str]] = defaultdict(
+            set
+        )  # MAC -> Guest IDs that are bound to it
         self._takers: dict[type[View], Callable[[Any], None]] = {}
 
     # What others ask
@@ -76,17 +80,13 @@ class Subset:
         """Return the guests that are bound to a host."""
         return [self.guests[key] for key in self._guests_of_host.get(host, ())]
 
-    def addresses_of(self, guest_id: str) -> list[IPAddress]:
-        """Return the addresses that a guest holds, bound or claimed."""
-        return [self.addresses[name] for name in sorted(self._addresses_of_guest.get(guest_id, ()))]
-
-    def addresses_of_pool(self, pool: str) -> list[IPAddress]:
-        """Return every claimed or quarantined address of a pool."""
-        return [self.addresses[name] for name in self._addresses_of_pool.get(pool, ())]
-
-    def count_of_pool(self, pool: str) -> int:
-        """Return how many addresses of a pool are claimed or in quarantine."""
-        return len(self._addresses_of_pool.get(pool, ()))
+    def guest_of_mac(self, mac: str, *, cluster: str, other_than: str) -> Guest | None:
+        """Return a guest of a cluster, other than the one named by its Guest ID, that is bound to a MAC."""
+        for guest_id in sorted(self._guests_of_mac.get(mac, ())):
+            guest = self.guests.get(self.guest_keys.get(guest_id, ("", "")))
+            if guest is not None and guest_id != other_than and guest.status.cluster == cluster:
+                return guest
+        return None
 
     def assignment(self, guest_id: str, host: str) -> Assignment | None:
         """Return the order of a guest for a host, or None."""
@@ -172,7 +172,7 @@ class Subset:
             return self.images.get((namespace, name))
         tables: dict[type[View], Mapping[str, View]] = {
             Host: self.hosts,
-            IPAddress: self.addresses,
+            IPAddress: self.claims.by_name,
             IPPool: self.pools,
             Flavor: self.flavors,
             Cluster: self.clusters,
@@ -204,7 +204,7 @@ class Subset:
             self.guests[change.key] = change.new
             self._index_guest(change.key, change.new)
         if change.new is None:
-            self.waiting.forget(change.key)
+            self.stop_waiting(change.key)
             self.leave_backlog(change.key)
         if old is not None:
             self._follow_up(old, change.new)
@@ -220,6 +220,8 @@ class Subset:
         is_left = old.status.host is not None and (new is None or new.status.host is None)
         if is_gone or is_left:
             self.settle_promise(guest_id)
+            for each in old.status.addresses:
+                self.wake(waiting.mac(old.status.cluster or "", each.mac))
         if is_gone:
             for host in list(self.assignments_of(guest_id)):
                 self.on_unowned_assignment(host, guest_id)
@@ -227,12 +229,19 @@ class Subset:
     def _index_guest(self, key: Key, guest: Guest) -> None:
         guest_id = guest_id_of(guest)
         self.guest_keys[guest_id] = key
+        for each in guest.status.addresses:
+            self._guests_of_mac[each.mac].add(guest_id)
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].add(key)
             self.promises.keep(guest_id, resident_of(guest, guest.status.host))
 
     def _unindex_guest(self, key: Key, guest: Guest) -> None:
-        self.guest_keys.pop(guest_id_of(guest), None)
+        guest_id = guest_id_of(guest)
+        self.guest_keys.pop(guest_id, None)
+        for mac in {each.mac for each in guest.status.addresses}:
+            self._guests_of_mac[mac].discard(guest_id)
+            if not self._guests_of_mac[mac]:
+                del self._guests_of_mac[mac]
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].discard(key)
 
@@ -325,42 +334,38 @@ class Subset:
             _set(self.host_agents, host, change.new)
 
     def _apply_address(self, change: Change[IPAddress]) -> None:
-        name = change.key[1]
-        old = self.addresses.get(name)
-        if old is not None:
-            self._addresses_of_pool[old.spec.pool].discard(name)
-            if old.spec.owner is not None:
-                self._addresses_of_guest[old.spec.owner.id].discard(name)
-                if not self._addresses_of_guest[old.spec.owner.id]:
-                    del self._addresses_of_guest[old.spec.owner.id]
-        _set(self.addresses, name, change.new)
-        if change.new is None:
-            if old is not None:
-                self._wake(waiting.pool(old.spec.pool))
-            return
-        self._addresses_of_pool[change.new.spec.pool].add(name)
-        if change.new.spec.owner is not None:
-            self._addresses_of_guest[change.new.spec.owner.id].add(name)
+        name, new = change.key[1], change.new
+        old = self.claims.put(name, new)
+        if new is None and old is not None:
+            self.offer(waiting.pool(old.spec.pool))
+        if old is not None and old.spec.owner is not None and (new is None or new.spec.owner is None):
+            self.wake(waiting.limit(old.spec.pool, old.spec.owner.namespace))
+        if old is not None and (new is None or new.spec.owner != old.spec.owner):
+            self.wake(waiting.address(name))
 
     def _apply_pool(self, change: Change[IPPool]) -> None:
-        old = self.pools.get(change.key[1])
-        _set(self.pools, change.key[1], change.new)
-        if change.new is None or old is None or old.spec != change.new.spec:
-            self._wake(waiting.pool(change.key[1]))
+        name = change.key[1]
+        _set(self.pools, name, change.new)
+        if self.pool_catalog.put(name, change.new):
+            # What overlapped with it may serve now, too.
+            for each in {name, *self.pool_catalog}:
+                self.wake(waiting.pool(each))
+                self.wake(waiting.spec_of_pool(each))
+            self.wake(waiting.any_pool())
             # What the pool serves is in the requests of guests that wait for room: they are made anew.
             for key in self.backlog.waiting():
                 self.on_guest(key)
 
     def _apply_flavor(self, change: Change[Flavor]) -> None:
         _set(self.flavors, change.key[1], change.new)
-        self._wake(waiting.flavor(change.key[1]))
+        self.wake(waiting.flavor(change.key[1]))
 
     def _apply_image(self, change: Change[Image]) -> None:
         if change.new is None:
             self.images.pop(change.key, None)
         else:
             self.images[change.key] = change.new
-        self._wake(waiting.image(*change.key))
+        self.wake(waiting.image(*change.key))
 
     def _apply_cluster(self, change: Change[Cluster]) -> None:
         name = change.key[1]
@@ -371,8 +376,26 @@ class Subset:
             strategy = Strategy(change.new.spec.scheduling.strategy)
             facts = ClusterFacts(name=name, labels=change.new.metadata.labels, strategy=strategy)
             self.fleet.put_cluster(facts)
+        self.wake(waiting.any_pool())  # pools choose the clusters that they serve by labels
 
-    def _wake(self, cause: str) -> None:
+    def offer(self, cause: str) -> None:
+        """Have the guest whose turn it is look at what came free; who leaves the line without it passes it on."""
+        key = self.waiting.first(cause)
+        if key is not None:
+            self.on_guest(key)
+
+    def stop_waiting(self, key: Key) -> None:
+        """A guest waits for no thing any more; who stands behind it has a look."""
+        for cause in self.waiting.forget(key):
+            self.offer(cause)
+
+    def wait_for(self, key: Key, causes: Iterable[str], *, rank: Rank) -> None:
+        """Note what a guest waits for, and nothing else; who stands behind it for something else has a look."""
+        for cause in self.waiting.wait(key, causes, rank=rank):
+            self.offer(cause)
+
+    def wake(self, cause: str) -> None:
+        """Have every guest that waits for a cause look again."""
         for key in self.waiting.wake(cause):
             self.on_guest(key)
 

@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from innkeeper.kube.informer import Key
+from innkeeper.state.backlog import Rank
+
+_IN_TURN = "pool/"
 
 
 def flavor(name: str) -> str:
@@ -21,31 +24,72 @@ def image(namespace: str, name: str) -> str:
 
 
 def pool(name: str) -> str:
-    """Name the cause: an IPPool appears, changes, or has a free address again."""
-    return f"pool/{name}"
+    """Name the cause: an IPPool has a free address again, which is offered to one guest after the other."""
+    return f"{_IN_TURN}{name}"
+
+
+def spec_of_pool(name: str) -> str:
+    """Name the cause: an IPPool appears or changes."""
+    return f"pool-spec/{name}"
+
+
+def any_pool() -> str:
+    """Name the cause: some IPPool appears or changes."""
+    return "pools"
+
+
+def limit(pool_name: str, namespace: str) -> str:
+    """Name the cause: a namespace holds fewer addresses of a pool."""
+    return f"limit/{pool_name}/{namespace}"
+
+
+def address(name: str) -> str:
+    """Name the cause: an IPAddress is released, or gone."""
+    return f"address/{name}"
+
+
+def mac(cluster: str, address_: str) -> str:
+    """Name the cause: no guest of a cluster has this MAC any more."""
+    return f"mac/{cluster}/{address_}"
 
 
 class Waiting:
-    """Guests by cause."""
+    """Guests by cause. What comes one by one, as a free address, is offered in turn: see `first`."""
 
     def __init__(self) -> None:
-        self._guests: defaultdict[str, dict[Key, None]] = defaultdict(dict)  # dicts keep the order of arrival
+        self._guests: defaultdict[str, dict[Key, Rank]] = defaultdict(dict)
         self._causes: dict[Key, frozenset[str]] = {}
 
-    def wait(self, guest: Key, causes: Iterable[str]) -> None:
-        """Note what a guest waits for; what it waited for before no longer counts."""
-        self.forget(guest)
-        self._causes[guest] = frozenset(causes)
-        for cause in self._causes[guest]:
-            self._guests[cause][guest] = None
+    def wait(self, guest: Key, causes: Iterable[str], *, rank: Rank) -> list[str]:
+        """Note what a guest waits for; return what it waited for in turn until now and does not any more."""
+        wanted = frozenset(causes)
+        left = [cause for cause in self.forget(guest) if cause not in wanted]
+        if wanted:
+            self._causes[guest] = wanted
+        for cause in wanted:
+            self._guests[cause][guest] = rank
+        return left
 
-    def forget(self, guest: Key) -> None:
-        """The guest waits no longer."""
-        for cause in self._causes.pop(guest, ()):
+    def forget(self, guest: Key) -> list[str]:
+        """The guest waits no longer; return what it waited for in turn: whoever stands behind it has a look."""
+        causes = self._causes.pop(guest, frozenset())
+        for cause in causes:
             self._guests[cause].pop(guest, None)
             if not self._guests[cause]:
                 del self._guests[cause]
+        return [cause for cause in causes if cause.startswith(_IN_TURN)]
 
     def wake(self, cause: str) -> list[Key]:
-        """Return the guests that wait for a cause, the longest waiting first."""
-        return list(self._guests.get(cause, ()))
+        """Return the guests that wait for a cause, in their order."""
+        waiting = self._guests.get(cause, {})
+        return sorted(waiting, key=lambda guest: (waiting[guest], guest))
+
+    def first(self, cause: str) -> Key | None:
+        """Return the guest whose turn it is, or None."""
+        waiting = self._guests.get(cause)
+        return min(waiting, key=lambda guest: (waiting[guest], guest)) if waiting else None
+
+    def before(self, cause: str, guest: Key, rank: Rank) -> int:
+        """Return how many others wait for a cause and have their turn before a guest."""
+        waiting = self._guests.get(cause, {})
+        return sum((other_rank, other) < (rank, guest) for other, other_rank in waiting.items())

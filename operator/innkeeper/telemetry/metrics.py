@@ -153,9 +153,10 @@ class OperatorMetrics:
             ["kind"],
             registry=registry,
         )
-        self.address_leaks = Counter(
-            "innkeeper_address_leaks",
-            "Claims of addresses that nobody stood behind and that were released.",
+        self.address_findings = Counter(
+            "innkeeper_address_findings",
+            "What the sweeper set right: claims that no guest stands behind, bound guests without their claim.",
+            ["finding"],
             registry=registry,
         )
         self.image_inspections = Counter(

@@ -23,12 +23,20 @@ class Held(View, frozen=True, kw_only=True):
     serial: int
 
 
+class AddressConflict(View, frozen=True, kw_only=True):
+    """An address of the order that another machine on the wire uses, and that machine's MAC."""
+
+    address: str
+    mac: str
+
+
 class AssignmentStatus(View, frozen=True, kw_only=True):
     """The agent's answer."""
 
     observed_generation: int = -1
     outcome: str | None = None  # OrderOutcome: Accepted, Refused, Destroyed, Superseded, Invalid
     held: Held | None = None
+    conflict: AddressConflict | None = None
     conditions: list[Condition] = []
 
 

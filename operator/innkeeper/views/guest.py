@@ -17,11 +17,21 @@ class ImageRef(View, frozen=True, kw_only=True):
     namespace: str | None = None
 
 
-class Interface(View, frozen=True, kw_only=True):
-    """One network interface: its name in the Guest and the pool that its address comes from."""
+class InterfaceAddress(View, frozen=True, kw_only=True):
+    """One address to be had: from a pool by name or by labels, any one or a certain one."""
 
-    pool: str
+    pool: str | None = None
+    pool_selector: LabelSelector | None = None
+    address: str | None = None
+
+
+class Interface(View, frozen=True, kw_only=True):
+    """One network interface: its name in the Guest, where its addresses come from, and its MAC where one is asked for."""
+
     name: str = "eth0"
+    pool: str | None = None
+    addresses: list[InterfaceAddress] | None = None
+    mac: str | None = None
 
 
 class Affinity(View, frozen=True, kw_only=True):

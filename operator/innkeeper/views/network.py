@@ -1,6 +1,7 @@
 """IPPool and IPAddress as the hot path reads them."""
 
 from innkeeper.views.meta import Condition, Meta, View
+from innkeeper.views.placement import LabelSelector
 
 
 class AddressRange(View, frozen=True, kw_only=True):
@@ -8,6 +9,14 @@ class AddressRange(View, frozen=True, kw_only=True):
 
     start: str
     end: str
+
+
+class Reservation(View, frozen=True, kw_only=True):
+    """An address that is given to its owner only."""
+
+    address: str
+    owner: str
+    reason: str = ""
 
 
 class IPPoolSpec(View, frozen=True, kw_only=True):
@@ -19,8 +28,14 @@ class IPPoolSpec(View, frozen=True, kw_only=True):
     exclude: list[str] = []
     gateway: str | None = None
     dns: list[str] = []
-    clusters: list[str] = []
+    search_domains: list[str] = []
+    mtu: int | None = None
+    clusters: list[str] | None = None
+    cluster_selector: LabelSelector | None = None
+    reservations: list[Reservation] = []
     quarantine: str = "5m"
+    order: str = "Random"
+    max_per_namespace: int | None = None
 
 
 class IPPoolStatus(View, frozen=True, kw_only=True):
@@ -31,6 +46,7 @@ class IPPoolStatus(View, frozen=True, kw_only=True):
     used: int = 0
     free: int = 0
     quarantined: int = 0
+    outside: int = 0
     conditions: list[Condition] = []
 
 

@@ -274,7 +274,7 @@ class AssignerWorker:
     def _addresses(self, guest: Guest) -> tuple[OrderAddress, ...] | None:
         pools = {}
         for each in guest.status.addresses:
-            pool = self._network.reach.pool(each.pool)
+            pool = self._subset.pool_catalog.held(each.pool)
             if pool is None:
                 return None
             pools[each.pool] = pool

@@ -24,7 +24,7 @@ from innkeeper.kube.informer import Key
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import GUESTS
 from innkeeper.kube.status_writer import StatusWriter
-from innkeeper.state.backlog import Rank
+from innkeeper.state.backlog import Rank, rank_of
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
@@ -201,11 +201,12 @@ class GuestFlow:
     def _note(self, key: Key, blocked: Blocked | None) -> None:
         if blocked is None:
             self._blocked.pop(key, None)
-            self._subset.waiting.forget(key)
+            self._subset.stop_waiting(key)
         else:
             self._blocked[key] = blocked
-            self._subset.waiting.wait(key, blocked.causes)
         current = self._subset.guests.get(key)
+        if current is not None and blocked is not None:
+            self._subset.wait_for(key, blocked.causes, rank=rank_of(current))
         if blocked is None or blocked.waits_for_room is None or current is None:
             self._subset.leave_backlog(key)
         else:
@@ -258,11 +259,6 @@ class GuestFlow:
             "urn": urn(guest_id),
             "conditions": documents(guest.status.conditions, wanted, now=self._clock.now()),
         }
-
-
-def rank_of(guest: Guest) -> Rank:
-    """Return a guest's place among others: the higher priority first, then the older."""
-    return (-guest.spec.priority, guest.metadata.creation_timestamp)
 
 
 def _told(condition: Condition | None) -> tuple[object, ...]:

@@ -30,6 +30,8 @@ from innkeeper.workers.scheduler import SchedulerWorker
 
 log = structlog.get_logger()
 
+ADDRESSES_PER_HOST = 3  # that one host may find in use for one guest before it is left alone for a while
+
 
 class GuestWorker:
     """Leads one guest at a time a few steps on."""
@@ -104,17 +106,20 @@ class GuestWorker:
         return bound
 
     async def _bind_with(self, guest: Guest, image: OrderImage, amounts: Amounts) -> Guest | Blocked:
-        pools = self._network.pools(guest)
-        if isinstance(pools, Blocked):
-            return pools
+        wanted = self._network.reach.wanted(guest)
+        if isinstance(wanted, Blocked):
+            return wanted
         placement = self._scheduler.place(guest, amounts=amounts)
         if isinstance(placement, Blocked):
             return placement
         try:
-            addresses = await self._network.claim(guest, pools)
-            if isinstance(addresses, Blocked):
-                return addresses
-            return await self._write_binding(guest, placement, image, amounts, addresses)
+            async with self._network.macs(guest, placement.cluster) as mac_in_use:
+                if mac_in_use is not None:
+                    return mac_in_use
+                addresses = await self._network.claim(guest, wanted)
+                if isinstance(addresses, Blocked):
+                    return addresses
+                return await self._write_binding(guest, placement, image, amounts, addresses)
         finally:
             self._subset.settle_promise(guest_id_of(guest))
 
@@ -150,8 +155,10 @@ class GuestWorker:
         facts: dict[str, Any] = {"host": None, "epoch": guest.status.epoch + 1}
         if _reason(assignment) == GuestReason.ADDRESS_IN_USE:
             # The address is at fault, not the host; the guest gets another one.
-            await self._network.release_all(guest_id_of(guest))
-            facts["addresses"] = None
+            facts["addresses"] = await self._network.replace(guest, _conflict(assignment))
+            if self._subset.refusals.address_was_in_use(guest_id_of(guest), host) >= ADDRESSES_PER_HOST:
+                # Or is it? A host that says so of each address must not send the whole pool to rest.
+                self._scheduler.avoid(guest_id_of(guest), host)
         else:
             self._scheduler.avoid(guest_id_of(guest), host)
         log.info("host_refused", guest=guest_id_of(guest), host=host, reason=_reason(assignment))
@@ -181,6 +188,11 @@ class GuestWorker:
         )
         self._subset.assume(written)
         return written
+
+
+def _conflict(assignment: Assignment | None) -> str | None:
+    conflict = assignment.status.conflict if assignment else None
+    return conflict.address if conflict else None
 
 
 def _reason(assignment: Assignment | None) -> str:

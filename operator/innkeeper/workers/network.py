@@ -4,25 +4,32 @@ An address belongs to the Guest ID, so "exists and is mine" is success, also aft
 is released by clearing its owner; the object stays through its quarantine.
 """
 
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import structlog
 
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import names
-from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, understand
+from innkeeper.domain.addressing.pool import number_of
+from innkeeper.domain.addressing.search import free_addresses
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError
+from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
-from innkeeper.views.guest import Guest, GuestAddress, Interface
+from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import IPAddress
-from innkeeper.workers.reach import Reach
+from innkeeper.workers.reach import Reach, Wanted, owner_of
 
 log = structlog.get_logger()
+
+_LOOK_AGAIN_S = 1.0
 
 
 class NetworkWorker:
@@ -32,101 +39,151 @@ class NetworkWorker:
         self._client = client
         self._subset = subset
         self._clock = clock
+        self._binding: dict[tuple[str, str], Guest] = {}  # (cluster, MAC) of guests that are being bound
         self.reach = Reach(subset)
 
-    def pools(self, guest: Guest) -> dict[str, Pool] | Blocked:
-        """Return the pools that a guest's interfaces name, or which one is missing or cannot serve."""
-        found: dict[str, Pool] = {}
-        for each in guest.spec.interfaces:
-            pool = self.reach.pool(each.pool)
-            if pool is None:
-                return self._no_pool(each, self._why_no_pool(each.pool))
-            found[each.pool] = pool
-        return self._unserved(guest) or self._exhausted(guest) or found
-
-    def _why_no_pool(self, name: str) -> str:
-        there = self._subset.pools.get(name)
-        if there is None:
-            return f"there is no IPPool {name!r}"
-        try:
-            understand(there.spec)
-        except PoolInvalidError as error:
-            return f"the IPPool {name!r} cannot be used: {error}"
-        return f"the IPPool {name!r} cannot be used"
-
-    def _exhausted(self, guest: Guest) -> Blocked | None:
-        """A guest takes no room on a host before there is an address for it."""
-        interface = self.reach.without_address(guest)
-        return _exhausted(interface) if interface is not None else None
-
-    def _unserved(self, guest: Guest) -> Blocked | None:
-        """A guest that names a cluster needs a pool that serves it."""
-        wanted = guest.spec.placement.cluster if guest.spec.placement else None
-        for each in guest.spec.interfaces:
-            served = self._subset.pools[each.pool].spec.clusters
-            if wanted is not None and served and wanted not in served:
-                return Blocked(
-                    step=ConditionType.ADDRESSES_ASSIGNED,
-                    reason=GuestReason.POOL_NOT_SERVING_CLUSTER,
-                    message=f"the IPPool {each.pool!r} serves {', '.join(served)}, not the cluster {wanted!r}",
-                    causes=(waiting.pool(each.pool),),
-                )
-        return None
-
-    async def claim(self, guest: Guest, pools: dict[str, Pool]) -> list[GuestAddress] | Blocked:
-        """Return an address for each interface: those that the guest holds already, else new ones."""
+    @asynccontextmanager
+    async def macs(self, guest: Guest, cluster: str) -> AsyncIterator[Blocked | None]:
+        """Keep a guest's MACs from others while it is bound; yield why it cannot have one of them, or None."""
+        held: list[tuple[str, str]] = []
         guest_id = guest_id_of(guest)
+        problem = None
+        for mac in macs_of(guest).values():
+            other = self._subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id)
+            other = other or self._binding.get((cluster, mac))
+            if other is not None and guest_id_of(other) != guest_id:
+                problem = _mac_in_use(mac, cluster, other)
+                break
+            self._binding[(cluster, mac)] = guest
+            held.append((cluster, mac))
+        try:
+            yield problem
+        finally:
+            for key in held:
+                del self._binding[key]
+            for _, mac in held:
+                self._subset.wake(waiting.mac(cluster, mac))
+
+    async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> list[GuestAddress] | Blocked:
+        """Return every wanted address: those that the guest holds already, else new ones. All of them, or none.
+
+        Raises:
+            ApiError: the API server refused, or is away; what was claimed by then is found again by the next call.
+        """
+        macs = macs_of(guest)
         claimed: list[GuestAddress] = []
-        for interface in guest.spec.interfaces:
-            address = await self._claim_one(guest, interface, pools[interface.pool])
-            if address is None:
-                return _exhausted(interface)
-            mac = names.mac_of(guest_id, interface.name)
+        fresh: list[IPAddress] = []
+        for each in wanted:
+            held = each.held or await self._claim_one(guest, each)
+            if held is None:
+                await self._give_back(fresh)
+                return _gone_meanwhile(each)
+            if each.held is None:
+                fresh.append(held)
             claimed.append(
-                GuestAddress(interface=interface.name, pool=interface.pool, address=address, mac=mac)
+                GuestAddress(
+                    interface=each.interface,
+                    pool=each.name,
+                    address=held.spec.address,
+                    mac=macs[each.interface],
+                )
             )
         return claimed
 
-    async def _claim_one(self, guest: Guest, interface: Interface, pool: Pool) -> str | None:
-        guest_id = guest_id_of(guest)
-        for held in self._subset.addresses_of(guest_id):
-            owner = held.spec.owner
-            if owner is not None and owner.interface == interface.name and held.spec.pool == interface.pool:
-                return held.spec.address
-        if self.reach.is_exhausted(interface.pool):
-            return None
-        for address in pool.candidates(guest_id, interface.name):
-            name = names.address_name(pool.space, address)
-            if name not in self._subset.addresses and await self._create(guest, interface, pool, address):
-                return address
+    async def claim_again(self, guest: Guest, bound: GuestAddress) -> bool:
+        """Claim an address that a bound guest uses and that nobody holds; False where somebody else holds it.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        pool = self._subset.pool_catalog.held(bound.pool)
+        if pool is None:
+            return False
+        wanted = Wanted(bound.interface, bound.pool, pool, bound.address, None)
+        return await self._create(guest, wanted, bound.address) is not None
+
+    async def _claim_one(self, guest: Guest, wanted: Wanted) -> IPAddress | None:
+        if wanted.fixed is not None:
+            return await self._create(guest, wanted, wanted.fixed)
+        taken = self._subset.claims.taken(wanted.pool)
+        for number in wanted.pool.reserved_for(owner_of(guest)):
+            if number not in taken:
+                mine = await self._create(guest, wanted, wanted.pool.text(number))
+                if mine is not None:
+                    return mine
+        for address in free_addresses(
+            wanted.pool, taken, guest_id=guest_id_of(guest), interface=wanted.interface
+        ):
+            # Another worker of this process may be creating it right now.
+            taken.add(number_of(address)[1])
+            try:
+                mine = await self._create(guest, wanted, address)
+            except InnkeeperError:
+                self._subset.claims.recount(wanted.pool, address)
+                raise
+            if mine is not None:
+                return mine
+            self._subset.claims.recount(wanted.pool, address)
         return None
 
-    async def _create(self, guest: Guest, interface: Interface, pool: Pool, address: str) -> bool:
-        """Claim one address; False when somebody else holds it."""
+    async def _create(self, guest: Guest, wanted: Wanted, address: str) -> IPAddress | None:
+        """Claim one address; None when somebody else holds it."""
         guest_id = guest_id_of(guest)
-        name = names.address_name(pool.space, address)
+        name = names.address_name(wanted.pool.space, address)
         owner = {
             "id": guest_id,
             "namespace": guest.metadata.namespace,
             "name": guest.metadata.name,
-            "interface": interface.name,
+            "interface": wanted.interface,
         }
         body: dict[str, Any] = {
             "metadata": {
                 "name": name,
-                "labels": {names.GUEST_ID_LABEL: guest_id, names.POOL_LABEL: interface.pool},
+                "labels": {names.GUEST_ID_LABEL: guest_id, names.POOL_LABEL: wanted.name},
                 "finalizers": [names.ADDRESS_FINALIZER],
             },
-            "spec": {"pool": interface.pool, "addressSpace": pool.space, "address": address, "owner": owner},
+            "spec": {
+                "pool": wanted.name,
+                "addressSpace": wanted.pool.space,
+                "address": address,
+                "owner": owner,
+            },
         }
         try:
             created = await self._client.create(IP_ADDRESSES, body)
         except AlreadyExistsError:
-            there = await self._client.get(IP_ADDRESSES, name)
-            self._subset.assume(there)
-            return there.spec.owner is not None and there.spec.owner.id == guest_id
+            try:
+                created = await self._client.get(IP_ADDRESSES, name)
+            except NotFoundError:
+                return None  # its quarantine ended between the two calls; the next one is as good
         self._subset.assume(created)
-        return True
+        mine = created.spec.owner is not None and created.spec.owner.id == guest_id
+        return created if mine else None
+
+    async def _give_back(self, fresh: list[IPAddress]) -> None:
+        """Free claims that were made a moment ago and never used: they need no rest."""
+        for each in fresh:
+            await self.free(each)
+
+    async def free(self, address: IPAddress) -> None:
+        """Remove an IPAddress that nobody uses, so that its address may be given again.
+
+        Raises:
+            ApiError: the API server refused, or is away; a conflict means that somebody else wrote it.
+        """
+        metadata = address.metadata
+        try:
+            if metadata.deletion_timestamp is None:
+                await self._client.delete(
+                    IP_ADDRESSES, metadata.name, uid=metadata.uid, resource_version=metadata.resource_version
+                )
+            finalizers = [each for each in metadata.finalizers if each != names.ADDRESS_FINALIZER]
+            await self._client.patch(
+                IP_ADDRESSES, metadata.name, {"metadata": {"finalizers": finalizers}}, uid=metadata.uid
+            )
+        except NotFoundError:
+            return
+        log.info("address_free_again", address=metadata.name)
 
     async def release(self, held: IPAddress) -> None:
         """Take an address from its owner; it stays in quarantine.
@@ -158,7 +215,7 @@ class NetworkWorker:
             ApiError: the API server refused, or is away.
         """
         mark = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: host}}}
-        for held in self._subset.addresses_of(guest_id):
+        for held in self._subset.claims.of_guest(guest_id):
             if held.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) == host:
                 continue
             written = await self._client.patch(
@@ -170,31 +227,55 @@ class NetworkWorker:
             )
             self._subset.assume(written)
 
+    async def replace(self, guest: Guest, conflict: str | None) -> list[dict[str, Any]] | None:
+        """Release the address that another machine uses, or all where the host did not say which; return what is left.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        bound = [each.address for each in guest.status.addresses]
+        gone = {conflict} if conflict in bound else set(bound)
+        for held in self._subset.claims.of_guest(guest_id_of(guest)):
+            if held.spec.address in gone:
+                await self.release(held)
+        left = [msgspec.to_builtins(each) for each in guest.status.addresses if each.address not in gone]
+        return left or None
+
     async def release_all(self, guest_id: str) -> None:
         """Release everything that a guest holds."""
-        for held in self._subset.addresses_of(guest_id):
+        for held in self._subset.claims.of_guest(guest_id):
             await self.release(held)
 
     def owns(self, guest: Guest) -> bool:
         """Tell whether each bound address is held by this guest: checked before an order is signed."""
         guest_id = guest_id_of(guest)
-        mine = {held.spec.address for held in self._subset.addresses_of(guest_id)}
+        mine = {held.spec.address for held in self._subset.claims.of_guest(guest_id)}
         return all(each.address in mine for each in guest.status.addresses)
 
-    @staticmethod
-    def _no_pool(interface: Interface, message: str) -> Blocked:
-        return Blocked(
-            step=ConditionType.ADDRESSES_ASSIGNED,
-            reason=GuestReason.POOL_NOT_FOUND,
-            message=message,
-            causes=(waiting.pool(interface.pool),),
-        )
+
+def macs_of(guest: Guest) -> dict[str, str]:
+    """Return the MAC of each interface: the one that is asked for, else one made from the Guest ID."""
+    guest_id = guest_id_of(guest)
+    return {each.name: each.mac or names.mac_of(guest_id, each.name) for each in guest.spec.interfaces}
 
 
-def _exhausted(interface: Interface) -> Blocked:
+def _mac_in_use(mac: str, cluster: str, other: Guest) -> Blocked:
+    holder = f"{other.metadata.namespace}/{other.metadata.name}"
+    return Blocked(
+        step=ConditionType.ADDRESSES_ASSIGNED,
+        reason=GuestReason.MAC_IN_USE,
+        message=f"the MAC {mac} belongs to the Guest {holder} of the cluster {cluster!r}: ask for another one",
+        causes=(waiting.mac(cluster, mac),),
+    )
+
+
+def _gone_meanwhile(wanted: Wanted) -> Blocked:
+    """Between the look and the claim somebody else took it: the next look says who, or finds another one."""
+    what = wanted.fixed or f"the last address of the IPPool {wanted.name!r}"
     return Blocked(
         step=ConditionType.ADDRESSES_ASSIGNED,
         reason=GuestReason.POOL_EXHAUSTED,
-        message=f"the IPPool {interface.pool!r} has no free address: add a range, or delete guests",
-        causes=(waiting.pool(interface.pool),),
+        message=f"{what} was taken by somebody else",
+        causes=(waiting.pool(wanted.name),),
+        again_after_s=_LOOK_AGAIN_S,
     )

@@ -20,7 +20,7 @@ from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of, resident_of
 from innkeeper.views.guest import Guest
-from innkeeper.workers.reach import Reach
+from innkeeper.workers.reach import NO_ADDRESS, Reach
 
 AVOIDED_FOR_S = 300.0
 
@@ -88,11 +88,12 @@ class SchedulerWorker:
             return explain(request, self._subset.fleet, seed=self._seed_of(guest_id))
 
     def _request(self, guest: Guest, guest_id: str, amounts: Amounts) -> Request:
+        wanted = self._reach.wanted(guest)
         return request_of(
             guest,
             amounts=amounts,
-            clusters=self._reach.clusters(guest),
-            addresses_free=self._reach.without_address(guest) is None,
+            clusters=self._reach.clusters(guest, wanted),
+            addresses_free=not isinstance(wanted, Blocked) or wanted.reason not in NO_ADDRESS,
             avoid=self._subset.refusals.standing(guest_id, now=self._clock.monotonic()),
         )
 

@@ -1,23 +1,22 @@
-"""Finds address claims that nobody stands behind, and ends quarantines.
+"""Finds address claims that nobody stands behind and bound guests without a claim, and ends quarantines.
 
-Slow on purpose: a claim is released only after several sightings in a row, each on a complete and fresh view, since
-between claim and binding every claim looks like this for a moment.
+Slow on purpose: something is done only after several sightings in a row, each on a complete and fresh view, since between
+claim and binding every claim looks like this for a moment.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 
 import structlog
 
 from innkeeper.clock import Clock, parse_rfc3339
-from innkeeper.domain.durations import seconds
-from innkeeper.domain.names import ADDRESS_FINALIZER, HELD_BY_HOST_ANNOTATION
+from innkeeper.domain.addressing.search import has_free
+from innkeeper.domain.names import HELD_BY_HOST_ANNOTATION, address_name
 from innkeeper.errors import InnkeeperError
-from innkeeper.kube.client import Client
-from innkeeper.kube.errors import NotFoundError
-from innkeeper.kube.resources import IP_ADDRESSES
-from innkeeper.state.subset import Subset
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.network import NetworkWorker
 
@@ -26,6 +25,14 @@ log = structlog.get_logger()
 SIGHTINGS = 3
 PERIOD_S = 20.0
 DEFAULT_QUARANTINE_S = 300.0
+PRESSED_SHARE = 0.1  # of the quarantine, while the pool has no other address
+
+
+class Finding(StrEnum):
+    """What a sweep sets right."""
+
+    CLAIM_WITHOUT_GUEST = "ClaimWithoutGuest"
+    GUEST_WITHOUT_CLAIM = "GuestWithoutClaim"
 
 
 class Sweeper:
@@ -33,21 +40,19 @@ class Sweeper:
 
     def __init__(
         self,
-        client: Client,
         subset: Subset,
         *,
         network: NetworkWorker,
         clock: Clock,
         fresh: Callable[[], bool],
-        released: Callable[[], None] = lambda: None,
+        found: Callable[[Finding], None] = lambda finding: None,  # noqa: ARG005 - a default that does nothing
         period_s: float = PERIOD_S,
     ) -> None:
-        self._client = client
         self._subset = subset
         self._network = network
         self._clock = clock
         self._fresh = fresh
-        self._released = released
+        self._found = found
         self._period_s = period_s
         self._sightings: Counter[str] = Counter()
 
@@ -58,31 +63,59 @@ class Sweeper:
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Look once at every address."""
+        """Look once at every address and every bound guest."""
         if not self._fresh():
             self._sightings.clear()
             return
-        for name in self._sightings.keys() - self._subset.addresses.keys():
-            del self._sightings[name]
-        for address in list(self._subset.addresses.values()):
+        before, self._sightings = self._sightings, Counter()
+        for address in self._subset.claims:
             try:
-                await self._look(address)
+                await self._look(address, before)
             except InnkeeperError as error:
                 log.info("sweep_put_off", address=address.metadata.name, reason=error.reason)
+        for guest in list(self._subset.guests.values()):
+            for bound in guest.status.addresses:
+                try:
+                    await self._look_at_bound(guest, bound, before)
+                except InnkeeperError as error:
+                    log.info("sweep_put_off", guest=guest_id_of(guest), reason=error.reason)
 
-    async def _look(self, address: IPAddress) -> None:
+    async def _look(self, address: IPAddress, before: Counter[str]) -> None:
         name = address.metadata.name
         if address.spec.owner is None:
             await self._end_quarantine(address)
-        elif self._is_stood_behind(address):
-            self._sightings.pop(name, None)
-        else:
-            self._sightings[name] += 1
-            if self._sightings[name] >= SIGHTINGS:
-                del self._sightings[name]
-                log.warning("address_leak_released", address=name, guest=address.spec.owner.id)
-                self._released()
-                await self._network.release(address)
+        elif not self._is_stood_behind(address) and self._seen_enough(name, before):
+            log.warning("address_leak_released", address=name, guest=address.spec.owner.id)
+            self._found(Finding.CLAIM_WITHOUT_GUEST)
+            await self._network.release(address)
+
+    async def _look_at_bound(self, guest: Guest, bound: GuestAddress, before: Counter[str]) -> None:
+        """A bound guest uses its address whatever became of the claim: it is claimed again, if it can be."""
+        pool = self._subset.pool_catalog.held(bound.pool)
+        if pool is None or guest.metadata.deletion_timestamp is not None or self._subset.guest_is_lost(guest):
+            return
+        guest_id = guest_id_of(guest)
+        there = self._subset.claims.by_name.get(address_name(pool.space, bound.address))
+        if there is not None and there.spec.owner is not None and there.spec.owner.id == guest_id:
+            return
+        if self._seen_enough(f"{guest_id}/{bound.address}", before):
+            self._found(Finding.GUEST_WITHOUT_CLAIM)
+            again = there is None and await self._network.claim_again(guest, bound)
+            holder = there.spec.owner if there is not None else None
+            log.warning(
+                "guest_without_claim",
+                guest=guest_id,
+                address=bound.address,
+                claimed_again=again,
+                holder=holder.id if holder else None,
+            )
+
+    def _seen_enough(self, what: str, before: Counter[str]) -> bool:
+        """Count a sighting; tell whether there were as many in a row as it takes, and begin anew then."""
+        if before[what] + 1 >= SIGHTINGS:
+            return True
+        self._sightings[what] = before[what] + 1
+        return False
 
     def _is_stood_behind(self, address: IPAddress) -> bool:
         """A guest that is not bound yet may be about to use it; a bound one names it or does not."""
@@ -104,25 +137,13 @@ class Sweeper:
         if address.spec.released_at is None:
             return
         over_at = parse_rfc3339(address.spec.released_at) + timedelta(seconds=self._quarantine_s(address))
-        if self._clock.now() < over_at:
-            return
-        metadata = address.metadata
-        try:
-            if metadata.deletion_timestamp is None:
-                await self._client.delete(
-                    IP_ADDRESSES, metadata.name, uid=metadata.uid, resource_version=metadata.resource_version
-                )
-            finalizers = [each for each in metadata.finalizers if each != ADDRESS_FINALIZER]
-            await self._client.patch(
-                IP_ADDRESSES, metadata.name, {"metadata": {"finalizers": finalizers}}, uid=metadata.uid
-            )
-        except NotFoundError:
-            return
-        log.info("address_free_again", address=metadata.name)
+        if self._clock.now() >= over_at:
+            await self._network.free(address)
 
     def _quarantine_s(self, address: IPAddress) -> float:
-        pool = self._subset.pools.get(address.spec.pool)
-        try:
-            return seconds(pool.spec.quarantine) if pool else DEFAULT_QUARANTINE_S
-        except ValueError:
+        """Return how long an address rests: while its pool has no other one, for a part of the time only."""
+        pool = self._subset.pool_catalog.held(address.spec.pool)
+        if pool is None:
             return DEFAULT_QUARANTINE_S
+        pressed = not has_free(pool, self._subset.claims.taken(pool))
+        return pool.quarantine_s * (PRESSED_SHARE if pressed else 1.0)

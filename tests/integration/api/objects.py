@@ -100,3 +100,31 @@ def path_of(body: Mapping[str, Any], *, named: bool = True) -> str:
     middle = f"/namespaces/{namespace}" if namespace else ""
     collection = f"/apis/innkeeper.dev/v1alpha1{middle}/{_PLURALS[body['kind']]}"
     return f"{collection}/{body['metadata']['name']}" if named else collection
+
+
+V6_NAME = "default.2001-0db8-0000-0000-0000-0000-0000-0007"
+DUAL_STACK = [
+    {
+        "mac": "02:00:00:00:00:07",
+        "addresses": [
+            {"pool": "a", "address": "10.7.0.9"},
+            {"poolSelector": {"matchLabels": {"net": "a"}}, "address": "2001:DB8::7"},
+        ],
+    },
+    {"name": "eth1", "pool": "b"},
+]
+
+
+def v6_pool(**spec: Any) -> dict[str, Any]:
+    """Return an IPv6 pool."""
+    return good(
+        "IPPool",
+        **{
+            "cidr": "2001:db8::/64",
+            "ranges": [{"start": "2001:db8::10", "end": "2001:db8::ffff"}],
+            "exclude": ["2001:db8::100/120", "2001:db8::7"],
+            "gateway": "fe80::1",
+            "dns": ["2001:db8::1", "192.0.2.53"],
+            **spec,
+        },
+    )

@@ -51,8 +51,14 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ),
     (
         good("IPPool", "lab"),
-        {"total": 191, "used": 2, "free": 188, "quarantined": 1},
-        ["NAME CIDR TOTAL USED FREE AGE", "lab 10.7.0.0/24 191 2 188"],
+        {
+            "total": 191,
+            "used": 2,
+            "free": 188,
+            "quarantined": 1,
+            "conditions": [ready("True", "Ready"), ready("False", "AddressesFree", "Exhausted")],
+        },
+        ["NAME CIDR TOTAL USED FREE QUARANTINED READY AGE", "lab 10.7.0.0/24 191 2 188 1 True"],
     ),
     (
         good("Image", "debian-12"),

@@ -110,13 +110,13 @@ async def test_a_claim_that_an_earlier_operator_made_is_taken_over(scene: GuestS
 
     def overtaken(call: Call, moment: str) -> None:
         if moment == "before" and call.matches("create ipaddresses *") and not scene.addresses():
-            # 10.7.0.5 is what this Guest ID asks for first.
-            scene.api.create(IP_ADDRESSES, objects.address(5, owner=guest_id()))
+            # 10.7.0.6 is what this Guest ID asks for first.
+            scene.api.create(IP_ADDRESSES, objects.address(6, owner=guest_id()))
 
     scene.on_write = overtaken
     scene.add_guest()
     found = await scene.until_ready()
-    assert [each.address for each in found.status.addresses] == ["10.7.0.5"]
+    assert [each.address for each in found.status.addresses] == ["10.7.0.6"]
     assert len(scene.addresses()) == 1
     assert scene.api.writes("create ipaddresses *") == []
 
@@ -124,10 +124,10 @@ async def test_a_claim_that_an_earlier_operator_made_is_taken_over(scene: GuestS
 async def test_an_address_that_somebody_else_takes_first_is_left_to_it(scene: GuestScene) -> None:
     def overtaken(call: Call, moment: str) -> None:
         if moment == "before" and call.matches("create ipaddresses *") and not scene.addresses():
-            scene.api.create(IP_ADDRESSES, objects.address(5, owner=guest_id(2)))
+            scene.api.create(IP_ADDRESSES, objects.address(6, owner=guest_id(2)))
 
     scene.on_write = overtaken
     scene.add_guest()
     found = await scene.until_ready()
-    assert [each.address for each in found.status.addresses] != ["10.7.0.5"]
+    assert [each.address for each in found.status.addresses] != ["10.7.0.6"]
     assert len(scene.addresses()) == 2

@@ -3,6 +3,7 @@
 import pytest
 
 from innkeeper.kube.resources import HOSTS, IP_ADDRESSES
+from innkeeper.workers.sweeper import Finding
 from tests.kit import objects
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
@@ -16,7 +17,7 @@ async def swept(scene: GuestScene, times: int) -> None:
 
 async def claimed(scene: GuestScene, last: int, owner: str) -> None:
     scene.api.create(IP_ADDRESSES, objects.address(last, owner=owner))
-    await eventually(lambda: f"default.10.7.0.{last}" in scene.operators[0].subset.addresses)
+    await eventually(lambda: f"default.10.7.0.{last}" in scene.operators[0].subset.claims.by_name)
 
 
 async def test_a_claim_of_no_guest_is_released_after_three_looks(scene: GuestScene) -> None:
@@ -26,7 +27,7 @@ async def test_a_claim_of_no_guest_is_released_after_three_looks(scene: GuestSce
     await swept(scene, 1)
     assert scene.addresses() == []
     assert len(scene.addresses(held=False)) == 1
-    assert scene.operators[0].leaks == 1
+    assert scene.operators[0].found == [Finding.CLAIM_WITHOUT_GUEST]
 
 
 async def test_a_second_claim_of_a_bound_guest_is_released_and_the_bound_one_stays(
@@ -71,7 +72,7 @@ async def test_quarantine_ends_and_the_object_goes(scene: GuestScene, *, deleted
     if deleted_by_hand:
         scene.api.delete(IP_ADDRESSES, made["metadata"]["name"])
         assert len(scene.addresses(held=False)) == 1, "its finalizer keeps it"
-    await settled(lambda: len(scene.operators[0].subset.addresses))
+    await settled(lambda: len(scene.operators[0].subset.claims.by_name))
     await swept(scene, 1)
     await eventually(lambda: not scene.addresses(held=False))
 

@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from innkeeper.kube.client import Client
-from innkeeper.kube.informer import Change
+from innkeeper.kube.informer import Change, Key
 from innkeeper.kube.resources import IP_POOLS
+from innkeeper.state.pool_catalog import PoolCatalog, Problem
 from innkeeper.views.catalog import Cluster
 from innkeeper.views.host import Host
 from innkeeper.views.network import IPAddress, IPPool
 from innkeeper.workers.rare.clusters import status_of as cluster_status
-from innkeeper.workers.rare.pools import Claims, Pools
+from innkeeper.workers.rare.pools import Count, Pools
 from innkeeper.workers.rare.pools import status_of as pool_status
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
@@ -37,51 +38,129 @@ def an_address(number: int, *, owned: bool) -> IPAddress:
     return msgspec.convert({"metadata": meta, "spec": {**spec, "owner": OWNER if owned else None}}, IPAddress)
 
 
+def counted(pool: IPPool, *, held: tuple[str, ...] = (), resting: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the status that a pool gets beside these addresses, after checking that it is written once."""
+    catalog, count = PoolCatalog(), Count(set(held), set(resting))
+    catalog.put("p", pool)
+    count.recount(catalog.held("p"))
+    status = pool_status(pool, catalog.look("p"), count, clock=ManualClock())
+    assert status is not None
+    same = msgspec.convert({**msgspec.to_builtins(pool), "status": status}, IPPool)
+    assert pool_status(same, catalog.look("p"), count, clock=ManualClock()) is None, "written once"
+    return status
+
+
+def last(*numbers: int) -> tuple[str, ...]:
+    return tuple(f"192.0.2.{number}" for number in numbers)
+
+
+A_RANGE = [{"start": "192.0.2.2", "end": "192.0.2.3"}]
+
+
 @pytest.mark.parametrize(
-    ("pool", "claims", "reason", "free"),
+    ("pool", "held", "resting", "ready", "exhausted", "free", "outside"),
     [
-        (a_pool(), Claims(used=2, quarantined=1), "Ready", 3),
-        (a_pool(), Claims(used=6), "Exhausted", 0),
-        (a_pool(), Claims(used=3, quarantined=3), "Exhausted", 0),
-        (a_pool(), Claims(used=9), "Exhausted", 0),
-        (a_pool(gateway="198.51.100.1"), Claims(), "Invalid", 0),
-        (a_pool(quarantine="soon"), Claims(), "Invalid", 0),
+        (a_pool(), last(1, 2), last(3), "Ready", False, 3, 0),
+        (a_pool(), last(1, 2, 3, 4, 5, 6), (), "Ready", True, 0, 0),
+        (a_pool(), last(1, 2, 3), last(4, 5, 6), "Ready", True, 0, 0),
+        # Shrunk below an address that is held: its guest keeps it, and the others can be had.
+        (a_pool(ranges=A_RANGE), last(2, 6), last(5), "AddressesOutside", False, 1, 1),
+        # A reservation is nobody else's, and its holder takes nothing from the others.
+        (
+            a_pool(
+                ranges=A_RANGE, reservations=[{"address": "192.0.2.5", "owner": "default/g", "reason": "r"}]
+            ),
+            last(5),
+            (),
+            "Ready",
+            False,
+            2,
+            0,
+        ),
+        (a_pool(gateway="198.51.100.1"), (), (), "Invalid", True, 0, 0),
+        (a_pool(quarantine="soon"), (), (), "Invalid", True, 0, 0),
     ],
 )
 def test_a_pool_says_whether_addresses_can_be_had(
-    pool: IPPool, claims: Claims, reason: str, free: int
+    pool: IPPool,
+    held: tuple[str, ...],
+    resting: tuple[str, ...],
+    ready: str,
+    exhausted: bool,  # noqa: FBT001 - a column
+    free: int,
+    outside: int,
 ) -> None:
-    status = pool_status(pool, claims, clock=ManualClock())
-    assert status is not None
-    (condition,) = status["conditions"]
-    assert (condition["reason"], condition["observedGeneration"], status["free"]) == (reason, 2, free)
-    assert (condition["status"] == "True") is (reason == "Ready")
-    assert pool_status(a_pool_with(pool, status), claims, clock=ManualClock()) is None, "written once"
+    status = counted(pool, held=held, resting=resting)
+    told = {each["type"]: each for each in status["conditions"]}
+    assert (status["free"], status["outside"], status["used"]) == (free, outside, len(held))
+    assert told["Ready"]["reason"] == ready
+    assert (told["Ready"]["status"] == "True") is (ready != "Invalid")
+    assert (told["Exhausted"]["status"] == "True") is exhausted
+    assert {each["observedGeneration"] for each in told.values()} == {2}
 
 
-def a_pool_with(pool: IPPool, status: dict[str, Any]) -> IPPool:
-    return msgspec.convert({**msgspec.to_builtins(pool), "status": status}, IPPool)
+def test_an_ipv6_pool_counts_no_further_than_json_does() -> None:
+    status = counted(a_pool(cidr="2001:db8::/64"))
+    assert status["total"] == status["free"] == 2**53 - 1
+
+
+def test_of_two_pools_with_the_same_addresses_the_older_serves() -> None:
+    catalog = PoolCatalog()
+    old, new = (
+        msgspec.convert(
+            {
+                "metadata": {"name": name, "creationTimestamp": f"2026-01-0{day}T00:00:00Z"},
+                "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]},
+            },
+            IPPool,
+        )
+        for day, name in ((1, "old"), (2, "new"))
+    )
+    catalog.put("new", new)
+    assert catalog.pool("new") is not None
+    catalog.put("old", old)
+    problem = catalog.look("new")
+    assert isinstance(problem, Problem)
+    assert problem.reason == "Overlaps"
+    assert "192.0.2.1 to 192.0.2.6 are in the older IPPool 'old'" in problem.message
+    assert catalog.pool("new") is None
+    assert catalog.held("new") is not None, "who has an address keeps it"
+    assert catalog.pool("old") is not None
+    catalog.put("old", None)
+    assert catalog.pool("new") is not None
 
 
 async def test_claims_are_counted_as_they_come_and_go() -> None:
     async with FakeApi() as api, Client(api.credentials()) as client:
-        pools = Pools(client, pools={}, clock=ManualClock(), delay_s=1)
+        known: dict[Key, IPPool] = {}
+        pools = Pools(client, pools=known, clock=ManualClock(), delay_s=1)
+        api.create(IP_POOLS, {"metadata": {"name": "p"}, "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]}})
+        known[("", "p")] = await client.get(IP_POOLS, "p")
+
+        async def counters() -> tuple[int, int, int]:
+            await pools.check("p")
+            known[("", "p")] = await client.get(IP_POOLS, "p")
+            status = known[("", "p")].status
+            return status.used, status.quarantined, status.free
+
+        pools.pool_changed(Change(("", "p"), None, known[("", "p")]))
         mine, resting = an_address(1, owned=True), an_address(1, owned=False)
         pools.address_changed(Change(("", "1"), None, mine))
         pools.address_changed(Change(("", "2"), None, an_address(2, owned=True)))
-        assert pools.claims("p") == Claims(used=2)
+        assert await counters() == (2, 0, 4)
         pools.address_changed(Change(("", "1"), mine, resting))
-        assert pools.claims("p") == Claims(used=1, quarantined=1)
+        assert await counters() == (1, 1, 4)
         pools.address_changed(Change(("", "1"), resting, None))
-        assert pools.claims("p") == Claims(used=1)
-        assert pools.claims("another") == Claims()
+        assert await counters() == (1, 0, 5)
 
 
 async def test_a_check_writes_the_status_at_once() -> None:
     async with FakeApi() as api, Client(api.credentials()) as client:
         api.create(IP_POOLS, {"metadata": {"name": "p"}, "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]}})
         known = {("", "p"): await client.get(IP_POOLS, "p")}
-        await Pools(client, pools=known, clock=ManualClock(), delay_s=60).check("p")
+        pools = Pools(client, pools=known, clock=ManualClock(), delay_s=60)
+        pools.pool_changed(Change(("", "p"), None, known[("", "p")]))
+        await pools.check("p")
         found = api.get(IP_POOLS, "p")
         assert found is not None
         assert (found["status"]["total"], found["status"]["free"]) == (6, 6)

@@ -2,22 +2,39 @@
 
 import itertools
 import time
+import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from innkeeper.domain.addressing.pool import PoolInvalidError, understand
-from innkeeper.views.network import AddressRange, IPPoolSpec
+from innkeeper.domain.addressing.overlaps import overlaps
+from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, number_of, understand
+from innkeeper.domain.addressing.search import free_addresses, has_free
+from innkeeper.domain.addressing.taken import Taken
+from innkeeper.views.network import AddressRange, IPPoolSpec, Reservation
 
 
-def addresses(**spec: object) -> list[str]:
-    pool = understand(IPPoolSpec(**{"cidr": "10.7.0.0/29", **spec}))  # type: ignore[arg-type] # a test's own short form
-    return sorted(pool.candidates("g", "eth0"))
+def a_pool(**spec: object) -> Pool:
+    return understand(IPPoolSpec(**{"cidr": "10.7.0.0/29", **spec}))  # type: ignore[arg-type] # a test's own short form
+
+
+def claimed(
+    pool: Pool, guest: str = "g", interface: str = "eth0", taken: Taken | None = None
+) -> Iterator[str]:
+    """Yield what a guest gets that claims everything that it is offered."""
+    mine = taken or Taken()
+    for address in free_addresses(pool, mine, guest_id=guest, interface=interface):
+        mine.add(number_of(address)[1])
+        yield address
 
 
 def last(numbers: list[int]) -> list[str]:
     return [f"10.7.0.{number}" for number in numbers]
+
+
+RESERVED = [Reservation(address="10.7.0.5", owner="default/web", reason="it was always so")]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +43,7 @@ def last(numbers: list[int]) -> list[str]:
         ({}, [1, 2, 3, 4, 5, 6]),
         ({"gateway": "10.7.0.1"}, [2, 3, 4, 5, 6]),
         ({"exclude": ["10.7.0.3", "10.7.0.4/31"]}, [1, 2, 6]),
+        ({"reservations": RESERVED}, [1, 2, 3, 4, 6]),
         ({"ranges": [AddressRange(start="10.7.0.0", end="10.7.0.2")]}, [1, 2]),
         (
             {
@@ -36,30 +54,39 @@ def last(numbers: list[int]) -> list[str]:
             },
             [3, 4, 5, 6],
         ),
-        ({"cidr": "10.7.0.0/31"}, []),
-        ({"cidr": "10.7.0.0/32"}, []),
         ({"cidr": "10.7.0.0/30", "exclude": ["10.7.0.0/24"]}, []),
     ],
 )
-def test_only_what_may_be_given_is_given(spec: dict[str, object], expected: list[int]) -> None:
-    assert addresses(**spec) == last(expected)
+@pytest.mark.parametrize("order", ["Random", "Lowest"])
+def test_only_what_may_be_given_is_given(spec: dict[str, object], expected: list[int], order: str) -> None:
+    found = list(claimed(a_pool(order=order, **spec)))
+    assert sorted(found) == last(expected)
+    assert order == "Random" or found == last(expected)
 
 
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
         ({"gateway": "192.0.2.1"}, "correct spec.gateway"),
+        ({"gateway": "fe80::1"}, "correct spec.gateway"),
         ({"ranges": [AddressRange(start="10.7.0.5", end="10.7.0.2")]}, "swap start and end"),
         ({"ranges": [AddressRange(start="10.7.0.5", end="10.7.1.2")]}, "correct spec.ranges"),
+        ({"cidr": "2001:db8::/64", "ranges": [AddressRange(start="2001:db8::5", end="2001:db8::2")]}, "swap"),
         ({"cidr": "10.7.0.1/29"}, "host bits"),
-        ({"cidr": "2001:db8::/64"}, "IPv4|Expected|Only"),
+        ({"cidr": "10.7.0.0/31"}, "must be from /8 to /30"),
+        ({"cidr": "10.7.0.0/32"}, "must be from /8 to /30"),
+        ({"cidr": "0.0.0.0/0"}, "must be from /8 to /30"),
+        ({"cidr": "2001:db8::/127"}, "must be from /32 to /126"),
+        ({"cidr": "::/0"}, "must be from /32 to /126"),
         ({"quarantine": "soon"}, "5m"),
         ({"exclude": ["nonsense"]}, "nonsense"),
+        ({"exclude": ["2001:db8::1"]}, "correct spec.exclude"),
+        ({"reservations": [Reservation(address="10.8.0.1", owner="o")]}, "correct spec.reservations"),
     ],
 )
 def test_a_pool_that_cannot_be_served_says_why(spec: dict[str, object], says: str) -> None:
     with pytest.raises(PoolInvalidError, match=says):
-        addresses(**spec)
+        a_pool(**spec)
 
 
 @settings(deadline=None, max_examples=40)  # a busy machine is slow, not wrong
@@ -67,27 +94,91 @@ def test_a_pool_that_cannot_be_served_says_why(spec: dict[str, object], says: st
     st.integers(min_value=20, max_value=30),
     st.lists(st.integers(min_value=0, max_value=4095), max_size=20),
     st.text(max_size=20),
+    st.sampled_from(["Random", "Lowest"]),
 )
-def test_each_address_comes_once_and_all_do(prefix: int, holes: list[int], guest: str) -> None:
+def test_each_address_comes_once_and_all_do(prefix: int, holes: list[int], guest: str, order: str) -> None:
     exclude = [f"10.0.{hole // 256}.{hole % 256}" for hole in holes]
-    pool = understand(IPPoolSpec(cidr=f"10.0.0.0/{prefix}", exclude=exclude, gateway="10.0.0.1"))
-    found = list(pool.candidates(guest, "eth0"))
+    pool = a_pool(cidr=f"10.0.0.0/{prefix}", exclude=exclude, gateway="10.0.0.1", order=order)
+    taken = Taken()
+    found = list(claimed(pool, guest, taken=taken))
     assert len(found) == len(set(found)) == pool.total
-    assert all(pool.contains(each) for each in found)
+    assert all(pool.gives(each) for each in found)
     never = {*exclude, "10.0.0.1", str(pool.network.network_address), str(pool.network.broadcast_address)}
     assert never.isdisjoint(found)
-    assert found == list(pool.candidates(guest, "eth0")), "a second run asks for the same first"
+    assert found == list(claimed(pool, guest)), "a second run asks for the same first"
+    assert not has_free(pool, taken)
+    if found:
+        taken.discard(number_of(found[0])[1])
+        assert (has_free(pool, taken), has_free(pool, taken, more_than=1)) == (True, False)
+        assert list(claimed(pool, "another", taken=taken)) == [found[0]], "a freed address is found again"
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sets(st.integers(min_value=0, max_value=1500)),
+    st.integers(min_value=0, max_value=1500),
+    st.integers(min_value=0, max_value=600),
+)
+def test_the_first_free_number_is_that_of_a_plain_search(numbers: set[int], first: int, length: int) -> None:
+    taken = Taken()
+    for number in numbers:
+        taken.add(number)
+        taken.add(number + 5000)
+        taken.discard(number + 5000)
+    plain = next((each for each in range(first, first + length) if each not in numbers), None)
+    assert taken.first_free([(first, first + length - 1)]) == plain
 
 
 def test_guests_and_interfaces_begin_at_different_places() -> None:
-    pool = understand(IPPoolSpec(cidr="10.0.0.0/16"))
-    first = {next(pool.candidates(f"g{number}", "eth0")) for number in range(200)}
+    pool = a_pool(cidr="10.0.0.0/16")
+    first = {next(claimed(pool, f"g{number}")) for number in range(200)}
     assert len(first) > 190
-    assert next(pool.candidates("g", "eth0")) != next(pool.candidates("g", "eth1"))
+    assert next(claimed(pool, "g", "eth0")) != next(claimed(pool, "g", "eth1"))
 
 
-def test_a_huge_pool_makes_no_list() -> None:
+def test_who_does_not_note_what_became_of_an_address_is_not_led_in_a_circle() -> None:
+    pool = a_pool()
+    assert len(list(itertools.islice(free_addresses(pool, Taken(), guest_id="g", interface="eth0"), 50))) < 50
+
+
+def test_of_ipv6_neither_the_routers_address_nor_reserved_anycast_is_given() -> None:
+    pool = a_pool(cidr="2001:db8::/64", gateway="fe80::1")
+    assert not pool.gives("2001:db8::")
+    assert pool.gives("2001:db8::1")
+    assert pool.gives("2001:db8::ffff:ffff:ffff:ff7f")
+    assert not pool.gives("2001:db8::ffff:ffff:ffff:ff80"), "RFC 2526"
+    assert not pool.gives("10.7.0.1")
+
+
+def test_a_reservation_is_its_owners_alone() -> None:
+    pool = a_pool(reservations=[*RESERVED, Reservation(address="10.7.0.7", owner="default/web", reason="no")])
+    assert pool.reserved_for("default/web") == [number_of("10.7.0.5")[1]], "a broadcast address stays one"
+    assert pool.reserved_for("default/other") == []
+    assert (pool.gives("10.7.0.5"), pool.contains("10.7.0.5")) == (False, True)
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/8", "2001:db8::/64"])
+def test_a_huge_pool_costs_as_little_as_a_small_one(cidr: str) -> None:
     started = time.process_time()
-    pool = understand(IPPoolSpec(cidr="10.0.0.0/8", gateway="10.0.0.1"))
-    assert len(list(itertools.islice(pool.candidates("g", "eth0"), 100))) == 100
-    assert time.process_time() - started < 0.5
+    tracemalloc.start()
+    pool, taken = a_pool(cidr=cidr), Taken()
+    assert len(list(itertools.islice(claimed(pool, taken=taken), 300))) == 300
+    assert has_free(pool, taken)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 2**20
+    assert time.process_time() - started < 1
+
+
+def test_pools_overlap_only_where_both_would_give_an_address_of_one_space() -> None:
+    low = [AddressRange(start="10.7.0.1", end="10.7.0.3")]
+    pools = {
+        "low": a_pool(ranges=low),
+        "high": a_pool(exclude=["10.7.0.0/30"]),
+        "other-space": a_pool(address_space="other"),
+        "ipv6": a_pool(cidr="2001:db8::/64"),
+        "both": a_pool(ranges=[AddressRange(start="10.7.0.3", end="10.7.0.4")]),
+    }
+    found = overlaps(pools.items())
+    assert set(found) == {"both"}
+    assert (found["both"].other, found["both"].first, found["both"].last) == ("low", "10.7.0.3", "10.7.0.3")

@@ -1,9 +1,11 @@
 """The operator's memory: indices, promises, who is told of what, and answers to our own writes."""
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from innkeeper.domain.addressing.pool import understand
 from innkeeper.domain.names import host_namespace
 from innkeeper.domain.orders import Signer, peek
 from innkeeper.domain.quantity import Amounts
@@ -186,13 +188,16 @@ def test_orders_are_found_by_guest_and_by_host(told: Told) -> None:
 def test_addresses_are_found_by_guest_and_by_pool(told: Told) -> None:
     held = view(objects.address(2), IPAddress)
     told.comes(held)
-    assert told.subset.addresses_of(guest_id()) == [held]
+    assert told.subset.claims.of_guest(guest_id()) == [held]
     quarantined = view(objects.address(2, owner=None, released_at=objects.NOW), IPAddress)
     told.comes(quarantined)
-    assert told.subset.addresses_of(guest_id()) == []
-    assert told.subset.addresses_of_pool("lab") == [quarantined]
+    assert told.subset.claims.of_guest(guest_id()) == []
+    pool = understand(view(objects.pool(), IPPool).spec)
+    assert told.subset.claims.count_of_pool("lab") == 1
+    assert int(ip_address("10.7.0.2")) in told.subset.claims.taken(pool), "it rests"
     told.goes(quarantined)
-    assert told.subset.addresses_of_pool("lab") == []
+    assert told.subset.claims.count_of_pool("lab") == 0
+    assert int(ip_address("10.7.0.2")) not in told.subset.claims.taken(pool)
 
 
 @pytest.mark.parametrize(
@@ -204,18 +209,24 @@ def test_addresses_are_found_by_guest_and_by_pool(told: Told) -> None:
     ],
 )
 def test_what_a_guest_waits_for_wakes_it_and_nothing_else_does(told: Told, cause: str, made: View) -> None:
-    told.subset.waiting.wait(("default", "waits"), [cause])
-    told.subset.waiting.wait(("default", "waits-for-another"), ["another"])
+    told.subset.waiting.wait(("default", "waits"), [cause], rank=(0, ""))
+    told.subset.waiting.wait(("default", "waits-for-another"), ["another"], rank=(0, ""))
     told.comes(made)
     assert told.guests == [("default", "waits")]
 
 
-def test_a_free_address_wakes_who_waits_for_its_pool(told: Told) -> None:
+def test_a_free_address_is_offered_to_one_guest_after_the_other(told: Told) -> None:
     held = view(objects.address(2), IPAddress)
     told.comes(held)
-    told.subset.waiting.wait(KEY, [waiting.pool("lab")])
+    first, second = ("default", "z-first"), ("default", "a-second")
+    told.subset.waiting.wait(second, [waiting.pool("lab")], rank=(0, "2026-01-02"))
+    told.subset.waiting.wait(first, [waiting.pool("lab")], rank=(0, "2026-01-01"))
     told.goes(held)
-    assert told.guests == [KEY]
+    assert told.guests == [first]
+    told.subset.wait_for(first, [waiting.pool("lab")], rank=(0, "2026-01-01"))
+    assert told.guests == [first], "it looked in vain and keeps its turn"
+    told.subset.stop_waiting(first)
+    assert told.guests == [first, second]
 
 
 def test_a_report_that_changes_nothing_of_the_host_wakes_nobody(told: Told) -> None:

@@ -1,38 +1,61 @@
-"""Who waits for what: woken in the order of arrival, by any of its causes, until it says that it waits no longer."""
+"""Who waits for what: woken by rank, by any of its causes, until it says that it waits no longer."""
 
+from innkeeper.kube.informer import Key
 from innkeeper.state import waiting
+from innkeeper.state.backlog import Rank
 from innkeeper.state.waiting import Waiting
 
 A, B = ("default", "a"), ("default", "b")
 FLAVOR = waiting.flavor("large")
 
 
-def test_who_waits_longest_is_woken_first() -> None:
+LAB = waiting.pool("lab")
+EARLY, LATE = (0, "2026-01-01T00:00:00Z"), (0, "2026-01-02T00:00:00Z")
+
+
+def wait(queue: Waiting, guest: Key, *causes: str, rank: Rank = EARLY) -> list[str]:
+    return queue.wait(guest, causes, rank=rank)
+
+
+def test_who_is_older_or_more_urgent_has_its_turn_first() -> None:
     queue = Waiting()
-    queue.wait(B, [FLAVOR])
-    queue.wait(A, [FLAVOR])
-    assert queue.wake(FLAVOR) == [B, A]
+    wait(queue, A, LAB, rank=LATE)
+    wait(queue, B, LAB, rank=EARLY)
+    assert (queue.wake(LAB), queue.first(LAB)) == ([B, A], B)
+    assert [queue.before(LAB, A, LATE), queue.before(LAB, B, EARLY)] == [1, 0]
+    wait(queue, A, LAB, rank=(-5, LATE[1]))
+    assert (queue.wake(LAB), queue.first(LAB)) == ([A, B], A)
+    assert queue.before(LAB, B, EARLY) == 1
+    assert queue.first(waiting.pool("other")) is None
+
+
+def test_who_looks_again_and_still_waits_keeps_its_place_and_passes_nothing_on() -> None:
+    queue = Waiting()
+    assert wait(queue, A, LAB) == []
+    assert wait(queue, A, LAB) == []
+    assert wait(queue, A, FLAVOR) == [LAB], "it left the line: the next one may look"
+    assert queue.forget(A) == [], "a flavor is there for all who wait for it"
 
 
 def test_any_cause_wakes_and_others_do_not() -> None:
     queue = Waiting()
-    queue.wait(A, [waiting.pool("lab"), waiting.flavor("small")])
+    wait(queue, A, waiting.pool("lab"), waiting.flavor("small"))
     assert queue.wake(waiting.pool("lab")) == queue.wake(waiting.flavor("small")) == [A]
     assert queue.wake(waiting.pool("other")) == queue.wake(FLAVOR) == []
 
 
 def test_what_a_guest_waited_for_before_no_longer_counts() -> None:
     queue = Waiting()
-    queue.wait(A, [FLAVOR])
-    queue.wait(A, [waiting.image("default", "debian")])
+    wait(queue, A, FLAVOR)
+    wait(queue, A, waiting.image("default", "debian"))
     assert queue.wake(FLAVOR) == []
     assert queue.wake(waiting.image("default", "debian")) == [A]
 
 
 def test_who_goes_leaves_nothing_behind() -> None:
     queue = Waiting()
-    queue.wait(A, [FLAVOR, waiting.pool("lab")])
-    queue.wait(B, [FLAVOR])
+    wait(queue, A, FLAVOR, waiting.pool("lab"))
+    wait(queue, B, FLAVOR)
     queue.forget(A)
     queue.forget(A)
     assert queue.wake(FLAVOR) == [B]
@@ -42,7 +65,7 @@ def test_who_goes_leaves_nothing_behind() -> None:
 
 def test_waking_changes_nothing_so_a_guest_that_fails_again_still_waits() -> None:
     queue = Waiting()
-    queue.wait(A, [FLAVOR])
+    wait(queue, A, FLAVOR)
     assert queue.wake(FLAVOR) == queue.wake(FLAVOR) == [A]
 
 

@@ -57,10 +57,13 @@ def network_config(addresses: Sequence[OrderAddress]) -> dict[str, Any]:
         if address.gateway is not None:
             everywhere = "::/0" if ":" in address.gateway else "0.0.0.0/0"
             card.setdefault("routes", []).append({"to": everywhere, "via": address.gateway})
-        for server in address.dns:
-            servers = card.setdefault("nameservers", {"addresses": []})["addresses"]
-            if server not in servers:
-                servers.append(server)
+        if address.mtu is not None:
+            card["mtu"] = min(address.mtu, card.get("mtu", address.mtu))
+        for kind, values in (("addresses", address.dns), ("search", address.search_domains)):
+            for value in values:
+                known = card.setdefault("nameservers", {}).setdefault(kind, [])
+                if value not in known:
+                    known.append(value)
     return {"version": 2, "ethernets": ethernets}
 
 

@@ -13,9 +13,10 @@ from innkeeper.api.fields import (
     Counter,
     DigestOrNone,
     GuestId,
-    Ipv4,
+    MacAddress,
     NamespacedName,
     ObservedGeneration,
+    WrittenIp,
 )
 from innkeeper.api.model import AGE, ATOMIC, READY, ApiModel, Column, Definition, Kind, Rule, immutable
 from innkeeper.domain.orders import MAX_ORDER_BYTES
@@ -50,7 +51,7 @@ class AssignmentSpec(ApiModel):
     """The number of this order within its epoch."""
     image_digest: DigestOrNone = ""
     """Digest of the image."""
-    addresses: Annotated[list[Ipv4], Field(max_length=8), ATOMIC] = Field(default_factory=list)
+    addresses: Annotated[list[WrittenIp], Field(max_length=16), ATOMIC] = Field(default_factory=list)
     """The guest's addresses."""
 
 
@@ -63,6 +64,15 @@ class Held(ApiModel):
     """Its serial."""
 
 
+class AddressConflict(ApiModel):
+    """An address of the order that another machine on the wire uses."""
+
+    address: WrittenIp
+    """The address."""
+    mac: MacAddress
+    """The machine that answered for it."""
+
+
 class AssignmentStatus(ApiModel):
     """The agent's answer."""
 
@@ -72,6 +82,8 @@ class AssignmentStatus(ApiModel):
     """What the agent made of the order."""
     held: Held | None = None
     """The latest order that it holds."""
+    conflict: AddressConflict | None = None
+    """Why the order was refused, where the reason is `AddressInUse`."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: the guest is as ordered; its reasons are the steps on the host."""
 

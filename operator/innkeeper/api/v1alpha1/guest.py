@@ -16,14 +16,17 @@ from innkeeper.api.fields import (
     DnsLabel,
     GuestId,
     HostName,
-    Ipv4,
+    IpAddress,
     MacAddress,
     ObjectName,
     ObservedGeneration,
     Resources,
+    UnicastMac,
+    WrittenIp,
 )
 from innkeeper.api.model import (
     AGE,
+    ATOMIC,
     READY,
     SET,
     ApiModel,
@@ -35,7 +38,7 @@ from innkeeper.api.model import (
     immutable,
     map_keys,
 )
-from innkeeper.api.v1alpha1.placement import Placement
+from innkeeper.api.v1alpha1.placement import LabelSelector, Placement
 from innkeeper.domain.reasons import Power, RestartPolicy
 
 SSH_KEY_PATTERN = (
@@ -56,13 +59,32 @@ class ImageRef(ApiModel):
     """Its namespace, where it is not the Guest's own; the Image must say `shared: true`."""
 
 
+class InterfaceAddress(ApiModel):
+    """One address of an interface."""
+
+    rules: ClassVar = (exactly_one("pool", "poolSelector"),)
+
+    pool: ObjectName | None = None
+    """The IPPool that it comes from."""
+    pool_selector: LabelSelector | None = None
+    """Labels of IPPools: it comes from the first, by name, that has a free address and serves a cluster with room."""
+    address: IpAddress | None = None
+    """This very address and no other; any free one when absent."""
+
+
 class Interface(ApiModel):
     """One network interface of the guest."""
 
-    pool: ObjectName
-    """The IPPool that its address comes from."""
+    rules: ClassVar = (exactly_one("pool", "addresses"),)
+
     name: Annotated[str, Field(min_length=1, max_length=15, pattern="^[a-z][a-z0-9]*$")] = "eth0"
     """Its name in the guest."""
+    pool: ObjectName | None = None
+    """The IPPool that its one address comes from; or give `addresses`."""
+    addresses: Annotated[list[InterfaceAddress], Field(min_length=1, max_length=2), ATOMIC] | None = None
+    """Its addresses, at most one of each family: all of them are had, or none."""
+    mac: UnicastMac | None = None
+    """Its MAC address; one is made from the Guest ID when absent."""
 
 
 class UserData(ApiModel):
@@ -107,8 +129,8 @@ class GuestSpec(ApiModel):
     """Whether the guest runs or is stopped. A stopped guest keeps its host, disk and addresses."""
     restart_policy: RestartPolicy = RestartPolicy.ALWAYS
     """What happens when the guest's machine ends by itself."""
-    interfaces: Annotated[list[Interface], Field(min_length=1, max_length=1), map_keys("name")]
-    """Network interfaces: exactly one for now."""
+    interfaces: Annotated[list[Interface], Field(min_length=1, max_length=8), map_keys("name")]
+    """Network interfaces, each on the network of the guest's Cluster."""
     placement: Placement | None = None
     """Where the guest may run; anywhere when absent."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
@@ -128,7 +150,7 @@ class GuestAddress(ApiModel):
     """The interface that has it."""
     pool: ObjectName
     """The pool that it came from."""
-    address: Ipv4
+    address: WrittenIp
     """The address."""
     mac: MacAddress
     """The interface's MAC address."""
@@ -160,7 +182,7 @@ class GuestStatus(ApiModel):
     """The Host that the guest runs on."""
     epoch: Counter = 0
     """How often the guest was given to a host."""
-    addresses: Annotated[list[GuestAddress], Field(max_length=8), map_keys("interface")] = Field(
+    addresses: Annotated[list[GuestAddress], Field(max_length=16), map_keys("interface", "address")] = Field(
         default_factory=list
     )
     """Its addresses."""

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from innkeeper.api.fields import DnsLabel, GuestId, Ipv4, ObjectName, Time
-from innkeeper.api.model import AGE, ApiModel, Column, Definition, Kind, Rule, immutable
+from innkeeper.api.fields import DnsLabel, GuestId, ObjectName, Time, WrittenIp
+from innkeeper.api.model import ApiModel, Column, Definition, Kind, Rule, immutable
 
 _NEVER = "delete the IPAddress; the operator makes the one that it needs"
 
@@ -35,7 +35,7 @@ class IPAddressSpec(ApiModel):
     """The IPPool that it is from."""
     address_space: DnsLabel
     """The address space of that pool."""
-    address: Ipv4
+    address: WrittenIp
     """The address."""
     owner: AddressOwner | None = None
     """Who holds it; absent while it is in quarantine."""
@@ -48,8 +48,14 @@ class IPAddress(Kind):
 
     rules: ClassVar = (
         Rule(
-            "self.metadata.name == self.spec.addressSpace + '.' + self.spec.address",
-            "an IPAddress's name must be <address space>.<address>",
+            "self.metadata.name == self.spec.addressSpace + '.' + self.spec.address || "
+            "(isIP(self.spec.address) && ip(self.spec.address).family() == 6 && "
+            "self.metadata.name.size() == self.spec.addressSpace.size() + 40 && "
+            "self.metadata.name.startsWith(self.spec.addressSpace + '.') && "
+            "isIP(self.metadata.name.substring(self.spec.addressSpace.size() + 1).replace('-', ':')) && "
+            "ip(self.metadata.name.substring(self.spec.addressSpace.size() + 1).replace('-', ':')) "
+            "== ip(self.spec.address))",
+            "an IPAddress's name must be <address space>.<address>, IPv6 in full with - for :",
         ),
     )
     definition: ClassVar = Definition(
@@ -57,11 +63,14 @@ class IPAddress(Kind):
         short_name="ipa",
         scope="Cluster",
         columns=(
+            Column("Address", ".spec.address"),
             Column("Pool", ".spec.pool"),
             Column("Namespace", ".spec.owner.namespace"),
             Column("Guest", ".spec.owner.name"),
-            Column("Released", ".spec.releasedAt", "date", wide=True),
-            AGE,
+            Column("Interface", ".spec.owner.interface"),
+            Column("Since", ".metadata.creationTimestamp", "date"),
+            Column("Released", ".spec.releasedAt", "date"),
+            Column("Guest-Id", ".spec.owner.id", wide=True),
         ),
     )
 

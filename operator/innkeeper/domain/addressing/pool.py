@@ -1,23 +1,44 @@
 """What an IPPool may give: its ranges less what must never be given.
 
-Network, broadcast and gateway addresses and the exclusions are cut out. Everything is sorted intervals of integers.
+Network, broadcast and gateway addresses, reservations and exclusions are cut out. Everything is sorted intervals of
+integers, so an IPv6 network costs as little as a small IPv4 one. It never knows which addresses are taken.
 """
 
-import hashlib
 import ipaddress
-from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from innkeeper.domain.addressing.intervals import Interval, clipped, united, without
 from innkeeper.domain.durations import seconds
 from innkeeper.views.network import IPPoolSpec
 
-Interval = tuple[int, int]  # both ends included
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+V4, V6 = 4, 6  # families
+LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
+PREFIXES = {V4: (8, 30), V6: (32, 126)}
+_ANYCAST_PREFIX, _ANYCAST_COUNT = 64, 128  # RFC 2526: the last 128 interface IDs of such a subnet
 
 
 class PoolInvalidError(ValueError):
     """The pool cannot give addresses as it is written; the message says what to change."""
+
+
+class Order(StrEnum):
+    """Which free address is given first."""
+
+    RANDOM = "Random"
+    LOWEST = "Lowest"
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """An address that is given to nobody but its owner: `namespace/name` of a Guest, or words."""
+
+    owner: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,39 +46,50 @@ class Pool:
     """A pool that was understood: disjoint sorted intervals of addresses that may be given."""
 
     space: str
-    network: ipaddress.IPv4Network
+    network: Network
     intervals: tuple[Interval, ...]
-    gateway: str | None
-    dns: tuple[str, ...]
-    quarantine_s: float
+    gateway: str | None = None
+    dns: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    mtu: int | None = None
+    quarantine_s: float = 300.0
+    order: Order = Order.RANDOM
+    max_per_namespace: int | None = None
+    reservations: Mapping[int, Reservation] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.network.version
 
     @property
     def total(self) -> int:
-        """How many addresses it may give."""
+        """How many addresses it may give to anybody."""
         return sum(last - first + 1 for first, last in self.intervals)
 
+    def text(self, number: int) -> str:
+        """Return an address of this pool's family in its canonical form (RFC 5952 for IPv6)."""
+        return str(ipaddress.IPv4Address(number) if self.version == V4 else ipaddress.IPv6Address(number))
+
+    def gives(self, address: str) -> bool:
+        """Tell whether the pool may give this address to anybody."""
+        version, number = number_of(address)
+        return version == self.version and any(first <= number <= last for first, last in self.intervals)
+
     def contains(self, address: str) -> bool:
-        """Tell whether the pool may give this address."""
-        number = int(ipaddress.IPv4Address(address))
-        return any(first <= number <= last for first, last in self.intervals)
+        """Tell whether the pool may give this address, be it to the owner of a reservation only."""
+        version, number = number_of(address)
+        return self.gives(address) or (version == self.version and number in self.reservations)
 
-    def candidates(self, guest_id: str, interface: str) -> Iterator[str]:
-        """Yield every address once, beginning at a place that only guest and interface decide.
+    def reserved_for(self, owner: str) -> list[int]:
+        """Return the addresses that are reserved for an owner."""
+        return sorted(number for number, each in self.reservations.items() if each.owner == owner)
 
-        The order is a walk with a step that has no factor in common with the total, so a second run asks for the same
-        addresses first, and two guests seldom meet.
-        """
-        total = self.total
-        if not total:
-            return
-        digest = hashlib.sha256(f"address\0{guest_id}\0{interface}".encode()).digest()
-        start, step = int.from_bytes(digest[:8]) % total, _coprime(int.from_bytes(digest[8:16]), total)
-        ends = list(accumulate(last - first + 1 for first, last in self.intervals))
-        for count in range(total):
-            place = (start + count * step) % total
-            index = bisect_right(ends, place)
-            before = ends[index - 1] if index else 0
-            yield str(ipaddress.IPv4Address(self.intervals[index][0] + place - before))
+
+def number_of(address: str) -> tuple[int, int]:
+    """Return family (4 or 6) and number of an address."""
+    parsed = ipaddress.ip_address(address)
+    return parsed.version, int(parsed)
 
 
 def understand(spec: IPPoolSpec) -> Pool:
@@ -67,79 +99,93 @@ def understand(spec: IPPoolSpec) -> Pool:
         PoolInvalidError: it cannot be served; the message says what to change.
     """
     try:
-        network = ipaddress.IPv4Network(spec.cidr)
+        network = _network(spec.cidr)
         quarantine_s = seconds(spec.quarantine)
-        gateway = None if spec.gateway is None else ipaddress.IPv4Address(spec.gateway)
-        exclude = [_excluded(text) for text in spec.exclude]
+        gateway = None if spec.gateway is None else _gateway(spec.gateway, network)
+        exclude = [_excluded(text, network) for text in spec.exclude]
         ranges = [_range(each.start, each.end, network) for each in spec.ranges]
+        reservations = {
+            int(_inside(each.address, network, "reservations")): Reservation(each.owner, each.reason)
+            for each in spec.reservations
+        }
+        order = Order(spec.order)
     except ValueError as error:
         raise PoolInvalidError(str(error)) from error
-    if gateway is not None and gateway not in network:
-        raise PoolInvalidError(f"the gateway {gateway} is not in {network}: correct spec.gateway")
-    whole = (int(network.network_address) + 1, int(network.broadcast_address) - 1)
-    never = [*exclude, *([(int(gateway), int(gateway))] if gateway else [])]
-    wanted = _united([_clipped(each, whole) for each in ranges] if ranges else [whole])
+    whole = _usable(network)
+    never = [*exclude, *((number, number) for number in reservations)]
+    if gateway is not None:
+        never.append((int(gateway), int(gateway)))
+    wanted = united(clipped(ranges, whole) if ranges else [whole])
     return Pool(
         space=spec.address_space,
         network=network,
-        intervals=tuple(_without(wanted, never)),
-        gateway=spec.gateway,
+        intervals=tuple(without(wanted, never)),
+        gateway=None if gateway is None else str(gateway),
         dns=tuple(spec.dns),
+        search_domains=tuple(spec.search_domains),
+        mtu=spec.mtu,
         quarantine_s=quarantine_s,
+        order=order,
+        max_per_namespace=spec.max_per_namespace,
+        reservations=_usable_reservations(reservations, whole=whole, gateway=gateway),
     )
 
 
-def _range(start: str, end: str, network: ipaddress.IPv4Network) -> Interval:
-    first, last = ipaddress.IPv4Address(start), ipaddress.IPv4Address(end)
-    if first > last:
+def _usable_reservations(
+    found: Mapping[int, Reservation], *, whole: Interval, gateway: Address | None
+) -> dict[int, Reservation]:
+    """A reservation does not make the network's or the gateway's address one that a guest may have."""
+    return {
+        number: each
+        for number, each in found.items()
+        if whole[0] <= number <= whole[1] and (gateway is None or number != int(gateway))
+    }
+
+
+def _network(text: str) -> Network:
+    network = ipaddress.ip_network(text)
+    least, most = PREFIXES[network.version]
+    if not least <= network.prefixlen <= most:
+        raise ValueError(
+            f"the prefix of {network} must be from /{least} to /{most}: correct spec.cidr of a new IPPool"
+        )
+    return network
+
+
+def _usable(network: Network) -> Interval:
+    """Return the addresses of a network that a machine may have: not the first, which names the network or any router.
+
+    In IPv4 the last is for broadcasts.
+    """
+    first, last = int(network.network_address), int(network.broadcast_address)
+    if network.version == V4:
+        return first + 1, last - 1
+    return first + 1, last - (_ANYCAST_COUNT if network.prefixlen <= _ANYCAST_PREFIX else 0)
+
+
+def _inside(text: str, network: Network, where: str) -> Address:
+    address = ipaddress.ip_address(text)
+    if address not in network:
+        raise ValueError(f"{address} is not in {network}: correct spec.{where}")
+    return address
+
+
+def _gateway(text: str, network: Network) -> Address:
+    address = ipaddress.ip_address(text)
+    if network.version == V6 and address in LINK_LOCAL:
+        return address
+    return _inside(text, network, "gateway")
+
+
+def _range(start: str, end: str, network: Network) -> Interval:
+    first, last = _inside(start, network, "ranges"), _inside(end, network, "ranges")
+    if int(first) > int(last):
         raise ValueError(f"the range {start} to {end} is reversed: swap start and end")
-    if first not in network or last not in network:
-        raise ValueError(f"the range {start} to {end} leaves {network}: correct spec.ranges")
     return (int(first), int(last))
 
 
-def _excluded(text: str) -> Interval:
-    network = ipaddress.IPv4Network(text)
-    return (int(network.network_address), int(network.broadcast_address))
-
-
-def _clipped(interval: Interval, whole: Interval) -> Interval:
-    return (max(interval[0], whole[0]), min(interval[1], whole[1]))
-
-
-def _united(intervals: list[Interval]) -> list[Interval]:
-    found: list[Interval] = []
-    for first, last in sorted(each for each in intervals if each[0] <= each[1]):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
-        else:
-            found.append((first, last))
-    return found
-
-
-def _without(intervals: list[Interval], never: list[Interval]) -> Iterator[Interval]:
-    holes = _united(never)
-    for first, last in intervals:
-        begin = first
-        for hole_first, hole_last in holes:
-            if hole_last < begin or hole_first > last:
-                continue
-            if begin < hole_first:
-                yield (begin, hole_first - 1)
-            begin = hole_last + 1
-        if begin <= last:
-            yield (begin, last)
-
-
-def _coprime(wish: int, total: int) -> int:
-    """Return a step near the wish that has no factor in common with the total."""
-    step = wish % total or 1
-    while _common_factor(step, total) != 1:
-        step += 1
-    return step
-
-
-def _common_factor(one: int, other: int) -> int:
-    while other:
-        one, other = other, one % other
-    return one
+def _excluded(text: str, network: Network) -> Interval:
+    excluded = ipaddress.ip_network(text)
+    if excluded.version != network.version:
+        raise ValueError(f"{text} is not in {network}: correct spec.exclude")
+    return (int(excluded.network_address), int(excluded.broadcast_address))

@@ -86,6 +86,8 @@ def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddre
             mac=each.mac,
             gateway=pools[each.pool].gateway,
             dns=list(pools[each.pool].dns),
+            search_domains=list(pools[each.pool].search_domains),
+            mtu=pools[each.pool].mtu,
         )
         for each in guest.status.addresses
     )

@@ -1,32 +1,52 @@
 """IPPools: whether they can be served, and how full they are.
 
-Validity comes from the pure reading of the spec; counters from the watched IPAddress objects, kept as running sums so
+Validity comes from the pure reading of the specs; counters from the watched IPAddress objects, kept as running sums so
 that a pool of any size costs the same. One writer for the whole status; counters wait and are coalesced.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from innkeeper.clock import Clock
-from innkeeper.domain.addressing.pool import PoolInvalidError, understand
+from innkeeper.domain.addressing.pool import Pool
 from innkeeper.domain.reasons import ConditionType, PoolReason
 from innkeeper.kube import conditions
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Key
 from innkeeper.kube.resources import IP_POOLS
 from innkeeper.kube.status_writer import StatusWriter
+from innkeeper.state.pool_catalog import PoolCatalog, Problem
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress, IPPool
 
+MOST = 2**53 - 1  # what every reader of JSON keeps exactly; an IPv6 pool has more
 
-@dataclass(frozen=True)
-class Claims:
+
+@dataclass
+class Count:
     """Addresses of one pool that are not free."""
 
-    used: int = 0
-    quarantined: int = 0
+    used: set[str] = field(default_factory=set)
+    quarantined: set[str] = field(default_factory=set)
+    outside: int = 0  # of the used ones, those that the pool would not give again
+    taken: int = 0  # of the total, reservations and addresses outside are not part of it
+
+    def recount(self, pool: Pool | None) -> None:
+        """Count anew beside a pool that changed."""
+        self.outside = self.taken = 0
+        for address in self.used:
+            self.note(pool, address, held=True, step=1)
+        for address in self.quarantined:
+            self.note(pool, address, held=False, step=1)
+
+    def note(self, pool: Pool | None, address: str, *, held: bool, step: int) -> None:
+        """Add one address to the sums, or take it from them (-1)."""
+        if pool is None:
+            return
+        self.taken += step * pool.gives(address)
+        self.outside += step * (held and not pool.contains(address))
 
 
 class Pools:
@@ -35,8 +55,8 @@ class Pools:
     def __init__(self, client: Client, *, pools: Mapping[Key, IPPool], clock: Clock, delay_s: float) -> None:
         self._pools = pools
         self._clock = clock
-        self._used: Counter[str] = Counter()
-        self._quarantined: Counter[str] = Counter()
+        self._catalog = PoolCatalog()
+        self._counts: defaultdict[str, Count] = defaultdict(Count)
         self._writer = StatusWriter(
             client, IP_POOLS, clock=clock, render=self._render, read=pools.get, delay_s=delay_s
         )
@@ -54,62 +74,95 @@ class Pools:
         await self._writer.write(("", name))
 
     def pool_changed(self, change: Change[IPPool]) -> None:
-        """Look at an IPPool that changed."""
-        self._writer.touch(change.key, urgent=True)
+        """Look at an IPPool that changed, and at those that may overlap with it."""
+        name = change.key[1]
+        if self._catalog.put(name, change.new):
+            self._counts[name].recount(self._catalog.held(name))
+            for each in self._catalog:
+                self._writer.touch(("", each), urgent=each == name)
+        elif change.new is not None:
+            self._writer.touch(change.key, urgent=True)
 
     def address_changed(self, change: Change[IPAddress]) -> None:
         """Count an address that was claimed, released or deleted."""
         for address, step in ((change.old, -1), (change.new, 1)):
-            if address is not None:
-                kind = self._used if address.spec.owner is not None else self._quarantined
-                kind[address.spec.pool] += step
-                self._writer.touch(("", address.spec.pool))
-
-    def claims(self, pool: str) -> Claims:
-        """Return how many addresses of a pool are not free."""
-        return Claims(self._used[pool], self._quarantined[pool])
+            if address is None:
+                continue
+            name, count = address.spec.pool, self._counts[address.spec.pool]
+            held = address.spec.owner is not None
+            addresses = count.used if held else count.quarantined
+            (addresses.add if step > 0 else addresses.discard)(address.spec.address)
+            count.note(self._catalog.held(name), address.spec.address, held=held, step=step)
+            self._writer.touch(("", name))
 
     def _render(self, key: Key) -> dict[str, Any] | None:
-        return status_of(self._pools[key], self.claims(key[1]), clock=self._clock)
+        pool, name = self._pools[key], key[1]
+        return status_of(pool, self._catalog.look(name), self._counts[name], clock=self._clock)
 
 
-def status_of(pool: IPPool, claims: Claims, *, clock: Clock) -> dict[str, Any] | None:
+def status_of(
+    view: IPPool, looked: Pool | Problem | None, count: Count, *, clock: Clock
+) -> dict[str, Any] | None:
     """Return the status that an IPPool should have, or None where it has it."""
-    total, problem = _total(pool)
-    free = max(0, total - claims.used - claims.quarantined)
-    if problem is not None:
-        condition = _ready(pool, PoolReason.INVALID, problem)
-    elif free == 0:
-        condition = _ready(
-            pool, PoolReason.EXHAUSTED, "no address is free: add ranges, or delete guests that are not needed"
-        )
-    else:
-        condition = _ready(pool, PoolReason.READY, "addresses can be had")
-    status = pool.status
-    new = conditions.merged(status.conditions, [condition], now=clock.now())
-    counters = (pool.metadata.generation, total, claims.used, free, claims.quarantined)
-    known = (status.observed_generation, status.total, status.used, status.free, status.quarantined)
+    total = looked.total if isinstance(looked, Pool) else 0
+    free = max(0, total - count.taken)
+    status = view.status
+    told = [_ready(view, looked, count), _exhausted(view, free=free)]
+    new = conditions.merged(status.conditions, told, now=clock.now())
+    counters = {
+        "observedGeneration": view.metadata.generation,
+        "total": min(total, MOST),
+        "used": len(count.used),
+        "free": min(free, MOST),
+        "quarantined": len(count.quarantined),
+        "outside": count.outside,
+    }
+    known = {
+        "observedGeneration": status.observed_generation,
+        "total": status.total,
+        "used": status.used,
+        "free": status.free,
+        "quarantined": status.quarantined,
+        "outside": status.outside,
+    }
     if counters == known and new == status.conditions:
         return None
-    names = ("observedGeneration", "total", "used", "free", "quarantined")
-    return {
-        **dict(zip(names, counters, strict=True)),
-        "conditions": [conditions.document(each) for each in new],
-    }
+    return {**counters, "conditions": [conditions.document(each) for each in new]}
 
 
-def _total(pool: IPPool) -> tuple[int, str | None]:
-    try:
-        return understand(pool.spec).total, None
-    except PoolInvalidError as error:
-        return 0, str(error)
+def _ready(view: IPPool, looked: Pool | Problem | None, count: Count) -> Condition:
+    if isinstance(looked, Problem):
+        return _condition(
+            view, ConditionType.READY, status=False, reason=looked.reason, message=looked.message
+        )
+    if count.outside:
+        message = (
+            f"{count.outside} addresses that guests hold are none that the pool gives: those guests keep them"
+        )
+        return _condition(
+            view, ConditionType.READY, status=True, reason=PoolReason.ADDRESSES_OUTSIDE, message=message
+        )
+    return _condition(view, ConditionType.READY, status=True, reason=PoolReason.READY, message="")
 
 
-def _ready(pool: IPPool, reason: PoolReason, message: str) -> Condition:
+def _exhausted(view: IPPool, *, free: int) -> Condition:
+    if free:
+        return _condition(
+            view, ConditionType.EXHAUSTED, status=False, reason=PoolReason.ADDRESSES_FREE, message=""
+        )
+    message = "no address is free: add ranges, or delete guests that are not needed"
+    return _condition(
+        view, ConditionType.EXHAUSTED, status=True, reason=PoolReason.NO_ADDRESS_FREE, message=message
+    )
+
+
+def _condition(
+    view: IPPool, kind: ConditionType, *, status: bool, reason: PoolReason, message: str
+) -> Condition:
     return Condition(
-        type=ConditionType.READY,
-        status="True" if reason is PoolReason.READY else "False",
+        type=kind,
+        status="True" if status else "False",
         reason=reason,
         message=message,
-        observed_generation=pool.metadata.generation,
+        observed_generation=view.metadata.generation,
     )

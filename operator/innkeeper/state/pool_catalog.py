@@ -1,0 +1,80 @@
+"""IPPools as they are understood: what each may give, or why it cannot serve. Reading a spec is done once a version."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from innkeeper.domain.addressing.overlaps import Overlap, overlaps
+from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, understand
+from innkeeper.domain.reasons import PoolReason
+from innkeeper.views.network import IPPool
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a pool gives no address, and what to change."""
+
+    reason: PoolReason
+    message: str
+
+
+class PoolCatalog:
+    """Every pool by name. Of two that would give the same address the older one serves."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, IPPool] = {}
+        self._read: dict[str, Pool | Problem] = {}
+        self._overlaps: dict[str, Overlap] | None = None
+
+    def put(self, name: str, view: IPPool | None) -> bool:
+        """Take the newest version of a pool, or its end (None); return whether spec or labels changed."""
+        old = self._views.pop(name, None)
+        if view is not None:
+            self._views[name] = view
+            if old is not None and (old.spec, old.metadata.labels) == (view.spec, view.metadata.labels):
+                return False
+            self._read[name] = _understood(view)
+        else:
+            self._read.pop(name, None)
+        self._overlaps = None
+        return True
+
+    def view(self, name: str) -> IPPool | None:
+        """Return a pool as it is written, or None."""
+        return self._views.get(name)
+
+    def pool(self, name: str) -> Pool | None:
+        """Return what a pool may give to guests; None where there is none, or it cannot serve."""
+        found = self.look(name)
+        return found if isinstance(found, Pool) else None
+
+    def held(self, name: str) -> Pool | None:
+        """Return a pool for guests that hold addresses of it already; an overlap takes nothing from them."""
+        found = self._read.get(name)
+        return found if isinstance(found, Pool) else None
+
+    def look(self, name: str) -> Pool | Problem | None:
+        """Return what a pool may give, or why it cannot serve; None where there is none."""
+        found = self._read.get(name)
+        clash = self._clashes().get(name)
+        if clash is not None and isinstance(found, Pool):
+            return Problem(PoolReason.OVERLAPS, str(clash))
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._views))
+
+    def _clashes(self) -> dict[str, Overlap]:
+        if self._overlaps is None:
+            oldest_first = sorted(
+                self._views, key=lambda name: (self._views[name].metadata.creation_timestamp, name)
+            )
+            read = ((name, self._read[name]) for name in oldest_first)
+            self._overlaps = overlaps((name, pool) for name, pool in read if isinstance(pool, Pool))
+        return self._overlaps
+
+
+def _understood(view: IPPool) -> Pool | Problem:
+    try:
+        return understand(view.spec)
+    except PoolInvalidError as error:
+        return Problem(PoolReason.INVALID, str(error))

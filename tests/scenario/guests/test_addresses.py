@@ -1,0 +1,214 @@
+"""Several interfaces and families, reservations, pools by label, and the line of guests that wait for an address."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from innkeeper.domain.orders import peek
+from innkeeper.kube.resources import GUESTS, IP_ADDRESSES, IP_POOLS
+from innkeeper.workers.sweeper import Finding
+from tests.kit import objects
+from tests.kit.clock import ManualClock
+from tests.kit.fake_api import Call
+from tests.kit.guest_scene import GuestScene, guest_scene
+from tests.kit.objects import Document, guest_id
+from tests.kit.waiting import eventually, settled
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[GuestScene]:
+    """Give a furnished scene in which time stands still."""
+    async with guest_scene(clock=ManualClock()) as made:
+        made.furnish()
+        await made.operator()
+        yield made
+
+
+def ipv6(scene: GuestScene, **spec: object) -> None:
+    network = {"cidr": "2001:db8::/64", "gateway": "fe80::1", "dns": ["2001:db8::53"], **spec}
+    scene.api.create(IP_POOLS, objects.pool("lab6", **network))
+
+
+def one_address(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+
+
+def asks(scene: GuestScene, *interfaces: Document, name: str = "web", number: int = 1) -> None:
+    guest = objects.guest(name, number=number, spec={"interfaces": list(interfaces)})
+    scene.api.create(GUESTS, guest, namespace="default")
+
+
+DUAL = {"name": "eth0", "addresses": [{"pool": "lab"}, {"pool": "lab6"}]}
+
+
+async def test_both_families_and_a_second_interface_reach_the_host(scene: GuestScene) -> None:
+    ipv6(scene, searchDomains=["lab.example"], mtu=1400)
+    asks(scene, DUAL, {"name": "eth1", "pool": "lab", "mac": "02:00:00:00:00:77"})
+    found = await scene.until_ready()
+    told = {(each.interface, each.pool): each for each in found.status.addresses}
+    assert set(told) == {("eth0", "lab"), ("eth0", "lab6"), ("eth1", "lab")}
+    assert (
+        told["eth0", "lab"].mac == told["eth0", "lab6"].mac != told["eth1", "lab"].mac == "02:00:00:00:00:77"
+    )
+    [assignment] = scene.assignments()
+    order = {each.address: each for each in peek(assignment.spec.order).addresses}
+    six = order[told["eth0", "lab6"].address]
+    assert (six.prefix_length, six.gateway, six.dns) == (64, "fe80::1", ["2001:db8::53"])
+    assert (six.search_domains, six.mtu) == (["lab.example"], 1400)
+    name = next(each.metadata.name for each in scene.addresses() if ":" in each.spec.address)
+    assert len(name) == len("default.") + 39
+
+
+async def test_no_family_is_claimed_where_the_other_is_missing(scene: GuestScene) -> None:
+    """The last IPv6 address is taken between the look and the claim: the IPv4 one is given back, without a rest."""
+    ipv6(scene, ranges=[{"start": "2001:db8::7", "end": "2001:db8::7"}])
+    name = "default.2001-0db8-0000-0000-0000-0000-0000-0007"
+
+    def overtaken(call: Call, moment: str) -> None:
+        if moment == "before" and call.matches("create ipaddresses *") and len(scene.addresses()) == 1:
+            taken = objects.address(7, owner="other")
+            taken["metadata"]["name"] = name
+            taken["spec"] |= {"pool": "lab6", "address": "2001:db8::7"}
+            scene.api.create(IP_ADDRESSES, taken)
+
+    scene.on_write = overtaken
+    asks(scene, DUAL)
+    await scene.until_reason("PoolExhausted")
+    await eventually(lambda: [each.metadata.name for each in scene.addresses()] == [name])
+    scene.on_write = lambda _call, _moment: None
+    assert scene.addresses(held=False) == []
+    scene.api.patch(IP_POOLS, "lab6", {"spec": {"ranges": [{"start": "2001:db8::7", "end": "2001:db8::8"}]}})
+    found = await scene.until_ready()
+    assert [each.pool for each in found.status.addresses] == ["lab", "lab6"]
+
+
+async def test_a_fixed_address_is_had_and_written_as_objects_are_named(scene: GuestScene) -> None:
+    ipv6(scene)
+    asks(scene, {"name": "eth0", "addresses": [{"pool": "lab6", "address": "2001:0DB8::00AA"}]})
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["2001:db8::aa"]
+
+
+async def test_a_reserved_address_goes_to_its_guest_and_to_no_other(scene: GuestScene) -> None:
+    reservation = {"address": "10.7.0.4", "owner": "default/web", "reason": "it was promised"}
+    scene.api.patch(
+        IP_POOLS,
+        "lab",
+        {"spec": {"reservations": [reservation], "ranges": [{"start": "10.7.0.4", "end": "10.7.0.5"}]}},
+    )
+    scene.add_guest("other", number=2)
+    assert (await scene.until_ready("other")).status.addresses[0].address == "10.7.0.5"
+    scene.add_guest("third", number=3)
+    await scene.until_reason("PoolExhausted", "third")
+    scene.add_guest()
+    assert (await scene.until_ready()).status.addresses[0].address == "10.7.0.4"
+
+
+async def test_of_pools_with_the_labels_the_first_that_has_an_address_gives_it(scene: GuestScene) -> None:
+    for name, cidr in (("a-full", "10.8.0.0/30"), ("b-free", "10.9.0.0/29")):
+        made = objects.pool(name, cidr=cidr, gateway=None, exclude=[cidr] if name == "a-full" else [])
+        made["metadata"]["labels"] = {"net": "blue"}
+        scene.api.create(IP_POOLS, made)
+    asks(scene, {"name": "eth0", "addresses": [{"poolSelector": {"matchLabels": {"net": "blue"}}}]})
+    found = await scene.until_ready()
+    assert [each.pool for each in found.status.addresses] == ["b-free"]
+
+
+async def test_guests_that_wait_get_freed_addresses_in_their_order(scene: GuestScene) -> None:
+    one_address(scene)
+    scene.add_guest("holder", number=1)
+    await scene.until_ready("holder")
+    for number, (name, priority) in enumerate((("second", 0), ("third", 0), ("urgent", 9)), start=2):
+        guest = objects.guest(name, number=number, spec={"priority": priority})
+        scene.api.create(GUESTS, guest, namespace="default")
+        await scene.until_reason("PoolExhausted", name)
+    holder = "holder"
+    for name in ("urgent", "second", "third"):
+        scene.delete_guest(holder)
+        await scene.until_gone(holder)
+        assert isinstance(scene.clock, ManualClock)
+        scene.clock.advance(31)
+        calls = len(scene.api.calls)
+        await scene.operators[0].sweeper.sweep()
+        found = await scene.until_ready(name)
+        assert found.status.addresses[0].address == "10.7.0.5"
+        told = [call for call in scene.api.calls[calls:] if call.matches("create ipaddresses *")]
+        assert len(told) == 1, "nobody else asked for it"
+        holder = name
+
+
+async def test_a_guest_that_waits_and_goes_passes_the_freed_address_on(scene: GuestScene) -> None:
+    one_address(scene)
+    for number, name in enumerate(("holder", "second", "third"), start=1):
+        scene.add_guest(name, number=number)
+        await (scene.until_ready(name) if name == "holder" else scene.until_reason("PoolExhausted", name))
+    scene.delete_guest("second")
+    await eventually(lambda: scene.guest("second") is None)
+    scene.delete_guest("holder")
+    await scene.until_gone("holder")
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(31)
+    await scene.operators[0].sweeper.sweep()
+    await scene.until_ready("third")
+
+
+async def test_a_claim_that_a_bound_guest_lost_is_made_again(scene: GuestScene) -> None:
+    scene.add_guest()
+    found = await scene.until_ready()
+    [held] = scene.addresses()
+    scene.api.patch(IP_ADDRESSES, held.metadata.name, {"metadata": {"finalizers": None}})
+    scene.api.delete(IP_ADDRESSES, held.metadata.name)
+    operator = scene.operators[0]
+    await eventually(lambda: not operator.subset.claims.by_name)
+    for _ in range(2):
+        await operator.sweeper.sweep()
+    assert scene.addresses() == []
+    await operator.sweeper.sweep()
+    [again] = scene.addresses()
+    assert (again.spec.address, again.spec.owner.id if again.spec.owner else None) == (
+        found.status.addresses[0].address,
+        guest_id(),
+    )
+    assert operator.found == [Finding.GUEST_WITHOUT_CLAIM]
+
+
+async def test_a_changed_pool_takes_nothing_from_who_holds_an_address(scene: GuestScene) -> None:
+    scene.add_guest()
+    found = await scene.until_ready()
+    address = found.status.addresses[0].address
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"exclude": [address]}})
+    scene.api.patch(GUESTS, "web", {"spec": {"power": "Stopped"}}, namespace="default")
+    await scene.until_reason("Stopped")
+    scene.api.patch(GUESTS, "web", {"spec": {"power": "Running"}}, namespace="default")
+    again = await scene.until_ready()
+    assert [each.address for each in again.status.addresses] == [address]
+    assert await settled(lambda: [each.spec.address for each in scene.addresses()]) == [address]
+
+
+async def test_only_the_address_that_another_machine_uses_is_replaced(scene: GuestScene) -> None:
+    ipv6(scene)
+    host = scene.hosts["a"]
+    host.refuses = "AddressInUse"
+
+    def refuses_once(call: Call, moment: str) -> None:
+        if moment == "before" and call.matches("create assignments *"):
+            host.conflict = next(each.spec.address for each in scene.addresses() if ":" in each.spec.address)
+        elif moment == "after" and call.matches("create assignments *"):
+            host.refuses = host.conflict = None
+
+    scene.on_write = refuses_once
+    asks(scene, DUAL)
+    found = await scene.until_ready()
+    assert found.status.epoch == 2
+    [bad] = scene.addresses(held=False)
+    assert ":" in bad.spec.address, "the IPv4 address was never at fault"
+    assert len(found.status.addresses) == len(scene.addresses()) == 2
+
+
+async def test_a_host_that_finds_every_address_in_use_is_left_before_the_pool_is_gone(
+    scene: GuestScene,
+) -> None:
+    scene.hosts["a"].refuses = "AddressInUse"
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    assert await settled(lambda: len(scene.addresses(held=False))) == 3
