@@ -18,6 +18,7 @@ from innkeeper.kube.resources import (
     NAMESPACES,
     ROLES,
 )
+from innkeeper.views.network import IPPool
 from tests.integration.operator import scene
 from tests.kit.operator_process import StubImageServer
 from tests.kit.scripted_agent import ScriptedAgent
@@ -176,9 +177,16 @@ async def test_a_pool_without_an_address_to_give_says_so(admin: Client, name: st
         "exclude": ["192.0.2.1", "192.0.2.2"],
     }
     await admin.create(IP_POOLS, {"metadata": {"name": name}, "spec": spec})
-    await scene.ready(admin, IP_POOLS, name, reason="Exhausted")
+
+    async def exhausted(wanted: str) -> IPPool:
+        pool = await admin.get(IP_POOLS, name)
+        assert [each.status for each in pool.status.conditions if each.type == "Exhausted"] == [wanted]
+        return pool
+
+    await scene.ready(admin, IP_POOLS, name, reason="Ready")
+    await eventually(lambda: exhausted("True"))
     await admin.patch(IP_POOLS, name, {"spec": {"exclude": ["192.0.2.1"]}})
-    pool = await scene.ready(admin, IP_POOLS, name, reason="Ready")
+    pool = await eventually(lambda: exhausted("False"))
     assert (pool.status.total, pool.status.free) == (1, 1)
 
 
