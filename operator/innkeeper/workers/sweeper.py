@@ -4,6 +4,7 @@ Slow on purpose: something is done only after several sightings in a row, each o
 claim and binding every claim looks like this for a moment.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 SIGHTINGS = 3
 PERIOD_S = 20.0
 DEFAULT_QUARANTINE_S = 300.0
+_SLICE = 500
 PRESSED_SHARE = 0.1  # of the quarantine, while the pool has no other address
 
 
@@ -73,8 +75,13 @@ class Sweeper:
                 await self._look(address, before)
             except InnkeeperError as error:
                 log.info("sweep_put_off", address=address.metadata.name, reason=error.reason)
-        for guest in list(self._subset.guests.values()):
+        for number, guest in enumerate(list(self._subset.guests.values())):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)  # there may be many; other work goes on between slices
+            held = {each.spec.address for each in self._subset.claims.of_guest(guest_id_of(guest))}
             for bound in guest.status.addresses:
+                if bound.address in held:
+                    continue
                 try:
                     await self._look_at_bound(guest, bound, before)
                 except InnkeeperError as error:
@@ -96,8 +103,6 @@ class Sweeper:
             return
         guest_id = guest_id_of(guest)
         there = self._subset.claims.by_name.get(address_name(pool.space, bound.address))
-        if there is not None and there.spec.owner is not None and there.spec.owner.id == guest_id:
-            return
         if self._seen_enough(f"{guest_id}/{bound.address}", before):
             self._found(Finding.GUEST_WITHOUT_CLAIM)
             again = there is None and await self._network.claim_again(guest, bound)

@@ -212,3 +212,18 @@ async def test_a_host_that_finds_every_address_in_use_is_left_before_the_pool_is
     scene.add_guest()
     await scene.until_reason("NoHostFits")
     assert await settled(lambda: len(scene.addresses(held=False))) == 3
+
+
+async def test_while_other_addresses_are_free_a_released_one_rests_its_whole_time(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    scene.delete_guest()
+    await scene.until_gone()
+    operator, clock = scene.operators[0], scene.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(290)
+    await operator.sweeper.sweep()
+    assert len(scene.addresses(held=False)) == 1
+    clock.advance(20)
+    await operator.sweeper.sweep()
+    await eventually(lambda: not scene.addresses(held=False))

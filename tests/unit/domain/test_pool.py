@@ -158,8 +158,14 @@ def test_a_reservation_is_its_owners_alone() -> None:
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/8", "2001:db8::/64"])
-def test_a_huge_pool_costs_as_little_as_a_small_one(cidr: str) -> None:
+def test_a_huge_pool_makes_no_list(cidr: str) -> None:
     started = time.process_time()
+    assert len(list(itertools.islice(claimed(a_pool(cidr=cidr)), 100))) == 100
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/8", "2001:db8::/64"])
+def test_a_huge_pool_costs_as_little_memory_as_a_small_one(cidr: str) -> None:
     tracemalloc.start()
     pool, taken = a_pool(cidr=cidr), Taken()
     assert len(list(itertools.islice(claimed(pool, taken=taken), 300))) == 300
@@ -167,7 +173,6 @@ def test_a_huge_pool_costs_as_little_as_a_small_one(cidr: str) -> None:
     held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert held < 2**20
-    assert time.process_time() - started < 1
 
 
 def test_pools_overlap_only_where_both_would_give_an_address_of_one_space() -> None:
