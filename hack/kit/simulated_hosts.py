@@ -15,7 +15,10 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.readiness.ask import Asker, HostAsker
 from innkeeper.agent.service import Agent, AgentParts
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.kube.client import Client
@@ -33,6 +36,8 @@ class SimulatedHost:
     clock: Clock = field(default_factory=SystemClock)
     driver: Driver | None = None
     images: ImageStore | None = None
+    network: HostNet | None = None
+    asker: Asker | None = None
     heartbeat_s: float = 10.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     readiness: Readiness = field(default_factory=Readiness)
@@ -40,18 +45,24 @@ class SimulatedHost:
     def __post_init__(self) -> None:
         """Make what was not given."""
         self.driver = self.driver or SimulatedDriver(self.clock)
+        self.network = self.network or SimulatedNetwork()
+        self.asker = self.asker or HostAsker(self.driver)
         self.images = self.images or SimulatedImages(self.directory / "images")
 
     async def run(self) -> None:
         """Run the host's agent until it is cancelled."""
         assert self.driver is not None  # noqa: S101 - made above
         assert self.images is not None  # noqa: S101 - made above
+        assert self.network is not None  # noqa: S101 - made above
+        assert self.asker is not None  # noqa: S101 - made above
         parts = AgentParts(
             host=self.name,
             pinned_keys=self.pinned_keys,
             client=self.client,
             driver=self.driver,
             images=self.images,
+            network=self.network,
+            asker=self.asker,
             paths=StatePaths(self.directory),
             clock=self.clock,
             registry=self.registry,

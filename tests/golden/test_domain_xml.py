@@ -24,7 +24,9 @@ def a_spec(*, guest_id: str = GUEST, cpu_millis: int = 1500, interfaces: int = 1
         memory_bytes=512 * 1024**2,
         disk=STATE / "disk.qcow2",
         seed=STATE / "seed.iso",
-        interfaces=tuple(DomainInterface("br0", f"02:00:00:00:00:{n:02x}") for n in range(interfaces)),
+        interfaces=tuple(
+            DomainInterface("br0", f"02:00:00:00:00:{n:02x}", f"ikt{n:012x}") for n in range(interfaces)
+        ),
         console_log=STATE / "console.log",
     )
 

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from innkeeper.agent.build.ports import Progress, Seed
 from innkeeper.agent.drivers.driver import DomainSpec, DomainState
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain import names
@@ -26,6 +27,7 @@ from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, NAMESPACES
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import ReadinessProbe
 from innkeeper.views.meta import Condition
 from kit.simulated_hosts import SimulatedHost
 from tests.kit.agent_orders import HOST, KEYS, SIGNER, STORE
@@ -89,6 +91,19 @@ class GatedImages:
         self.users.discard(guest_id)
 
 
+class ScriptedAsker:
+    """Guests answer their readiness probes as the test says; each answer is counted."""
+
+    def __init__(self) -> None:
+        self.silent: dict[str, str] = {}  # why, by Guest ID
+        self.asked: Counter[str] = Counter()
+
+    async def ask(self, order: Order, probe: ReadinessProbe) -> str | None:  # noqa: ARG002 - as declared
+        """Answer as the script says."""
+        self.asked[order.guest_id] += 1
+        return self.silent.get(order.guest_id)
+
+
 class GatedDriver(SimulatedDriver):
     """A simulated hypervisor that can be held before and after what it does."""
 
@@ -136,6 +151,8 @@ class AgentHost:
         self.driver = GatedDriver(self.clock)
         self.driver.gates = self.gates
         self.images = GatedImages(self.gates)
+        self.network = SimulatedNetwork()
+        self.asker = ScriptedAsker()
         self.namespace = names.host_namespace(HOST)
         self.signer: Signer = SIGNER
         self.pinned = KEYS
@@ -172,6 +189,8 @@ class AgentHost:
             clock=self.clock,
             driver=self.driver,
             images=self.images,
+            network=self.network,
+            asker=self.asker,
             registry=self.registry,
             readiness=Readiness(),
             heartbeat_s=0.5,

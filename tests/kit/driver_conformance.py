@@ -148,8 +148,10 @@ class DriverConformance:
         async with asyncio.timeout(10):
             await heard.task
 
-    async def test_an_unknown_bridge_is_not_there(self, bench: Bench) -> None:
-        assert not await bench.driver.has_bridge("none-such")
+    async def test_a_guest_without_a_guest_agent_does_not_answer(self, bench: Bench) -> None:
+        await self._run(bench, await bench.polite(GUEST))
+        assert not await bench.driver.guest_agent_answers(GUEST, within_s=1)
+        assert not await bench.driver.guest_agent_answers("none-such", within_s=1)
 
     async def _run(self, bench: Bench, spec: DomainSpec) -> None:
         await bench.driver.define(spec)

@@ -1,15 +1,15 @@
 """Whether this host can keep the promise that an order makes. Pure; the agent alone admits.
 
 A guest must fit beside all that was accepted before, within what the admin lets this host promise; its bridge must exist,
-KVM must work unless emulation is allowed, and no other guest here may have its address. It is asked about guests that
-are new here only: a setting that changes evicts nobody.
+KVM must work unless emulation is allowed, and nobody may have its addresses: no other guest here, no machine that
+answers on the wire. It is asked about guests that are new here only: a setting that changes evicts nobody.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from innkeeper.agent.drivers.driver import HypervisorKind
-from innkeeper.agent.store.records import Ready
+from innkeeper.agent.store.records import AddressInUse, Ready
 from innkeeper.domain.orders import Order
 from innkeeper.domain.quantity import Amounts, format_cpu
 from innkeeper.domain.reasons import GuestReason
@@ -33,27 +33,39 @@ _RESOURCES: tuple[tuple[str, Callable[[Amounts], int], Callable[[int], str]], ..
 class HostFacts:
     """What the decision needs to know of the machine."""
 
-    bridge: str
-    bridge_exists: bool
+    no_network: str | None  # why the guest cannot be plugged in here
+    in_use: AddressInUse | None  # who answered for one of its addresses
     hypervisor: HypervisorKind
     allow_emulation: bool
     allocatable: Amounts
 
 
-def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Ready | None:
+@dataclass(frozen=True)
+class Refusal:
+    """Why an order is refused, and the address where that is the reason."""
+
+    ready: Ready
+    conflict: AddressInUse | None = None
+
+
+def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Refusal | None:
     """Return why the order is refused, or None where it is accepted. `others` are the guests accepted before."""
     if facts.hypervisor is HypervisorKind.EMULATION and not facts.allow_emulation:
         return _refused(
             GuestReason.EMULATION_NOT_ALLOWED,
             "KVM does not work on this host, and its Host object does not allow emulation",
         )
-    if not facts.bridge_exists:
-        return _refused(GuestReason.BRIDGE_MISSING, f"this host has no bridge {facts.bridge!r}")
+    if facts.no_network is not None:
+        return _refused(GuestReason.BRIDGE_MISSING, facts.no_network)
     beside = [other for other in others if other.guest_id != order.guest_id]
-    return _does_not_fit(order, facts.allocatable, beside) or _address_in_use(order, beside)
+    return (
+        _does_not_fit(order, facts.allocatable, beside)
+        or _address_in_use(order, beside)
+        or _answered(facts.in_use)
+    )
 
 
-def _does_not_fit(order: Order, allocatable: Amounts, others: Iterable[Order]) -> Ready | None:
+def _does_not_fit(order: Order, allocatable: Amounts, others: Iterable[Order]) -> Refusal | None:
     wanted = _amounts(order)
     held = sum((_amounts(other) for other in others), Amounts())
     for what, read, shown in _RESOURCES:
@@ -72,16 +84,22 @@ def _amounts(order: Order) -> Amounts:
     return Amounts(wanted.cpu_millis, wanted.memory_bytes, wanted.disk_bytes)
 
 
-def _address_in_use(order: Order, others: Iterable[Order]) -> Ready | None:
+def _address_in_use(order: Order, others: Iterable[Order]) -> Refusal | None:
     mine = {address.address for address in order.addresses}
     for other in others:
-        taken = mine & {address.address for address in other.addresses}
-        if taken:
-            return _refused(
-                GuestReason.ADDRESS_IN_USE, f"another guest on this host has the address {min(taken)}"
-            )
+        for taken in other.addresses:
+            if taken.address in mine:
+                message = f"another guest on this host has the address {taken.address}"
+                return _refused(GuestReason.ADDRESS_IN_USE, message, AddressInUse(taken.address, taken.mac))
     return None
 
 
-def _refused(reason: GuestReason, message: str) -> Ready:
-    return Ready(status=False, reason=reason, message=message)
+def _answered(found: AddressInUse | None) -> Refusal | None:
+    if found is None:
+        return None
+    message = f"the machine {found.mac} on the wire has the address {found.address}: free it, or exclude it in its IPPool"
+    return _refused(GuestReason.ADDRESS_IN_USE, message, found)
+
+
+def _refused(reason: GuestReason, message: str, conflict: AddressInUse | None = None) -> Refusal:
+    return Refusal(Ready(status=False, reason=reason, message=message), conflict)

@@ -1,4 +1,4 @@
-"""The host's own orders: bridge, emulation, what may be promised, and keys, as the HostAgent object said last.
+"""The host's own orders: network, emulation, what may be promised, and keys, as the HostAgent object said last.
 
 They are kept in the store, so an agent that starts while the API server is away can still start its guests. A HostAgent
 that is gone changes nothing.
@@ -10,7 +10,7 @@ import msgspec
 
 from innkeeper.agent import trust
 from innkeeper.agent.store.store import Store
-from innkeeper.views.host import HostAgent, Overcommit, Reserved
+from innkeeper.views.host import HostAgent, Network, Overcommit, Reserved
 
 _KEY = "host_orders"
 
@@ -18,7 +18,7 @@ _KEY = "host_orders"
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What was last ordered of the host. Where nothing was said of overcommit, there is none."""
 
-    bridge: str
+    network: Network
     allow_emulation: bool
     reserved: Reserved = Reserved()
     overcommit: Overcommit = Overcommit()
@@ -49,7 +49,7 @@ class HostOrders:
         keys = trust.extend(self.keys, agent.spec.order_keys)
         endorsed = {name: raw for name, raw in keys.items() if name not in self._pinned}
         settings = HostSettings(
-            bridge=agent.spec.network.bridge,
+            network=agent.spec.network,
             allow_emulation=agent.spec.allow_emulation,
             reserved=agent.spec.reserved,
             overcommit=agent.spec.overcommit,

@@ -27,6 +27,7 @@ class HostReport:
     driver: str
     hypervisor: Hypervisor
     trouble: Callable[[], str | None]  # why machines cannot be read now
+    network_trouble: Callable[[], str | None]
     read: Callable[[Key], HostAgent | None]
     clock: Clock
 
@@ -57,6 +58,9 @@ class HostReport:
         trouble = self.trouble()
         if trouble is not None:
             return Ready(status=False, reason=GuestReason.DRIVER_FAILED, message=trouble)
+        trouble = self.network_trouble()
+        if trouble is not None:
+            return Ready(status=False, reason=GuestReason.NETWORK_FAILED, message=trouble)
         return Ready(status=True, reason=HostReason.READY)
 
 

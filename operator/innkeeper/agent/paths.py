@@ -57,6 +57,11 @@ class StatePaths:
         """Images that guests here use."""
         return self.root / "images"
 
+    @property
+    def network(self) -> Path:
+        """What the DHCP servers of this host read."""
+        return self.root / "network"
+
     def guest(self, guest_id: str) -> GuestFiles:
         """Return the files of a guest.
 

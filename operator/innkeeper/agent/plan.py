@@ -46,24 +46,36 @@ class Settle:
 Step = Do | Restart | Settle
 
 RUNNING = Ready(status=True, reason=GuestReason.RUNNING)
+NOT_YET = Ready(
+    status=False, reason=GuestReason.NOT_ANSWERING, message="the guest runs and was not asked yet"
+)
 STOPPED = Ready(status=True, reason=GuestReason.STOPPED)
 
 
 def next_step(
-    *, desired: str, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready
+    *,
+    desired: str,
+    restart_policy: str,
+    life: Life,
+    phase: DomainPhase | None,
+    ready: Ready,
+    running: Ready = RUNNING,
 ) -> Step:
-    """Return the next step. `phase` is None where the hypervisor does not know the guest."""
+    """Return the next step.
+
+    `phase` is None where the hypervisor does not know the guest; `running` is how it stands while its machine runs.
+    """
     alive = phase is not None and phase.alive
     if desired == Desired.DESTROYED:
         return Do(JobKind.DESTROY)
     if desired == Desired.STOPPED:
         return Do(JobKind.STOP) if alive else Settle(Life.NEW if life is Life.NEW else Life.OFF, STOPPED)
+    if phase is DomainPhase.RUNNING:
+        return Settle(Life.UP, running)
     return _towards_running(restart_policy=restart_policy, life=life, phase=phase, ready=ready)
 
 
 def _towards_running(*, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready) -> Step:
-    if phase is DomainPhase.RUNNING:
-        return Settle(Life.UP, RUNNING)
     if phase is DomainPhase.PAUSED:
         return Restart(
             JobKind.START, _off(GuestReason.CRASHED, "its machine was paused by an I/O error or at the host")

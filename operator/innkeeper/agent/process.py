@@ -12,7 +12,10 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.readiness.ask import HostAsker
 from innkeeper.agent.service import Agent, AgentParts
 from innkeeper.agent.settings import AgentSettings, DriverName
 from innkeeper.clock import Clock, SystemClock
@@ -32,7 +35,7 @@ async def run_agent(settings: AgentSettings) -> None:
     registry, readiness = CollectorRegistry(), Readiness()
     ProcessMetrics(registry, process="agent")
     paths = StatePaths(settings.state_dir)
-    driver, images = _runs_on(settings, paths, credentials, clock)
+    driver, images, network = _runs_on(settings, paths, credentials, clock, registry)
     server = TelemetryServer(
         listen=settings.listen, port=settings.metrics_port, registry=registry, readiness=readiness
     )
@@ -43,6 +46,8 @@ async def run_agent(settings: AgentSettings) -> None:
             client=client,
             driver=driver,
             images=images,
+            network=network,
+            asker=HostAsker(driver),
             paths=paths,
             clock=clock,
             registry=registry,
@@ -76,13 +81,19 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
 
 
 def _runs_on(
-    settings: AgentSettings, paths: StatePaths, credentials: Credentials, clock: Clock
-) -> tuple[Driver, ImageStore]:
+    settings: AgentSettings,
+    paths: StatePaths,
+    credentials: Credentials,
+    clock: Clock,
+    registry: CollectorRegistry,
+) -> tuple[Driver, ImageStore, HostNet]:
     if settings.driver is DriverName.SIMULATED:
         driver = SimulatedDriver(clock, latency_s=settings.simulated_latency_s)
-        return driver, SimulatedImages(paths.images)
-    return _libvirt(settings.libvirt_uri, paths), _image_store(
-        settings.images_ca_file, paths, credentials, clock
+        return driver, SimulatedImages(paths.images), SimulatedNetwork()
+    return (
+        _libvirt(settings.libvirt_uri, paths),
+        _image_store(settings.images_ca_file, paths, credentials, clock),
+        _host_network(paths, clock, registry),
     )
 
 
@@ -90,6 +101,12 @@ def _libvirt(uri: str, paths: StatePaths) -> Driver:
     from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
 
     return LibvirtDriver(uri, disk_directory=paths.root)
+
+
+def _host_network(paths: StatePaths, clock: Clock, registry: CollectorRegistry) -> HostNet:
+    from innkeeper.agent.net.host_network import HostNetwork
+
+    return HostNetwork(paths.network, clock=clock, registry=registry)
 
 
 def _image_store(

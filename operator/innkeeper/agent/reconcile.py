@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from innkeeper.agent import admission
-from innkeeper.agent.drivers.driver import DomainPhase, Driver, Hypervisor
+from innkeeper.agent.asking import Asking
+from innkeeper.agent.drivers.driver import DomainPhase, Hypervisor
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.judge import Meaning, held_rank, meaning, read_order
 from innkeeper.agent.ledger import HeldGuest, Ledger
-from innkeeper.agent.plan import Do, JobKind, Restart, Settle, next_step
+from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.plan import RUNNING, Do, JobKind, Restart, Settle, next_step
+from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.report import AssignmentReport, Verdict
-from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.trials import Trials
 from innkeeper.agent.work import GuestWork
 from innkeeper.clock import Clock
@@ -30,6 +33,7 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.assignment import Assignment
+from innkeeper.views.host import Network
 
 Wake = Callable[[str, float], None]  # Guest ID, seconds from now
 
@@ -50,7 +54,9 @@ class Reconciler:
     ledger: Ledger
     inventory: Inventory
     host_orders: HostOrders
-    driver: Driver
+    network: HostNet
+    asking: Asking
+    prober: Prober
     hypervisor: Hypervisor
     work: GuestWork
     jobs: Jobs
@@ -105,9 +111,13 @@ class Reconciler:
             case _:
                 kept = await self._keep(found, order, text, held)
                 if kept is not None:
-                    self.report.say(
-                        guest_id, replace(verdict, outcome=kept.record.outcome, held=kept.record.rank)
+                    told = replace(
+                        verdict,
+                        outcome=kept.record.outcome,
+                        held=kept.record.rank,
+                        conflict=kept.record.conflict,
                     )
+                    self.report.say(guest_id, told)
 
     async def _keep(
         self, found: Meaning, order: Order, text: str, held: HeldGuest | None
@@ -119,10 +129,19 @@ class Reconciler:
         if found is Meaning.SAME:
             return held
         if found is Meaning.REFUSED_BEFORE and held is not None:
-            await self._put(order, text, held.record.outcome, life=Life.NEW, ready=held.record.ready)
+            await self._put(
+                order,
+                text,
+                held.record.outcome,
+                life=Life.NEW,
+                ready=held.record.ready,
+                conflict=held.record.conflict,
+            )
         elif found is Meaning.ADMIT:
             if self.host_orders.settings is None:
                 return None  # the HostAgent will wake all guests when it is seen
+            if not self.asking.is_asked(order, self.host_orders.settings.network):
+                return None  # the wire is asked first; its answer, or its silence, wakes the guest
             async with self.admitting:  # two guests must not both be promised the same address or memory
                 await self._admit(order, text)
         else:
@@ -143,17 +162,24 @@ class Reconciler:
             await self._put(order, text, OrderOutcome.ACCEPTED, life=Life.NEW, ready=ready)
             log.info("order_accepted", namespace=order.namespace, name=order.name)
         else:
-            await self._put(order, text, OrderOutcome.REFUSED, life=Life.NEW, ready=refused)
-            log.warning("order_refused", reason=refused.reason, message=refused.message)
+            await self._put(
+                order,
+                text,
+                OrderOutcome.REFUSED,
+                life=Life.NEW,
+                ready=refused.ready,
+                conflict=refused.conflict,
+            )
+            log.warning("order_refused", reason=refused.ready.reason, message=refused.ready.message)
 
-    async def _refusal(self, order: Order) -> Ready | None:
+    async def _refusal(self, order: Order) -> admission.Refusal | None:
         settings = self.host_orders.settings
         if settings is None:
             raise InnkeeperError("no HostAgent was seen yet")
         has = self.hypervisor.capacity
         facts = admission.HostFacts(
-            bridge=settings.bridge,
-            bridge_exists=await self.driver.has_bridge(settings.bridge),
+            no_network=await self.network.missing(order, settings.network),
+            in_use=self.asking.take(order),
             hypervisor=self.hypervisor.kind,
             allow_emulation=settings.allow_emulation,
             allocatable=allocatable(
@@ -164,7 +190,16 @@ class Reconciler:
         )
         return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.accepted()])
 
-    async def _put(self, order: Order, text: str, outcome: OrderOutcome, *, life: Life, ready: Ready) -> None:
+    async def _put(
+        self,
+        order: Order,
+        text: str,
+        outcome: OrderOutcome,
+        *,
+        life: Life,
+        ready: Ready,
+        conflict: AddressInUse | None = None,
+    ) -> None:
         record = GuestRecord(
             guest_id=order.guest_id,
             order=text,
@@ -174,6 +209,7 @@ class Reconciler:
             outcome=outcome,
             life=life,
             ready=ready,
+            conflict=conflict,
         )
         await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
 
@@ -206,8 +242,16 @@ class Reconciler:
             life=guest.record.life,
             phase=phase,
             ready=guest.record.ready,
+            running=self._running(guest, phase),
         )
         await self._take(guest, step, phase)
+
+    def _running(self, guest: HeldGuest, phase: DomainPhase | None) -> Ready:
+        """Return how a guest stands while its machine runs: its readiness probe decides."""
+        if phase is not DomainPhase.RUNNING or guest.order.desired != Desired.RUNNING:
+            self.prober.forget(guest.order.guest_id)
+            return RUNNING
+        return self.prober.verdict(guest.order, was_ready=guest.record.ready == RUNNING)
 
     async def _take(self, guest: HeldGuest, step: Do | Restart | Settle, phase: DomainPhase | None) -> None:
         guest_id, now = guest.order.guest_id, self.clock.monotonic()
@@ -260,19 +304,20 @@ class Reconciler:
     async def _run(self, guest: HeldGuest, kind: JobKind) -> None:
         match kind:
             case JobKind.BUILD:
-                settings = self.host_orders.settings
-                if settings is None:
-                    raise InnkeeperError(
-                        "the host was not told its bridge yet", reason=GuestReason.BRIDGE_MISSING
-                    )
                 async with self.build_slots:
-                    await self.work.build(guest, bridge=settings.bridge)
+                    await self.work.build(guest, self._network())
             case JobKind.START:
-                await self.work.start(guest)
+                await self.work.start(guest, self._network())
             case JobKind.STOP:
                 await self.work.stop(guest)
             case JobKind.DESTROY:
                 await self.work.destroy(guest)
+
+    def _network(self) -> Network:
+        settings = self.host_orders.settings
+        if settings is None:
+            raise InnkeeperError("the host was not told its network yet", reason=GuestReason.BRIDGE_MISSING)
+        return settings.network
 
     def _log_invalid(self, guest_id: str, error: OrderInvalidError) -> None:
         self.figures.orders.labels("invalid").inc()

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from innkeeper.agent.store.records import Ready
+from innkeeper.agent.store.records import AddressInUse, Ready
 from innkeeper.clock import Clock
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import ConditionType, OrderOutcome
 from innkeeper.kube.conditions import document, documents
-from innkeeper.views.assignment import Assignment, AssignmentStatus, Held
+from innkeeper.views.assignment import AddressConflict, Assignment, AssignmentStatus, Held
 from innkeeper.views.meta import Condition
 
 Key = tuple[str, str]
@@ -36,6 +36,7 @@ class Verdict:
     outcome: OrderOutcome
     held: Rank | None
     ready: Ready | None = None  # None: how the guest stands
+    conflict: AddressInUse | None = None
 
 
 class AssignmentReport:
@@ -85,6 +86,7 @@ class AssignmentReport:
             "outcome": str(verdict.outcome),
             # None takes away what an earlier store of this host said it held.
             "held": _held(verdict.held),
+            "conflict": _conflict(verdict.conflict),
         }
         ready = verdict.ready or self._shown(guest_id)
         if ready is not None:
@@ -108,11 +110,16 @@ def _held(rank: Rank | Held | None) -> dict[str, int] | None:
     return None if rank is None else {"epoch": rank.epoch, "serial": rank.serial}
 
 
+def _conflict(found: AddressInUse | AddressConflict | None) -> dict[str, str] | None:
+    return None if found is None else {"address": found.address, "mac": found.mac}
+
+
 def _is_told(status: dict[str, Any], told: AssignmentStatus) -> bool:
     """Tell whether the API server has this status."""
     return status == {
         "observedGeneration": told.observed_generation,
         "outcome": told.outcome,
         "held": _held(told.held),
+        "conflict": _conflict(told.conflict),
         **({"conditions": [document(each) for each in told.conditions]} if told.conditions else {}),
     }

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from innkeeper import __version__
+from innkeeper.agent.asking import Asking
 from innkeeper.agent.build.builder import Builder
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.drivers.driver import Driver, Hypervisor
@@ -24,8 +25,11 @@ from innkeeper.agent.host_report import HostReport, boot_id
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.ledger import Ledger
+from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.only_one import only_one
 from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.readiness.ask import Asker
+from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
 from innkeeper.agent.store.records import Ready
@@ -58,6 +62,8 @@ class AgentParts:
     client: Client
     driver: Driver
     images: ImageStore
+    network: HostNet
+    asker: Asker
     paths: StatePaths
     clock: Clock
     registry: CollectorRegistry
@@ -82,6 +88,8 @@ class Agent:
             self._driver, parts.clock, on_phase=self._phase_changed, on_trouble=self._touch_host
         )
         self._jobs = Jobs(on_end=self._queue.add)
+        self._asking = Asking(parts.network, wake=self._queue.add)
+        self._prober = Prober(parts.asker, parts.clock, on_change=self._queue.add)
         self._assignments: Informer[Assignment] = Informer(
             parts.client, ASSIGNMENTS, on_change=self._assigned, clock=parts.clock, namespace=self._namespace
         )
@@ -138,6 +146,8 @@ class Agent:
             )
             self._tell_figures(ledger)
             reconciler = self._reconciler(store, ledger, host_orders, hypervisor)
+            stack.push_async_callback(self._prober.close)
+            stack.push_async_callback(self._asking.close)
             stack.push_async_callback(self._jobs.close)
             self._host_statuses = self._host_writer(store, hypervisor)
             for guest in ledger.accepted():
@@ -160,6 +170,12 @@ class Agent:
         async with asyncio.TaskGroup() as tasks:
             # Machines first: nothing is started before it is known what runs already.
             tasks.create_task(self._inventory.run(), name="inventory")
+            tasks.create_task(
+                parts.network.run(
+                    lambda: _network_wanted(reconciler.ledger, host_orders), on_trouble=self._touch_host
+                ),
+                name="network",
+            )
             for number in range(parts.workers):
                 tasks.create_task(self._worker(reconciler, host_orders), name=f"worker {number}")
             tasks.create_task(self._assignments.run(), name="assignments")
@@ -175,6 +191,7 @@ class Agent:
         work = GuestWork(
             ledger=ledger,
             driver=self._driver,
+            network=parts.network,
             images=parts.images,
             user_data=SecretUserData(parts.client, self._namespace),
             builder=Builder(self._figures),
@@ -186,7 +203,9 @@ class Agent:
             ledger=ledger,
             inventory=self._inventory,
             host_orders=host_orders,
-            driver=self._driver,
+            network=parts.network,
+            asking=self._asking,
+            prober=self._prober,
             hypervisor=hypervisor,
             work=work,
             jobs=self._jobs,
@@ -204,6 +223,7 @@ class Agent:
             driver=self._driver.name,
             hypervisor=hypervisor,
             trouble=lambda: self._inventory.trouble,
+            network_trouble=lambda: self._parts.network.trouble,
             read=self._host_agents.objects.get,
             clock=self._parts.clock,
         )
@@ -247,9 +267,7 @@ class Agent:
     async def _follow_host(self, host_orders: HostOrders) -> None:
         agent = self._host_agents.objects.get((self._namespace, names.HOST_AGENT_NAME))
         if agent is not None and await host_orders.update(agent):
-            self._log.info(
-                "host_orders_changed", bridge=agent.spec.network.bridge, keys=len(host_orders.keys)
-            )
+            self._log.info("host_orders_changed", bridge=agent.spec.network.base, keys=len(host_orders.keys))
             for _, guest_id in self._assignments.objects:
                 self._queue.add(guest_id)
 
@@ -296,8 +314,15 @@ class Agent:
         )
         readiness = self._parts.readiness
         readiness.add("hypervisor", lambda: self._inventory.trouble or self._unread())
+        readiness.add("network", lambda: self._parts.network.trouble)
         readiness.watch("assignments", self._assignments)
         readiness.watch("hostagents", self._host_agents)
 
     def _unread(self) -> str | None:
         return None if self._inventory.known.is_set() else "the machines were not read yet"
+
+
+def _network_wanted(ledger: Ledger, host_orders: HostOrders) -> Wanted | None:
+    if host_orders.settings is None:
+        return None
+    return Wanted(host_orders.settings.network, tuple(guest.order for guest in ledger.accepted()))

@@ -15,10 +15,12 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.stopwatch import Stopwatch
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.ledger import HeldGuest, Ledger
+from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.paths import StatePaths
-from innkeeper.agent.plan import RUNNING, STOPPED
+from innkeeper.agent.plan import NOT_YET, RUNNING, STOPPED
 from innkeeper.agent.store.records import Life, Ready
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.views.host import Network
 
 
 @dataclass(frozen=True)
@@ -27,34 +29,22 @@ class GuestWork:
 
     ledger: Ledger
     driver: Driver
+    network: HostNet
     images: ImageStore
     user_data: UserDataSource
     builder: Builder
     paths: StatePaths
     stop_grace_s: float
 
-    async def build(self, guest: HeldGuest, *, bridge: str) -> None:
+    async def build(self, guest: HeldGuest, network: Network) -> None:
         """Bring a guest from its order to a running machine."""
-        guest_id = guest.order.guest_id
-        build = Build(
-            order=guest.order,
-            files=self.paths.guest(guest_id),
-            bridge=bridge,
-            driver=self.driver,
-            images=self.images,
-            user_data=self.user_data,
-            stopwatch=Stopwatch(),
-            show=partial(self.ledger.show, guest_id),
-        )
-        await self.builder.run(build)
-        await self.ledger.settle(guest_id, life=Life.UP, ready=RUNNING)
+        await self.builder.run(self._build(guest, network))
+        await self._started(guest)
 
-    async def start(self, guest: HeldGuest) -> None:
+    async def start(self, guest: HeldGuest, network: Network) -> None:
         """Start a guest that was built: the same machine, the same disk."""
-        guest_id = guest.order.guest_id
-        self.ledger.show(guest_id, Ready(status=False, reason=GuestReason.STARTING))
-        await self.driver.start(guest_id)
-        await self.ledger.settle(guest_id, life=Life.UP, ready=RUNNING)
+        await self.builder.start(self._build(guest, network))
+        await self._started(guest)
 
     async def stop(self, guest: HeldGuest) -> None:
         """Let a guest power itself off; when its grace is over, take its power."""
@@ -68,9 +58,28 @@ class GuestWork:
         guest_id = guest.order.guest_id
         self.ledger.show(guest_id, Ready(status=False, reason=GuestReason.DELETING))
         await self.driver.remove(guest_id)
+        await self.network.release(guest_id)
         await asyncio.to_thread(_remove_tree, self.paths.guest(guest_id).directory)
         await self.images.release(guest_id)
         await self.ledger.bury(guest_id, guest.order.rank)
+
+    def _build(self, guest: HeldGuest, network: Network) -> Build:
+        guest_id = guest.order.guest_id
+        return Build(
+            order=guest.order,
+            files=self.paths.guest(guest_id),
+            network=network,
+            host_net=self.network,
+            driver=self.driver,
+            images=self.images,
+            user_data=self.user_data,
+            stopwatch=Stopwatch(),
+            show=partial(self.ledger.show, guest_id),
+        )
+
+    async def _started(self, guest: HeldGuest) -> None:
+        ready = RUNNING if guest.order.spec.readiness_probe is None else NOT_YET
+        await self.ledger.settle(guest.order.guest_id, life=Life.UP, ready=ready)
 
 
 def _remove_tree(directory: Path) -> None:

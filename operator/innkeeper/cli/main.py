@@ -4,6 +4,7 @@ A command's module is imported only when that command runs: the agent never load
 libvirt. Each module has a coroutine `run`, whose parameters are the options.
 """
 
+import asyncio
 import json
 import platform
 import sys
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import uvloop
 from typer.core import TyperGroup
 
 from innkeeper import __version__
@@ -84,7 +86,9 @@ def version(
 
 def _import(name: str) -> Any:
     module = import_module(f"innkeeper.cli.{name}")
-    return command_of(name, module.run, first_line=COMMANDS[name])
+    # uvloop has no netlink sockets, which the agent's network needs.
+    loop = asyncio.new_event_loop if name == "agent" else uvloop.new_event_loop
+    return command_of(name, module.run, first_line=COMMANDS[name], loop=loop)
 
 
 def _first_line(name: str) -> Any:

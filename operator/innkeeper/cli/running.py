@@ -20,25 +20,28 @@ from pydantic import ValidationError
 from innkeeper.errors import InnkeeperError
 
 Main = Callable[..., Coroutine[Any, Any, None]]
+Loop = Callable[[], asyncio.AbstractEventLoop]
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-def command_of(name: str, main: Main, *, first_line: str) -> Any:
+def command_of(name: str, main: Main, *, first_line: str, loop: Loop = uvloop.new_event_loop) -> Any:
     """Return the command `name`, whose options are the parameters of `main`."""
 
     @functools.wraps(main)
     def run(**options: Any) -> None:
-        sys.exit(run_process(name, functools.partial(main, **options)))
+        sys.exit(run_process(name, functools.partial(main, **options), loop=loop))
 
     late = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     late.command(name, help=inspect.getdoc(main) or first_line, context_settings=_CONTEXT)(run)
     return typer.main.get_command(late)
 
 
-def run_process(name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+def run_process(
+    name: str, main: Callable[[], Coroutine[Any, Any, None]], *, loop: Loop = uvloop.new_event_loop
+) -> int:
     """Run `main` to its end or to a signal; return the exit code."""
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(_until_signal(main))
     except ValidationError as error:
         return _complain(name, _options_of(error), code=2)

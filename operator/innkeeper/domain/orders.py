@@ -61,6 +61,7 @@ class OrderAddress(OrderStruct, frozen=True, kw_only=True):
     dns: list[str] = []
     search_domains: list[str] = []
     mtu: int | None = None  # bytes
+    vlan: int | None = None  # None: as the host's network says
 
 
 class OrderImage(OrderStruct, frozen=True, kw_only=True):

@@ -90,6 +90,7 @@ class GuestReason(StrEnum):
     PREPARING_DISK = "PreparingDisk"
     STARTING = "Starting"
     RUNNING = "Running"
+    NOT_ANSWERING = "NotAnswering"  # its machine runs, and its readiness probe does not succeed
     STOPPING = "Stopping"
     STOPPED = "Stopped"
     COMPLETED = "Completed"  # ended by itself and its restart policy lets it rest
@@ -104,6 +105,7 @@ class GuestReason(StrEnum):
     EMULATION_NOT_ALLOWED = "EmulationNotAllowed"
     ADDRESS_IN_USE = "AddressInUse"
     BRIDGE_MISSING = "BridgeMissing"
+    NETWORK_FAILED = "NetworkFailed"  # the host cannot set its bridge, packet filter or DHCP server
     ORDER_INVALID = "OrderInvalid"
     # Ready: on the way out
     DELETING = "Deleting"

@@ -60,6 +60,25 @@ class UserData(View, frozen=True, kw_only=True):
     secret_name: str | None = None
 
 
+class TcpProbe(View, frozen=True, kw_only=True):
+    """The port that a guest must take connections at."""
+
+    port: int
+
+
+class ReadinessProbe(View, frozen=True, kw_only=True):
+    """What a guest is asked before it counts as ready: exactly one of the first three."""
+
+    ping: View | None = None
+    tcp: TcpProbe | None = None
+    guest_agent: View | None = None
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    timeout_seconds: int = 1
+    success_threshold: int = 1
+    failure_threshold: int = 3
+
+
 class GuestSpec(View, frozen=True, kw_only=True):
     """What the user wants."""
 
@@ -68,6 +87,7 @@ class GuestSpec(View, frozen=True, kw_only=True):
     resources: Resources | None = None
     power: str = "Running"
     restart_policy: str = "Always"
+    readiness_probe: ReadinessProbe | None = None
     interfaces: list[Interface] = []
     placement: Placement | None = None
     priority: int = 0

@@ -65,10 +65,26 @@ class OrderKey(View, frozen=True, kw_only=True):
     signature: str | None = None
 
 
-class Network(View, frozen=True, kw_only=True):
-    """The network of the hosts of a Cluster: an existing bridge on each of them."""
+class ManagedBridge(View, frozen=True, kw_only=True):
+    """A bridge that the agent makes: with an uplink, behind the host's own address, or with neither."""
 
-    bridge: str
+    bridge: str = "innkeeper0"
+    uplink: str | None = None
+    nat: bool = False
+
+
+class Network(View, frozen=True, kw_only=True):
+    """The network of the hosts of a Cluster: an existing bridge on each of them, or one that the agents make."""
+
+    bridge: str | None = None
+    managed: ManagedBridge | None = None
+    vlan: int | None = None
+    mtu: int | None = None  # bytes
+
+    @property
+    def base(self) -> str:
+        """The name of the bridge that guests are joined to, be it over a VLAN."""
+        return self.managed.bridge if self.managed is not None else self.bridge or ""
 
 
 class HostAgentSpec(View, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ class IPPoolSpec(View, frozen=True, kw_only=True):
     dns: list[str] = []
     search_domains: list[str] = []
     mtu: int | None = None
+    vlan: int | None = None
     clusters: list[str] | None = None
     cluster_selector: LabelSelector | None = None
     reservations: list[Reservation] = []

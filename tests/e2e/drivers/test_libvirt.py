@@ -51,7 +51,7 @@ class LibvirtBench:
             memory_bytes=32 * 1024**2,
             disk=files / "disk.qcow2",
             seed=files / "seed.iso",
-            interfaces=(DomainInterface(BRIDGE, "02:00:00:00:00:01"),),
+            interfaces=(DomainInterface(BRIDGE, "02:00:00:00:00:01", f"ikt{guest_id[-12:]}"),),
             console_log=files / "console.log",
         )
 

@@ -3,7 +3,7 @@
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.resources import HOST_AGENTS
 from innkeeper.processes.order_key import OrderKeys
-from innkeeper.views.host import Host, HostSpec
+from innkeeper.views.host import Host, HostSpec, Network
 from innkeeper.views.meta import Meta
 from innkeeper.workers.hosts import identity
 from tests.kit.agent_host import AgentHost
@@ -17,7 +17,7 @@ GUEST = guest_id()
 async def publish(host: AgentHost, keys: OrderKeys) -> None:
     """Write the HostAgent as the operator does, and wait until the agent has seen it."""
     of = Host(metadata=Meta(name=HOST), spec=HostSpec(cluster="c"))
-    spec = identity.host_orders(of, bridge="br0", keys=keys.published())
+    spec = identity.host_orders(of, network=Network(bridge="br0"), keys=keys.published())
     await host.admin.patch(HOST_AGENTS, "host", {"spec": spec}, namespace=host.namespace)
 
     async def seen() -> bool:

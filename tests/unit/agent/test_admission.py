@@ -7,13 +7,14 @@ import pytest
 
 from innkeeper.agent.admission import HostFacts, refusal
 from innkeeper.agent.drivers.driver import HypervisorKind
+from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order
 from innkeeper.domain.quantity import Amounts
 from tests.kit.agent_orders import GIB, address, order
 
 FACTS = HostFacts(
-    bridge="br0",
-    bridge_exists=True,
+    no_network=None,
+    in_use=None,
     hypervisor=HypervisorKind.KVM,
     allow_emulation=False,
     # Another guest holds 1 CPU, 1 GiB and 4 GiB of it in the tests below.
@@ -29,7 +30,7 @@ def wanting(**amounts: int) -> Order:
     ("new", "facts", "reason"),
     [
         (order(), FACTS, None),
-        (order(), replace(FACTS, bridge_exists=False), "BridgeMissing"),
+        (order(), replace(FACTS, no_network="this host has no bridge 'br0'"), "BridgeMissing"),
         (order(), replace(FACTS, hypervisor=HypervisorKind.EMULATION), "EmulationNotAllowed"),
         (order(), replace(FACTS, hypervisor=HypervisorKind.EMULATION, allow_emulation=True), None),
         (wanting(memory_bytes=2 * GIB), FACTS, None),
@@ -39,13 +40,15 @@ def wanting(**amounts: int) -> Order:
         (wanting(cpu_millis=2000), FACTS, None),
         (wanting(cpu_millis=2001), FACTS, "InsufficientCapacity"),
         (order(2, addresses=[address(11)]), FACTS, "AddressInUse"),
+        (order(), replace(FACTS, in_use=AddressInUse("10.0.0.11", "02:00:00:00:00:99")), "AddressInUse"),
     ],
 )
 def test_refusals(new: Order, facts: HostFacts, reason: str | None) -> None:
     other = order(1) if new.guest_id != order(1).guest_id else order(3)
     found = refusal(new, facts, others=[other])
-    assert (found.reason if found else None) == reason
-    assert found is None or found.message
+    assert (found.ready.reason if found else None) == reason
+    assert found is None or found.ready.message
+    assert (found is not None and found.conflict is not None) == (reason == "AddressInUse")
 
 
 def test_a_guest_is_not_in_its_own_way() -> None:
@@ -57,7 +60,7 @@ def test_all_that_was_promised_counts_and_the_message_says_how_much() -> None:
     third = order(3, resources=msgspec.structs.replace(order().resources, memory_bytes=GIB + GIB // 2))
     found = refusal(third, FACTS, others=[order(1), order(2)])
     assert found is not None
-    assert found.message == (
+    assert found.ready.message == (
         "the guest wants 1.5 GiB of memory; this host may promise 3.0 GiB and has promised 2.0 GiB to other guests"
     )
     assert refusal(order(3), FACTS, others=[order(1), order(2)]) is None
@@ -65,4 +68,4 @@ def test_all_that_was_promised_counts_and_the_message_says_how_much() -> None:
 
 def test_a_host_that_may_promise_less_than_it_has_promised_takes_nobody() -> None:
     found = refusal(order(3), replace(FACTS, allocatable=Amounts()), others=[order(1)])
-    assert (found.reason if found else None) == "InsufficientCapacity"
+    assert (found.ready.reason if found else None) == "InsufficientCapacity"

@@ -60,6 +60,7 @@ def test_a_verdict_becomes_a_status() -> None:
         "observedGeneration": 2,
         "outcome": "Accepted",
         "held": {"epoch": 1, "serial": 2},
+        "conflict": None,
         "conditions": [
             {
                 "type": "Ready",

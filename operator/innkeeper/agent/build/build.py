@@ -7,14 +7,17 @@ from typing import Protocol
 
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.stopwatch import Stopwatch
-from innkeeper.agent.drivers.driver import Driver
+from innkeeper.agent.drivers.driver import DomainInterface, Driver
+from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.paths import GuestFiles
 from innkeeper.agent.store.records import Ready
 from innkeeper.domain.orders import Order, OrderImage, OrderInvalidError
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.views.host import Network
 
 HYPERVISOR = "hypervisor"
 IMAGE = "image"
+NETWORK = "network"
 
 
 class UserDataSource(Protocol):
@@ -30,12 +33,14 @@ class Build:
 
     order: Order
     files: GuestFiles
-    bridge: str
+    network: Network
+    host_net: HostNet
     driver: Driver
     images: ImageStore
     user_data: UserDataSource
     stopwatch: Stopwatch
     show: Callable[[Ready], None]
+    interfaces: tuple[DomainInterface, ...] = ()  # set by the step that plugs them in
     base: Path | None = None  # the fetched image: set by the first step
 
     @property

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from innkeeper.agent.build import domain, fetch, first_boot, overlay, start
-from innkeeper.agent.build.build import HYPERVISOR, IMAGE, Build, BuildStep
+from innkeeper.agent.build import domain, fetch, first_boot, overlay, plug, start
+from innkeeper.agent.build.build import HYPERVISOR, IMAGE, NETWORK, Build, BuildStep
 from innkeeper.agent.figures import AgentFigures
 
-STEPS: tuple[BuildStep, ...] = (fetch.fetch, overlay.prepare, first_boot.write, domain.define, start.start)
+STARTING: tuple[BuildStep, ...] = (plug.plug, domain.define, start.start)
+STEPS: tuple[BuildStep, ...] = (fetch.fetch, overlay.prepare, first_boot.write, *STARTING)
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Builder:
         for step in self.steps:
             await step(build)
         watch = build.stopwatch
-        seconds = {"agent": watch.own(), HYPERVISOR: watch.spent(HYPERVISOR), IMAGE: watch.spent(IMAGE)}
+        seconds = {
+            "agent": watch.own(),
+            **{where: watch.spent(where) for where in (HYPERVISOR, IMAGE, NETWORK)},
+        }
         for where, spent in seconds.items():
             self.figures.build_seconds.labels(where).observe(spent)
         structlog.get_logger(__name__).info(
@@ -32,4 +36,10 @@ class Builder:
             own_ms=round(seconds["agent"] * 1000, 1),
             driver_ms=round(seconds[HYPERVISOR] * 1000, 1),
             image_ms=round(seconds[IMAGE] * 1000, 1),
+            network_ms=round(seconds[NETWORK] * 1000, 1),
         )
+
+    async def start(self, build: Build) -> None:
+        """Start a guest that was built: what it needs of its host is made again, its disk and seed stay."""
+        for step in STARTING:
+            await step(build)

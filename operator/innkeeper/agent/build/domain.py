@@ -1,7 +1,7 @@
-"""Step 4: the machine is made known to the hypervisor."""
+"""Step 5: the machine is made known to the hypervisor."""
 
 from innkeeper.agent.build.build import HYPERVISOR, Build
-from innkeeper.agent.drivers.driver import DomainInterface, DomainSpec
+from innkeeper.agent.drivers.driver import DomainSpec
 from innkeeper.domain.reasons import GuestReason
 
 
@@ -15,13 +15,8 @@ async def define(build: Build) -> None:
         memory_bytes=order.resources.memory_bytes,
         disk=build.files.disk,
         seed=build.files.seed,
-        interfaces=tuple(DomainInterface(build.bridge, mac) for mac in _macs(build)),
+        interfaces=build.interfaces,
         console_log=build.files.console_log,
     )
     with build.stopwatch.outside(HYPERVISOR):
         await build.driver.define(spec)
-
-
-def _macs(build: Build) -> list[str]:
-    """Return one MAC for each interface, in the order of the addresses."""
-    return list({address.interface: address.mac for address in build.order.addresses}.values())

@@ -70,10 +70,11 @@ class Hypervisor:
 
 @dataclass(frozen=True)
 class DomainInterface:
-    """One network interface on an existing bridge."""
+    """One network interface on an existing bridge. The host's device has a name that is known before it exists."""
 
     bridge: str
     mac: str
+    device: str
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,6 @@ class Driver(Protocol):
     async def probe(self) -> Hypervisor:
         """Find out how guests run here and what the machine has; KVM is probed by running code, with a time-out."""
 
-    async def has_bridge(self, bridge: str) -> bool:
-        """Tell whether the bridge exists."""
-
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine of ours by Guest ID, those that are off included; other machines are left out."""
 
@@ -132,6 +130,9 @@ class Driver(Protocol):
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there."""
+
+    async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:
+        """Tell whether the QEMU guest agent in the guest answers a ping."""
 
     async def remove(self, guest_id: str) -> None:
         """Take the machine's power and forget its definition; files are not touched. Absence is success."""

@@ -24,10 +24,6 @@ class PatientDriver:
         """Find out what the machine has."""
         return await self._driver.probe()
 
-    async def has_bridge(self, bridge: str) -> bool:
-        """Tell whether the bridge exists."""
-        return await self._driver.has_bridge(bridge)
-
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine of ours."""
         return await self._driver.domains()
@@ -43,6 +39,10 @@ class PatientDriver:
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Stop a machine."""
         await to_its_end(self._driver.stop(guest_id, grace_s=grace_s))
+
+    async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:
+        """Ask the guest agent."""
+        return await self._driver.guest_agent_answers(guest_id, within_s=within_s)
 
     async def remove(self, guest_id: str) -> None:
         """Remove a machine."""

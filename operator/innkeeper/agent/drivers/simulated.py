@@ -42,25 +42,20 @@ class SimulatedDriver:
         *,
         capacity: Capacity = LARGE,
         kind: HypervisorKind = HypervisorKind.KVM,
-        bridges: frozenset[str] = frozenset({"br0"}),
         latency_s: float = 0.0,
     ) -> None:
         self._clock = clock
         self._hypervisor = Hypervisor(kind=kind, capacity=capacity, version="simulated 1")
-        self._bridges = bridges
         self._latency_s = latency_s
         self._machines: dict[str, _Machine] = {}
         self._events: asyncio.Queue[DomainEvent | None] | None = None
         self.starts: Counter[str] = Counter()  # how often each guest's machine was really started
+        self.talking: set[str] = set()  # guests whose guest agent answers
         self.deaf: set[str] = set()  # guests that ignore the power button
 
     async def probe(self) -> Hypervisor:
         """Return what the driver was made with."""
         return self._hypervisor
-
-    async def has_bridge(self, bridge: str) -> bool:
-        """Tell whether the bridge was named when the driver was made."""
-        return bridge in self._bridges
 
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine."""
@@ -92,6 +87,10 @@ class SimulatedDriver:
             deaf = guest_id in self.deaf
             # As libvirt does: a guest that obeys the power button has powered itself off.
             self._become(guest_id, DomainPhase.STOPPED if deaf else DomainPhase.COMPLETED)
+
+    async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:  # noqa: ARG002 - as declared
+        """Tell whether the guest is one that answers."""
+        return guest_id in self.talking
 
     async def remove(self, guest_id: str) -> None:
         """Forget a machine."""

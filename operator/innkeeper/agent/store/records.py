@@ -26,6 +26,14 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class AddressInUse:
+    """An address of an order that another machine uses, and that machine's MAC."""
+
+    address: str
+    mac: str
+
+
+@dataclass(frozen=True)
 class GuestRecord:
     """One guest: the newest order, as it was signed, and what became of it."""
 
@@ -37,6 +45,7 @@ class GuestRecord:
     outcome: OrderOutcome  # Accepted or Refused
     life: Life
     ready: Ready
+    conflict: AddressInUse | None = None  # of a refused order
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ STEPS = (
             at TEXT NOT NULL
         ) STRICT""",
     ),
+    # Whose address it was that an order was refused for.
+    (
+        "ALTER TABLE guests ADD COLUMN conflict_address TEXT",
+        "ALTER TABLE guests ADD COLUMN conflict_mac TEXT",
+    ),
 )
 
 

@@ -7,13 +7,13 @@ user data.
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from innkeeper.agent.store import schema
-from innkeeper.agent.store.records import ChangeEntry, GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.records import AddressInUse, ChangeEntry, GuestRecord, Life, Ready, Tombstone
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.errors import TerminalError
@@ -24,9 +24,11 @@ KEPT_CHANGES = 10_000
 _PRUNE_EVERY = 500
 
 _PUT = """INSERT OR REPLACE INTO guests
-    (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message, updated)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_GET = """SELECT guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message FROM guests"""
+    (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
+     conflict_address, conflict_mac, updated)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_GET = """SELECT guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
+    conflict_address, conflict_mac FROM guests"""
 
 
 class StoreOfAnotherHostError(TerminalError):
@@ -167,8 +169,8 @@ def _own_id(connection: sqlite3.Connection, path: Path, host: str, new_id: str) 
     return str(kept["store_id"])
 
 
-def _row(record: GuestRecord) -> tuple[str | int, ...]:
-    ready = record.ready
+def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
+    ready, conflict = record.ready, record.conflict
     return (
         record.guest_id,
         record.order,
@@ -180,11 +182,15 @@ def _row(record: GuestRecord) -> tuple[str | int, ...]:
         str(ready.status),
         ready.reason,
         ready.message,
+        conflict.address if conflict else None,
+        conflict.mac if conflict else None,
     )
 
 
-def _record(row: tuple[str, str, int, int, str, str, str, str, str, str, str]) -> GuestRecord:
-    guest_id, order, epoch, serial, namespace, name, outcome, life, status, reason, message = row
+def _record(row: Sequence[Any]) -> GuestRecord:
+    guest_id, order, epoch, serial, namespace, name, outcome, life, status, reason, message, address, mac = (
+        row
+    )
     return GuestRecord(
         guest_id=guest_id,
         order=order,
@@ -194,6 +200,7 @@ def _record(row: tuple[str, str, int, int, str, str, str, str, str, str, str]) -
         outcome=OrderOutcome(outcome),
         life=Life(life),
         ready=Ready(status == str(True), reason, message),
+        conflict=None if address is None else AddressInUse(address, mac),
     )
 
 

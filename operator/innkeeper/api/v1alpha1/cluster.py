@@ -8,14 +8,46 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from innkeeper.api.fields import Conditions, Counter, ObservedGeneration
-from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind
+from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, exactly_one
+
+LinkName = Annotated[str, Field(min_length=1, max_length=15, pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+Vlan = Annotated[int, Field(ge=1, le=4094)]
+Mtu = Annotated[int, Field(ge=576, le=9216)]
+
+
+class ManagedBridge(ApiModel):
+    """A bridge that the agent of each host makes and keeps."""
+
+    rules: ClassVar = (
+        Rule(
+            "!(has(self.uplink) && self.nat)",
+            "take uplink, for one network over all hosts, or nat, for guests behind their host's own address",
+        ),
+    )
+
+    bridge: LinkName = "innkeeper0"
+    """Its name on the hosts."""
+    uplink: LinkName | None = None
+    """An interface of each host that becomes a port of the bridge. It must have no address of its own: a host that
+    is reached over it would be cut off."""
+    nat: bool = False
+    """Whether the host is its guests' gateway and hides them behind its own address. Guests on other hosts are then
+    out of reach: for one host, and for trial."""
 
 
 class Network(ApiModel):
-    """The network of all hosts of a Cluster."""
+    """The network of all hosts of a Cluster: one of their own, or one that the agents make."""
 
-    bridge: Annotated[str, Field(min_length=1, max_length=15, pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-    """A bridge that exists on each host."""
+    rules: ClassVar = (exactly_one("bridge", "managed"),)
+
+    bridge: LinkName | None = None
+    """A bridge that exists on each host; all of them are one network. Or give `managed`."""
+    managed: ManagedBridge | None = None
+    """A bridge that the agents make."""
+    vlan: Vlan | None = None
+    """The VLAN of guests whose IPPool names none; their frames are untagged when absent."""
+    mtu: Mtu | None = None
+    """The largest packet, in bytes, that the network carries; 1500 when absent."""
 
 
 class Scheduling(ApiModel):

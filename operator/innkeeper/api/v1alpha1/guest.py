@@ -1,7 +1,7 @@
 """Guest: a virtual machine that somebody wants.
 
-Users write the spec, the operator alone writes the status. All of the spec but `power` and `restartPolicy` is
-immutable.
+Users write the spec, the operator alone writes the status. All of the spec but `power`, `restartPolicy` and
+`readinessProbe` is immutable.
 """
 
 from typing import Annotated, ClassVar
@@ -39,6 +39,7 @@ from innkeeper.api.model import (
     map_keys,
 )
 from innkeeper.api.v1alpha1.placement import LabelSelector, Placement
+from innkeeper.api.v1alpha1.probe import ReadinessProbe
 from innkeeper.domain.reasons import Power, RestartPolicy
 
 SSH_KEY_PATTERN = (
@@ -99,7 +100,7 @@ class UserData(ApiModel):
 
 
 class GuestSpec(ApiModel):
-    """What the user wants. Immutable but for `power` and `restartPolicy`."""
+    """What the user wants. Immutable but for `power`, `restartPolicy` and `readinessProbe`."""
 
     rules: ClassVar = (
         exactly_one("flavor", "resources"),
@@ -129,6 +130,8 @@ class GuestSpec(ApiModel):
     """Whether the guest runs or is stopped. A stopped guest keeps its host, disk and addresses."""
     restart_policy: RestartPolicy = RestartPolicy.ALWAYS
     """What happens when the guest's machine ends by itself."""
+    readiness_probe: ReadinessProbe | None = None
+    """When it is Ready: once its machine runs when absent."""
     interfaces: Annotated[list[Interface], Field(min_length=1, max_length=8), map_keys("name")]
     """Network interfaces, each on the network of the guest's Cluster."""
     placement: Placement | None = None

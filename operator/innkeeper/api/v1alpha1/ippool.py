@@ -32,6 +32,7 @@ from innkeeper.api.model import (
     immutable,
     map_keys,
 )
+from innkeeper.api.v1alpha1.cluster import Mtu, Vlan
 from innkeeper.api.v1alpha1.placement import LabelSelector
 from innkeeper.domain.addressing.pool import PREFIXES, V4, V6, Order
 
@@ -90,6 +91,7 @@ class IPPoolSpec(ApiModel):
         exactly_one("clusters", "clusterSelector"),
         immutable("cidr", _ANOTHER),
         immutable("addressSpace", _ANOTHER),
+        immutable("vlan", _ANOTHER),
         Rule(
             "!has(self.ranges) || !isCIDR(self.cidr) || self.ranges.all(r, "
             "(!isIP(r.start) || cidr(self.cidr).containsIP(r.start)) && "
@@ -156,8 +158,10 @@ class IPPoolSpec(ApiModel):
     """Name servers for the guests."""
     search_domains: Annotated[list[DomainName], Field(max_length=8), ATOMIC] = Field(default_factory=list)
     """Domains that guests append to short names."""
-    mtu: Annotated[int, Field(ge=576, le=9216)] | None = None
+    mtu: Mtu | None = None
     """The largest packet, in bytes, that guests send; their own default when absent."""
+    vlan: Vlan | None = None
+    """The VLAN of its guests; that of their Cluster when absent."""
     clusters: Annotated[list[ObjectName], Field(min_length=1, max_length=64), SET] | None = None
     """The Clusters whose guests may use it; or give `clusterSelector`."""
     cluster_selector: LabelSelector | None = None

@@ -52,6 +52,7 @@ class Pool:
     dns: tuple[str, ...] = ()
     search_domains: tuple[str, ...] = ()
     mtu: int | None = None
+    vlan: int | None = None
     quarantine_s: float = 300.0
     order: Order = Order.RANDOM
     max_per_namespace: int | None = None
@@ -124,6 +125,7 @@ def understand(spec: IPPoolSpec) -> Pool:
         dns=tuple(spec.dns),
         search_domains=tuple(spec.search_domains),
         mtu=spec.mtu,
+        vlan=spec.vlan,
         quarantine_s=quarantine_s,
         order=order,
         max_per_namespace=spec.max_per_namespace,

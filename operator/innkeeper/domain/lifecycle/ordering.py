@@ -88,6 +88,7 @@ def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddre
             dns=list(pools[each.pool].dns),
             search_domains=list(pools[each.pool].search_domains),
             mtu=pools[each.pool].mtu,
+            vlan=pools[each.pool].vlan,
         )
         for each in guest.status.addresses
     )

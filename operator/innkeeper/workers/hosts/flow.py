@@ -156,7 +156,7 @@ class HostFlow:
         cluster = self._subset.clusters.get(host.spec.cluster)
         if cluster is None:
             return None
-        return identity.host_orders(host, bridge=cluster.spec.network.bridge, keys=self._order_keys)
+        return identity.host_orders(host, network=cluster.spec.network, keys=self._order_keys)
 
     async def _let_go(self, host: Host, known: Known) -> None:
         name = host.metadata.name

@@ -19,7 +19,7 @@ from innkeeper.kube.resources import (
     Resource,
 )
 from innkeeper.kube.views import Named, Namespace, Role, RoleBinding
-from innkeeper.views.host import Host, HostAgent, OrderKey, Overcommit, Reserved
+from innkeeper.views.host import Host, HostAgent, Network, OrderKey, Overcommit, Reserved
 from innkeeper.views.meta import View
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -74,11 +74,11 @@ def is_leaving(namespace: Namespace | None) -> bool:
     )
 
 
-def host_orders(host: Host, *, bridge: str, keys: list[OrderKey]) -> dict[str, Any]:
+def host_orders(host: Host, *, network: Network, keys: list[OrderKey]) -> dict[str, Any]:
     """Return the spec of the host's HostAgent: the effective settings of Host and Cluster."""
     return {
         "cluster": host.spec.cluster,
-        "network": {"bridge": bridge},
+        "network": _network(network),
         "allowEmulation": host.spec.allow_emulation,
         **_promises(host.spec.reserved, host.spec.overcommit),
         "orderKeys": [_key(each) for each in keys],
@@ -98,8 +98,9 @@ def missing(host: str, known: Known, *, orders: Mapping[str, Any] | None) -> Ite
     yield from _binding(place, known.binding, labels)
     if orders is not None:
         same = known.orders is not None and _spec_of(known.orders) == orders
+        spec = orders if known.orders is None else _instead(orders)
         yield from _labelled(
-            HOST_AGENTS, HOST_AGENT_NAME, place, known.orders, labels, {"spec": orders}, same=same
+            HOST_AGENTS, HOST_AGENT_NAME, place, known.orders, labels, {"spec": spec}, same=same
         )
 
 
@@ -158,15 +159,39 @@ def _promises(reserved: Reserved, overcommit: Overcommit) -> dict[str, Any]:
     }
 
 
+def _network(network: Network) -> dict[str, Any]:
+    managed = network.managed
+    said = {
+        "bridge": network.bridge,
+        "managed": managed
+        and _said({"bridge": managed.bridge, "uplink": managed.uplink, "nat": managed.nat}),
+        "vlan": network.vlan,
+        "mtu": network.mtu,
+    }
+    return _said(said)
+
+
+def _said(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _instead(orders: Mapping[str, Any]) -> dict[str, Any]:
+    """Return orders as a merge patch: null takes away what an earlier Cluster said of its network."""
+    network = {"bridge": None, "managed": None, "vlan": None, "mtu": None, **orders["network"]}
+    if network["managed"] is not None:
+        network["managed"] = {"uplink": None, **network["managed"]}
+    return {**orders, "network": network}
+
+
 def _key(key: OrderKey) -> dict[str, str]:
     found = {"id": key.id, "publicKey": key.public_key, "signedBy": key.signed_by, "signature": key.signature}
-    return {name: value for name, value in found.items() if value is not None}
+    return _said(found)
 
 
 def _spec_of(agent: HostAgent) -> dict[str, Any]:
     return {
         "cluster": agent.spec.cluster,
-        "network": {"bridge": agent.spec.network.bridge},
+        "network": _network(agent.spec.network),
         "allowEmulation": agent.spec.allow_emulation,
         **_promises(agent.spec.reserved, agent.spec.overcommit),
         "orderKeys": [_key(each) for each in agent.spec.order_keys],

@@ -80,6 +80,7 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     for interface in spec.interfaces:
         _interface(devices, interface)
     _console(devices, spec.console_log)
+    _guest_agent(devices)
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     ET.SubElement(devices, "memballoon", model="none")
@@ -105,6 +106,7 @@ def _interface(devices: ET.Element, interface: DomainInterface) -> None:
     card = ET.SubElement(devices, "interface", type="bridge")
     ET.SubElement(card, "mac", address=interface.mac)
     ET.SubElement(card, "source", bridge=interface.bridge)
+    ET.SubElement(card, "target", dev=interface.device)
     ET.SubElement(card, "model", type="virtio")
     # No network boot: a guest boots from its disk, and the option ROM is not on every host.
     ET.SubElement(card, "rom", enabled="no")
@@ -116,6 +118,12 @@ def _console(devices: ET.Element, log: Path) -> None:
     ET.SubElement(serial, "target", type="isa-serial", port="0")
     console = ET.SubElement(devices, "console", type="pty")
     ET.SubElement(console, "target", type="serial", port="0")
+
+
+def _guest_agent(devices: ET.Element) -> None:
+    """A channel to the QEMU guest agent, for guests that run it; libvirt chooses where its socket lies."""
+    channel = ET.SubElement(devices, "channel", type="unix")
+    ET.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
 
 
 def _text(parent: ET.Element, tag: str, content: str, **attributes: str) -> ET.Element:

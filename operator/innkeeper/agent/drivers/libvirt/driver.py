@@ -47,6 +47,12 @@ _ALIVE = {
     libvirt.VIR_DOMAIN_PAUSED: DomainPhase.PAUSED,
     libvirt.VIR_DOMAIN_PMSUSPENDED: DomainPhase.PAUSED,
 }
+_AGENT_SILENT = (
+    libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+    libvirt.VIR_ERR_AGENT_UNSYNCED,
+    libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,  # a machine that was started before it had the channel
+)
 PRESS_AGAIN_S = 5.0
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
 
@@ -79,10 +85,6 @@ class LibvirtDriver:
             cpu_millis=cpus * 1000, memory_bytes=memory, disk_bytes=disk.f_blocks * disk.f_frsize
         )
         return Hypervisor(kind=kind, capacity=capacity, version=version)
-
-    async def has_bridge(self, bridge: str) -> bool:
-        """Tell whether the bridge exists."""
-        return await asyncio.to_thread(Path("/sys/class/net", Path(bridge).name, "bridge").is_dir)
 
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine of ours."""
@@ -155,6 +157,24 @@ class LibvirtDriver:
                 )
 
         await self._call(end)
+
+    async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:
+        """Ask for the guest's time, which every guest agent can tell."""
+
+        def ask(connection: Any) -> bool:
+            domain = _find(connection, guest_id)
+            if domain is None or not domain.isActive():
+                return False
+            try:
+                domain.agentSetResponseTimeout(within_s)
+                domain.getTime()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() in _AGENT_SILENT:
+                    return False
+                raise
+            return True
+
+        return await self._call(ask)
 
     def events(self) -> AsyncIterator[DomainEvent]:
         """Yield events from now on."""

@@ -1,0 +1,115 @@
+"""What dnsmasq is told (dnsmasq(8)): each guest of a segment gets its own addresses and nothing else. Pure.
+
+There are no dynamic leases: a MAC that is not in the list gets no answer. Leases never end, as addresses never move, so a
+guest keeps its own while dnsmasq is away. The DHCP server is no router and no name server.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from innkeeper.agent.net.ports import Port, Segment
+from innkeeper.domain.addressing.pool import LINK_LOCAL, V4, V6
+from innkeeper.domain.orders import OrderAddress
+
+SERVER_ADDRESS = "169.254.77.1"
+"""What the server calls itself (RFC 3927): on a link that nothing but DHCP passes."""
+
+_SMALLEST_V6 = 64  # dnsmasq's own limit: a guest of a larger network is served in the /64 around its address
+_MTU, _HOSTNAME = 26, 12  # options of RFC 2132
+
+
+@dataclass(frozen=True)
+class Leases:
+    """The files of one server; a change of `settings` needs a new process, one of the others a signal."""
+
+    settings: str
+    hosts: str
+    options: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """A network that a server gives addresses of, and the address that it needs there for its own."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    @property
+    def own(self) -> tuple[str, int] | None:
+        """For IPv6 the server must have an address there: the one that no guest ever has, the network's first."""
+        if self.network.version == V4:
+            return None
+        return str(self.network.network_address), self.network.prefixlen
+
+
+def served(ports: Iterable[Port]) -> list[Served]:
+    """Return the networks of some ports, each once."""
+    found = {_network(address) for port in ports for address in port.addresses}
+    return [Served(network) for network in sorted(found, key=str)]
+
+
+def leases(segment: Segment, ports: Iterable[Port], *, directory: str) -> Leases:
+    """Return what the server of a segment is told; `directory` is where its files lie."""
+    found = sorted(ports, key=lambda port: port.device)
+    return Leases(
+        settings="\n".join(_settings(segment, found, directory)) + "\n",
+        hosts="".join(f"{_host(port)}\n" for port in found),
+        options="".join(f"tag:{port.device},{line}\n" for port in found for line in _options(port)),
+    )
+
+
+def _settings(segment: Segment, ports: list[Port], directory: str) -> Iterator[str]:
+    yield from ("port=0", f"interface={segment.inner}", "except-interface=lo", "bind-dynamic")
+    yield from ("no-resolv", "no-hosts", "no-ping", "leasefile-ro", "dhcp-authoritative", "dhcp-ignore-names")
+    yield from ("dhcp-ignore=tag:!known", "quiet-dhcp", "quiet-dhcp6", f"pid-file={directory}/pid")
+    yield from (f"dhcp-hostsfile={directory}/hosts", f"dhcp-optsfile={directory}/options")
+    for each in served(ports):
+        network = each.network
+        if network.version == V4:
+            yield f"shared-network={segment.inner},{network.network_address}"
+            yield f"dhcp-range={network.network_address},static,{network.netmask},infinite"
+        else:
+            yield f"dhcp-range={network.network_address},static,{network.prefixlen},infinite"
+
+
+def _host(port: Port) -> str:
+    addresses = [each.address if _version(each) == V4 else f"[{each.address}]" for each in port.addresses]
+    return ",".join([port.mac, f"set:{port.device}", *addresses, "infinite"])
+
+
+def _options(port: Port) -> Iterator[str]:
+    """Yield what a guest is told beside its addresses; what it is not told is said to be nothing."""
+    fours = [each for each in port.addresses if _version(each) == V4]
+    sixes = [each for each in port.addresses if _version(each) == V6]
+    gateway = next((each.gateway for each in fours if each.gateway), None)
+    yield f"option:router,{gateway}" if gateway else "option:router"
+    yield f"{_HOSTNAME},{port.hostname}"
+    if port.mtu is not None:
+        yield f"{_MTU},{port.mtu}"
+    yield from _names("option", [each for address in fours for each in address.dns], fours, own=V4)
+    yield from _names("option6", [f"[{each}]" for address in sixes for each in address.dns], sixes, own=V6)
+
+
+def _names(kind: str, servers: list[str], addresses: list[OrderAddress], *, own: int) -> Iterator[str]:
+    # A server of the other family cannot be told in this family's protocol; cloud-init and RAs tell it.
+    usable = [each for each in servers if (":" in each) == (own == V6)]
+    domains = [each for address in addresses for each in address.search_domains]
+    yield ",".join([f"{kind}:dns-server", *dict.fromkeys(usable)])
+    if domains:
+        yield ",".join([f"{kind}:domain-search", *dict.fromkeys(domains)])
+
+
+def _version(address: OrderAddress) -> int:
+    return ipaddress.ip_address(address.address).version
+
+
+def _network(address: OrderAddress) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    length = address.prefix_length
+    if _version(address) == V6:
+        length = max(length, _SMALLEST_V6)
+    return ipaddress.ip_network(f"{address.address}/{length}", strict=False)
+
+
+def has_link_local_gateway(address: OrderAddress) -> bool:
+    """Tell whether the gateway is one that a router advertisement may name."""
+    return address.gateway is not None and ipaddress.ip_address(address.gateway) in LINK_LOCAL

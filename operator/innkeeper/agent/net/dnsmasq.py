@@ -1,0 +1,123 @@
+"""The process dnsmasq of one segment: started, told of changes, ended. It outlives the agent, as guests do.
+
+It is known by its pid file and its command line, never by its name alone. Its files hold addresses and no secrets.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+from pathlib import Path
+
+import structlog
+
+from innkeeper.agent.net.dhcp import Leases
+from innkeeper.errors import InnkeeperError
+
+_DEADLINE_S = 10.0
+_POLL_S = 0.02
+
+log = structlog.get_logger()
+
+
+class DhcpError(InnkeeperError):
+    """The DHCP server cannot be started."""
+
+    reason = "NetworkFailed"
+
+
+class Dnsmasq:
+    """One dnsmasq; its files lie in a directory of its own."""
+
+    def __init__(self, directory: Path, *, program: str = "dnsmasq") -> None:
+        self.directory = directory
+        self._program = program
+
+    async def serve(self, leases: Leases) -> None:
+        """Have it run with these leases.
+
+        Raises:
+            DhcpError: it does not start.
+        """
+        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._check_readable()
+        pid = self.pid()
+        same = self._put("settings", leases.settings)
+        # Both are written, and only then is it told.
+        told = [self._put("hosts", leases.hosts), self._put("options", leases.options)]
+        if pid is not None and same:
+            if not all(told):
+                os.kill(pid, signal.SIGHUP)
+            return
+        await self.end()
+        await self._start()
+
+    async def end(self) -> None:
+        """End it; absence is success."""
+        pid = self.pid()
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                while self.pid() is not None:  # noqa: ASYNC110 - no child of ours: nobody tells of its end
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def pid(self) -> int | None:
+        """Return its process, if it lives."""
+        try:
+            pid = int((self.directory / "pid").read_text(encoding="ascii")[:20])
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()[:4096].split(b"\0")
+        except (OSError, ValueError):
+            return None
+        return pid if self._conf_file().encode() in words else None
+
+    def _check_readable(self) -> None:
+        """It reads its files as a user without rights, and would say nothing where it cannot."""
+        for each in (self.directory, *self.directory.resolve().parents):
+            if not each.stat().st_mode & stat.S_IXOTH:
+                raise DhcpError(f"dnsmasq cannot read {self.directory}: let others enter {each} (mode 0711)")
+
+    def _conf_file(self) -> str:
+        return f"--conf-file={self.directory / 'settings'}"
+
+    async def _start(self) -> None:
+        try:
+            # It puts itself into the background once it listens, so its end here means that it serves.
+            process = await asyncio.create_subprocess_exec(
+                self._program,
+                self._conf_file(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DhcpError(f"dnsmasq cannot be run: {error}; install the package dnsmasq-base") from error
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                _, complaint = await process.communicate()
+        except TimeoutError as error:
+            process.kill()
+            await process.wait()
+            raise DhcpError(f"dnsmasq did not start within {_DEADLINE_S:.0f} s") from error
+        if process.returncode != 0:
+            raise DhcpError(f"dnsmasq does not start: {complaint[:300].decode(errors='replace').strip()}")
+        log.info("dhcp_started", directory=str(self.directory))
+
+    def _put(self, name: str, text: str) -> bool:
+        """Write a file if it differs; return whether it was the same."""
+        path = self.directory / name
+        with contextlib.suppress(OSError):
+            if path.read_text() == text:
+                return True
+        partial = path.with_suffix(".partial")
+        partial.write_text(text)
+        partial.chmod(0o644)
+        partial.replace(path)
+        return False

@@ -1,0 +1,75 @@
+"""The packet filter as it was loaded last, and whether the kernel still has just that.
+
+One change of one guest is one small transaction; anything that does not match is answered with the whole filter.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from innkeeper.agent.net import rules
+from innkeeper.agent.net.nft import Nft
+from innkeeper.agent.net.ports import Port
+
+_FAMILY = "bridge"
+
+log = structlog.get_logger()
+
+
+class Filter:
+    """The filter of this host."""
+
+    def __init__(self, nft: Nft) -> None:
+        self._nft = nft
+        self._ports: dict[str, Port] = {}
+        self._nat: rules.Nat | None = None
+        self._listing: str | None = None  # how the kernel printed it after we loaded it
+
+    async def have(self, ports: Iterable[Port], nat: rules.Nat | None) -> None:
+        """Have the whole filter, and nothing that is not of it.
+
+        Raises:
+            FilterError: it cannot be loaded; what was there stays.
+        """
+        wanted = {port.device: port for port in ports}
+        there = await self._nft.listing(_FAMILY, rules.TABLE)
+        if there is not None and there == self._listing and (wanted, nat) == (self._ports, self._nat):
+            return
+        if self._listing is not None and there != self._listing:
+            log.warning("filter_set_right", hint="somebody else changed the table `bridge innkeeper`")
+        known = await self._nft.counters(_FAMILY, rules.TABLE) if there is not None else {}
+        gone = {rules.device_and_why(name)[0] for name in known} - wanted.keys()
+        await self._load(rules.whole(wanted.values(), nat, gone=sorted(gone)))
+        self._ports, self._nat = wanted, nat
+
+    async def open(self, ports: Iterable[Port], *, nat: rules.Nat | None) -> None:
+        """Open the ports of one guest for its own addresses."""
+        added = {port.device: port for port in ports}
+        if self._listing is None or nat != self._nat:
+            await self.have({**self._ports, **added}.values(), nat)
+        elif any(self._ports.get(device) != port for device, port in added.items()):
+            await self._load("\n".join(line for port in added.values() for line in rules.opened(port)))
+            self._ports.update(added)
+
+    async def close(self, ports: Iterable[Port]) -> None:
+        """Close the ports of one guest; its counters go with them."""
+        going = [port.device for port in ports if port.device in self._ports]
+        if going:
+            await self._load("\n".join(line for device in going for line in rules.closed(device)))
+            for device in going:
+                del self._ports[device]
+
+    async def dropped(self) -> Mapping[tuple[str, str], int]:
+        """Return how many frames were dropped, by Guest ID and why."""
+        found: dict[tuple[str, str], int] = {}
+        for name, packets in (await self._nft.counters(_FAMILY, rules.TABLE)).items():
+            device, why = rules.device_and_why(name)
+            if device in self._ports:
+                key = (self._ports[device].guest_id, why)
+                found[key] = found.get(key, 0) + packets
+        return found
+
+    async def _load(self, text: str) -> None:
+        self._listing = None  # where this fails, the next look loads it all
+        await self._nft.load(text)
+        self._listing = await self._nft.listing(_FAMILY, rules.TABLE)

@@ -1,0 +1,214 @@
+"""The host's network as it is wanted: made when a guest needs it, looked at again and set right for ever after.
+
+State comes from the orders that the host holds, never from what the kernel happens to have. The packet filter is loaded
+before a guest's device exists; a link of ours that somebody removed is made again, and no guest is cut off by that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+from pyroute2 import AsyncIPRoute
+
+from innkeeper.agent.drivers.driver import DomainInterface
+from innkeeper.agent.net import adverts, dhcp, gateway, wire, wiring
+from innkeeper.agent.net.dnsmasq import Dnsmasq
+from innkeeper.agent.net.drops import Drops
+from innkeeper.agent.net.filter import Filter
+from innkeeper.agent.net.links import Link, LinkError, Links, changes
+from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.nft import Nft
+from innkeeper.agent.net.ports import Port, Segment, ports_of, segments_of
+from innkeeper.agent.net.rules import Nat
+from innkeeper.agent.store.records import AddressInUse
+from innkeeper.clock import Clock
+from innkeeper.domain.orders import Order, OrderInvalidError
+from innkeeper.errors import InnkeeperError
+from innkeeper.views.host import Network
+
+LOOK_AGAIN_S = 10.0
+_SETTLE_S = 0.2  # changes of links come in bursts
+
+log = structlog.get_logger()
+
+
+class HostNetwork:
+    """The network of this host. What it keeps on disk lies in `directory`: the DHCP servers' files."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock,
+        registry: CollectorRegistry,
+        nft: Nft | None = None,
+        look_again_s: float = LOOK_AGAIN_S,
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._filter = Filter(nft or Nft())
+        self._look_again_s = look_again_s
+        self._drops = Drops(registry)
+        self._lock = asyncio.Lock()
+        self._stale = asyncio.Event()
+        self._ports: dict[str, tuple[Port, ...]] = {}
+        self._routers: dict[Segment, Link] = {}  # bridges that are their guests' gateways
+        self.trouble: str | None = None
+
+    async def missing(self, order: Order, network: Network) -> str | None:
+        """Return why a guest cannot be plugged in here."""
+        try:
+            async with self._lock, _links() as links:
+                for segment in segments_of(ports_of(order, network)):
+                    await wiring.bridge(links, segment, network)
+        except (LinkError, OrderInvalidError) as error:
+            return error.message
+        return None
+
+    async def conflict(self, order: Order, network: Network) -> AddressInUse | None:
+        """Ask the wire; an address that this host itself has is in use, too."""
+        for port in ports_of(order, network):
+            addresses = [each.address for each in port.addresses]
+            async with self._lock, _links() as links:
+                bridge = await wiring.bridge(links, port.segment, network)
+                found = await wiring.own_conflict(links, bridge, addresses)
+            found = found or await wire.in_use(bridge, addresses, own_mac=port.mac)
+            if found is not None:
+                return found
+        return None
+
+    async def prepare(self, order: Order, network: Network) -> tuple[DomainInterface, ...]:
+        """Have filter, bridge and lease of a guest ready."""
+        ports = ports_of(order, network)
+        async with self._lock:
+            self._ports[order.guest_id] = ports
+            await self._filter.open(ports, nat=self._nat(network))
+            async with _links() as links:
+                for segment in segments_of(ports):
+                    await self._wire(links, segment, network)
+        return tuple(
+            DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device) for port in ports
+        )
+
+    async def release(self, guest_id: str) -> None:
+        """Close a guest's ports and take back its leases."""
+        async with self._lock:
+            ports = self._ports.pop(guest_id, ())
+            await self._filter.close(ports)
+            for segment in segments_of(ports):
+                await self._lease(segment)
+
+    async def set_right(self, wanted: Wanted) -> None:
+        """Make the network what it should be.
+
+        Raises:
+            InnkeeperError: something of it cannot be made.
+        """
+        async with self._lock:
+            self._ports = _all_ports(wanted)
+            await self._filter.have(self._all(), self._nat(wanted.network))
+            self._drops.counts = await self._filter.dropped()
+            async with _links() as links:
+                used = segments_of(self._all())
+                await wiring.unwire(links, used)
+                for segment in used:
+                    await self._wire(links, segment, wanted.network)
+                if not used:
+                    await wiring.bridge(links, Segment(wanted.network.base, None), wanted.network)
+            await self._end_unused(used)
+
+    async def run(self, wanted: Callable[[], Wanted | None], *, on_trouble: Callable[[], None]) -> None:
+        """Set it right from time to time, and whenever a link changes."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(wanted, on_trouble), name="follow")
+            tasks.create_task(self._listen(), name="links")
+            tasks.create_task(self._advertise(), name="adverts")
+
+    async def _follow(self, wanted: Callable[[], Wanted | None], on_trouble: Callable[[], None]) -> None:
+        while True:
+            now = wanted()
+            trouble = None if now is None else await self._try(now)
+            if trouble != self.trouble:
+                self.trouble = trouble
+                on_trouble()
+            wait = asyncio.create_task(self._clock.sleep(self._look_again_s))
+            stale = asyncio.create_task(self._stale.wait())
+            try:
+                await asyncio.wait({wait, stale}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                wait.cancel()
+                stale.cancel()
+            await self._clock.sleep(_SETTLE_S)
+            self._stale.clear()
+
+    async def _try(self, wanted: Wanted) -> str | None:
+        try:
+            await self.set_right(wanted)
+        except InnkeeperError as error:
+            log.warning("network_trouble", reason=error.reason, message=error.message)
+            return error.message
+        except Exception:
+            log.exception("network_broke")
+            return "the host's network cannot be set; the agent's log says why"
+        return None
+
+    async def _listen(self) -> None:
+        async for _ in changes():
+            self._stale.set()
+
+    async def _advertise(self) -> None:
+        while True:
+            adverts.send(self._all(), router=lambda port: self._routers.get(port.segment))
+            await self._clock.sleep(adverts.PERIOD_S)
+
+    async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
+        bridge = await wiring.wire(links, segment, network, self._of(segment))
+        if network.managed is not None and network.managed.nat:
+            self._routers[segment] = bridge
+        else:
+            self._routers.pop(segment, None)
+        await self._lease(segment)
+
+    async def _lease(self, segment: Segment) -> None:
+        server, ports = Dnsmasq(self._directory / segment.bridge), self._of(segment)
+        if ports:
+            await server.serve(dhcp.leases(segment, ports, directory=str(server.directory)))
+        else:
+            await server.end()
+
+    async def _end_unused(self, used: Iterable[Segment]) -> None:
+        kept = {segment.bridge for segment in used}
+        for directory in self._directory.iterdir() if self._directory.is_dir() else ():
+            if directory.name not in kept:
+                await Dnsmasq(directory).end()
+
+    def _nat(self, network: Network) -> Nat | None:
+        is_gateway = network.managed is not None and network.managed.nat
+        return gateway.translation(self._all()) if is_gateway else None
+
+    def _all(self) -> list[Port]:
+        return [port for ports in self._ports.values() for port in ports]
+
+    def _of(self, segment: Segment) -> list[Port]:
+        return [port for port in self._all() if port.segment == segment]
+
+
+@asynccontextmanager
+async def _links() -> AsyncIterator[Links]:
+    async with AsyncIPRoute() as route:
+        links = Links(route)
+        await links.read()
+        yield links
+
+
+def _all_ports(wanted: Wanted) -> dict[str, tuple[Port, ...]]:
+    found = {}
+    for order in wanted.orders:
+        try:
+            found[order.guest_id] = ports_of(order, wanted.network)
+        except OrderInvalidError as error:
+            log.warning("ports_unknown", guest=order.guest_id, message=error.message)
+    return found

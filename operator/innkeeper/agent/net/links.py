@@ -1,0 +1,208 @@
+"""The host's links by netlink (pyroute2): what is missing is made, what differs is set right, the rest is left alone.
+
+It never takes an interface that has addresses, never removes what it did not make, and never takes a link down.
+"""
+
+import errno
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink import rtnl
+from pyroute2.netlink.exceptions import NetlinkError
+
+from innkeeper.errors import InnkeeperError
+
+log = structlog.get_logger()
+
+_IFF_UP = 1
+_NODAD, _NOPREFIXROUTE = 0x02, 0x200  # flags of addresses
+
+
+class LinkError(InnkeeperError):
+    """A link cannot be made or set as the network asks."""
+
+    reason = "NetworkFailed"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link as the kernel has it."""
+
+    index: int
+    name: str
+    kind: str | None
+    master: int | None
+    mtu: int
+    mac: str
+    up: bool
+
+
+class Links:
+    """The links of this network namespace, read once; what is changed is read again."""
+
+    def __init__(self, route: AsyncIPRoute) -> None:
+        self._route = route
+        self._links: dict[str, Link] = {}
+
+    async def read(self) -> None:
+        """Read all links."""
+        self._links = {}
+        async for message in await self._route.get_links():
+            link = _link(message)
+            self._links[link.name] = link
+
+    def get(self, name: str) -> Link | None:
+        """Return a link as it was last read."""
+        return self._links.get(name)
+
+    async def bridge(self, name: str, *, mtu: int | None = None) -> Link:
+        """Have a bridge of ours that is up."""
+        link = self._links.get(name)
+        if link is None:
+            link = await self._make(name, kind="bridge", br_stp_state=0, br_forward_delay=0)
+            # Said once it stays: else a bridge takes the lowest MAC of its ports, and its guests' gateway changes.
+            await self._do("link", "set", index=link.index, address=link.mac)
+        return await self._set(self._of_kind(link, "bridge"), mtu=mtu)
+
+    async def vlan(self, name: str, *, over: str, vlan: int, bridge: Link) -> None:
+        """Have a VLAN's device over a bridge, as a port of another bridge."""
+        link = self._links.get(name)
+        if link is None:
+            base = self.existing_bridge(over)
+            link = await self._make(name, kind="vlan", link=base.index, vlan_id=vlan)
+        await self._set(self._of_kind(link, "vlan"), master=bridge.index)
+
+    async def cable(self, outer: str, inner: str, *, bridge: Link) -> Link:
+        """Have a pair of devices: `outer` is a port of the bridge; return `inner`."""
+        if outer not in self._links:
+            await self._make(outer, kind="veth", peer={"ifname": inner})
+            await self.read()
+        await self._set(self._links[outer], master=bridge.index)
+        return await self._set(self._links[inner])
+
+    async def uplink(self, name: str, *, bridge: Link) -> None:
+        """Make an interface of the host a port of the bridge.
+
+        Raises:
+            LinkError: there is none, or it has addresses: who is reached over it would be cut off.
+        """
+        link = self._links.get(name)
+        if link is None:
+            raise LinkError(f"this host has no interface {name!r} to be the uplink of its bridge")
+        if link.master == bridge.index:
+            await self._set(link)
+            return
+        if link.master is not None or [each async for each in self.addresses(link) if "fe80:" not in each[0]]:
+            raise LinkError(f"{name!r} cannot be the uplink: it has an address, or belongs to another bridge")
+        await self._set(link, master=bridge.index)
+
+    def existing_bridge(self, name: str) -> Link:
+        """Return a bridge that must be there.
+
+        Raises:
+            LinkError: it is not.
+        """
+        link = self._links.get(name)
+        if link is None or link.kind != "bridge":
+            raise LinkError(f"this host has no bridge {name!r}", reason="BridgeMissing")
+        return link
+
+    async def addresses(self, link: Link) -> AsyncIterator[tuple[str, int]]:
+        """Yield the link's addresses and the lengths of their prefixes."""
+        async for message in await self._route.get_addr(index=link.index):
+            yield message.get("local") or message.get("address"), message["prefixlen"]
+
+    async def address(self, link: Link, address: str, prefix_length: int, *, route: bool = True) -> None:
+        """Have an address on a link, with the route to its network or without it.
+
+        In IPv6 it is used at once: no other machine on a link of ours can have it.
+        """
+        if (address, prefix_length) in [each async for each in self.addresses(link)]:
+            return
+        more = {"flags": _NODAD | (0 if route else _NOPREFIXROUTE)} if ":" in address else {}
+        await self._do("addr", "add", index=link.index, address=address, prefixlen=prefix_length, **more)
+        log.info("address_set", link=link.name, address=address)
+
+    async def remove(self, name: str) -> None:
+        """Remove a link of ours; absence is success."""
+        link = self._links.pop(name, None)
+        if link is not None:
+            await self._do("link", "del", index=link.index)
+            log.info("link_removed", link=name)
+
+    def names(self) -> list[str]:
+        """Return the names of all links."""
+        return list(self._links)
+
+    async def _make(self, name: str, **what: Any) -> Link:
+        await self._do("link", "add", ifname=name, **what)
+        log.info("link_made", link=name, kind=what["kind"])
+        return await self._reread(name)
+
+    async def _set(self, link: Link, *, master: int | None = None, mtu: int | None = None) -> Link:
+        wanted: dict[str, Any] = {}
+        if master is not None and link.master != master:
+            wanted["master"] = master
+        if mtu is not None and link.mtu != mtu:
+            wanted["mtu"] = mtu
+        if not link.up:
+            wanted["state"] = "up"
+        if not wanted:
+            return link
+        await self._do("link", "set", index=link.index, **wanted)
+        log.info("link_set", link=link.name, **wanted)
+        return await self._reread(link.name)
+
+    async def _reread(self, name: str) -> Link:
+        for message in await self._route.link("get", ifname=name):
+            link = self._links[name] = _link(message)
+            return link
+        raise LinkError(f"the link {name!r} went away while it was set")
+
+    async def _do(self, what: str, verb: str, **words: Any) -> None:
+        try:
+            await getattr(self._route, what)(verb, **words)
+        except NetlinkError as error:
+            if error.code == (errno.ENODEV if verb == "del" else errno.EEXIST):
+                return  # a cable goes with either of its ends
+            name = words.get("ifname") or next(
+                (each.name for each in self._links.values() if each.index == words.get("index")), "?"
+            )
+            hint = (
+                "; load its module, for VLANs 8021q" if error.code in (errno.EOPNOTSUPP, errno.ENODEV) else ""
+            )
+            raise LinkError(f"the kernel refuses to {verb} {what} {name!r}: {error}{hint}") from error
+
+    @staticmethod
+    def _of_kind(link: Link, kind: str) -> Link:
+        if link.kind != kind:
+            raise LinkError(f"{link.name!r} is there and is no {kind}: rename it, or choose another name")
+        return link
+
+
+async def changes() -> AsyncIterator[None]:
+    """Yield whenever a link of this network namespace, or an address of one, may have changed."""
+    events = AsyncIPRoute()
+    try:
+        await events.bind(groups=rtnl.RTMGRP_LINK | rtnl.RTMGRP_IPV4_IFADDR | rtnl.RTMGRP_IPV6_IFADDR)
+        while True:
+            async for _ in events.get():
+                yield
+    finally:
+        events.close()
+
+
+def _link(message: Any) -> Link:
+    info = message.get("linkinfo")
+    return Link(
+        index=message["index"],
+        name=message.get("ifname"),
+        kind=info.get("kind") if info else None,
+        master=message.get("master"),
+        mtu=message.get("mtu") or 0,
+        mac=message.get("address") or "",
+        up=bool(message["flags"] & _IFF_UP),
+    )

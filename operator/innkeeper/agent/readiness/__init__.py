@@ -1,0 +1,1 @@
+"""Whether a guest answers: what decides its Ready where its spec has a readiness probe."""

@@ -1,0 +1,113 @@
+"""The cluster's network as state: made where it is ours to make, set right again, never taken from who runs on it."""
+
+import subprocess
+
+import pytest
+
+from innkeeper.agent.net.host_network import HostNetwork
+from innkeeper.agent.net.links import LinkError
+from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.ports import ports_of
+from innkeeper.domain.orders import OrderAddress
+from innkeeper.views.host import ManagedBridge, Network
+from tests.kit.agent_orders import order
+from tests.kit.host_net import BRIDGE, HostNet, ip
+
+pytestmark = pytest.mark.lab
+
+OURS = "innkeeper0"
+
+
+def answers(namespace: str, address: str) -> bool:
+    """Tell whether an address answers a ping from a namespace."""
+    command = ["ip", "netns", "exec", namespace, "ping", "-n", "-c", "1", "-W", "2", address]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+async def test_a_bridge_that_should_exist_and_does_not_is_told(network: HostNetwork) -> None:
+    assert await network.missing(order(), Network(bridge="br9")) == "this host has no bridge 'br9'"
+    with pytest.raises(LinkError, match="br9"):
+        await network.set_right(Wanted(Network(bridge="br9"), ()))
+
+
+async def test_a_managed_bridge_with_an_uplink_joins_the_wire(site: HostNet, network: HostNetwork) -> None:
+    """The agent makes the bridge, takes the uplink, and a guest reaches the wire; who removes a part gets it back."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    managed = Network(managed=ManagedBridge(uplink="eth0"), mtu=1400)
+    wanted = Wanted(managed, (order(),))
+    assert await network.missing(order(), managed) is None
+    (interface,) = await network.prepare(order(), managed)
+    assert interface.bridge == OURS
+    (port,) = ports_of(order(), managed)
+    guest = site.plug(port, bridge=OURS)
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    assert answers(guest, "10.0.0.2")
+    assert "mtu 1400" in ip("-n", site.host, "link", "show", OURS)
+
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    ip("-n", site.host, "link", "set", OURS, "down")
+    await network.set_right(wanted)
+    assert answers(guest, "10.0.0.2")
+
+
+async def test_an_uplink_in_use_is_not_taken(site: HostNet, network: HostNetwork) -> None:
+    """Whoever is reached over it would be cut off."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    ip("-n", site.host, "addr", "add", "192.0.2.7/24", "dev", "eth0")
+    with pytest.raises(LinkError, match="has an address"):
+        await network.set_right(Wanted(Network(managed=ManagedBridge(uplink="eth0")), ()))
+    with pytest.raises(LinkError, match="no interface 'eth7'"):
+        await network.set_right(Wanted(Network(managed=ManagedBridge(uplink="eth7")), ()))
+    assert BRIDGE not in ip("-n", site.host, "link", "show", "eth0")
+
+
+async def test_a_name_that_is_no_bridge_is_told(site: HostNet, network: HostNetwork) -> None:
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    with pytest.raises(LinkError, match="no bridge"):
+        await network.set_right(Wanted(Network(managed=ManagedBridge(bridge="eth0")), ()))
+
+
+async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, network: HostNetwork) -> None:
+    """The host has their gateways' addresses, IPv4 and IPv6, and hides them behind its own."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    for number, namespace in enumerate((site.host, site.wire), start=1):
+        ip("-n", namespace, "addr", "add", f"198.51.100.{number}/24", "dev", "eth0")
+        ip("-n", namespace, "addr", "add", f"2001:db8:1::{number}/64", "dev", "eth0", "nodad")
+    nat = Network(managed=ManagedBridge(nat=True))
+    guests = []
+    for number in (1, 2):
+        first = order(number).addresses[0]
+        second = OrderAddress(
+            interface="eth0",
+            address=f"fd00:9::{number}",
+            prefix_length=64,
+            mac=first.mac,
+            gateway="fd00:9::ffff",
+        )
+        one = order(number, addresses=[first, second])
+        await network.prepare(one, nat)
+        guest = site.plug(ports_of(one, nat)[0], bridge=OURS)
+        ip("-n", guest, "addr", "add", f"{first.address}/24", "dev", "eth0")
+        ip("-n", guest, "addr", "add", f"{second.address}/64", "dev", "eth0", "nodad")
+        ip("-n", guest, "route", "add", "default", "via", "10.0.0.1")
+        ip("-n", guest, "-6", "route", "add", "default", "via", "fd00:9::ffff")
+        guests.append(guest)
+    for far in ("10.0.0.1", "198.51.100.2", "fd00:9::ffff", "2001:db8:1::2", "10.0.0.12", "fd00:9::2"):
+        assert answers(guests[0], far), far
+
+
+async def test_a_vlan_that_the_kernel_does_not_know_is_told(site: HostNet, network: HostNetwork) -> None:
+    """Where the kernel knows VLANs the guest is on one: its frames are tagged on the wire, and it sends none itself."""
+    tagged = Network(bridge=BRIDGE, vlan=5)
+    missing = await network.missing(order(), tagged)
+    if missing is not None:
+        assert "8021q" in missing
+        return
+    (interface,) = await network.prepare(order(), tagged)
+    (port,) = ports_of(order(), tagged)
+    guest, wire = site.plug(port, bridge=interface.bridge), site.ear(site.wire)
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    answers(guest, "10.0.0.2")
+    mac = bytes.fromhex(port.mac.replace(":", ""))
+    wire.hear(mac + b"\x81\x00\x00\x05\x08\x06")

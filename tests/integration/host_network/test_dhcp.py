@@ -1,0 +1,148 @@
+"""An image without cloud-init is told the same as one with it: its own addresses and nothing else."""
+
+import ipaddress
+
+import pytest
+
+from innkeeper.agent.net import adverts
+from innkeeper.agent.net.dnsmasq import Dnsmasq
+from innkeeper.agent.net.host_network import HostNetwork
+from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.ports import ports_of
+from innkeeper.domain.orders import Order, OrderAddress
+from innkeeper.views.host import Network
+from tests.kit.agent_orders import order
+from tests.kit.dhcp_client import ask
+from tests.kit.host_net import BRIDGE, HostNet, ip
+from tests.kit.lab import NotSoError
+
+pytestmark = pytest.mark.lab
+
+NETWORK = Network(bridge=BRIDGE)
+
+
+def dual(number: int, *, gateway: str = "fe80::1") -> Order:
+    """Return an order with an address of each family and all that goes with it."""
+    first = order(number).addresses[0]
+    four = OrderAddress(
+        interface="eth0",
+        address=first.address,
+        prefix_length=24,
+        mac=first.mac,
+        gateway="10.0.0.1",
+        dns=["10.0.0.53"],
+        search_domains=["guests.example"],
+        mtu=1400,
+    )
+    six = OrderAddress(
+        interface="eth0",
+        address=f"fd00:9::{number}",
+        prefix_length=64,
+        mac=first.mac,
+        gateway=gateway,
+        dns=["fd00:9::53"],
+        mtu=1400,
+    )
+    return order(number, addresses=[four, six])
+
+
+async def test_each_guest_gets_its_own_lease(site: HostNet, network: HostNetwork) -> None:
+    """Address, gateway, name server, domain, hostname, MTU; and in IPv6 address and name server."""
+    orders = (dual(1), dual(2))
+    await network.set_right(Wanted(NETWORK, orders))
+    for number, each in enumerate(orders, start=1):
+        guest = site.plug(ports_of(each, NETWORK)[0])
+        four = ask(site, guest, "-4")
+        assert four["new_ip_address"] == f"10.0.0.{10 + number}"
+        assert four["new_routers"] == "10.0.0.1"
+        assert four["new_domain_name_servers"] == "10.0.0.53"
+        assert four["new_domain_search"].rstrip(".") == "guests.example"
+        assert four["new_host_name"] == f"web-{number}"
+        assert four["new_interface_mtu"] == "1400"
+        six = ask(site, guest, "-6")
+        assert six["new_ip6_address"] == f"fd00:9::{number}"
+        assert six["new_dhcp6_name_servers"] == "fd00:9::53"
+
+
+async def test_a_stranger_gets_no_lease(site: HostNet, network: HostNetwork) -> None:
+    """A guest that takes another MAC is not even heard; it gets nothing, and the other's lease is not given away."""
+    await network.set_right(Wanted(NETWORK, (dual(1),)))
+    guest = site.plug(ports_of(dual(1), NETWORK)[0])
+    ip("-n", guest, "link", "set", "eth0", "address", "52:54:00:00:66:66")
+    with pytest.raises(NotSoError):
+        ask(site, guest, "-4", within_s=4)
+
+
+async def test_leases_follow_the_guests_without_a_pause(site: HostNet, network: HostNetwork) -> None:
+    """A new guest of a known network is told by a signal; one of another network by a new process."""
+    await network.prepare(dual(1), NETWORK)
+    server = Dnsmasq(site.directory / "network" / BRIDGE)
+    first = server.pid()
+    await network.prepare(dual(2), NETWORK)
+    assert server.pid() == first is not None
+    guest = site.plug(ports_of(dual(2), NETWORK)[0])
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.12"
+
+    far = order(
+        3, addresses=[OrderAddress(interface="eth0", address="10.9.0.5", prefix_length=16, mac=mac(3))]
+    )
+    await network.prepare(far, NETWORK)
+    guest = site.plug(ports_of(far, NETWORK)[0])
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.9.0.5"
+
+
+async def test_a_killed_server_is_started_again(site: HostNet, network: HostNetwork) -> None:
+    """Its cable, too, where somebody removed it."""
+    wanted = Wanted(NETWORK, (dual(1),))
+    await network.set_right(wanted)
+    server = Dnsmasq(site.directory / "network" / BRIDGE)
+    await server.end()
+    (segment,) = {port.segment for port in ports_of(dual(1), NETWORK)}
+    ip("-n", site.host, "link", "delete", segment.server)
+    await network.set_right(wanted)
+    guest = site.plug(ports_of(dual(1), NETWORK)[0])
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.11"
+
+
+async def test_a_router_advertisement_comes_into_the_guest_only(site: HostNet, network: HostNetwork) -> None:
+    """The guest learns its router, its network, the MTU and that its address comes by DHCPv6."""
+    one = dual(1)
+    await network.set_right(Wanted(NETWORK, (one,)))
+    (port,) = ports_of(one, NETWORK)
+    guest = site.plug(port)
+    for name, value in (("accept_ra", "1"), ("autoconf", "1")):
+        ip("netns", "exec", guest, "sysctl", "-qw", f"net.ipv6.conf.eth0.{name}={value}")
+    inner, wire = site.ear(guest), site.ear(site.wire)
+    adverts.send([port], router=lambda _: None)
+    heard = inner.hear(b"\x86", within_s=5)
+    while heard[12:14] != b"\x86\xdd" or heard[54] != 134:
+        heard = inner.hear(b"\x86\xdd")
+    assert heard[22:38] == ipaddress.IPv6Address("fe80::1").packed
+    routes = ip("-6", "-n", guest, "route", "show")
+    assert "default via fe80::1" in routes
+    assert "fd00:9::/64" in routes
+    addresses = ip("-6", "-n", guest, "addr", "show", "dev", "eth0")
+    assert "fd00:9:" not in addresses  # nobody makes an address of its own
+    assert not [each for each in wire.frames if each[54:55] == b"\x86"]
+
+
+async def test_a_gateway_that_no_advertisement_can_name_is_not_named(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """Else the guest would send its packets to this host, which is no router."""
+    one = dual(1, gateway="fd00:9::ffff")
+    await network.set_right(Wanted(NETWORK, (one,)))
+    (port,) = ports_of(one, NETWORK)
+    guest = site.plug(port)
+    inner = site.ear(guest)
+    ip("netns", "exec", guest, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1")
+    adverts.send([port], router=lambda _: None)
+    heard = inner.hear(b"\x86\xdd")
+    while heard[54] != 134:
+        heard = inner.hear(b"\x86\xdd")
+    assert "default" not in ip("-6", "-n", guest, "route", "show")
+
+
+def mac(number: int) -> str:
+    """Return the MAC of a guest's first interface."""
+    return order(number).addresses[0].mac

@@ -1,0 +1,87 @@
+"""Whether an address is free is asked of the wire itself."""
+
+import msgspec
+import pytest
+
+from innkeeper.agent.net.host_network import HostNetwork
+from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.ports import ports_of
+from innkeeper.agent.store.records import AddressInUse
+from innkeeper.domain.orders import Order, OrderAddress
+from innkeeper.views.host import Network
+from tests.kit.agent_orders import order
+from tests.kit.dhcp_client import ask
+from tests.kit.host_net import BRIDGE, HostNet, ip
+
+pytestmark = pytest.mark.lab
+
+NETWORK = Network(bridge=BRIDGE)
+SIX = "fd00:9::7"
+
+
+def dual() -> Order:
+    """Return an order with an address of each family."""
+    first = order().addresses[0]
+    second = OrderAddress(interface="eth0", address=SIX, prefix_length=64, mac=first.mac)
+    return order(addresses=[first, second])
+
+
+def mac_of_wire(site: HostNet) -> str:
+    """Return the MAC of the other machine."""
+    words = ip("-n", site.wire, "link", "show", "eth0").split()
+    return words[words.index("link/ether") + 1]
+
+
+@pytest.mark.usefixtures("site")
+async def test_silence_means_free(network: HostNetwork) -> None:
+    assert await network.conflict(dual(), NETWORK) is None
+
+
+@pytest.mark.parametrize("address", ["10.0.0.11/24", f"{SIX}/64"])
+async def test_a_machine_on_the_wire_is_found(site: HostNet, network: HostNetwork, address: str) -> None:
+    """The answer names the address and who has it."""
+    ip("-n", site.wire, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+    found = await network.conflict(dual(), NETWORK)
+    assert found == AddressInUse(address.partition("/")[0], mac_of_wire(site))
+
+
+async def test_another_guest_of_this_host_is_found(site: HostNet, network: HostNetwork) -> None:
+    """The packet filter lets a guest answer for its own address, whoever asks."""
+    other = order(2, addresses=order().addresses)
+    await network.prepare(other, NETWORK)
+    (port,) = ports_of(other, NETWORK)
+    guest = site.plug(port)
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    # As the order's own guest it would be no conflict: it may run here already.
+    assert await network.conflict(other, NETWORK) is None
+    mine = order(addresses=[msgspec.structs.replace(order().addresses[0], mac="02:00:00:00:00:99")])
+    assert await network.conflict(mine, NETWORK) == AddressInUse("10.0.0.11", port.mac)
+
+
+async def test_an_address_of_the_host_itself_is_found(site: HostNet, network: HostNetwork) -> None:
+    """A host does not answer its own questions."""
+    ip("-n", site.host, "addr", "add", "10.0.0.11/24", "dev", BRIDGE)
+    found = await network.conflict(order(), NETWORK)
+    assert found is not None
+    assert found.address == "10.0.0.11"
+
+
+async def test_no_frame_of_dhcp_or_router_advertisement_is_on_the_wire(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """A guest is told its addresses by its host; the wire hears neither the question nor the answer."""
+    one = dual()
+    await network.set_right(Wanted(NETWORK, (one,)))
+    (port,) = ports_of(one, NETWORK)
+    guest, wire = site.plug(port), site.ear(site.wire)
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.11"
+    assert ask(site, guest, "-6")["new_ip6_address"] == SIX
+    marker = site.ear(guest)
+    frame = b"\xff" * 6 + bytes.fromhex(port.mac.replace(":", "")) + bytes.fromhex("0806")
+    frame += bytes.fromhex("0001080006040001" + port.mac.replace(":", "") + "0a00000b") + bytes(10)
+    marker.send(frame)
+    wire.hear(frame)
+    dhcp = [each for each in wire.frames if each[12:14] == b"\x08\x00" and each[23] == 17]
+    dhcp6 = [each for each in wire.frames if each[12:14] == b"\x86\xdd" and each[20] == 17]
+    adverts = [each for each in wire.frames if each[12:14] == b"\x86\xdd" and each[54:55] == b"\x86"]
+    assert (dhcp, dhcp6, adverts) == ([], [], [])
