@@ -14,8 +14,16 @@ import pytest
 from kit import paths
 
 from tests.kit import lab as kit_lab
+from tests.kit import ssh
 
 SUBNET = "10.78.0.0/24"
+SIX = "fd00:78::/64"
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the key that logs in to guests."""
+    return ssh.new_key(tmp_path_factory.mktemp("key"))
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +64,7 @@ def _infrastructure(images: Path) -> list[dict[str, object]]:
                 "quarantine": "5s",
             },
         ),
+        _object("IPPool", "e2e-six", {"cidr": SIX, "clusters": ["e2e"], "quarantine": "5s"}),
         _object("Host", "host-a", host),
         _object("Host", "host-b", host),
         _image("debian-12", "debian-12.qcow2", form="qcow2", digest=f"sha256:{debian}"),

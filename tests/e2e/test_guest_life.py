@@ -1,46 +1,16 @@
 """A guest's whole life on real hosts: built, reached, stopped, started again, deleted."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.kit.lab import Lab, guest, until
+from tests.kit.ssh import pings, public, ssh
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
 
 USER_DATA = "#cloud-config\nwrite_files:\n  - path: /etc/from-user-data\n    content: yes-it-is\n"
-
-
-def _answers(address: str) -> bool:
-    done = subprocess.run(["ping", "-n", "-c", "1", "-W", "1", address], capture_output=True, check=False)
-    return done.returncode == 0
-
-
-def _ssh(key: Path, address: str, command: str) -> str | None:
-    options = [
-        "StrictHostKeyChecking=no",
-        "UserKnownHostsFile=/dev/null",
-        "BatchMode=yes",
-        "ConnectTimeout=5",
-    ]
-    words = [word for option in options for word in ("-o", option)]
-    done = subprocess.run(
-        ["ssh", *words, "-i", str(key), f"debian@{address}", command],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.stdout if done.returncode == 0 else None
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    path = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path
 
 
 def test_a_guest_boots_debian_and_is_what_its_manifest_says(lab: Lab, key: Path) -> None:
@@ -51,7 +21,7 @@ def test_a_guest_boots_debian_and_is_what_its_manifest_says(lab: Lab, key: Path)
             resources={"cpu": "1", "memory": "512Mi", "disk": "4Gi"},
             image={"name": "debian-12"},
             hostname="front-desk",
-            sshKeys=[key.with_suffix(".pub").read_text().strip()],
+            sshKeys=[public(key)],
             userData={
                 "inline": "#cloud-config\nwrite_files:\n  - path: /etc/from-user-data\n    content: yes-it-is\n"
             },
@@ -59,11 +29,11 @@ def test_a_guest_boots_debian_and_is_what_its_manifest_says(lab: Lab, key: Path)
     )
     built = lab.wait_ready("debian", reason="Running", within_s=120)
     address = built["status"]["addresses"][0]["address"]
-    until(lambda: _answers(address), what="ping", within_s=120)
-    said = until(lambda: _ssh(key, address, "hostname; cat /etc/from-user-data"), what="ssh", within_s=120)
+    until(lambda: pings(address), what="ping", within_s=120)
+    said = until(lambda: ssh(key, address, "hostname; cat /etc/from-user-data"), what="ssh", within_s=120)
     assert said.split() == ["front-desk", "yes-it-is"]
     until(
-        lambda: _ssh(key, address, "cloud-init status --wait; echo kept | sudo tee /var/kept; sync"),
+        lambda: ssh(key, address, "cloud-init status --wait; echo kept | sudo tee /var/kept; sync"),
         what="cloud-init",
     )
 
@@ -74,7 +44,7 @@ def test_a_guest_boots_debian_and_is_what_its_manifest_says(lab: Lab, key: Path)
     lab.kubectl.run("patch", "guest", "debian", "--type=merge", "-p", '{"spec":{"power":"Running"}}')
     again = lab.wait_ready("debian", reason="Running", within_s=120)
     assert again["status"]["addresses"] == built["status"]["addresses"]
-    assert until(lambda: _ssh(key, address, "cat /var/kept"), what="ssh again", within_s=150) == "kept\n"
+    assert until(lambda: ssh(key, address, "cat /var/kept"), what="ssh again", within_s=150) == "kept\n"
     lab.kubectl.run("delete", "guest", "debian", "--timeout=90s", deadline=120)
 
 

@@ -11,10 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from kit import paths
 from kit.kubectl import Kubectl
@@ -138,6 +141,31 @@ class Lab:
         pid = self.qemu_pid(guest_id)
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def reboot(self, host: str) -> None:
+        """Take a host's power, its guests' too, and start it again with its agent."""
+        machines.down(self.plan, host)
+        machines.up(self.plan, host)
+        services.start_agent(self.plan, host)
+
+    def restart_agent(self, host: str) -> None:
+        """Kill a host's agent and start it again."""
+        services.agent(self.plan, host).stop(grace=0)
+        services.start_agent(self.plan, host)
+
+    def dropped(self, host: str, guest_id: str) -> dict[str, float]:
+        """Return how many frames of a guest its host dropped, by why, as its agent's metrics say."""
+        address = f"http://{self.plan.host_address(host)}:{services.AGENT_METRICS}/metrics"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(address, timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return {
+            sample.labels["why"]: sample.value
+            for family in families
+            if family.name == "innkeeper_agent_guest_frames_dropped"
+            for sample in family.samples
+            if sample.labels["guest"] == guest_id
+        }
 
     def restart_operator(self) -> None:
         """Kill the operator and start it again."""

@@ -29,8 +29,11 @@ def keeper(plan: Plan, host: str) -> Daemon:
 def up(plan: Plan, host: str) -> None:
     """Start the machine unless it runs, and wait for its libvirt."""
     daemon = keeper(plan, host)
+    ready = plan.host_directory(host) / "run" / "machine-ready"
     if not daemon.alive():
         directory = plan.host_directory(host)
+        # Of an earlier start: who takes it for this one comes before the machine's own file system is there.
+        ready.unlink(missing_ok=True)
         directory.mkdir(parents=True, exist_ok=True)
         # A name of its own in the UTS namespace: libvirt knows hosts by theirs.
         isolate = [
@@ -46,7 +49,7 @@ def up(plan: Plan, host: str) -> None:
         ]
         daemon.start([*isolate, sys.executable, KEEPER, host, directory])
     deadline = time.monotonic() + READY_WITHIN
-    while not (plan.host_directory(host) / "run" / "machine-ready").exists():
+    while not ready.exists():
         if not daemon.alive() or time.monotonic() > deadline:
             raise steps.StepError(f"the machine {host} did not start; its log ends:\n{daemon.log_tail()}")
         time.sleep(_POLL)

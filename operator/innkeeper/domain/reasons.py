@@ -72,6 +72,7 @@ class GuestReason(StrEnum):
     POOL_EXHAUSTED = "PoolExhausted"  # guests wait in order for the next free address
     POOL_LIMIT_REACHED = "PoolLimitReached"  # the namespace holds as many of its addresses as it may
     POOLS_OF_ONE_FAMILY = "PoolsOfOneFamily"  # one interface asks for two IPv4 or two IPv6 addresses
+    POOLS_OF_TWO_VLANS = "PoolsOfTwoVlans"  # one interface asks for addresses of two VLANs
     ADDRESS_OUTSIDE_POOL = "AddressOutsidePool"
     ADDRESS_RESERVED = "AddressReserved"
     ADDRESS_TAKEN = "AddressTaken"  # another guest holds the fixed address, or it rests

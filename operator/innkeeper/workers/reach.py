@@ -60,7 +60,7 @@ class Reach:
                 return one
             found.append(one)
             clusters = _both(clusters, self.served(one.name))
-        return self._unserved(guest, found) or found
+        return self._unserved(guest, found) or _between_vlans(found) or found
 
     def clusters(self, guest: Guest, wanted: list[Wanted] | Blocked) -> frozenset[str] | None:
         """Return the clusters that all of a guest's pools serve; None where any will do.
@@ -205,6 +205,20 @@ class Reach:
                 message = f"the IPPool {each.name!r} serves {there}, not the cluster {cluster!r}"
                 return _blocked(GuestReason.POOL_NOT_SERVING_CLUSTER, message, *self._causes(each))
         return None
+
+
+def _between_vlans(found: list[Wanted]) -> Blocked | None:
+    """One interface is plugged in once."""
+    seen: dict[str, Wanted] = {}
+    for each in found:
+        first = seen.setdefault(each.interface, each)
+        if first.pool.vlan != each.pool.vlan:
+            message = (
+                f"interface {each.interface!r} asks for addresses of two VLANs, {first.pool.vlan or 'none'} of the "
+                f"IPPool {first.name!r} and {each.pool.vlan or 'none'} of {each.name!r}: take two interfaces"
+            )
+            return _blocked(GuestReason.POOLS_OF_TWO_VLANS, message, waiting.spec_of_pool(each.name))
+    return None
 
 
 def owner_of(guest: Guest) -> str:

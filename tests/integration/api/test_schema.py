@@ -228,13 +228,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Cluster", network={}), "set exactly one of bridge and managed"),
     (good("Cluster", network={"bridge": "br0", "managed": {}}), "set exactly one of bridge and managed"),
     (good("Cluster", network={"managed": {"uplink": "eth1", "nat": True}}), "take uplink, for one network"),
-    (good("Cluster", network={"bridge": "br0", "vlan": 4095}), "spec.network.vlan in body should be less than"),
+    (
+        good("Cluster", network={"bridge": "br0", "vlan": 4095}),
+        "spec.network.vlan in body should be less than",
+    ),
     (good("HostAgent", network={}), "set exactly one of bridge and managed"),
     (good("HostAgent", network={"managed": {"uplink": "eth1", "nat": True}}), "take uplink, for one network"),
     (good("Guest", readinessProbe={}), "set exactly one of ping, tcp and guestAgent"),
     (good("Guest", readinessProbe={"ping": {}, "tcp": {"port": 22}}), "set exactly one of ping, tcp"),
     (good("Guest", readinessProbe={"tcp": {"port": 0}}), "port in body should be greater than or equal to 1"),
-    (good("Guest", readinessProbe={"ping": {}, "periodSeconds": 0}), "periodSeconds in body should be greater"),
+    (
+        good("Guest", readinessProbe={"ping": {}, "periodSeconds": 0}),
+        "periodSeconds in body should be greater",
+    ),
     # IPPool
     (good("IPPool", vlan=0), "spec.vlan in body should be greater than or equal to 1"),
     (good("IPPool", cidr="10.7.0.0"), "cidr must be a network, for example 192.0.2.0/24 or 2001:db8::/64"),

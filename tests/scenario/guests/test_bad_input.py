@@ -220,6 +220,18 @@ CASES = [
         ),
     ),
     Case(
+        id="addresses of two VLANs",
+        spec={"interfaces": [{"addresses": [{"pool": "lab"}, {"pool": "six"}]}]},
+        wrong=lambda scene: scene.api.create(
+            IP_POOLS, objects.pool("six", cidr="2001:db8::/64", gateway=None, dns=None, vlan=7)
+        ),
+        step="AddressesAssigned",
+        reason="PoolsOfTwoVlans",
+        says=("two VLANs, none of the IPPool 'lab' and 7 of 'six'", "take two interfaces"),
+        stalled=True,
+        mended=lambda scene: scene.api.patch(IP_POOLS, "six", {"spec": {"vlan": None}}),
+    ),
+    Case(
         id="fixed address outside the pool",
         spec={"interfaces": [{"addresses": [{"pool": "lab", "address": "10.7.0.9"}]}]},
         step="AddressesAssigned",

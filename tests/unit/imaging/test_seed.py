@@ -74,6 +74,8 @@ def test_the_network_is_static_and_known_by_its_mac() -> None:
                 "match": {"macaddress": "02:00:00:00:00:07"},
                 "dhcp4": False,
                 "dhcp6": False,
+                "accept-ra": False,
+                "set-name": "eth0",
                 "addresses": ["10.0.0.7/24"],
                 "routes": [{"to": "0.0.0.0/0", "via": "10.0.0.1"}],
                 "nameservers": {"addresses": ["10.0.0.1", "10.0.0.2"]},

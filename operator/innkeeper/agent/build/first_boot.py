@@ -2,8 +2,11 @@
 
 import asyncio
 
+import msgspec
+
 from innkeeper.agent.build.build import Build
 from innkeeper.agent.build.ports import Seed
+from innkeeper.domain.orders import OrderAddress
 from innkeeper.domain.reasons import GuestReason
 
 
@@ -18,9 +21,15 @@ async def write(build: Build) -> None:
         hostname=order.spec.hostname or order.name,
         ssh_keys=tuple(order.spec.ssh_keys),
         user_data=await _user_data(build),
-        addresses=tuple(order.addresses),
+        addresses=tuple(_within(address, build.network.mtu) for address in order.addresses),
     )
     await build.images.write_seed(seed, build.files.seed)
+
+
+def _within(address: OrderAddress, mtu: int | None) -> OrderAddress:
+    """Return an address whose guest sends no larger packets than its network carries."""
+    known = [each for each in (address.mtu, mtu) if each is not None]
+    return msgspec.structs.replace(address, mtu=min(known, default=None))
 
 
 async def _user_data(build: Build) -> bytes | None:

@@ -46,12 +46,22 @@ def _meta_data(seed: Seed) -> dict[str, Any]:
 
 
 def network_config(addresses: Sequence[OrderAddress]) -> dict[str, Any]:
-    """Return the network configuration (version 2): interfaces are known by their MAC, addresses are static."""
+    """Return the network configuration (version 2): interfaces are known by their MAC, addresses are static.
+
+    Adverts say nothing else than this, so they are not listened to: a second default route would be of no use.
+    """
     ethernets: dict[str, Any] = {}
     for address in addresses:
         card = ethernets.setdefault(
             address.interface,
-            {"match": {"macaddress": address.mac}, "dhcp4": False, "dhcp6": False, "addresses": []},
+            {
+                "match": {"macaddress": address.mac},
+                "set-name": address.interface,
+                "dhcp4": False,
+                "dhcp6": False,
+                "accept-ra": False,
+                "addresses": [],
+            },
         )
         card["addresses"].append(f"{address.address}/{address.prefix_length}")
         if address.gateway is not None:

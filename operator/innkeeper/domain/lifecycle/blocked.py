@@ -16,6 +16,7 @@ STALLED = frozenset(
         GuestReason.POOL_UNUSABLE,
         GuestReason.POOL_NOT_SERVING_CLUSTER,
         GuestReason.POOLS_OF_ONE_FAMILY,
+        GuestReason.POOLS_OF_TWO_VLANS,
         GuestReason.ADDRESS_OUTSIDE_POOL,
         GuestReason.ADDRESS_RESERVED,
         GuestReason.ADDRESS_TAKEN,

@@ -1,0 +1,147 @@
+"""Addresses and the network with real guests on two hosts: they stay, they reach each other, they cannot be stolen."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.host_net import Ear
+from tests.kit.lab import Lab, guest, until
+from tests.kit.ssh import pings, public, ssh
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+MARK = b"a frame of nobody"
+SPOOF = Path(__file__).with_name("spoof.py").read_text()
+DUAL = [{"name": "eth0", "addresses": [{"pool": "e2e"}, {"pool": "e2e-six"}]}]
+IN_USE = "10.78.0.150"
+
+
+def debian(name: str, key: Path, **spec: Any) -> dict[str, Any]:
+    """Return a Guest of the Debian image that is Ready once it takes ssh."""
+    usual = {
+        "resources": {"cpu": "1", "memory": "512Mi", "disk": "4Gi"},
+        "image": {"name": "debian-12"},
+        "sshKeys": [public(key)],
+        "readinessProbe": {"tcp": {"port": 22}, "timeoutSeconds": 3, "failureThreshold": 10},
+    }
+    return guest(name, **{**usual, **spec})
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, key: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Run two dual-stack guests, each on a host of its own."""
+    names = ("left", "right")
+    apart = {"antiAffinity": {"required": [{"selector": {"matchLabels": {"pair": "yes"}}}]}}
+    for name in names:
+        one = debian(name, key, interfaces=DUAL, placement=apart)
+        one["metadata"]["labels"] = {"pair": "yes"}
+        lab.apply(one)
+    yield {name: lab.wait_ready(name, reason="Running", within_s=240) for name in names}
+    lab.kubectl.run("delete", "guest", *names, "--timeout=90s", deadline=120)
+
+
+def addresses(found: dict[str, Any]) -> list[str]:
+    """Return a guest's addresses, IPv4 first."""
+    return sorted((each["address"] for each in found["status"]["addresses"]), key=lambda each: ":" in each)
+
+
+def test_ready_means_that_it_answers(pair: dict[str, dict[str, Any]], key: Path) -> None:
+    """`kubectl wait` is worth its name: ssh answers at once, nothing is tried twice."""
+    for found in pair.values():
+        assert ssh(key, addresses(found)[0], "true") is not None
+
+
+def test_dual_stack_guests_reach_each_other_across_hosts(pair: dict[str, dict[str, Any]], key: Path) -> None:
+    left, right = pair["left"], pair["right"]
+    assert left["status"]["host"] != right["status"]["host"]
+    for address in addresses(right):
+        said = ssh(key, addresses(left)[0], f"ping -n -c 2 -W 5 {address}")
+        assert said is not None, f"{address} does not answer"
+    name = ssh(key, addresses(left)[0], "ip -o -4 addr show dev eth0")
+    assert name is not None
+    assert addresses(left)[0] in name
+
+
+def test_a_guest_that_lies_reaches_nobody(lab: Lab, pair: dict[str, dict[str, Any]], key: Path) -> None:
+    """MAC, IPv4, IPv6, ARP, neighbour discovery, router and DHCP server: all dropped and all counted."""
+    left = pair["left"]
+    four, six = addresses(left)
+    ear = Ear(lab.plan.switch, "up0")
+    try:
+        said = ssh(key, four, f"sudo python3 - eth0 {four} {six} {MARK.hex()}", stdin=SPOOF)
+        assert said is not None
+        assert said.split() == ["sent", "13"]
+        # An honest frame behind them: who hears it would have heard the others.
+        honest = bytes.fromhex(left["status"]["addresses"][0]["mac"].replace(":", ""))
+        assert ssh(key, four, "ping -n -c 1 -W 5 10.78.0.1") is not None
+        ear.hear(honest)
+        assert not [frame for frame in ear.frames if MARK in frame]
+    finally:
+        ear.close()
+    expected = {"mac", "vlan", "arp", "ipv4", "ipv6", "nd", "ra", "dhcp", "other"}
+
+    def counted() -> bool:
+        dropped = lab.dropped(left["status"]["host"], lab.guest_id("left"))
+        return {why for why, count in dropped.items() if count > 0} == expected
+
+    until(counted, what="every trick to be counted", within_s=30)
+    right = lab.dropped(pair["right"]["status"]["host"], lab.guest_id("right"))
+    assert right.get("mac", 0) == 0
+
+
+def test_the_address_outlives_everything(lab: Lab, pair: dict[str, dict[str, Any]], key: Path) -> None:
+    """A power cycle, a new agent, a reboot of the host, a new operator: the same addresses, and they answer."""
+    right = pair["right"]
+    before, host = addresses(right), right["status"]["host"]
+
+    lab.kubectl.run("patch", "guest", "right", "--type=merge", "-p", '{"spec":{"power":"Stopped"}}')
+    lab.wait_ready("right", reason="Stopped", within_s=120)
+    lab.kubectl.run("patch", "guest", "right", "--type=merge", "-p", '{"spec":{"power":"Running"}}')
+    assert addresses(lab.wait_ready("right", reason="Running", within_s=240)) == before
+
+    lab.restart_agent(host)
+    lab.restart_operator()
+    assert ssh(key, before[0], "true") is not None
+    assert addresses(lab.wait_ready("right", reason="Running", within_s=60)) == before
+
+    lab.reboot(host)
+    until(lambda: lab.condition("right").get("reason") != "Running", what="the reboot to show", within_s=60)
+    assert addresses(lab.wait_ready("right", reason="Running", within_s=240)) == before
+    assert ssh(key, before[0], "cat /etc/hostname") == "right\n"
+
+
+def test_an_address_in_use_on_the_wire_is_not_given(lab: Lab) -> None:
+    """A fixed one waits for it, with the MAC of who has it, and gets it once it is free."""
+    uplink = f"ik{lab.plan.tag}"
+    subprocess.run(["ip", "addr", "add", f"{IN_USE}/24", "dev", uplink], check=True)
+    mac = Path(f"/sys/class/net/{uplink}/address").read_text().strip()
+    try:
+        fixed = [{"name": "eth0", "addresses": [{"pool": "e2e", "address": IN_USE}]}]
+        lab.apply(guest("insists", interfaces=fixed))
+
+        def told() -> bool:
+            return any(
+                mac in each["message"] for each in lab.guest("insists")["status"].get("conditions", [])
+            )
+
+        until(told, what="the MAC of who has the address", within_s=60)
+    finally:
+        subprocess.run(["ip", "addr", "delete", f"{IN_USE}/24", "dev", uplink], check=True)
+    built = lab.wait_ready("insists", reason="Running", within_s=120)
+    assert addresses(built) == [IN_USE]
+    lab.kubectl.run("delete", "guest", "insists", "--timeout=90s", deadline=120)
+
+
+def test_a_guest_that_does_not_answer_is_not_ready(lab: Lab) -> None:
+    """The idle image has no network: its machine runs, and Ready says what it does not answer."""
+    lab.apply(guest("mute", readinessProbe={"ping": {}}))
+    until(lambda: "ping" in lab.condition("mute").get("message", ""), what="the probe's word", within_s=60)
+    mute = lab.condition("mute")
+    assert (mute["status"], mute["reason"]) == ("False", "NotAnswering")
+    lab.kubectl.run("patch", "guest", "mute", "--type=merge", "-p", '{"spec":{"readinessProbe":null}}')
+    found = lab.wait_ready("mute", reason="Running")
+    assert not pings(addresses(found)[0])
+    lab.kubectl.run("delete", "guest", "mute", "--timeout=90s", deadline=120)
