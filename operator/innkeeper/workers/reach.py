@@ -183,13 +183,26 @@ class Reach:
         there = self._subset.claims.by_name.get(name)
         if there is None:
             return None
-        owner = there.spec.owner
-        message = (
-            f"{fixed} is held by the Guest {owner.namespace}/{owner.name}"
-            if owner
-            else f"{fixed} still rests"
-        )
-        return _blocked(GuestReason.ADDRESS_TAKEN, message, *self._causes(wanted), waiting.address(name))
+        causes = (*self._causes(wanted), waiting.address(name))
+        owner, user = there.spec.owner, self._used_by(guest, fixed)
+        if owner is not None:
+            message = f"{fixed} is held by the Guest {owner.namespace}/{owner.name}"
+        elif user is not None:
+            message = (
+                f"the machine {user} on the wire has {fixed}: free it; the wire is asked again after a rest"
+            )
+            return _blocked(GuestReason.ADDRESS_IN_USE, message, *causes)
+        else:
+            message = f"{fixed} still rests"
+        return _blocked(GuestReason.ADDRESS_TAKEN, message, *causes)
+
+    def _used_by(self, guest: Guest, address: str) -> str | None:
+        """Return the MAC that a host found at an address when it refused this guest for it."""
+        for each in self._subset.assignments_of(guest_id_of(guest)).values():
+            conflict = each.status.conflict
+            if conflict is not None and _canonical(conflict.address) == address:
+                return conflict.mac
+        return None
 
     @staticmethod
     def _causes(wanted: Wanted) -> tuple[str, ...]:

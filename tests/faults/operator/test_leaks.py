@@ -9,12 +9,12 @@ import base64
 import random
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from kit import paths
 from kit.simulated_hosts import SimulatedHost, run_all
 
 from innkeeper.agent.drivers.simulated import SimulatedDriver
@@ -67,7 +67,7 @@ class Operators:
     """Three processes, one of which is killed now and then and started again."""
 
     def __init__(self, kubeconfig: Path, images_url: str, directory: Path, chance: random.Random) -> None:
-        self._command = [sys.executable, "-m", "innkeeper", "operator", "--kubeconfig", str(kubeconfig)]
+        self._command = [str(paths.venv_program("innkeeper")), "operator", "--kubeconfig", str(kubeconfig)]
         self._command += ["--images-url", images_url, "--metrics-port", "0", "--no-leader-election"]
         self._directory = directory
         self._chance = chance

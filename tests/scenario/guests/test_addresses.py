@@ -227,3 +227,26 @@ async def test_while_other_addresses_are_free_a_released_one_rests_its_whole_tim
     clock.advance(20)
     await operator.sweeper.sweep()
     await eventually(lambda: not scene.addresses(held=False))
+
+
+async def test_a_fixed_address_in_use_on_the_wire_waits_and_names_who_has_it(scene: GuestScene) -> None:
+    """No other address will do; the guest is tried again once the address no longer rests."""
+    host = scene.hosts["a"]
+    host.refuses, host.conflict = "AddressInUse", "10.7.0.5"
+    asks(scene, {"addresses": [{"pool": "lab", "address": "10.7.0.5"}]})
+
+    def told() -> bool:
+        condition = scene.condition("AddressesAssigned")
+        assert condition is not None
+        assert (condition.status, condition.reason) == ("False", "AddressInUse"), condition
+        return "02:00:00:00:00:99" in condition.message
+
+    await eventually(told)
+    host.refuses = host.conflict = None
+    clock = scene.clock
+    assert isinstance(clock, ManualClock)
+    for _ in range(3):
+        clock.advance(301)
+        await scene.operators[0].sweeper.sweep()
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["10.7.0.5"]
