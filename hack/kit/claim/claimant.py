@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain.names import address_name
@@ -187,4 +188,4 @@ def _options() -> argparse.Namespace:
 if __name__ == "__main__":
     # What is printed is read by another process.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    asyncio.run(_run(_options()))
+    uvloop.run(_run(_options()))  # as the operator does
