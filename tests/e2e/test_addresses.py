@@ -65,6 +65,48 @@ def test_dual_stack_guests_reach_each_other_across_hosts(pair: dict[str, dict[st
     assert addresses(left)[0] in name
 
 
+def test_what_dhcp_says_is_what_cloud_init_said(pair: dict[str, dict[str, Any]], key: Path) -> None:
+    """The guest forgets what cloud-init wrote and asks: same addresses, both families, and its name server's word."""
+    four, six = addresses(pair["right"])
+    settings = "[Match]\nName=eth0\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n"
+    forget = (
+        "sudo tee /etc/systemd/network/05-dhcp.network >/dev/null && sudo networkctl reload && "
+        "sudo networkctl reconfigure eth0"
+    )
+    assert ssh(key, four, forget, stdin=settings) is not None
+
+    def leased() -> bool:
+        shown = ssh(key, four, "ip -o addr show dev eth0 scope global") or ""
+        lines = [line for line in shown.splitlines() if "dynamic" in line]
+        return any(f" {four}/24 " in line for line in lines) and any(f" {six}/128 " in line for line in lines)
+
+    until(leased, what="both addresses by DHCP", within_s=60)
+    undo = "sudo rm /etc/systemd/network/05-dhcp.network && sudo networkctl reload"
+    assert ssh(key, four, undo) is not None
+
+
+def test_the_guest_agent_can_be_asked(lab: Lab, pair: dict[str, dict[str, Any]]) -> None:
+    """The probe is changed under the running guest; Ready speaks of the new generation once it has answered."""
+    assert pair["left"]["status"]["host"]
+    probe = '{"spec":{"readinessProbe":{"tcp":null,"guestAgent":{},"timeoutSeconds":3}}}'
+    lab.kubectl.run("patch", "guest", "left", "--type=merge", "-p", probe)
+    lab.wait_ready("left", reason="Running", within_s=60)
+    lab.kubectl.run(
+        "patch",
+        "guest",
+        "left",
+        "--type=merge",
+        "-p",
+        '{"spec":{"readinessProbe":{"guestAgent":null,"tcp":{"port":7}}}}',
+    )
+    until(
+        lambda: "port 7" in lab.condition("left").get("message", ""), what="a probe that fails", within_s=90
+    )
+    back = '{"spec":{"readinessProbe":{"tcp":{"port":22}}}}'
+    lab.kubectl.run("patch", "guest", "left", "--type=merge", "-p", back)
+    lab.wait_ready("left", reason="Running", within_s=60)
+
+
 def test_a_guest_that_lies_reaches_nobody(lab: Lab, pair: dict[str, dict[str, Any]], key: Path) -> None:
     """MAC, IPv4, IPv6, ARP, neighbour discovery, router and DHCP server: all dropped and all counted."""
     left = pair["left"]

@@ -143,10 +143,19 @@ async def _run(options: argparse.Namespace) -> None:
             if word == "claim":
                 held = await _claim(source, client, int(number))
             else:
-                await asyncio.gather(*(source.give_back(each) for each in held))
+                await asyncio.gather(*(_give_back(source, each) for each in held))
                 await source.settle(int(number))
                 _say({})
         await source.end()
+
+
+async def _give_back(source: Addresses | ClusterIps, held: str) -> None:
+    """Give one claim back, as often as the API server asks for patience."""
+    while True:
+        try:
+            return await source.give_back(held)
+        except ThrottledError as error:
+            await asyncio.sleep(error.retry_after_s)
 
 
 async def _claim(source: Addresses | ClusterIps, client: CountingClient, number: int) -> list[str]:

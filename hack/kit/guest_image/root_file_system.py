@@ -29,6 +29,7 @@ PACKAGES = (
     "iproute2",
     "iputils-ping",
     "netbase",
+    "qemu-guest-agent",  # for readiness probes that ask it
     "udev",
     "zstd",  # packs the initramfs
     "usr-is-merged",  # instead of usrmerge, which would bring perl

@@ -61,6 +61,16 @@ def _pool_taken(scene: GuestScene) -> None:
         scene.api.create(IP_ADDRESSES, objects.address(last, owner=objects.guest_id(90 + last)))
 
 
+def _six(scene: GuestScene, **spec: object) -> None:
+    network = {"cidr": "2001:db8::/64", "gateway": None, "dns": [], **spec}
+    scene.api.create(IP_POOLS, objects.pool("six", **network))
+
+
+def _six_anew(scene: GuestScene) -> None:
+    scene.api.delete(IP_POOLS, "six")
+    _six(scene)
+
+
 def _pool_grows(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"cidr": "10.7.0.0/28"}})
 
@@ -222,14 +232,12 @@ CASES = [
     Case(
         id="addresses of two VLANs",
         spec={"interfaces": [{"addresses": [{"pool": "lab"}, {"pool": "six"}]}]},
-        wrong=lambda scene: scene.api.create(
-            IP_POOLS, objects.pool("six", cidr="2001:db8::/64", gateway=None, dns=None, vlan=7)
-        ),
+        wrong=lambda scene: _six(scene, vlan=7),
         step="AddressesAssigned",
         reason="PoolsOfTwoVlans",
         says=("two VLANs, none of the IPPool 'lab' and 7 of 'six'", "take two interfaces"),
         stalled=True,
-        mended=lambda scene: scene.api.patch(IP_POOLS, "six", {"spec": {"vlan": None}}),
+        mended=_six_anew,
     ),
     Case(
         id="fixed address outside the pool",

@@ -126,7 +126,20 @@ def test_the_first_free_number_is_that_of_a_plain_search(numbers: set[int], firs
         taken.add(number + 5000)
         taken.discard(number + 5000)
     plain = next((each for each in range(first, first + length) if each not in numbers), None)
-    assert taken.first_free([(first, first + length - 1)]) == plain
+    assert next(taken.free([(first, first + length - 1)]), None) == plain
+
+
+def test_guests_that_look_in_a_full_pool_do_not_run_for_one_address() -> None:
+    """The free ones lie together at the pool's end; whoever walks there first meets the same one."""
+    pool, taken = a_pool(cidr="10.7.0.0/17"), Taken()
+    free = {number_of("10.7.127.254")[1] - each for each in range(32)}
+    for number in range(number_of("10.7.0.1")[1], number_of("10.7.127.254")[1] + 1):
+        if number not in free:
+            taken.add(number)
+    first = [next(free_addresses(pool, taken, guest_id=f"g{n}", interface="eth0")) for n in range(32)]
+    assert len(set(first)) > 16, "32 picks at random of 32 are about 20 different ones"
+    assert {number_of(each)[1] for each in first} <= free
+    assert len(list(claimed(pool, taken=taken))) == 32
 
 
 def test_guests_and_interfaces_begin_at_different_places() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from innkeeper.agent.net import rules
-from innkeeper.agent.net.nft import Nft
+from innkeeper.agent.net.nft import FilterError, Nft
 from innkeeper.agent.net.ports import Port
 
 _FAMILY = "bridge"
@@ -39,7 +39,14 @@ class Filter:
             log.warning("filter_set_right", hint="somebody else changed the table `bridge innkeeper`")
         known = await self._nft.counters(_FAMILY, rules.TABLE) if there is not None else {}
         gone = {rules.device_and_why(name)[0] for name in known} - wanted.keys()
-        await self._load(rules.whole(wanted.values(), nat, gone=sorted(gone)))
+        try:
+            await self._load(rules.whole(wanted.values(), nat, gone=sorted(gone)))
+        except FilterError as error:
+            if there is None:
+                raise
+            # It has a form that this one cannot be laid over: another version of ours, or somebody's own.
+            log.warning("filter_replaced", message=error.message)
+            await self._load(f"delete table {_FAMILY} {rules.TABLE}\n" + rules.whole(wanted.values(), nat))
         self._ports, self._nat = wanted, nat
 
     async def open(self, ports: Iterable[Port], *, nat: rules.Nat | None) -> None:

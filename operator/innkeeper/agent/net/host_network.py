@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from innkeeper.agent.drivers.driver import DomainInterface
 from innkeeper.agent.net import adverts, dhcp, gateway, wire, wiring
@@ -105,20 +106,24 @@ class HostNetwork:
         """Make the network what it should be.
 
         Raises:
-            InnkeeperError: something of it cannot be made.
+            InnkeeperError: the filter, or something of one segment, cannot be made; other segments are.
         """
         async with self._lock:
             self._ports = _all_ports(wanted)
             await self._filter.have(self._all(), self._nat(wanted.network))
             self._drops.counts = await self._filter.dropped()
+            used = segments_of(self._all())
+            troubles: list[InnkeeperError] = []
             async with _links() as links:
-                used = segments_of(self._all())
                 await wiring.unwire(links, used)
-                for segment in used:
-                    await self._wire(links, segment, wanted.network)
-                if not used:
-                    await wiring.bridge(links, Segment(wanted.network.base, None), wanted.network)
+                for segment in used or [Segment(wanted.network.base, None)]:
+                    try:
+                        await self._wire(links, segment, wanted.network)
+                    except InnkeeperError as error:
+                        troubles.append(error)
             await self._end_unused(used)
+            if troubles:
+                raise troubles[0]
 
     async def run(self, wanted: Callable[[], Wanted | None], *, on_trouble: Callable[[], None]) -> None:
         """Set it right from time to time, and whenever a link changes."""
@@ -132,6 +137,7 @@ class HostNetwork:
             now = wanted()
             trouble = None if now is None else await self._try(now)
             if trouble != self.trouble:
+                log.warning("network_trouble", message=trouble) if trouble else log.info("network_right")
                 self.trouble = trouble
                 on_trouble()
             wait = asyncio.create_task(self._clock.sleep(self._look_again_s))
@@ -148,7 +154,6 @@ class HostNetwork:
         try:
             await self.set_right(wanted)
         except InnkeeperError as error:
-            log.warning("network_trouble", reason=error.reason, message=error.message)
             return error.message
         except Exception:
             log.exception("network_broke")
@@ -156,16 +161,30 @@ class HostNetwork:
         return None
 
     async def _listen(self) -> None:
-        async for _ in changes():
-            self._stale.set()
+        while True:
+            try:
+                async for _ in changes():
+                    self._stale.set()
+            except (OSError, NetlinkError) as error:
+                # Too many at once: some were lost, so all is looked at.
+                log.info("link_changes_lost", error=str(error))
+                self._stale.set()
+            await self._clock.sleep(_SETTLE_S)
 
     async def _advertise(self) -> None:
         while True:
-            adverts.send(self._all(), router=lambda port: self._routers.get(port.segment))
+            try:
+                adverts.send(self._all(), router=lambda port: self._routers.get(port.segment))
+            except OSError as error:
+                log.warning("adverts_unsent", error=str(error))
             await self._clock.sleep(adverts.PERIOD_S)
 
     async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
-        bridge = await wiring.wire(links, segment, network, self._of(segment))
+        ports = self._of(segment)
+        if not ports:
+            await wiring.bridge(links, segment, network)
+            return
+        bridge = await wiring.wire(links, segment, network, ports)
         if network.managed is not None and network.managed.nat:
             self._routers[segment] = bridge
         else:

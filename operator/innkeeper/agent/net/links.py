@@ -4,7 +4,7 @@ It never takes an interface that has addresses, never removes what it did not ma
 """
 
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,9 +133,9 @@ class Links:
             await self._do("link", "del", index=link.index)
             log.info("link_removed", link=name)
 
-    def names(self) -> list[str]:
-        """Return the names of all links."""
-        return list(self._links)
+    def __iter__(self) -> Iterator[Link]:
+        """Yield all links as they were last read."""
+        return iter(self._links.values())
 
     async def _make(self, name: str, **what: Any) -> Link:
         await self._do("link", "add", ifname=name, **what)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from innkeeper.agent.net import dhcp, gateway
 from innkeeper.agent.net.links import Link, Links
-from innkeeper.agent.net.ports import INNER_PREFIX, SERVER_PREFIX, Port, Segment
+from innkeeper.agent.net.ports import INNER_PREFIX, PORT_PREFIX, SERVER_PREFIX, Port, Segment
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.views.host import Network
 
@@ -51,12 +51,17 @@ async def wire(links: Links, segment: Segment, network: Network, ports: Iterable
 
 
 async def unwire(links: Links, used: Iterable[Segment]) -> None:
-    """Remove the links of ours that no segment with guests needs. A bridge with a port is never removed."""
+    """Remove the links of ours that no segment with guests needs.
+
+    A VLAN that a machine is plugged into stays: the Cluster's network was changed under it, and it is cut off by nobody.
+    """
     segments = list(used)
     kept = {name for each in segments for name in (each.bridge, each.tagged, each.server, each.inner)}
-    for name in links.names():
-        if name.startswith((SERVER_PREFIX, INNER_PREFIX, *_VLAN_PREFIXES)) and name not in kept:
-            await links.remove(name)
+    occupied = {link.master for link in links if link.name.startswith(PORT_PREFIX)}
+    for link in list(links):
+        ours = link.name.startswith((SERVER_PREFIX, INNER_PREFIX, *_VLAN_PREFIXES))
+        if ours and link.name not in kept and not occupied & {link.index, link.master}:
+            await links.remove(link.name)
 
 
 async def own_conflict(links: Links, bridge: Link, addresses: Iterable[str]) -> AddressInUse | None:

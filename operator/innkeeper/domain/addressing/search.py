@@ -2,13 +2,14 @@
 
 `Random` begins at a place that only guest and interface decide and walks with a step that has no factor in common with
 the pool's size, so a second run asks for the same addresses first and two guests seldom meet. After some tries in a full
-pool it takes the next free address from there on. `Lowest` always takes the first free one.
+pool it looks at the free addresses from there on, a window at a time, in an order of the guest's own: else all who look
+in a full pool would run for the same address. `Lowest` always takes the first free one.
 """
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain, islice
 from math import gcd
 
 from innkeeper.domain.addressing.intervals import Interval, clipped
@@ -16,6 +17,7 @@ from innkeeper.domain.addressing.pool import Order, Pool
 from innkeeper.domain.addressing.taken import Taken
 
 _WALK = 128  # steps of the walk before the search goes on from where it is
+_WINDOW = 64  # free addresses that are looked at together
 
 
 def free_addresses(pool: Pool, taken: Taken, *, guest_id: str, interface: str) -> Iterator[str]:
@@ -23,43 +25,47 @@ def free_addresses(pool: Pool, taken: Taken, *, guest_id: str, interface: str) -
 
     Who cannot claim one notes it in `taken` before asking for the next.
     """
+    if pool.order is Order.LOWEST:
+        yield from _noted(pool, taken, taken.free(pool.intervals))
+        return
+    place, seed = 0, _digest(guest_id, interface)
+    for number in _walk(pool.intervals, seed):
+        place = number
+        if number not in taken:
+            yield pool.text(number)
     last = pool.intervals[-1][1] if pool.intervals else -1
-    place = 0
-    if pool.order is Order.RANDOM:
-        for number in _walk(pool.intervals, guest_id=guest_id, interface=interface):
-            place = number
-            if number not in taken:
-                yield pool.text(number)
-    while (found := taken.first_free(clipped(pool.intervals, (place, last)))) is not None:
-        yield pool.text(found)
-        if found not in taken:
-            return  # nobody noted what became of it: the same one again would be a loop
-    while (found := taken.first_free(pool.intervals)) is not None:
-        yield pool.text(found)
-        if found not in taken:
+    rest = chain(taken.free(clipped(pool.intervals, (place, last))), taken.free(pool.intervals))
+    turn = int.from_bytes(seed[:8]) | 1  # odd: different numbers stay different
+    while window := list(islice(rest, _WINDOW)):
+        window.sort(key=lambda number: number * turn % 2**64)
+        yield from _noted(pool, taken, window)
+        if any(number not in taken for number in window):
+            return
+
+
+def _noted(pool: Pool, taken: Taken, numbers: Iterable[int]) -> Iterator[str]:
+    """Yield those that are still free; end where nobody noted what became of one: it would be asked for again."""
+    for number in numbers:
+        if number in taken:
+            continue
+        yield pool.text(number)
+        if number not in taken:
             return
 
 
 def has_free(pool: Pool, taken: Taken, *, more_than: int = 0) -> bool:
     """Tell whether more than so many addresses of a pool are free."""
-    count = 0
-    for first, last in pool.intervals:
-        number: int | None = first
-        while number is not None and number <= last:
-            number = taken.first_free([(number, last)])
-            if number is not None:
-                count += 1
-                if count > more_than:
-                    return True
-                number += 1
-    return False
+    return next(islice(taken.free(pool.intervals), more_than, None), None) is not None
 
 
-def _walk(intervals: tuple[Interval, ...], *, guest_id: str, interface: str) -> Iterator[int]:
+def _digest(guest_id: str, interface: str) -> bytes:
+    return hashlib.sha256(f"address\0{guest_id}\0{interface}".encode()).digest()
+
+
+def _walk(intervals: tuple[Interval, ...], digest: bytes) -> Iterator[int]:
     total = sum(last - first + 1 for first, last in intervals)
     if not total:
         return
-    digest = hashlib.sha256(f"address\0{guest_id}\0{interface}".encode()).digest()
     start, step = int.from_bytes(digest[:16]) % total, _coprime(int.from_bytes(digest[16:]), total)
     ends = list(accumulate(last - first + 1 for first, last in intervals))
     for count in range(min(total, _WALK)):

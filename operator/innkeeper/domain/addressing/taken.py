@@ -4,11 +4,12 @@ Numbers lie in blocks of 256, so a search steps over a full block at once: the c
 are taken, never the size of the pool. A pool of which nothing is taken costs nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from innkeeper.domain.addressing.intervals import Interval
 
 _BLOCK = 256
+_NOTHING: frozenset[int] = frozenset()
 
 
 class Taken:
@@ -33,24 +34,13 @@ class Taken:
         block = self._blocks.get(number // _BLOCK)
         return block is not None and number in block
 
-    def first_free(self, intervals: Iterable[Interval]) -> int | None:
-        """Return the first number of the intervals that is not taken, or None."""
+    def free(self, intervals: Iterable[Interval]) -> Iterator[int]:
+        """Yield the numbers of the intervals that are not taken; numbers may be added and removed meanwhile."""
         for first, last in intervals:
-            found = self._first_free(first, last)
-            if found is not None:
-                return found
-        return None
-
-    def _first_free(self, first: int, last: int) -> int | None:
-        number = first
-        while number <= last:
-            block = self._blocks.get(number // _BLOCK)
-            if block is None:
-                return number
-            end = min(last, (number // _BLOCK + 1) * _BLOCK - 1)
-            if len(block) < _BLOCK:
-                for each in range(number, end + 1):
-                    if each not in block:
-                        return each
-            number = end + 1
-        return None
+            number = first
+            while number <= last:
+                block = self._blocks.get(number // _BLOCK, _NOTHING)
+                end = min(last, (number // _BLOCK + 1) * _BLOCK - 1)
+                if len(block) < _BLOCK:
+                    yield from (each for each in range(number, end + 1) if each not in block)
+                number = end + 1
