@@ -76,9 +76,9 @@ def test_what_dhcp_says_is_what_cloud_init_said(pair: dict[str, dict[str, Any]],
     assert ssh(key, four, forget, stdin=settings) is not None
 
     def leased() -> bool:
-        shown = ssh(key, four, "ip -o addr show dev eth0 scope global") or ""
-        lines = [line for line in shown.splitlines() if "dynamic" in line]
-        return any(f" {four}/24 " in line for line in lines) and any(f" {six}/128 " in line for line in lines)
+        # Leases do not end, so `ip` does not call them dynamic; the length of a DHCPv6 address is 128.
+        shown = ssh(key, four, "networkctl status eth0 --no-pager; ip -o -6 addr show dev eth0") or ""
+        return f"{four} (DHCP4" in shown and f" {six}/128 " in shown
 
     until(leased, what="both addresses by DHCP", within_s=60)
     undo = "sudo rm /etc/systemd/network/05-dhcp.network && sudo networkctl reload"

@@ -15,9 +15,24 @@ def raw_disk(size: int) -> bytes:
 
 def qcow2_disk(*, virtual_size: int, backing_offset: int = 0, backing_size: int = 0) -> bytes:
     """Return a qcow2 file of version 3 that holds no data; with a backing file where an offset is given."""
+    l1_entries = -(-virtual_size // (512 * 1024**2))
     header = struct.pack(
         ">4sIQIIQIIQQIIQQQQII",
-        *(b"QFI\xfb", 3, backing_offset, backing_size, 16, virtual_size, 0, 1, 3 * 65536, 65536, 1, 0, 0),
+        *(
+            b"QFI\xfb",
+            3,
+            backing_offset,
+            backing_size,
+            16,
+            virtual_size,
+            0,
+            l1_entries,
+            3 * 65536,
+            65536,
+            1,
+            0,
+            0,
+        ),
         *(0, 0, 0, 4, 104),
     )
     return header.ljust(4 * 65536, b"\0")

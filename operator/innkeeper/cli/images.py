@@ -33,6 +33,12 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
             help="A host that images may come from by plain http, even one on this machine; may be repeated."
         ),
     ] = None,
+    allow_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A network with private addresses that images may come from, as 10.2.0.0/16; may be repeated."
+        ),
+    ] = None,
     url_key_file: Annotated[
         Path | None,
         typer.Option(

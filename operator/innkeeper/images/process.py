@@ -56,7 +56,7 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
     """Start everything; `stack` ends it."""
     registry = CollectorRegistry()
     ProcessMetrics(registry, process="images")
-    policy = OriginPolicy(listed_hosts=settings.allow_http_host)
+    policy = OriginPolicy(listed_hosts=settings.allow_http_host, listed_networks=settings.allow_network)
     client = await stack.enter_async_context(Client(Credentials.load(settings.kubeconfig)))
     session = await stack.enter_async_context(client_session(policy))
     parts = build(

@@ -1,5 +1,6 @@
 """Settings of `innkeeper images`: the command line, else INNKEEPER_IMAGES_* variables, else these defaults."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +29,10 @@ class ImagesSettings(CommonSettings):
     allow_http_host: list[str] = Field(
         default_factory=list,
         description="Hosts that may be read by plain http, and at addresses of this machine.",
+    )
+    allow_network: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list,
+        description="Networks with private addresses that images may be read from by https.",
     )
     url_key_file: Path | None = Field(None, description="The key that signs URLs; shared by all replicas.")
     url_lifetime_s: int = Field(900, ge=10, le=86400, description="How long a URL is valid.")

@@ -18,6 +18,8 @@ class Origin:
     cut_after: int | None = None
     tells_size: bool = True
     compressed: bool = False
+    shifted: int = 0  # bytes by which its ranges lie elsewhere than it was asked
+    endless: bool = False  # it goes on sending behind the end of what it promised
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -45,8 +47,9 @@ class Origin:
         if self.ranges and whole.start is not None:
             response.set_status(206)
             end = whole.start + len(body) - 1
-            response.headers["Content-Range"] = f"bytes {whole.start}-{end}/{len(self.content)}"
-        if self.tells_size:
+            place = f"{whole.start + self.shifted}-{end + self.shifted}"
+            response.headers["Content-Range"] = f"bytes {place}/{len(self.content)}"
+        if self.tells_size and not self.endless:
             response.content_length = len(body)
         await response.prepare(request)
         if self.cut_after is not None and len(body) > self.cut_after:
@@ -55,4 +58,6 @@ class Origin:
             request.transport.close()
             return response
         await response.write(body)
+        while self.endless and request.transport is not None and not request.transport.is_closing():
+            await response.write(b"more" * 16384)
         return response

@@ -86,6 +86,20 @@ async def test_an_origin_that_stops_in_the_middle() -> None:
     assert error.reason == ImageReason.SOURCE_UNREACHABLE
 
 
+async def test_an_origin_that_sends_another_range() -> None:
+    error = await failure(Origin(b"x" * 100_000, shifted=512))
+    assert "another range" in error.message
+
+
+async def test_an_origin_that_never_stops_is_left_at_the_end_of_the_image() -> None:
+    """What it promised is read, and not a byte of what it sends behind that is kept."""
+    origin = Origin(b"x" * 100_000, endless=True)
+    async with origin.server() as server, client_session(POLICY) as session:
+        source = HttpFile(session, str(server.make_url("/x")), policy=POLICY)
+        size = (await source.stat()).size
+        assert await read(source, 0, size) == b"x" * 100_000
+
+
 async def test_an_origin_that_hides_its_size() -> None:
     error = await failure(Origin(b"x" * 100, ranges=False, tells_size=False))
     assert error.reason == ImageReason.SOURCE_REFUSED

@@ -1,8 +1,8 @@
 """Which URLs the image server lets itself be sent to.
 
 Users name URLs, and the server stands in the cluster's network: without this check an Image would be a way to
-make the server call the machine it runs on, or a cloud's metadata address. Names are checked again after they
-were resolved.
+make the server call the machine it runs on, its neighbours, or a cloud's metadata address. Only addresses of the public
+Internet pass, and the hosts and networks that the admin listed. A name is connected to at the address that was checked.
 """
 
 import ipaddress
@@ -17,13 +17,19 @@ from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.sources.source import SourceError
 
 MAX_URL = 2048
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: what it stands for, only its network knows
 
 
 class OriginPolicy:
-    """https to public and private addresses; http, and any address, to the listed hosts only."""
+    """https to public addresses and the listed networks; http, and any address, to the listed hosts only."""
 
-    def __init__(self, *, listed_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, *, listed_hosts: Iterable[str] = (), listed_networks: Iterable[Network] = ()) -> None:
         self._listed = frozenset(host.lower() for host in listed_hosts)
+        self._networks = tuple(listed_networks)
 
     def checked(self, text: str) -> URL:
         """Return the URL.
@@ -49,7 +55,7 @@ class OriginPolicy:
         return url
 
     def check_address(self, host: str, address: str) -> None:
-        """Refuse an address of this machine or its link, unless the host is listed; a name passes here.
+        """Refuse an address that is not public, unless its host or network is listed; a name passes here.
 
         Raises:
             SourceError: the address is refused.
@@ -58,11 +64,14 @@ class OriginPolicy:
             parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return
-        mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-        local = mapped.is_loopback or mapped.is_link_local or mapped.is_unspecified or mapped.is_multicast
-        if local and host.lower() not in self._listed:
+        mapped = _meant(parsed)
+        listed = host.lower() in self._listed or any(
+            mapped.version == network.version and mapped in network for network in self._networks
+        )
+        if not listed and (not mapped.is_global or mapped.is_multicast or mapped in _LOCAL_NAT64):
             raise _refused(
-                f"{host} is an address of the image server's own machine or link; use another origin"
+                f"{host} is at {mapped}, which is no public address; use another origin, or let the admin start the "
+                f"image server with --allow-network and its network"
             )
 
     def shown(self, text: str) -> str:
@@ -93,6 +102,15 @@ class CheckedResolver(AbstractResolver):
     async def close(self) -> None:
         """Release the system's resolver."""
         await self._system.close()
+
+
+def _meant(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one stands for, where it does: mapped, 6to4, NAT64 (RFC 6052)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _refused(message: str) -> SourceError:

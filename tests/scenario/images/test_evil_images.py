@@ -1,0 +1,64 @@
+"""Every image of the corpus ends at the image server; none reaches a host, and a host that got one opens none."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from innkeeper.agent.imaging import store
+from innkeeper.clock import SystemClock
+from innkeeper.domain.orders import OrderImage
+from innkeeper.errors import InnkeeperError
+from innkeeper.images.answers import Failed, InspectRequest
+from innkeeper.images.inspection import Inspector
+from innkeeper.images.sources.http import client_session
+from innkeeper.images.sources.opening import SourceOpener
+from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.views.catalog import DirectorySource, ImageSource
+from tests.kit.evil_images import Evil, corpus
+from tests.kit.waiting import eventually
+
+CORPUS = list(corpus())
+each_one = pytest.mark.parametrize("evil", CORPUS, ids=[each.what for each in CORPUS])
+
+
+@each_one
+async def test_the_image_server_refuses_it_for_good(evil: Evil, tmp_path: Path) -> None:
+    """By a real file and the whole inspection; the message tells a person what to do."""
+    (tmp_path / "disk").write_bytes(evil.content)
+    policy = OriginPolicy()
+    async with client_session(policy) as session:
+        opener = SourceOpener(session, policy=policy, directory=tmp_path)
+        inspector = Inspector(opener, clock=SystemClock())
+        request = InspectRequest(
+            namespace="a",
+            name="evil",
+            source=ImageSource(directory=DirectorySource(path="disk")),
+            format=evil.declared,
+            digest=f"sha256:{hashlib.sha256(evil.content).hexdigest()}",
+        )
+        await eventually(lambda: isinstance(inspector.look(request), Failed))
+        answer = inspector.look(request)
+        await inspector.close()
+    assert isinstance(answer, Failed)
+    assert (answer.reason, answer.retryable) == (evil.reason, False)
+    assert len(answer.message) > 20
+
+
+@each_one
+def test_a_host_that_got_it_refuses_it_before_any_tool_of_qemu(evil: Evil, tmp_path: Path) -> None:
+    """An image server that was taken over sends what it likes: the host looks for itself."""
+    path = tmp_path / "image"
+    path.write_bytes(evil.content)
+    image = OrderImage(
+        namespace="a",
+        name="evil",
+        url="http://images/",
+        digest=f"sha256:{hashlib.sha256(evil.content).hexdigest()}",
+        format=evil.declared,
+        size=len(evil.content),
+        virtual_size=len(evil.content),
+    )
+    with pytest.raises(InnkeeperError) as refused:
+        store._check_header(path, image)
+    assert not refused.value.retryable
