@@ -1,5 +1,6 @@
 """Addresses and the network with real guests on two hosts: they stay, they reach each other, they cannot be stolen."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,25 +87,20 @@ def test_what_dhcp_says_is_what_cloud_init_said(pair: dict[str, dict[str, Any]],
 
 
 def test_the_guest_agent_can_be_asked(lab: Lab, pair: dict[str, dict[str, Any]]) -> None:
-    """The probe is changed under the running guest; Ready speaks of the new generation once it has answered."""
+    """The probe is changed under the running guest: at a closed port it is not ready, by its guest agent it is."""
     assert pair["left"]["status"]["host"]
-    probe = '{"spec":{"readinessProbe":{"tcp":null,"guestAgent":{},"timeoutSeconds":3}}}'
-    lab.kubectl.run("patch", "guest", "left", "--type=merge", "-p", probe)
+    probe(lab, {"tcp": {"port": 7}, "failureThreshold": 1})
+    until(lambda: "port 7" in lab.condition("left").get("message", ""), what="a probe that fails")
+    probe(lab, {"tcp": None, "guestAgent": {}, "timeoutSeconds": 3})
     lab.wait_ready("left", reason="Running", within_s=60)
-    lab.kubectl.run(
-        "patch",
-        "guest",
-        "left",
-        "--type=merge",
-        "-p",
-        '{"spec":{"readinessProbe":{"guestAgent":null,"tcp":{"port":7}}}}',
-    )
-    until(
-        lambda: "port 7" in lab.condition("left").get("message", ""), what="a probe that fails", within_s=90
-    )
-    back = '{"spec":{"readinessProbe":{"tcp":{"port":22}}}}'
-    lab.kubectl.run("patch", "guest", "left", "--type=merge", "-p", back)
+    probe(lab, {"guestAgent": None, "tcp": {"port": 22}, "failureThreshold": 10})
     lab.wait_ready("left", reason="Running", within_s=60)
+
+
+def probe(lab: Lab, change: dict[str, Any]) -> None:
+    """Change the readiness probe of the guest `left`."""
+    patch = json.dumps({"spec": {"readinessProbe": change}})
+    lab.kubectl.run("patch", "guest", "left", "--type=merge", "-p", patch)
 
 
 def test_a_guest_that_lies_reaches_nobody(lab: Lab, pair: dict[str, dict[str, Any]], key: Path) -> None:

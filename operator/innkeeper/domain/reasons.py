@@ -108,6 +108,7 @@ class GuestReason(StrEnum):
     BRIDGE_MISSING = "BridgeMissing"
     NETWORK_FAILED = "NetworkFailed"  # the host cannot set its bridge, packet filter or DHCP server
     ORDER_INVALID = "OrderInvalid"
+    ORDER_TOO_LARGE = "OrderTooLarge"  # annotations and user data do not fit into an Assignment
     # Ready: on the way out
     DELETING = "Deleting"
     DELETION_WAITS_FOR_HOST = "DeletionWaitsForHost"

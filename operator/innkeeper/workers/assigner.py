@@ -14,7 +14,16 @@ from innkeeper.domain import names
 from innkeeper.domain.lifecycle import ordering
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.ordering import Ingredients
-from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderInvalidError, Rank, Signer, verify
+from innkeeper.domain.orders import (
+    MAX_ORDER_BYTES,
+    Order,
+    OrderAddress,
+    OrderImage,
+    OrderInvalidError,
+    Rank,
+    Signer,
+    verify,
+)
 from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, ApiError, ForbiddenError, NotFoundError
@@ -177,6 +186,8 @@ class AssignerWorker:
             return None
         order = ordering.compose(guest, ingredients, rank=rank)
         spec = self._spec(guest, order)
+        if len(spec["order"]) > MAX_ORDER_BYTES:
+            return _too_large(len(spec["order"]))
         if assignment is None:
             return await self._create(order, spec)
         written = await self._client.patch(
@@ -281,12 +292,23 @@ class AssignerWorker:
         return ordering.bound_addresses(guest, pools)
 
 
+def _too_large(size: int) -> Blocked:
+    message = (
+        f"the order would have {size} bytes, and at most {MAX_ORDER_BYTES} are sent: shorten the Guest's annotations, "
+        "or put user data into a Secret"
+    )
+    return Blocked(step=ConditionType.READY, reason=GuestReason.ORDER_TOO_LARGE, message=message)
+
+
 def refused(guest: Guest, assignment: Assignment | None) -> bool:
     """Tell whether the host refused the order of the guest's present epoch."""
-    if assignment is None or assignment.status.outcome != OrderOutcome.REFUSED:
-        return False
-    held = assignment.status.held
-    return held is not None and held.epoch == guest.status.epoch == assignment.spec.epoch
+    return assignment is not None and is_refused(assignment) and assignment.spec.epoch == guest.status.epoch
+
+
+def is_refused(assignment: Assignment) -> bool:
+    """Tell whether the host refused this very epoch; an older refusal says nothing of an order not yet answered."""
+    held, outcome = assignment.status.held, assignment.status.outcome
+    return outcome == OrderOutcome.REFUSED and held is not None and held.epoch == assignment.spec.epoch
 
 
 def _host(guest: Guest) -> str:

@@ -17,7 +17,7 @@ from innkeeper.kube.resources import CRDS, GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
-from innkeeper.workers.assigner import AssignerWorker
+from innkeeper.workers.assigner import AssignerWorker, is_refused
 from innkeeper.workers.network import NetworkWorker
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ class DeletionWorker:
             if not self._held_elsewhere(guest_id, host):
                 await self._network.release_all(guest_id)
             await self._assigner.remove(assignment)
-        elif _refused(assignment):
+        elif is_refused(assignment):
             # Another host may hold this guest and its addresses; where none does, the sweeper finds them.
             await self._assigner.remove(assignment)
 
@@ -95,7 +95,7 @@ class DeletionWorker:
         return any(
             other != host
             and not _destroyed(order)
-            and not _refused(order)
+            and not is_refused(order)
             and not self._subset.host_is_lost(other)
             for other, order in self._subset.assignments_of(guest_id).items()
         )
@@ -146,10 +146,3 @@ class DeletionWorker:
 
 def _destroyed(assignment: Assignment) -> bool:
     return assignment.status.outcome == OrderOutcome.DESTROYED
-
-
-def _refused(assignment: Assignment) -> bool:
-    """Tell whether the host refused this very epoch; an older refusal says nothing of an order not yet answered."""
-    held = assignment.status.held
-    refused = assignment.status.outcome == OrderOutcome.REFUSED
-    return refused and held is not None and held.epoch == assignment.spec.epoch

@@ -22,7 +22,7 @@ from innkeeper.kube.resources import GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest, GuestAddress
-from innkeeper.workers.assigner import AssignerWorker, refused
+from innkeeper.workers.assigner import AssignerWorker, is_refused, refused
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import NetworkWorker
@@ -167,9 +167,7 @@ class GuestWorker:
     async def _drop_old_orders(self, guest: Guest) -> None:
         """Remove refused orders of lower epochs on other hosts: they hold nothing."""
         for host, assignment in list(self._subset.assignments_of(guest_id_of(guest)).items()):
-            refused_before = (
-                assignment.status.outcome == "Refused" and assignment.spec.epoch < guest.status.epoch
-            )
+            refused_before = is_refused(assignment) and assignment.spec.epoch < guest.status.epoch
             if host != guest.status.host and refused_before:
                 await self._assigner.remove(assignment)
 

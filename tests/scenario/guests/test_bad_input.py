@@ -450,3 +450,19 @@ async def test_names_with_odd_characters_reach_the_host_as_they_are(scene: Guest
     found = await scene.until_ready("x--9")
     order = scene.hosts["a"].running[found.metadata.uid]
     assert order.annotations["note"] == "ünï ' \" \n"
+
+
+async def test_a_guest_whose_order_is_too_large_says_so_and_goes_on_when_it_is_shortened(
+    scene: GuestScene,
+) -> None:
+    """Quotes in annotations are escaped twice on their way: what one object holds, the other may not."""
+    scene.add_guest(annotations={"note": '"' * 200_000})
+    ready = await scene.until_reason("OrderTooLarge")
+    assert "shorten the Guest's annotations" in ready.message
+    assert scene.condition("Stalled") is not None
+    assert scene.assignments() == []
+    calls = await settled(lambda: len(scene.api.calls))
+    assert await settled(lambda: len(scene.api.calls)) == calls
+    scene.patch_guest({"metadata": {"annotations": {"note": "short"}}})
+    await scene.until_ready()
+    assert scene.condition("Stalled") is None
