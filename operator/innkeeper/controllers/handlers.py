@@ -62,6 +62,12 @@ def registry(rare: RareKinds, *, home: Home, credentials: Credentials) -> kopf.O
         if pause is not None:
             raise kopf.TemporaryError("the image is not Ready yet", delay=pause)
 
+    @kopf.on.delete(GROUP, VERSION, "images", id="image-in-use", registry=handlers)
+    async def image_in_use(namespace: str | None, name: str, **_: Any) -> None:
+        pause = await home.run(rare.images.let_go(namespace or "", name))
+        if pause is not None:
+            raise kopf.TemporaryError("guests are bound to the image", delay=pause)
+
     @kopf.on.create(GROUP, VERSION, "ippools", id="pool", registry=handlers)
     async def pool(name: str, **_: Any) -> None:
         await home.run(rare.pools.check(name))

@@ -14,6 +14,7 @@ class ConditionType(StrEnum):
     ADDRESSES_ASSIGNED = "AddressesAssigned"
     READY = "Ready"
     EXHAUSTED = "Exhausted"  # of an IPPool
+    IN_USE = "InUse"  # of an Image, present only while its deletion waits for guests
     MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
     STALLED = "Stalled"  # present only while a guest cannot go on by itself
 
@@ -150,6 +151,7 @@ class ImageReason(StrEnum):
     SOURCE_REFUSED = "SourceRefused"  # http where it is not allowed, a path outside the directory
     SOURCE_UNREACHABLE = "SourceUnreachable"
     SERVER_UNREACHABLE = "ServerUnreachable"  # the image server itself does not answer
+    GUESTS_REMAIN = "GuestsRemain"  # it is deleted, and guests that are bound to it are still there
 
 
 class PoolReason(StrEnum):

@@ -68,7 +68,13 @@ class Leader:
             self._follow_guest_crd()
             statuses, hosts = self._host_statuses(), self._host_flow(keys)
             pools, clusters = self._pools(), self._clusters()
-            images = Images(self._client, server, clock=self._clock, metrics=self._metrics)
+            images = Images(
+                self._client,
+                server,
+                users=self._subset.guests_of_image,
+                clock=self._clock,
+                metrics=self._metrics,
+            )
             group = await stack.enter_async_context(asyncio.TaskGroup())
             beat = pulse(
                 self._client, namespace=self._settings.namespace, identity=self._identity, clock=self._clock

@@ -72,6 +72,7 @@ class Subset:
         self._guests_of_mac: defaultdict[str, set[str]] = defaultdict(
             set
         )  # MAC -> Guest IDs that are bound to it
+        self._guests_of_image: defaultdict[Key, set[Key]] = defaultdict(set)  # bound to it
         self._takers: dict[type[View], Callable[[Any], None]] = {}
 
     # What others ask
@@ -79,6 +80,10 @@ class Subset:
     def guests_of_host(self, host: str) -> list[Guest]:
         """Return the guests that are bound to a host."""
         return [self.guests[key] for key in self._guests_of_host.get(host, ())]
+
+    def guests_of_image(self, image: Key) -> list[Key]:
+        """Return the guests that are bound to an image."""
+        return sorted(self._guests_of_image.get(image, ()))
 
     def guest_of_mac(self, mac: str, *, cluster: str, other_than: str) -> Guest | None:
         """Return a guest of a cluster, other than the one named by its Guest ID, that is bound to a MAC."""
@@ -231,6 +236,8 @@ class Subset:
         self.guest_keys[guest_id] = key
         for each in guest.status.addresses:
             self._guests_of_mac[each.mac].add(guest_id)
+        if guest.status.image is not None:
+            self._guests_of_image[guest.status.image.namespace, guest.status.image.name].add(key)
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].add(key)
             self.promises.keep(guest_id, resident_of(guest, guest.status.host))
@@ -242,6 +249,11 @@ class Subset:
             self._guests_of_mac[mac].discard(guest_id)
             if not self._guests_of_mac[mac]:
                 del self._guests_of_mac[mac]
+        if guest.status.image is not None:
+            image = (guest.status.image.namespace, guest.status.image.name)
+            self._guests_of_image[image].discard(key)
+            if not self._guests_of_image[image]:
+                del self._guests_of_image[image]
         if guest.status.host is not None:
             self._guests_of_host[guest.status.host].discard(key)
 

@@ -29,6 +29,9 @@ class ImageWorker:
         image = self.subset.images.get((namespace, name))
         if image is None:
             return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, f"there is no Image {namespace}/{name}")
+        if image.metadata.deletion_timestamp is not None:
+            message = f"the Image {namespace}/{name} is being deleted"
+            return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, message)
         if namespace != guest.metadata.namespace and not image.spec.shared:
             message = f"the Image {namespace}/{name} is not shared with other namespaces: set its spec.shared"
             return self._blocked(guest, GuestReason.IMAGE_NOT_SHARED, message)

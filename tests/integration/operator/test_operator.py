@@ -149,6 +149,36 @@ async def test_a_deleted_host_waits_for_its_guests(admin: Client, name: str) -> 
         await scene.gone(admin, NAMESPACES, agent.namespace)
 
 
+async def test_an_image_is_not_taken_from_under_its_guests(admin: Client, name: str) -> None:
+    """Its deletion waits, says for whom, lets nobody new have it, and ends with the last guest."""
+    await scene.infrastructure(admin, name)
+    async with ScriptedAgent(admin, name) as agent:
+        await agent.join()
+        await scene.ready(admin, IMAGES, name, reason="Ready")
+        await scene.guest(admin, name)
+        await agent.run_guest()
+        await scene.ready(admin, GUESTS, name, reason="Running")
+        await admin.delete(IMAGES, name, namespace="default")
+
+        async def says_so() -> bool:
+            found = await admin.get(IMAGES, name, namespace="default")
+            in_use = find(found.status.conditions, "InUse")
+            return in_use is not None and f"default/{name}" in in_use.message
+
+        await eventually(says_so, deadline_s=20)
+        await scene.guest(admin, f"{name}-late", of=name)
+
+        async def refused() -> bool:
+            found = await admin.get(GUESTS, f"{name}-late", namespace="default")
+            resolved = find(found.status.conditions, "ImageResolved")
+            return resolved is not None and "is being deleted" in resolved.message
+
+        await eventually(refused, deadline_s=20)
+        await admin.delete(GUESTS, name, namespace="default")
+        await agent.destroy_guest()
+        await scene.gone(admin, IMAGES, name, namespace="default")
+
+
 async def test_an_image_becomes_ready_by_itself_when_its_trouble_ends(
     admin: Client, images: StubImageServer, operator_credentials: Credentials, name: str
 ) -> None:

@@ -28,6 +28,7 @@ class Scene:
     api: FakeApi
     images: Images
     answers: list[InspectAnswer | ImageServerError] = field(default_factory=list)
+    users: list[tuple[str, str]] = field(default_factory=list)
 
     async def inspect(self, image: Image) -> InspectAnswer:
         """Answer as the test wants."""
@@ -66,7 +67,9 @@ async def scene() -> AsyncIterator[Scene]:
         api.create(IMAGES, {"metadata": {"name": "debian"}, "spec": spec}, namespace="default")
         found = Scene(api, None)  # type: ignore[arg-type] # the two know each other
         metrics = OperatorMetrics(CollectorRegistry())
-        found.images = Images(client, found, clock=ManualClock(), metrics=metrics)
+        found.images = Images(
+            client, found, users=lambda _: found.users, clock=ManualClock(), metrics=metrics
+        )
         yield found
 
 
@@ -151,3 +154,17 @@ def _image() -> Image:
 
     spec = {"source": {"directory": {"path": "x"}}, "format": "raw", "digest": DIGEST}
     return msgspec.convert({"metadata": {"name": "x", "namespace": "default"}, "spec": spec}, Image)
+
+
+async def test_a_deleted_image_waits_for_its_guests_and_names_them(scene: Scene) -> None:
+    """They may still be built from it; `kubectl describe` says who they are."""
+    await scene.check(READY)
+    scene.users = [("shop", f"web-{number:02}") for number in range(12)]
+    assert await scene.images.let_go("default", "debian") == 10
+    ready, in_use = scene.status["conditions"]
+    assert (ready["type"], ready["status"]) == ("Ready", "True")
+    assert (in_use["type"], in_use["reason"]) == ("InUse", "GuestsRemain")
+    assert "shop/web-00" in in_use["message"]
+    assert in_use["message"].endswith("shop/web-09 and 2 more")
+    scene.users = []
+    assert await scene.images.let_go("default", "debian") is None

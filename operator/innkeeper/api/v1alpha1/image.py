@@ -83,7 +83,7 @@ class ImageStatus(ApiModel):
     progress: Annotated[str, Field(max_length=32)] | None = None
     """For people: how far the image server is, as `37%`."""
     conditions: Conditions = Field(default_factory=list)
-    """`Ready`: the image may be booted."""
+    """`Ready`: the image may be booted. `InUse` while it is deleted and guests are bound to it."""
 
 
 class Image(Kind):
@@ -93,7 +93,14 @@ class Image(Kind):
         plural="images",
         short_name="img",
         scope="Namespaced",
-        columns=(READY, Column("Size", ".status.size"), Column("Progress", ".status.progress"), AGE),
+        columns=(
+            READY,
+            Column("Size", ".status.size"),
+            Column("Progress", ".status.progress"),
+            Column("Format", ".status.format", wide=True),
+            Column("Digest", ".status.digest", wide=True),
+            AGE,
+        ),
     )
 
     spec: ImageSpec

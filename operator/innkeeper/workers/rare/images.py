@@ -4,6 +4,7 @@ An image that is Ready is not asked about again: what it is never changes. Every
 while, a wrong digest included, since the file at the source may be replaced.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 PREPARING_S = (0.25, 3.0)  # the first pause, and the longest
 FAILED_S = (2.0, 30.0)
 TERMINAL_S = 60.0
+IN_USE_S = 10.0
+_MOST_NAMES = 10
 
 
 class Asks(Protocol):
@@ -38,7 +41,16 @@ class Asks(Protocol):
 class Images:
     """Brings Images to Ready."""
 
-    def __init__(self, client: Client, server: Asks, *, clock: Clock, metrics: OperatorMetrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        server: Asks,
+        *,
+        users: Callable[[tuple[str, str]], Sequence[tuple[str, str]]],
+        clock: Clock,
+        metrics: OperatorMetrics,
+    ) -> None:
+        self._users = users
         self._client = client
         self._server = server
         self._clock = clock
@@ -63,6 +75,28 @@ class Images:
         except (ConflictError, NotFoundError):
             return PREPARING_S[0]
         return pause_after(answer, attempt=attempt)
+
+    async def let_go(self, namespace: str, name: str) -> float | None:
+        """Return the seconds after which to look again whether a deleted image may go; None when it may.
+
+        Guests that are bound to it may still be built from it, on this host or on the next.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        users = self._users((namespace, name))
+        if not users:
+            return None
+        try:
+            image = await self._client.get(IMAGES, name, namespace=namespace)
+            await self._report(
+                image, {**facts_of(image), "conditions": [*_told(image), _in_use(image, users)]}
+            )
+        except NotFoundError:
+            return None
+        except ConflictError:
+            return PREPARING_S[0]
+        return IN_USE_S
 
     async def _ask(self, image: Image) -> InspectAnswer:
         try:
@@ -135,6 +169,22 @@ def facts_of(image: Image) -> dict[str, Any]:
         "virtualSize": status.virtual_size,
         "progress": status.progress,
     }
+
+
+def _told(image: Image) -> list[Condition]:
+    return [each for each in image.status.conditions if each.type == ConditionType.READY]
+
+
+def _in_use(image: Image, users: Sequence[tuple[str, str]]) -> Condition:
+    shown = ", ".join(f"{namespace}/{name}" for namespace, name in users[:_MOST_NAMES])
+    more = f" and {len(users) - _MOST_NAMES} more" if len(users) > _MOST_NAMES else ""
+    return Condition(
+        type=ConditionType.IN_USE,
+        status="True",
+        reason=ImageReason.GUESTS_REMAIN,
+        message=f"the image goes when no guest is bound to it any more: delete {shown}{more}",
+        observed_generation=image.metadata.generation,
+    )
 
 
 def _ready(image: Image, status: str, reason: str, message: str) -> Condition:
