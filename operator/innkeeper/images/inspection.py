@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from innkeeper.clock import Clock
@@ -71,12 +72,12 @@ class Inspector:
         self._clock = clock
         self._limits = limits or Limits()
         self._turn = asyncio.Semaphore(self._limits.parallel)
-        self._jobs: OrderedDict[InspectRequest, _Job] = OrderedDict()
+        self._jobs: OrderedDict[bytes, _Job] = OrderedDict()  # by the question as it is written
 
     async def ask(self, request: InspectRequest) -> InspectAnswer:
         """Return what is known after a moment: small images and mended sources need no second question."""
         answer = self.look(request)
-        task = self._jobs[request].task
+        task = self._jobs[_key(request)].task
         if task is None:
             return answer
         await asyncio.wait([task], timeout=self._limits.patience_s)
@@ -84,11 +85,12 @@ class Inspector:
 
     def look(self, request: InspectRequest) -> InspectAnswer:
         """Return what is known, and start reading where that is needed."""
-        job = self._jobs.get(request)
+        key = _key(request)
+        job = self._jobs.get(key)
         if job is None:
-            job = self._jobs[request] = _Job()
+            job = self._jobs[key] = _Job()
             self._forget_old()
-        self._jobs.move_to_end(request)
+        self._jobs.move_to_end(key)
         due = isinstance(job.answer, Preparing) or (
             isinstance(job.answer, Failed) and self._clock.monotonic() >= job.again_at
         )
@@ -115,9 +117,9 @@ class Inspector:
 
     def _forget_old(self) -> None:
         """Drop the results that were longest not asked for; what is being read stays."""
-        idle = [request for request, job in self._jobs.items() if job.task is None]
-        for request in idle[: max(0, len(self._jobs) - self._limits.kept)]:
-            del self._jobs[request]
+        idle = [key for key, job in self._jobs.items() if job.task is None]
+        for key in idle[: max(0, len(self._jobs) - self._limits.kept)]:
+            del self._jobs[key]
 
     async def _run(self, request: InspectRequest, job: _Job) -> None:
         """Read, and keep the answer. An older failure stays the answer until the new one is there."""
@@ -172,6 +174,10 @@ class Inspector:
                 if isinstance(job.answer, Preparing):
                     job.answer = Preparing(progress=f"{reading.done * 100 // max(info.size, 1)}%")
         return reading.result()
+
+
+def _key(request: InspectRequest) -> bytes:
+    return msgspec.json.encode(request)
 
 
 class _Reading:

@@ -5,9 +5,10 @@ from innkeeper.views.meta import Condition, Meta, Resources, View
 
 
 class HttpSource(View, frozen=True, kw_only=True):
-    """An image behind a URL."""
+    """An image behind a URL, and other URLs of the same bytes."""
 
     url: str
+    mirrors: list[str] = []
 
 
 class DirectorySource(View, frozen=True, kw_only=True):

@@ -61,6 +61,10 @@ GOOD = [
     good("Host", maintenance=True, taints=[{"key": "gpu", "value": "a100", "effect": "PreferNoSchedule"}]),
     good("Image", source={"directory": {"path": "debian/12..1/disk.qcow2"}}),
     good("Image", digest=LONG_DIGEST),
+    good(
+        "Image",
+        source={"http": {"url": "https://a.test/x", "mirrors": ["https://b.test/x", "http://c.test/y"]}},
+    ),
     good("Host", "h" * 58),
     good("Host", lost="burnt", overcommit={"cpuPercent": 400}),
     good("IPPool", drop="ranges", cidr="10.0.0.0/8", gateway="10.255.255.255", exclude=[]),

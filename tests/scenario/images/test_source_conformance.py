@@ -9,6 +9,7 @@ import pytest
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.sources.directory import DirectoryFile
 from innkeeper.images.sources.http import HttpFile, client_session
+from innkeeper.images.sources.mirrored import Mirrored
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import CHUNK_BYTES, Source, SourceError
 from tests.scenario.images.origin import Origin
@@ -24,9 +25,12 @@ async def directory(content: bytes | None, tmp_path: Path) -> AsyncIterator[Sour
 
 
 @asynccontextmanager
-async def http(content: bytes | None, tmp_path: Path, *, ranges: bool = True) -> AsyncIterator[Source]:
+async def http(
+    content: bytes | None, tmp_path: Path, *, ranges: bool = True, cut_after: int | None = None
+) -> AsyncIterator[Source]:
     del tmp_path
-    origin = Origin(content or b"", ranges=ranges, status=404 if content is None else 200)
+    status = 404 if content is None else 200
+    origin = Origin(content or b"", ranges=ranges, status=status, cut_after=cut_after)
     policy = OriginPolicy(listed_hosts=["127.0.0.1"])
     async with origin.server() as server, client_session(policy) as session:
         yield HttpFile(session, str(server.make_url("/disk.raw")), policy=policy)
@@ -36,7 +40,18 @@ def http_without_ranges(content: bytes | None, tmp_path: Path) -> AbstractAsyncC
     return http(content, tmp_path, ranges=False)
 
 
-KINDS = [directory, http, http_without_ranges]
+@asynccontextmanager
+async def mirrored(content: bytes | None, tmp_path: Path) -> AsyncIterator[Source]:
+    """The first mirror is down, the second breaks off in the middle, the third has it all."""
+    async with (
+        http(None, tmp_path) as first,
+        http(content, tmp_path, cut_after=100_000) as second,
+        http(content, tmp_path) as third,
+    ):
+        yield Mirrored([first, second, third])
+
+
+KINDS = [directory, http, http_without_ranges, mirrored]
 Kind = Callable[[bytes | None, Path], AbstractAsyncContextManager[Source]]
 
 
@@ -84,3 +99,11 @@ async def test_what_is_not_there(kind: Kind, tmp_path: Path) -> None:
             await source.stat()
         assert caught.value.reason == ImageReason.NOT_FOUND
         assert caught.value.retryable
+
+
+async def test_what_went_wrong_at_each_mirror_is_told_together(tmp_path: Path) -> None:
+    async with http(None, tmp_path) as one, http(None, tmp_path) as other:
+        with pytest.raises(SourceError) as caught:
+            await Mirrored([one, other]).stat()
+    assert caught.value.message.count("answers 404") == 2
+    assert caught.value.reason == ImageReason.NOT_FOUND

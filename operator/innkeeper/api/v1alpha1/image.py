@@ -9,18 +9,34 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from innkeeper.api.fields import BytesAmount, Conditions, Digest, ObservedGeneration
-from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, exactly_one, immutable
+from innkeeper.api.model import (
+    AGE,
+    ATOMIC,
+    READY,
+    ApiModel,
+    Column,
+    Definition,
+    Kind,
+    Rule,
+    exactly_one,
+    immutable,
+)
 
 Format = Literal["raw", "qcow2"]
 
 _ANOTHER = "create another Image under another name"
 
 
+Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+(/\S*)?$")]
+
+
 class HttpSource(ApiModel):
     """An image behind a URL."""
 
-    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+(/\S*)?$")]
+    url: Url
     """Where it lies, as `https://...`. Plain `http` works only where the image server's settings allow it."""
+    mirrors: Annotated[list[Url], Field(max_length=8), ATOMIC] = Field(default_factory=list)
+    """Other URLs of the same bytes, tried in this order where the first does not answer or breaks off."""
 
 
 class DirectorySource(ApiModel):

@@ -7,6 +7,7 @@ import aiohttp
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.sources.directory import DirectoryFile
 from innkeeper.images.sources.http import HttpFile
+from innkeeper.images.sources.mirrored import Mirrored
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import Source, SourceError
 from innkeeper.views.catalog import ImageSource
@@ -31,7 +32,9 @@ class SourceOpener:
         if (source.http is None) == (source.directory is None):
             raise _refused("spec.source needs exactly one of http and directory")
         if source.http is not None:
-            return HttpFile(self._session, source.http.url, policy=self._policy)
+            urls = [source.http.url, *source.http.mirrors]
+            files = [HttpFile(self._session, url, policy=self._policy) for url in urls]
+            return files[0] if len(files) == 1 else Mirrored(files)
         if source.directory is not None and self._directory is not None:
             return DirectoryFile(self._directory, source.directory.path)
         raise _refused("this image server serves no directory; start it with --directory, or use source.http")
