@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit import spoof
 from tests.kit.host_net import Ear
 from tests.kit.lab import Lab, guest, until
 from tests.kit.ssh import pings, public, ssh
@@ -15,7 +16,7 @@ from tests.kit.ssh import pings, public, ssh
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 MARK = b"a frame of nobody"
-SPOOF = Path(__file__).with_name("spoof.py").read_text()
+SPOOF = Path(spoof.__file__).read_text()
 DUAL = [{"name": "eth0", "addresses": [{"pool": "e2e"}, {"pool": "e2e-six"}]}]
 IN_USE = "10.78.0.150"
 
@@ -119,7 +120,7 @@ def test_a_guest_that_lies_reaches_nobody(lab: Lab, pair: dict[str, dict[str, An
         assert not [frame for frame in ear.frames if MARK in frame]
     finally:
         ear.close()
-    expected = {"mac", "vlan", "arp", "ipv4", "ipv6", "nd", "ra", "dhcp", "other"}
+    expected = {why for _, why in spoof.lies(spoof.FOREIGN_MAC, four, six, MARK).values()}
 
     def counted() -> bool:
         dropped = lab.dropped(left["status"]["host"], lab.guest_id("left"))

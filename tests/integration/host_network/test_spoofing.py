@@ -1,28 +1,23 @@
 """A guest that says it is somebody else reaches nobody, and the counters tell what it tried."""
 
 import ipaddress
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from innkeeper.agent.net import packets
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.packets import question
 from innkeeper.agent.net.ports import Port, ports_of
-from innkeeper.agent.net.rules import link_local
 from innkeeper.domain.orders import OrderAddress
 from innkeeper.views.host import Network
+from tests.kit import spoof
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.host_net import Ear, HostNet, ip
 
 pytestmark = pytest.mark.lab
 
 NETWORK = Network(bridge="br0")
-FOREIGN_MAC = "52:54:00:66:66:66"
-FOREIGN_4, FOREIGN_6 = "10.0.0.66", "fd00:9::66"
 MARK = b"this-is-the-spoofed-frame"
 
 
@@ -35,80 +30,12 @@ def dual(number: int) -> tuple[OrderAddress, ...]:
     return first, second
 
 
-@dataclass
-class Spoofer:
-    """What a guest that lies sends."""
-
-    port: Port
-
-    @property
-    def ip4(self) -> str:
-        return self.port.addresses[0].address
-
-    @property
-    def ip6(self) -> str:
-        return self.port.addresses[1].address
-
-    def mac(self) -> bytes:
-        return _eth(0x0800, _ip4(self.ip4, _udp(9, 9)), source=FOREIGN_MAC)
-
-    def vlan(self) -> bytes:
-        return _eth(0x8100, struct.pack("!HH", 5, 0x0800) + _ip4(self.ip4, _udp(9, 9)), source=self.port.mac)
-
-    def arp_address(self) -> bytes:
-        return _eth(0x0806, _arp(self.port.mac, FOREIGN_4) + MARK, source=self.port.mac)
-
-    def arp_mac(self) -> bytes:
-        return _eth(0x0806, _arp(FOREIGN_MAC, self.ip4) + MARK, source=self.port.mac)
-
-    def ipv4(self) -> bytes:
-        return _eth(0x0800, _ip4(FOREIGN_4, _udp(9, 9)), source=self.port.mac)
-
-    def ipv6(self) -> bytes:
-        return _eth(0x86DD, _ip6(FOREIGN_6, 17, _udp(9, 9)), source=self.port.mac)
-
-    def foreign_link_local(self) -> bytes:
-        return _eth(0x86DD, _ip6("fe80::1", 17, _udp(9, 9)), source=self.port.mac)
-
-    def neighbour(self) -> bytes:
-        body = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + ipaddress.IPv6Address(FOREIGN_6).packed + MARK
-        return _eth(0x86DD, _ip6(self.ip6, 58, body), source=self.port.mac)
-
-    def router(self) -> bytes:
-        body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + MARK
-        return _eth(0x86DD, _ip6(link_local(self.port.mac), 58, body), source=self.port.mac)
-
-    def hidden_router(self) -> bytes:
-        """Hide an advertisement behind a hop-by-hop header, as attackers do."""
-        body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + MARK
-        hop_by_hop = bytes([58, 0, 1, 4, 0, 0, 0, 0])
-        return _eth(0x86DD, _ip6(link_local(self.port.mac), 0, hop_by_hop + body), source=self.port.mac)
-
-    def dhcp_server(self) -> bytes:
-        return _eth(0x0800, _ip4(self.ip4, _udp(67, 68)), source=self.port.mac)
-
-    def dhcp6_server(self) -> bytes:
-        return _eth(0x86DD, _ip6(link_local(self.port.mac), 17, _udp(547, 546)), source=self.port.mac)
-
-    def other(self) -> bytes:
-        return _eth(0x88CC, MARK, source=self.port.mac)
+def own(port: Port) -> tuple[str, str, str]:
+    """Return MAC, IPv4 and IPv6 address of a port."""
+    return port.mac, port.addresses[0].address, port.addresses[1].address
 
 
-TRICKS: dict[str, tuple[Callable[[Spoofer], bytes], str]] = {
-    "another MAC": (Spoofer.mac, "mac"),
-    "a VLAN tag": (Spoofer.vlan, "vlan"),
-    "ARP for another address": (Spoofer.arp_address, "arp"),
-    "ARP with another MAC": (Spoofer.arp_mac, "arp"),
-    "another IPv4 address": (Spoofer.ipv4, "ipv4"),
-    "another IPv6 address": (Spoofer.ipv6, "ipv6"),
-    "the router's link-local address": (Spoofer.foreign_link_local, "ipv6"),
-    "a neighbour's advertisement": (Spoofer.neighbour, "nd"),
-    "a router advertisement": (Spoofer.router, "ra"),
-    "a hidden router advertisement": (Spoofer.hidden_router, "ra"),
-    "a DHCP server": (Spoofer.dhcp_server, "dhcp"),
-    "a DHCPv6 server": (Spoofer.dhcp6_server, "dhcp"),
-    "another protocol": (Spoofer.other, "other"),
-}
+TRICKS = list(spoof.lies("02:00:00:00:00:01", "10.0.0.1", "fd00:9::1", MARK))
 
 
 @pytest.mark.parametrize("trick", TRICKS)
@@ -121,10 +48,10 @@ async def test_who_lies_reaches_nobody(site: HostNet, network: HostNetwork, tric
     ports = [ports_of(each, NETWORK)[0] for each in wanted.orders]
     sender, hearer = (site.ear(site.plug(port)) for port in ports)
     wire = site.ear(site.wire)
-    make, why = TRICKS[trick]
+    lie, why = spoof.lies(*own(ports[0]), MARK)[trick]
 
-    sender.send(make(Spoofer(ports[0])))
-    honest = _eth(0x0806, _arp(ports[0].mac, ports[0].addresses[0].address), source=ports[0].mac)
+    sender.send(lie)
+    honest = spoof.honest_arp(*own(ports[0])[:2])
     sender.send(honest)
 
     for ear in (wire, hearer):
@@ -142,13 +69,9 @@ async def test_what_is_honest_passes(site: HostNet, network: HostNetwork) -> Non
     await network.prepare(one, NETWORK)
     (port,) = ports_of(one, NETWORK)
     sender, wire = site.ear(site.plug(port)), site.ear(site.wire)
-    honest = Spoofer(port)
     frames = [
-        _eth(0x0800, _ip4(honest.ip4, _udp(9, 9)), source=port.mac),
-        _eth(0x86DD, _ip6(honest.ip6, 17, _udp(9, 9)), source=port.mac),
-        _eth(0x86DD, _ip6(link_local(port.mac), 17, _udp(9, 9)), source=port.mac),
-        question(ipaddress.ip_address(honest.ip4), port.mac),
-        question(ipaddress.ip_address(honest.ip6), port.mac),
+        *spoof.honest_packets(*own(port), MARK),
+        *(question(ipaddress.ip_address(each.address), port.mac) for each in port.addresses),
     ]
     for frame in frames:
         sender.send(frame)
@@ -161,8 +84,8 @@ async def test_a_port_without_rules_is_closed(site: HostNet, network: HostNetwor
     (stranger,) = ports_of(order(2), NETWORK)
     (known,) = ports_of(order(1), NETWORK)
     sender, other, wire = site.ear(site.plug(stranger)), site.ear(site.plug(known)), site.ear(site.wire)
-    sender.send(_eth(0x0806, _arp(stranger.mac, "10.0.0.12") + MARK, source=stranger.mac))
-    honest = _eth(0x0806, _arp(known.mac, "10.0.0.11"), source=known.mac)
+    sender.send(spoof.honest_packets(stranger.mac, "10.0.0.12", "fd00:9::2", MARK)[0])
+    honest = spoof.honest_arp(known.mac, "10.0.0.11")
     other.send(honest)
     wire.hear(honest)
     assert not [frame for frame in wire.frames if MARK in frame]
@@ -174,10 +97,10 @@ async def test_the_wire_cannot_play_router_or_dhcp_server(site: HostNet, network
     await network.prepare(one, NETWORK)
     (port,) = ports_of(one, NETWORK)
     guest, wire = site.ear(site.plug(port)), site.ear(site.wire)
-    stranger = Spoofer(port)
-    for frame in (stranger.router(), stranger.dhcp_server(), stranger.dhcp6_server()):
-        wire.send(frame[:6] + bytes.fromhex(FOREIGN_MAC.replace(":", "")) + frame[12:])
-    asked = question(ipaddress.ip_address("10.0.0.11"), FOREIGN_MAC)
+    lies = spoof.lies(spoof.FOREIGN_MAC, "10.0.0.99", "fd00:9::99", MARK)
+    for trick in ("a router advertisement", "a DHCP server", "a DHCPv6 server"):
+        wire.send(lies[trick][0])
+    asked = question(ipaddress.ip_address("10.0.0.11"), spoof.FOREIGN_MAC)
     wire.send(asked)
     guest.hear(asked)
     assert not [frame for frame in guest.frames if MARK in frame]
@@ -192,7 +115,7 @@ async def test_a_removed_filter_comes_back_and_counts_on(site: HostNet, network:
     sender, wire = site.ear(site.plug(port)), site.ear(site.wire)
     _send_both(sender, wire, port)
     after_restart = HostNetwork(
-        site.directory / "network", clock=network._clock, registry=_registry(), look_again_s=0.1
+        site.directory / "network", clock=network._clock, registry=CollectorRegistry(), look_again_s=0.1
     )
     await after_restart.set_right(wanted)
     assert after_restart._drops.counts[guest_id(1), "ipv4"] == 1
@@ -228,39 +151,8 @@ def _pids(site: HostNet) -> str:
     return ",".join(ip("netns", "pids", site.host).split()) or "1"
 
 
-def _registry() -> object:
-    from prometheus_client import CollectorRegistry
-
-    return CollectorRegistry()
-
-
 def _send_both(sender: Ear, wire: Ear, port: Port) -> None:
-    sender.send(Spoofer(port).ipv4())
-    honest = _eth(0x0806, _arp(port.mac, port.addresses[0].address), source=port.mac)
+    sender.send(spoof.lies(*own(port), MARK)["another IPv4 address"][0])
+    honest = spoof.honest_arp(*own(port)[:2])
     sender.send(honest)
     wire.hear(honest)
-
-
-def _eth(kind: int, body: bytes, *, source: str) -> bytes:
-    frame = b"\xff" * 6 + bytes.fromhex(source.replace(":", "")) + struct.pack("!H", kind) + body
-    return frame.ljust(60, b"\0")
-
-
-def _arp(mac: str, address: str) -> bytes:
-    sender = bytes.fromhex(mac.replace(":", "")) + ipaddress.IPv4Address(address).packed
-    return struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + sender + bytes(6) + bytes([10, 0, 0, 1])
-
-
-def _udp(source: int, to: int) -> bytes:
-    return struct.pack("!HHHH", source, to, 8 + len(MARK), 0) + MARK
-
-
-def _ip4(source: str, payload: bytes) -> bytes:
-    ends = ipaddress.IPv4Address(source).packed + bytes([255] * 4)
-    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, 0, 64, 17)
-    return start + struct.pack("!H", packets._checksum(start + ends)) + ends + payload
-
-
-def _ip6(source: str, kind: int, payload: bytes) -> bytes:
-    head = struct.pack("!IHBB", 6 << 28, len(payload), kind, 255)
-    return head + ipaddress.IPv6Address(source).packed + ipaddress.IPv6Address("ff02::1").packed + payload
