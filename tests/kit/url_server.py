@@ -16,6 +16,8 @@ class UrlServer:
     urls_status: int = 200
     blob_status: int | None = None
     endless: bool = False
+    manifest: bytes | None = None  # what it says of the chunks
+    spoil: dict[int, int] = field(default_factory=dict)  # offset -> how often the byte there is sent wrong
     asked: list[tuple[str, str]] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
 
@@ -24,6 +26,7 @@ class UrlServer:
         application = web.Application()
         application.router.add_post("/v1/urls", self._urls)
         application.router.add_get("/blob", self._blob)
+        application.router.add_get("/manifest", self._manifest)
         return TestServer(application)
 
     async def _urls(self, request: web.Request) -> web.Response:
@@ -31,15 +34,34 @@ class UrlServer:
         self.asked.append((request.headers["Authorization"], guest_id))
         if self.urls_status != 200:
             return web.json_response({"message": "not for you"}, status=self.urls_status)
-        return web.json_response({"url": f"{request.url.origin()}/blob", "expiresAt": "2099-01-01T00:00:00Z"})
+        answer = {"url": f"{request.url.origin()}/blob", "expiresAt": "2099-01-01T00:00:00Z"}
+        if self.manifest is not None:
+            answer["manifestUrl"] = f"{request.url.origin()}/manifest"
+        return web.json_response(answer)
+
+    async def _manifest(self, request: web.Request) -> web.Response:
+        del request
+        return web.Response(body=self.manifest)
+
+    def _spoilt(self, start: int, body: bytes) -> bytes:
+        for offset, times in list(self.spoil.items()):
+            if times and start <= offset < start + len(body):
+                self.spoil[offset] -= 1
+                at = offset - start
+                body = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+        return body
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:
         self.ranges.append(request.headers.get("Range"))
         if self.blob_status is not None:
             return web.Response(status=self.blob_status)
-        start = (request.http_range.start or 0) if self.ranges_work else 0
-        body = self.content[start:]
-        response = web.StreamResponse(status=206 if start else 200)
+        asked = request.http_range if self.ranges_work else slice(None)
+        start = asked.start or 0
+        body = self._spoilt(start, self.content[asked])
+        response = web.StreamResponse(status=206 if asked.start is not None else 200)
+        if asked.start is not None:
+            place = f"bytes {start}-{start + len(body) - 1}/{len(self.content)}"
+            response.headers["Content-Range"] = place
         if not self.endless:
             response.content_length = len(body)
         await response.prepare(request)

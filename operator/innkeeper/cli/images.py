@@ -27,6 +27,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     directory: Annotated[
         Path | None, typer.Option(help="The root of `directory` sources. (default: none are served)")
     ] = None,
+    manifest_directory: Annotated[
+        Path | None,
+        typer.Option(help="Where the manifests of inspected images are kept. (default: in memory)"),
+    ] = None,
     allow_http_host: Annotated[
         list[str] | None,
         typer.Option(

@@ -68,6 +68,7 @@ class UrlAnswer(Message, frozen=True):
 
     url: str
     expires_at: str
+    manifest_url: str | None = None
 
 
 class ErrorAnswer(Message, frozen=True):

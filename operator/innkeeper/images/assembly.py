@@ -13,6 +13,7 @@ from innkeeper.images.blobs import Blobs
 from innkeeper.images.callers import Callers
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.manifests import Manifests
 from innkeeper.images.server import ImageServer
 from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import UrlSigner, load_key
@@ -52,9 +53,17 @@ def build(
     )
     access = Access(client, clock=clock)
     figures = Figures(registry)
-    inspector = Inspector(opener, clock=clock, limits=Limits(max_bytes=settings.max_image_bytes))
+    manifests = Manifests(settings.manifest_directory)
+    inspector = Inspector(
+        opener, clock=clock, manifests=manifests, limits=Limits(max_bytes=settings.max_image_bytes)
+    )
     blobs = Blobs(
-        signer=signer, access=access, opener=opener, figures=figures, max_streams=settings.max_streams
+        signer=signer,
+        access=access,
+        opener=opener,
+        figures=figures,
+        manifests=manifests,
+        max_streams=settings.max_streams,
     )
     server = ImageServer(
         callers=Callers(client, clock=clock),

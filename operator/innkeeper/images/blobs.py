@@ -14,10 +14,11 @@ from aiohttp import web
 
 from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
-from innkeeper.images.access import Access
+from innkeeper.images.access import Access, NothingThereError
 from innkeeper.images.callers import NotAllowedError
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Opener
+from innkeeper.images.manifests import Manifests
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.source import SourceInfo
 
@@ -34,7 +35,7 @@ class BusyError(InnkeeperError):
 
 
 class Blobs:
-    """The handler of `GET /v1/blobs/<namespace>/<name>/<digest>`."""
+    """The handlers of `GET /v1/blobs/<namespace>/<name>/<digest>` and of `GET /v1/manifests/...`."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Blobs:
         access: Access,
         opener: Opener,
         figures: Figures,
+        manifests: Manifests,
         max_streams: int = MAX_STREAMS,
         write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
@@ -50,20 +52,14 @@ class Blobs:
         self._access = access
         self._opener = opener
         self._figures = figures
+        self._manifests = manifests
         self._max_streams = max_streams
         self._write_timeout_s = write_timeout_s
         self._streams = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the signature, then stream."""
-        blob = BlobName(*(request.match_info[part] for part in ("namespace", "name", "digest")))
-        query = request.query
-        if not self._signer.valid(
-            blob, expires=query.get("expires", ""), signature=query.get("signature", "")
-        ):
-            raise NotAllowedError(
-                "the URL is not signed by this server, or its time is over; ask for a new one"
-            )
+        blob = self._allowed(request)
         if self._streams >= self._max_streams:
             raise BusyError(f"{self._streams} streams are open; try again soon")
         self._streams += 1
@@ -73,6 +69,28 @@ class Blobs:
         finally:
             self._streams -= 1
             self._figures.streams.set(self._streams)
+
+    async def manifest(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then send the manifest."""
+        encoded = await self._manifests.get(self._allowed(request).digest)
+        if encoded is None:
+            raise NothingThereError("the manifest of this image is not known; read the image in order")
+        return web.Response(body=encoded, content_type="application/json")
+
+    async def has_manifest(self, blob: BlobName) -> bool:
+        """Tell whether the manifest of an image is known."""
+        return await self._manifests.get(blob.digest) is not None
+
+    def _allowed(self, request: web.Request) -> BlobName:
+        blob = BlobName(*(request.match_info[part] for part in ("namespace", "name", "digest")))
+        query = request.query
+        if not self._signer.valid(
+            blob, expires=query.get("expires", ""), signature=query.get("signature", "")
+        ):
+            raise NotAllowedError(
+                "the URL is not signed by this server, or its time is over; ask for a new one"
+            )
+        return blob
 
     async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
         source = self._opener.open(await self._access.source_of(blob))

@@ -17,9 +17,11 @@ import structlog
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers
 from innkeeper.domain.images.digests import Digest
+from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
+from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.source import Source, SourceChangedError, SourceError, SourceInfo
 from innkeeper.views.catalog import ImageSource
 
@@ -67,8 +69,16 @@ class _Job:
 class Inspector:
     """Answers what an image is; reads it in the background."""
 
-    def __init__(self, opener: Opener, *, clock: Clock, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        clock: Clock,
+        manifests: Manifests | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._opener = opener
+        self._manifests = manifests or Manifests(None)
         self._clock = clock
         self._limits = limits or Limits()
         self._turn = asyncio.Semaphore(self._limits.parallel)
@@ -173,7 +183,10 @@ class Inspector:
                 await asyncio.to_thread(reading.take, chunk)
                 if isinstance(job.answer, Preparing):
                     job.answer = Preparing(progress=f"{reading.done * 100 // max(info.size, 1)}%")
-        return reading.result()
+        answer = reading.result()
+        if info.has_ranges:
+            await self._manifests.keep(await asyncio.to_thread(reading.maker.manifest, answer.digest))
+        return answer
 
 
 def _key(request: InspectRequest) -> bytes:
@@ -190,11 +203,13 @@ class _Reading:
         self._hash = self._declared.new_hash()
         self._head = bytearray()
         self._header: headers.ImageHeader | None = None
+        self.maker = ManifestMaker()
         self.done = 0
 
     def take(self, chunk: bytes) -> None:
         """Take the next bytes; look at the header once it is whole, so that a wrong file fails at once."""
         self._hash.update(chunk)
+        self.maker.take(chunk)
         self.done += len(chunk)
         if self._header is None:
             self._head += chunk

@@ -3,6 +3,7 @@
     POST /v1/inspect                            the operator: what is this image?
     POST /v1/urls                               a host's agent: a URL for the image of one of its guests
     GET  /v1/blobs/<namespace>/<name>/<digest>  who holds a signed URL: the bytes
+    GET  /v1/manifests/...                      the same: the manifest of these bytes
 
 Every error's body is `{"reason": ..., "message": ...}`.
 """
@@ -78,7 +79,9 @@ class ImageServer:
         application = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer_errors])
         application.router.add_post("/v1/inspect", self._inspect, name="inspect")
         application.router.add_post("/v1/urls", self._urls, name="urls")
-        application.router.add_get("/v1/blobs/{namespace}/{name}/{digest}", self._blobs.handle, name="blobs")
+        image = "{namespace}/{name}/{digest}"
+        application.router.add_get(f"/v1/blobs/{image}", self._blobs.handle, name="blobs")
+        application.router.add_get(f"/v1/manifests/{image}", self._blobs.manifest, name="manifests")
         return application
 
     async def _inspect(self, request: web.Request) -> web.Response:
@@ -93,7 +96,13 @@ class ImageServer:
         blob = await self._access.image_of_guest(host, question.guest_id)
         signed = self._signer.sign(blob)
         log.info("url_given", host=host, guest_id=question.guest_id, image=f"{blob.namespace}/{blob.name}")
-        return _json(200, UrlAnswer(url=signed.url, expires_at=signed.expires_at))
+        known = await self._blobs.has_manifest(blob)
+        answer = UrlAnswer(
+            url=signed.url,
+            expires_at=signed.expires_at,
+            manifest_url=signed.manifest_url if known else None,
+        )
+        return _json(200, answer)
 
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -26,6 +26,9 @@ class ImagesSettings(CommonSettings):
     )
     public_url: AnyHttpUrl | None = Field(None, description="The URL that hosts reach this server by.")
     directory: Path | None = Field(None, description="The root of `directory` sources.")
+    manifest_directory: Path | None = Field(
+        None, description="Where the manifests of inspected images are kept; in memory when absent."
+    )
     allow_http_host: list[str] = Field(
         default_factory=list,
         description="Hosts that may be read by plain http, and at addresses of this machine.",
@@ -48,6 +51,8 @@ class ImagesSettings(CommonSettings):
             raise ValueError("--tls-cert-file and --tls-key-file go together")
         if self.directory is not None and not self.directory.is_dir():
             raise ValueError(f"--directory {self.directory} is no directory")
+        if self.manifest_directory is not None and not self.manifest_directory.is_dir():
+            raise ValueError(f"--manifest-directory {self.manifest_directory} is no directory")
         return self
 
     @property

@@ -33,9 +33,10 @@ class BlobName:
 
 @dataclass(frozen=True)
 class SignedUrl:
-    """A URL and when it ends."""
+    """The URL of the bytes, that of their manifest, and when both end."""
 
     url: str
+    manifest_url: str
     expires_at: str
 
 
@@ -57,7 +58,9 @@ class UrlSigner:
         query = urlencode({"expires": expires, "signature": self._signature(blob, expires)})
         path = "/".join(quote(part, safe=":") for part in (blob.namespace, blob.name, blob.digest))
         return SignedUrl(
-            f"{self._base_url}/v1/blobs/{path}?{query}", rfc3339(datetime.fromtimestamp(int(expires), UTC))
+            f"{self._base_url}/v1/blobs/{path}?{query}",
+            f"{self._base_url}/v1/manifests/{path}?{query}",
+            rfc3339(datetime.fromtimestamp(int(expires), UTC)),
         )
 
     def valid(self, blob: BlobName, *, expires: str, signature: str) -> bool:

@@ -4,13 +4,16 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
 from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
@@ -251,3 +254,32 @@ async def test_results_that_nobody_asks_for_are_forgotten(bench: Bench) -> None:
     assert bench.inspector.known == 3
     assert isinstance(await bench.settled(request_for(name="image-0")), Ready)
     assert bench.source.reads == 7
+
+
+@pytest.mark.parametrize("origin", [Origin(DISK), Origin(DISK, ranges=False)], ids=["ranges", "no ranges"])
+async def test_a_manifest_is_kept_where_the_source_can_be_read_in_parts(
+    tmp_path: Path, origin: Origin
+) -> None:
+    """It outlives the image server in its directory."""
+    policy = OriginPolicy(listed_hosts=["127.0.0.1"])
+    async with origin.server() as server, client_session(policy) as session:
+        opener = SourceOpener(session, policy=policy, directory=None)
+        request = request_for(source=ImageSource(http=HttpSource(url=str(server.make_url("/x")))))
+        inspector = Inspector(
+            opener, clock=ManualClock(), manifests=Manifests(tmp_path), limits=Limits(patience_s=10)
+        )
+        assert isinstance(await inspector.ask(request), Ready)
+        await inspector.close()
+    found = await Manifests(tmp_path).get(request.digest)
+    assert (found is not None) == origin.ranges
+
+
+async def test_manifests_in_memory_are_few() -> None:
+    manifests = Manifests(None, kept_bytes=300)
+    digests = [f"sha256:{number:064x}" for number in range(3)]
+    for digest in digests:
+        maker = ManifestMaker()
+        maker.take(b"x")
+        await manifests.keep(maker.manifest(digest))
+    assert await manifests.get(digests[0]) is None
+    assert await manifests.get(digests[-1]) is not None

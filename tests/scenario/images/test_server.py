@@ -13,6 +13,7 @@ from aiohttp import ClientPayloadError, ClientSession
 from aiohttp.test_utils import BaseTestServer, TestServer
 from prometheus_client import CollectorRegistry
 
+from innkeeper.domain.images import manifest
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.assembly import build
@@ -269,6 +270,32 @@ async def test_a_url_ends_and_cannot_be_changed(bench: Bench) -> None:
     bench.clock.advance(61)
     async with bench.http.get(url) as answer:
         assert answer.status == 403
+
+
+async def test_the_manifest_of_an_inspected_image_is_given_beside_its_bytes(bench: Bench) -> None:
+    """Its URL is signed like that of the bytes; before the inspection there is none, and hosts read in order."""
+    bench.api.put_image()
+    bench.api.put_assignment()
+    _, before = await bench.post("/v1/urls", "agent-token", {"guestId": GUEST})
+    assert before["manifestUrl"] is None
+
+    async def inspected() -> bool:
+        return bool((await bench.post("/v1/inspect", "operator-token", question()))[1]["state"] == "Ready")
+
+    await eventually(inspected)
+    _, answer = await bench.post("/v1/urls", "agent-token", {"guestId": GUEST})
+    parts = urlsplit(answer["manifestUrl"])
+    url = str(bench.server.make_url(f"{parts.path}?{parts.query}"))
+    async with bench.http.get(url) as found:
+        assert found.status == 200
+        chunks = manifest.read(await found.read(), digest=DIGEST, size=len(DISK))
+    assert chunks.matches(0, DISK[: chunks.chunk_bytes])
+    assert list(chunks.runs(0)) == [(0, 1)], "the rest of the disk is zeros"
+    async with bench.http.get(url.replace("team-a", "team-b")) as refused:
+        assert refused.status == 403
+    bench.clock.advance(61)
+    async with bench.http.get(url) as refused:
+        assert refused.status == 403
 
 
 async def test_an_image_that_has_another_digest_now_is_not_served(bench: Bench) -> None:

@@ -5,7 +5,6 @@ digest are right, so a file under that name is always whole.
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +13,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 import structlog
 
 from innkeeper.agent.build.ports import Progress, TokenSource
+from innkeeper.agent.imaging.by_chunks import fetch_chunks
 from innkeeper.agent.imaging.partial import CHUNK_BYTES, DownloadFailedError, PartialImage, on_disk
+from innkeeper.domain.images import manifest
 from innkeeper.domain.images.digests import Digest
+from innkeeper.domain.images.manifest import Chunks
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import TerminalError
@@ -33,6 +36,13 @@ class DigestMismatchError(TerminalError):
     """The bytes are not those that the order names."""
 
     reason = GuestReason.IMAGE_DIGEST_MISMATCH
+
+
+class UrlAnswer(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """What the image server gives: where the bytes are, and the manifest where there is one."""
+
+    url: str
+    manifest_url: str | None = None
 
 
 class Downloader:
@@ -55,8 +65,8 @@ class Downloader:
         try:
             if partial.have < image.size:
                 async with self._session() as session:
-                    url = await self._url(session, image, guest_id)
-                    await self._stream(session, url, partial, progress)
+                    given = await self._url(session, image, guest_id)
+                    await self._bytes(session, given, image, partial, progress)
             if mismatch := partial.mismatch:
                 await on_disk(partial.drop)
                 raise DigestMismatchError(f"{mismatch}: the source changed")
@@ -64,8 +74,46 @@ class Downloader:
         finally:
             await asyncio.to_thread(partial.close)
 
-    async def _url(self, session: aiohttp.ClientSession, image: OrderImage, guest_id: str) -> str:
-        """Ask for a short-lived URL."""
+    async def _bytes(
+        self,
+        session: aiohttp.ClientSession,
+        given: UrlAnswer,
+        image: OrderImage,
+        partial: PartialImage,
+        progress: Progress,
+    ) -> None:
+        """Fetch by chunks where the server has a manifest, else in order."""
+        chunks = await self._manifest(session, given, image)
+        if chunks is None:
+            await self._stream(session, given.url, partial, progress)
+            return
+        async with _failures("the image server"):
+            await fetch_chunks(session, given.url, partial, chunks, progress)
+
+    async def _manifest(
+        self, session: aiohttp.ClientSession, given: UrlAnswer, image: OrderImage
+    ) -> Chunks | None:
+        """Return the manifest; one that is missing or makes no sense is done without."""
+        if given.manifest_url is None:
+            return None
+        try:
+            async with session.get(given.manifest_url, allow_redirects=False) as answer:
+                if answer.status != HTTPStatus.OK:
+                    return None
+                encoded = await _capped(answer, most=manifest.MAX_BYTES)
+            return manifest.read(encoded, digest=image.digest, size=image.size)
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            OSError,
+            ValueError,
+            manifest.ManifestInvalidError,
+        ) as error:
+            log.warning("manifest_unused", digest=image.digest, error=str(error))
+            return None
+
+    async def _url(self, session: aiohttp.ClientSession, image: OrderImage, guest_id: str) -> UrlAnswer:
+        """Ask for short-lived URLs."""
         origin = urlsplit(image.url)
         async with _failures(f"the image server {origin.netloc}"):
             answer = await session.post(
@@ -75,11 +123,11 @@ class Downloader:
                 allow_redirects=False,
             )
             async with answer:
-                body = await _short(answer)
+                body = await _capped(answer, most=ANSWER_BYTES)
                 if answer.status != HTTPStatus.OK:
                     words = body.decode(errors="replace")[:200]
                     raise DownloadFailedError(f"the image server gives no URL: HTTP {answer.status}: {words}")
-                return str(json.loads(body)["url"])
+                return msgspec.json.decode(body, type=UrlAnswer)
 
     async def _stream(
         self, session: aiohttp.ClientSession, url: str, partial: PartialImage, progress: Progress
@@ -114,14 +162,14 @@ class Downloader:
         )
 
 
-async def _short(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer of which only a little is expected."""
-    body = b""
+async def _capped(answer: aiohttp.ClientResponse, *, most: int) -> bytes:
+    """Read an answer that is not longer than `most` bytes."""
+    body = bytearray()
     async for chunk in answer.content.iter_any():
         body += chunk
-        if len(body) > ANSWER_BYTES:
-            raise ValueError(f"its answer is longer than {ANSWER_BYTES} bytes")
-    return body
+        if len(body) > most:
+            raise ValueError(f"its answer is longer than {most} bytes")
+    return bytes(body)
 
 
 @asynccontextmanager

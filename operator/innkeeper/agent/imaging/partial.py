@@ -16,6 +16,7 @@ from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
 
 CHUNK_BYTES = 1024 * 1024
+_ZEROS = bytes(CHUNK_BYTES)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,14 +36,11 @@ class PartialImage:
         self.have = 0
         self._path = path
         self._declared = declared
-        self._hash = declared.new_hash()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
         if os.fstat(self._file.fileno()).st_size > size:
             self._file.truncate(0)
-        self._file.seek(0)
-        while chunk := self._file.read(CHUNK_BYTES):
-            self._count(chunk)
+        self._read()
 
     @property
     def mismatch(self) -> str | None:
@@ -54,11 +52,22 @@ class PartialImage:
         self._file.write(chunk)
         self._count(chunk)
 
+    def append_zeros(self, count: int) -> None:
+        """Add zeros, which take no room on the disk."""
+        self._file.truncate(self.have + count)
+        self._file.seek(0, os.SEEK_END)
+        for start in range(0, count, CHUNK_BYTES):
+            self._count(_ZEROS[: min(CHUNK_BYTES, count - start)])
+
+    def cut_to(self, have: int) -> None:
+        """Forget what lies behind `have` bytes."""
+        if have != self.have:
+            self._file.truncate(have)
+            self._read()
+
     def restart(self) -> None:
         """Forget what is there."""
-        self._file.truncate(0)
-        self._hash = self._declared.new_hash()
-        self.have = 0
+        self.cut_to(0)
 
     def drop(self) -> None:
         """Remove the file."""
@@ -74,6 +83,12 @@ class PartialImage:
     def close(self) -> None:
         """Keep what is there for the next attempt."""
         self._file.close()
+
+    def _read(self) -> None:
+        self.have, self._hash = 0, self._declared.new_hash()
+        self._file.seek(0)
+        while chunk := self._file.read(CHUNK_BYTES):
+            self._count(chunk)
 
     def _count(self, chunk: bytes) -> None:
         self.have += len(chunk)

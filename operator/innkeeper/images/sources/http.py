@@ -36,7 +36,8 @@ class HttpFile:
         """Return size and version by asking for one byte: signed URLs often refuse HEAD."""
         async with self._get(0, 1) as answer:
             etag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-            return SourceInfo(self._size(answer), etag[:200])
+            has_ranges = answer.status == 206  # noqa: PLR2004 - HTTP's "Partial Content"
+            return SourceInfo(self._size(answer), etag[:200], has_ranges=has_ranges)
 
     async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield the range; from an origin without ranges, what lies before it is read and dropped."""

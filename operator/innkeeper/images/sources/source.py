@@ -26,10 +26,14 @@ class SourceChangedError(SourceError):
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """Size in bytes, and a text that changes when the content does (empty where the origin gives none)."""
+    """Size in bytes, and a text that changes when the content does (empty where the origin gives none).
+
+    A source without ranges is read from its beginning whatever part is asked for: it is not read in parts.
+    """
 
     size: int
     etag: str
+    has_ranges: bool = True
 
 
 class Source(Protocol):

@@ -1,0 +1,146 @@
+"""The chunk manifest of an image: the SHA-256 of every chunk, so that any part can be checked by itself.
+
+It is made in the one pass in which an image is inspected, and says which chunks hold nothing but zeros. It lies about
+nothing that matters to who checks the whole digest in the end; who does not must have the manifest's own digest from
+somewhere trusted. Pure: reads and writes nothing.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from innkeeper.errors import TerminalError
+
+CHUNK_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024**2  # of an encoded manifest: an image of half a TiB
+VERSION = 1
+
+_DIGEST_BYTES = 32
+_ZEROS = bytes(_DIGEST_BYTES)  # stands for a chunk of zeros: no chunk has this SHA-256
+_SIZES = frozenset(1 << bit for bit in range(16, 23))  # 64 KiB to 4 MiB
+
+
+class ManifestInvalidError(TerminalError):
+    """The manifest is none, or not that of the image."""
+
+    reason = "ManifestInvalid"
+
+
+class Manifest(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """What is known of each chunk of an image. `chunks` is base64 of 32 bytes for each, zeros for a chunk of zeros."""
+
+    version: int
+    digest: str  # of the whole, as the Image declares it
+    size: int  # bytes
+    chunk_bytes: int
+    chunks: str
+
+    def encode(self) -> bytes:
+        """Return the manifest as it is kept and sent; equal manifests give equal bytes."""
+        return msgspec.json.encode(self, order="deterministic")
+
+
+class Chunks:
+    """A manifest that was read, ready to check bytes against."""
+
+    def __init__(self, manifest: Manifest, digests: bytes) -> None:
+        self.size = manifest.size
+        self.chunk_bytes = manifest.chunk_bytes
+        self._digests = digests
+
+    def __len__(self) -> int:
+        return len(self._digests) // _DIGEST_BYTES
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Return where a chunk begins, and where the next one does."""
+        start = index * self.chunk_bytes
+        return start, min(start + self.chunk_bytes, self.size)
+
+    def is_zero(self, index: int) -> bool:
+        """Tell whether a chunk holds nothing but zeros."""
+        return self._digest(index) == _ZEROS
+
+    def matches(self, index: int, content: bytes) -> bool:
+        """Tell whether these are the bytes of a chunk."""
+        start, end = self.span(index)
+        if len(content) != end - start:
+            return False
+        if self.is_zero(index):
+            return not any(content)
+        return hashlib.sha256(content).digest() == self._digest(index)
+
+    def runs(self, first: int) -> Iterator[tuple[int, int]]:
+        """Yield the runs of chunks that hold something, from `first` on: the first and the one behind the last."""
+        index = first
+        while index < len(self):
+            if self.is_zero(index):
+                index += 1
+                continue
+            end = index
+            while end < len(self) and not self.is_zero(end):
+                end += 1
+            yield index, end
+            index = end
+
+    def _digest(self, index: int) -> bytes:
+        return self._digests[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
+
+
+class ManifestMaker:
+    """Makes a manifest of bytes that come in order, in pieces of any size."""
+
+    def __init__(self, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._chunk_bytes = chunk_bytes
+        self._begun = bytearray()
+        self._digests = bytearray()
+        self._size = 0
+
+    def take(self, content: bytes) -> None:
+        """Take the next bytes."""
+        self._size += len(content)
+        self._begun += content
+        whole = len(self._begun) - len(self._begun) % self._chunk_bytes
+        for start in range(0, whole, self._chunk_bytes):
+            self._add(bytes(self._begun[start : start + self._chunk_bytes]))
+        del self._begun[:whole]
+
+    def manifest(self, digest: str) -> Manifest:
+        """Return the manifest of all bytes so far; `digest` is that of the whole."""
+        if self._begun:
+            self._add(bytes(self._begun))
+            self._begun.clear()
+        return Manifest(
+            version=VERSION,
+            digest=digest,
+            size=self._size,
+            chunk_bytes=self._chunk_bytes,
+            chunks=base64.b64encode(self._digests).decode(),
+        )
+
+    def _add(self, chunk: bytes) -> None:
+        self._digests += hashlib.sha256(chunk).digest() if any(chunk) else _ZEROS
+
+
+def read(encoded: bytes, *, digest: str, size: int) -> Chunks:
+    """Return the manifest of an image that is known by digest and size.
+
+    Raises:
+        ManifestInvalidError: it is none, or that of another image.
+    """
+    if len(encoded) > MAX_BYTES:
+        raise ManifestInvalidError(f"the manifest is longer than {MAX_BYTES} bytes")
+    try:
+        found = msgspec.json.decode(encoded, type=Manifest)
+        digests = base64.b64decode(found.chunks, validate=True)
+    except (msgspec.DecodeError, UnicodeError, binascii.Error) as error:
+        raise ManifestInvalidError(f"the manifest cannot be read: {error}") from error
+    if found.version != VERSION or found.chunk_bytes not in _SIZES:
+        raise ManifestInvalidError("the manifest is of a form that is not known")
+    if (found.digest, found.size) != (digest, size):
+        raise ManifestInvalidError("the manifest is that of another image")
+    if len(digests) != -(-size // found.chunk_bytes) * _DIGEST_BYTES:
+        raise ManifestInvalidError("the manifest has not one digest for each chunk")
+    return Chunks(found, digests)
