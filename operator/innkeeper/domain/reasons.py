@@ -100,6 +100,7 @@ class GuestReason(StrEnum):
     IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"
     IMAGE_DIGEST_MISMATCH = "ImageDigestMismatch"
     IMAGE_UNREADABLE = "ImageUnreadable"
+    HOST_DISK_FULL = "HostDiskFull"  # the host has no room for the image
     START_FAILED = "StartFailed"
     DRIVER_FAILED = "DriverFailed"
     # Ready: refusals by the host

@@ -1,7 +1,5 @@
 """Several interfaces and families, reservations, pools by label, and the line of guests that wait for an address."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from innkeeper.domain.orders import peek
@@ -10,18 +8,15 @@ from innkeeper.workers.sweeper import Finding
 from tests.kit import objects
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import Call
-from tests.kit.guest_scene import GuestScene, guest_scene
+from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import Document, guest_id
 from tests.kit.waiting import eventually, settled
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[GuestScene]:
-    """Give a furnished scene in which time stands still."""
-    async with guest_scene(clock=ManualClock()) as made:
-        made.furnish()
-        await made.operator()
-        yield made
+def scene(frozen_scene: GuestScene) -> GuestScene:
+    """Let time stand still."""
+    return frozen_scene
 
 
 def ipv6(scene: GuestScene, **spec: object) -> None:

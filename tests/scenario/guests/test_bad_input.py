@@ -3,7 +3,7 @@
 Time stands still here, so whatever is called again was called because something happened.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,18 +11,15 @@ import pytest
 from innkeeper.kube.resources import FLAVORS, GUESTS, HOSTS, IMAGES, IP_ADDRESSES, IP_POOLS, SECRETS
 from tests.kit import objects
 from tests.kit.clock import ManualClock
-from tests.kit.guest_scene import GuestScene, guest_scene
+from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import Document
 from tests.kit.waiting import eventually, settled
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[GuestScene]:
-    """Give a furnished scene in which time stands still."""
-    async with guest_scene(clock=ManualClock()) as made:
-        made.furnish()
-        await made.operator()
-        yield made
+def scene(frozen_scene: GuestScene) -> GuestScene:
+    """Let time stand still."""
+    return frozen_scene
 
 
 def _secret(data: dict[str, str]) -> Document:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from innkeeper.agent.imaging.partial import on_disk
 from innkeeper.agent.imaging.store import HostImageStore
 from innkeeper.agent.report import MAX_MESSAGE
 from innkeeper.clock import SystemClock
@@ -279,3 +280,30 @@ async def test_a_host_without_qemu_img_says_so(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InnkeeperError, match="install QEMU"):
         await site.store.prepare_overlay(base, tmp_path / "d", image=site.image(), size_bytes=MIB)
+
+
+async def test_qemus_tool_may_not_take_what_it_likes(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool that an image drives mad is ended by the limits that it was started with."""
+    tool = tmp_path / "bin" / "qemu-img"
+    tool.parent.mkdir()
+    said = tmp_path / "limits"
+    tool.write_text(f"#!/bin/sh\ncat /proc/self/limits > {said}\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    image = site.image()
+    with pytest.raises(InnkeeperError):
+        await site.store.prepare_overlay(tmp_path / "base", tmp_path / "disk", image=image, size_bytes=MIB)
+    limits = {line[:25].strip(): line[25:].split()[0] for line in said.read_text().splitlines()[1:]}
+    assert limits["Max cpu time"] == "60"
+    assert limits["Max address space"] == str(2 * 1024**3)
+    assert limits["Max core file size"] == "0"
+
+
+async def test_a_full_disk_has_a_reason_of_its_own() -> None:
+    """By a device that is always full: the kernel's own refusal, not a made-up one."""
+    with pytest.raises(InnkeeperError) as failed:
+        await on_disk(Path("/dev/full").write_bytes, b"x")
+    assert failed.value.reason == GuestReason.HOST_DISK_FULL
+    assert failed.value.retryable

@@ -5,6 +5,7 @@ its final name. Blocking: callers use `on_disk`.
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -104,4 +105,8 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return await to_its_end(asyncio.to_thread(work, *args, **kwargs))
     except OSError as error:
-        raise DownloadFailedError(f"this host cannot keep the image: {error.strerror}") from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise DownloadFailedError(
+            f"this host cannot keep the image: {error.strerror}",
+            reason=GuestReason.HOST_DISK_FULL if is_full else None,
+        ) from error

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 QEMU_IMG = "qemu-img"
 QEMU_IMG_DEADLINE_S = 60.0
+# However an image is made, the tool that looks at it takes so much and no more (prlimit(1), of util-linux).
+LIMITS = ("prlimit", "--cpu=60", f"--as={2 * 1024**3}", "--core=0", "--nofile=64")
 UNUSED_BYTES = 10 * 1024**3  # of images kept for the next guest
 
 
@@ -78,6 +80,7 @@ class HostImageStore:
             return
         partial = overlay.with_suffix(".partial")
         command = [
+            *LIMITS,
             QEMU_IMG,
             "create",
             "-q",
@@ -170,7 +173,7 @@ async def _run(command: Sequence[str]) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
-        message = f"{command[0]} cannot be run: {error.strerror}; install QEMU's tools"
+        message = f"{QEMU_IMG} cannot be run: {error.strerror}; install QEMU's tools"
         raise InnkeeperError(message, reason=GuestReason.DRIVER_FAILED) from error
     try:
         async with asyncio.timeout(QEMU_IMG_DEADLINE_S):
@@ -178,7 +181,7 @@ async def _run(command: Sequence[str]) -> None:
     except TimeoutError as error:
         process.kill()
         await process.wait()
-        raise InnkeeperError(f"{command[0]} did not end in time", reason=GuestReason.DRIVER_FAILED) from error
+        raise InnkeeperError(f"{QEMU_IMG} did not end in time", reason=GuestReason.DRIVER_FAILED) from error
     if process.returncode:
         words = said.decode(errors="replace").strip()[:300]
-        raise InnkeeperError(f"{command[0]}: {words}", reason=GuestReason.DRIVER_FAILED)
+        raise InnkeeperError(f"{QEMU_IMG}: {words}", reason=GuestReason.DRIVER_FAILED)
