@@ -15,7 +15,7 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.stopwatch import Stopwatch
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.ledger import HeldGuest, Ledger
-from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.plan import NOT_YET, RUNNING, STOPPED
 from innkeeper.agent.store.records import Life, Ready
@@ -68,7 +68,7 @@ class GuestWork:
         return Build(
             order=guest.order,
             files=self.paths.guest(guest_id),
-            network=network,
+            wanted=Wanted(network, tuple(each.order for each in self.ledger.accepted())),
             host_net=self.network,
             driver=self.driver,
             images=self.images,

@@ -8,7 +8,7 @@ from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.links import LinkError
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.ports import ports_of
-from innkeeper.domain.orders import OrderAddress
+from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit.agent_orders import order
 from tests.kit.host_net import BRIDGE, HostNet, ip
@@ -37,7 +37,7 @@ async def test_a_managed_bridge_with_an_uplink_joins_the_wire(site: HostNet, net
     managed = Network(managed=ManagedBridge(uplink="eth0"), mtu=1400)
     wanted = Wanted(managed, (order(),))
     assert await network.missing(order(), managed) is None
-    (interface,) = await network.prepare(order(), managed)
+    (interface,) = await network.prepare(order(), Wanted(managed, (order(),)))
     assert interface.bridge == OURS
     (port,) = ports_of(order(), managed)
     guest = site.plug(port, bridge=OURS)
@@ -75,7 +75,8 @@ async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, n
         ip("-n", namespace, "addr", "add", f"198.51.100.{number}/24", "dev", "eth0")
         ip("-n", namespace, "addr", "add", f"2001:db8:1::{number}/64", "dev", "eth0", "nodad")
     nat = Network(managed=ManagedBridge(nat=True))
-    guests = []
+    guests: list[str] = []
+    orders: list[Order] = []
     for number in (1, 2):
         first = order(number).addresses[0]
         second = OrderAddress(
@@ -86,7 +87,8 @@ async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, n
             gateway="fd00:9::ffff",
         )
         one = order(number, addresses=[first, second])
-        await network.prepare(one, nat)
+        orders.append(one)
+        await network.prepare(one, Wanted(nat, tuple(orders)))
         guest = site.plug(ports_of(one, nat)[0], bridge=OURS)
         ip("-n", guest, "addr", "add", f"{first.address}/24", "dev", "eth0")
         ip("-n", guest, "addr", "add", f"{second.address}/64", "dev", "eth0", "nodad")
@@ -104,7 +106,7 @@ async def test_a_vlan_that_the_kernel_does_not_know_is_told(site: HostNet, netwo
     if missing is not None:
         assert "8021q" in missing
         return
-    (interface,) = await network.prepare(order(), tagged)
+    (interface,) = await network.prepare(order(), Wanted(tagged, (order(),)))
     (port,) = ports_of(order(), tagged)
     guest, wire = site.plug(port, bridge=interface.bridge), site.ear(site.wire)
     ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")

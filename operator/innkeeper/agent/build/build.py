@@ -8,12 +8,11 @@ from typing import Protocol
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.stopwatch import Stopwatch
 from innkeeper.agent.drivers.driver import DomainInterface, Driver
-from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.paths import GuestFiles
 from innkeeper.agent.store.records import Ready
 from innkeeper.domain.orders import Order, OrderImage, OrderInvalidError
 from innkeeper.domain.reasons import GuestReason
-from innkeeper.views.host import Network
 
 HYPERVISOR = "hypervisor"
 IMAGE = "image"
@@ -33,7 +32,7 @@ class Build:
 
     order: Order
     files: GuestFiles
-    network: Network
+    wanted: Wanted
     host_net: HostNet
     driver: Driver
     images: ImageStore

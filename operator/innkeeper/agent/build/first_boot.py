@@ -21,7 +21,7 @@ async def write(build: Build) -> None:
         hostname=order.spec.hostname or order.name,
         ssh_keys=tuple(order.spec.ssh_keys),
         user_data=await _user_data(build),
-        addresses=tuple(_within(address, build.network.mtu) for address in order.addresses),
+        addresses=tuple(_within(address, build.wanted.network.mtu) for address in order.addresses),
     )
     await build.images.write_seed(seed, build.files.seed)
 

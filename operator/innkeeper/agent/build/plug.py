@@ -8,4 +8,4 @@ async def plug(build: Build) -> None:
     """Have all ready that the guest's interfaces need."""
     build.at(GuestReason.STARTING)
     with build.stopwatch.outside(NETWORK):
-        build.interfaces = await build.host_net.prepare(build.order, build.network)
+        build.interfaces = await build.host_net.prepare(build.order, build.wanted)

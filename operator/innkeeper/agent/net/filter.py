@@ -49,11 +49,11 @@ class Filter:
             await self._load(f"delete table {_FAMILY} {rules.TABLE}\n" + rules.whole(wanted.values(), nat))
         self._ports, self._nat = wanted, nat
 
-    async def open(self, ports: Iterable[Port], *, nat: rules.Nat | None) -> None:
-        """Open the ports of one guest for its own addresses."""
+    async def open(self, ports: Iterable[Port], *, among: Iterable[Port], nat: rules.Nat | None) -> None:
+        """Open the ports of one guest for its own addresses; `among` are all that must be open."""
         added = {port.device: port for port in ports}
         if self._listing is None or nat != self._nat:
-            await self.have({**self._ports, **added}.values(), nat)
+            await self.have(among, nat)
         elif any(self._ports.get(device) != port for device, port in added.items()):
             await self._load("\n".join(line for port in added.values() for line in rules.opened(port)))
             self._ports.update(added)

@@ -81,15 +81,15 @@ class HostNetwork:
                 return found
         return None
 
-    async def prepare(self, order: Order, network: Network) -> tuple[DomainInterface, ...]:
+    async def prepare(self, order: Order, wanted: Wanted) -> tuple[DomainInterface, ...]:
         """Have filter, bridge and lease of a guest ready."""
-        ports = ports_of(order, network)
+        ports = ports_of(order, wanted.network)
         async with self._lock:
-            self._ports[order.guest_id] = ports
-            await self._filter.open(ports, nat=self._nat(network))
+            self._ports = {**_all_ports(wanted), order.guest_id: ports}
+            await self._filter.open(ports, among=self._all(), nat=self._nat(wanted.network))
             async with _links() as links:
                 for segment in segments_of(ports):
-                    await self._wire(links, segment, network)
+                    await self._wire(links, segment, wanted.network)
         return tuple(
             DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device) for port in ports
         )
