@@ -109,7 +109,7 @@ class GuestWorker:
         wanted = self._network.reach.wanted(guest)
         if isinstance(wanted, Blocked):
             return wanted
-        placement = self._scheduler.place(guest, amounts=amounts)
+        placement = self._scheduler.place(guest, amounts=amounts, wanted=wanted)
         if isinstance(placement, Blocked):
             return placement
         try:

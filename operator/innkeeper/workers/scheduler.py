@@ -20,7 +20,7 @@ from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of, resident_of
 from innkeeper.views.guest import Guest
-from innkeeper.workers.reach import NO_ADDRESS, Reach
+from innkeeper.workers.reach import NO_ADDRESS, Reach, Wanted
 
 AVOIDED_FOR_S = 300.0
 
@@ -58,11 +58,16 @@ class SchedulerWorker:
             causes=(waiting.flavor(name),),
         )
 
-    def place(self, guest: Guest, *, amounts: Amounts) -> Placement | Blocked:
-        """Choose a host and assume its promise; the caller settles the promise once the binding is written, or failed."""
+    def place(
+        self, guest: Guest, *, amounts: Amounts, wanted: list[Wanted] | None = None
+    ) -> Placement | Blocked:
+        """Choose a host and assume its promise; the caller settles the promise once the binding is written, or failed.
+
+        `wanted` are the addresses that the guest is to have, where the caller knows them already.
+        """
         guest_id = guest_id_of(guest)
         began = self._clock.monotonic()
-        request = self._request(guest, guest_id, amounts)
+        request = self._request(guest, guest_id, amounts, wanted)
         decision = self._shortlists.decide(request, seed=self._seed_of(guest_id))
         took_s = self._clock.monotonic() - began
         self._observe("no_host_fits" if isinstance(decision, NoHostFits) else "placed", took_s)
@@ -87,8 +92,10 @@ class SchedulerWorker:
             request = self._request(guest, guest_id, amounts)
             return explain(request, self._subset.fleet, seed=self._seed_of(guest_id))
 
-    def _request(self, guest: Guest, guest_id: str, amounts: Amounts) -> Request:
-        wanted = self._reach.wanted(guest)
+    def _request(
+        self, guest: Guest, guest_id: str, amounts: Amounts, known: list[Wanted] | None = None
+    ) -> Request:
+        wanted = self._reach.wanted(guest) if known is None else known
         return request_of(
             guest,
             amounts=amounts,
