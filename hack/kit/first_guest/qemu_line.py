@@ -1,7 +1,7 @@
 """QEMU's command line as libvirt logged it, made fit to be started by hand. Pure.
 
-libvirt hands QEMU open files (monitor, tap, log) and starts it stopped; by hand the same machine has a monitor on a
-socket, makes its tap itself and runs at once. Everything else stays word for word.
+libvirt hands QEMU open files (monitor, guest agent, tap, log) and starts it stopped; by hand the same machine has a
+monitor on a socket, makes its tap itself and runs at once. Everything else stays word for word.
 """
 
 import json
@@ -56,6 +56,9 @@ def _adapted(option: str, values: list[str], *, monitor: str) -> list[str]:
             return []
         case "-chardev" if value.startswith(_MONITOR):
             return [option, f"{_MONITOR}path={monitor},server=on,wait=off"]
+        case "-chardev" if value.startswith("socket,") and ",fd=" in value:
+            # An open file for the guest agent, which nobody talks to here.
+            return [option, f"null,{value.split(',')[1]}"]
         case "-chardev":
             return [option, ",".join(each for each in value.split(",") if not each.startswith("log"))]
         case "-netdev":

@@ -31,6 +31,7 @@ HOME=/var/lib/libvirt/qemu/domain-4 \
 -mon chardev=charmonitor,id=monitor,mode=control \
 -netdev '{"type":"tap","fd":"30","id":"hostnet0"}' \
 -add-fd set=0,fd=29,opaque=serial0-log \
+-chardev socket,id=charchannel0,fd=31,server=on,wait=off \
 -chardev pty,id=charserial0,logfile=/dev/fdset/0,logappend=on \
 -msg timestamp=on
 char device redirected to /dev/pts/0 (label charserial0)
@@ -94,6 +95,7 @@ def test_the_same_machine_is_started_without_what_libvirt_hands_over() -> None:
         *("-chardev", "socket,id=charmonitor,path=/run/m,server=on,wait=off"),
         *("-mon", "chardev=charmonitor,id=monitor,mode=control"),
         *("-netdev", "tap,id=hostnet0,ifname=by-hand,script=no,downscript=no"),
+        *("-chardev", "null,id=charchannel0"),
         *("-chardev", "pty,id=charserial0"),
         *("-msg", "timestamp=on"),
     ]
