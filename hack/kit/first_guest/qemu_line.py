@@ -54,14 +54,18 @@ def _adapted(option: str, values: list[str], *, monitor: str) -> list[str]:
             return []
         case "-object" if "masterKey" in value:
             return []
-        case "-chardev" if value.startswith(_MONITOR):
-            return [option, f"{_MONITOR}path={monitor},server=on,wait=off"]
-        case "-chardev" if value.startswith("socket,") and ",fd=" in value:
-            # An open file for the guest agent, which nobody talks to here.
-            return [option, f"null,{value.split(',')[1]}"]
         case "-chardev":
-            return [option, ",".join(each for each in value.split(",") if not each.startswith("log"))]
+            return [option, _channel(value, monitor=monitor)]
         case "-netdev":
             card = json.loads(value)
             return [option, f"tap,id={card['id']},ifname={TAP},script=no,downscript=no"]
     return [option, *values]
+
+
+def _channel(value: str, *, monitor: str) -> str:
+    if value.startswith(_MONITOR):
+        return f"{_MONITOR}path={monitor},server=on,wait=off"
+    if value.startswith("socket,") and ",fd=" in value:
+        # An open file for the guest agent, which nobody talks to here.
+        return f"null,{value.split(',')[1]}"
+    return ",".join(each for each in value.split(",") if not each.startswith("log"))

@@ -73,6 +73,10 @@ class AssignerWorker:
             ApiError: the API server refused, or is away.
         """
         guest_id, host = guest_id_of(guest), _host(guest)
+        if self._subset.assignment(guest_id, host) is None:
+            mac_in_use = self._network.mac_of_elder(guest)
+            if mac_in_use is not None:
+                return mac_in_use
         ingredients = await self._ingredients(guest, guest_id, host)
         if isinstance(ingredients, Blocked):
             return ingredients

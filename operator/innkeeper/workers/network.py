@@ -64,6 +64,18 @@ class NetworkWorker:
             for _, mac in held:
                 self._subset.wake(waiting.mac(cluster, mac))
 
+    def mac_of_elder(self, guest: Guest) -> Blocked | None:
+        """Tell of an older guest that is bound to a MAC of this one: two operators at once may bind two alike.
+
+        Checked before the first order is signed: the younger one never reaches a host.
+        """
+        cluster = guest.status.cluster or ""
+        for mac in sorted({each.mac for each in guest.status.addresses}):
+            other = self._subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
+            if other is not None and _age(other) < _age(guest):
+                return _mac_in_use(mac, cluster, other)
+        return None
+
     async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> list[GuestAddress] | Blocked:
         """Return every wanted address: those that the guest holds already, else new ones. All of them, or none.
 
@@ -257,6 +269,11 @@ def macs_of(guest: Guest) -> dict[str, str]:
     """Return the MAC of each interface: the one that is asked for, else one made from the Guest ID."""
     guest_id = guest_id_of(guest)
     return {each.name: each.mac or names.mac_of(guest_id, each.name) for each in guest.spec.interfaces}
+
+
+def _age(guest: Guest) -> tuple[str, str]:
+    """Return what the younger guest has more of."""
+    return guest.metadata.creation_timestamp, guest_id_of(guest)
 
 
 def _mac_in_use(mac: str, cluster: str, other: Guest) -> Blocked:
