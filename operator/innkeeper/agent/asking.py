@@ -65,4 +65,6 @@ class Asking:
         except (InnkeeperError, OSError) as error:
             # Where there is no such bridge the order is refused for that; silence never holds a guest up.
             log.warning("wire_not_asked", guest=order.guest_id, message=str(error))
-            return None
+        except Exception:
+            log.exception("wire_not_asked", guest=order.guest_id)
+        return None

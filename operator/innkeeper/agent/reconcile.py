@@ -19,7 +19,7 @@ from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.judge import Meaning, held_rank, meaning, read_order
 from innkeeper.agent.ledger import HeldGuest, Ledger
-from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.plan import RUNNING, Do, JobKind, Restart, Settle, next_step
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.report import AssignmentReport, Verdict
@@ -33,7 +33,6 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.assignment import Assignment
-from innkeeper.views.host import Network
 
 Wake = Callable[[str, float], None]  # Guest ID, seconds from now
 
@@ -305,19 +304,19 @@ class Reconciler:
         match kind:
             case JobKind.BUILD:
                 async with self.build_slots:
-                    await self.work.build(guest, self._network())
+                    await self.work.build(guest, self._wanted)
             case JobKind.START:
-                await self.work.start(guest, self._network())
+                await self.work.start(guest, self._wanted)
             case JobKind.STOP:
                 await self.work.stop(guest)
             case JobKind.DESTROY:
                 await self.work.destroy(guest)
 
-    def _network(self) -> Network:
+    def _wanted(self) -> Wanted:
         settings = self.host_orders.settings
         if settings is None:
             raise InnkeeperError("the host was not told its network yet", reason=GuestReason.BRIDGE_MISSING)
-        return settings.network
+        return Wanted(settings.network, tuple(guest.order for guest in self.ledger.accepted()))
 
     def _log_invalid(self, guest_id: str, error: OrderInvalidError) -> None:
         self.figures.orders.labels("invalid").inc()

@@ -5,6 +5,7 @@ Calls to the hypervisor always run to their end, so that a job that is cancelled
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,6 @@ from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.plan import NOT_YET, RUNNING, STOPPED
 from innkeeper.agent.store.records import Life, Ready
 from innkeeper.domain.reasons import GuestReason
-from innkeeper.views.host import Network
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class GuestWork:
     paths: StatePaths
     stop_grace_s: float
 
-    async def build(self, guest: HeldGuest, network: Network) -> None:
+    async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Bring a guest from its order to a running machine."""
-        await self.builder.run(self._build(guest, network))
+        await self.builder.run(self._build(guest, wanted))
         await self._started(guest)
 
-    async def start(self, guest: HeldGuest, network: Network) -> None:
+    async def start(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Start a guest that was built: the same machine, the same disk."""
-        await self.builder.start(self._build(guest, network))
+        await self.builder.start(self._build(guest, wanted))
         await self._started(guest)
 
     async def stop(self, guest: HeldGuest) -> None:
@@ -63,12 +63,12 @@ class GuestWork:
         await self.images.release(guest_id)
         await self.ledger.bury(guest_id, guest.order.rank)
 
-    def _build(self, guest: HeldGuest, network: Network) -> Build:
+    def _build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> Build:
         guest_id = guest.order.guest_id
         return Build(
             order=guest.order,
             files=self.paths.guest(guest_id),
-            wanted=Wanted(network, tuple(each.order for each in self.ledger.accepted())),
+            wanted=wanted,
             host_net=self.network,
             driver=self.driver,
             images=self.images,

@@ -63,7 +63,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (
         good("Image", "debian-12"),
         {"digest": DIGEST, "size": "178Mi", "progress": "37%", "conditions": [ready("False", "Preparing")]},
-        ["NAME READY SIZE PROGRESS AGE", "debian-12 False 178Mi 37%"],
+        ["NAME READY SIZE PROGRESS FORMAT DIGEST AGE", "debian-12 False 178Mi 37%"],
     ),
     (
         good("Cluster", "lab"),

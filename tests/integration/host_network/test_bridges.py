@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.links import LinkError
@@ -37,7 +38,7 @@ async def test_a_managed_bridge_with_an_uplink_joins_the_wire(site: HostNet, net
     managed = Network(managed=ManagedBridge(uplink="eth0"), mtu=1400)
     wanted = Wanted(managed, (order(),))
     assert await network.missing(order(), managed) is None
-    (interface,) = await network.prepare(order(), Wanted(managed, (order(),)))
+    (interface,) = await network.prepare(order(), lambda: Wanted(managed, (order(),)))
     assert interface.bridge == OURS
     (port,) = ports_of(order(), managed)
     guest = site.plug(port, bridge=OURS)
@@ -88,7 +89,7 @@ async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, n
         )
         one = order(number, addresses=[first, second])
         orders.append(one)
-        await network.prepare(one, Wanted(nat, tuple(orders)))
+        await network.prepare(one, lambda: Wanted(nat, tuple(orders)))
         guest = site.plug(ports_of(one, nat)[0], bridge=OURS)
         ip("-n", guest, "addr", "add", f"{first.address}/24", "dev", "eth0")
         ip("-n", guest, "addr", "add", f"{second.address}/64", "dev", "eth0", "nodad")
@@ -99,6 +100,29 @@ async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, n
         assert answers(guests[0], far), far
 
 
+async def test_a_host_that_is_no_gateway_any_more_does_not_answer_for_it(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """Else it would answer beside the real gateway on the wire; an address of the admin's own stays."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    await network.set_right(Wanted(Network(managed=ManagedBridge(nat=True)), (order(),)))
+    assert "10.0.0.1/24" in ip("-n", site.host, "addr", "show", OURS)
+    ip("-n", site.host, "addr", "add", "192.0.2.7/24", "dev", OURS)
+    new = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
+    await new.set_right(Wanted(Network(managed=ManagedBridge(uplink="eth0")), (order(),)))
+    shown = ip("-n", site.host, "addr", "show", OURS)
+    assert "10.0.0.1/24" not in shown
+    assert "192.0.2.7/24" in shown
+
+
+async def test_masquerading_that_somebody_removed_comes_back(site: HostNet, network: HostNetwork) -> None:
+    wanted = Wanted(Network(managed=ManagedBridge(nat=True)), (order(),))
+    await network.set_right(wanted)
+    ip("netns", "exec", site.host, "nft", "delete", "table", "inet", "innkeeper")
+    await network.set_right(wanted)
+    assert "masquerade" in ip("netns", "exec", site.host, "nft", "list", "ruleset")
+
+
 async def test_a_vlan_that_the_kernel_does_not_know_is_told(site: HostNet, network: HostNetwork) -> None:
     """Where the kernel knows VLANs the guest is on one: its frames are tagged on the wire, and it sends none itself."""
     tagged = Network(bridge=BRIDGE, vlan=5)
@@ -106,7 +130,7 @@ async def test_a_vlan_that_the_kernel_does_not_know_is_told(site: HostNet, netwo
     if missing is not None:
         assert "8021q" in missing
         return
-    (interface,) = await network.prepare(order(), Wanted(tagged, (order(),)))
+    (interface,) = await network.prepare(order(), lambda: Wanted(tagged, (order(),)))
     (port,) = ports_of(order(), tagged)
     guest, wire = site.plug(port, bridge=interface.bridge), site.ear(site.wire)
     ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")

@@ -75,10 +75,10 @@ async def test_a_stranger_gets_no_lease(site: HostNet, network: HostNetwork) -> 
 
 async def test_leases_follow_the_guests_without_a_pause(site: HostNet, network: HostNetwork) -> None:
     """A new guest of a known network is told by a signal; one of another network by a new process."""
-    await network.prepare(dual(1), Wanted(NETWORK, (dual(1),)))
+    await network.prepare(dual(1), lambda: Wanted(NETWORK, (dual(1),)))
     server = Dnsmasq(site.directory / "network" / BRIDGE)
     first = server.pid()
-    await network.prepare(dual(2), Wanted(NETWORK, (dual(1), dual(2))))
+    await network.prepare(dual(2), lambda: Wanted(NETWORK, (dual(1), dual(2))))
     assert server.pid() == first is not None
     guest = site.plug(ports_of(dual(2), NETWORK)[0])
     assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.12"
@@ -86,7 +86,7 @@ async def test_leases_follow_the_guests_without_a_pause(site: HostNet, network: 
     far = order(
         3, addresses=[OrderAddress(interface="eth0", address="10.9.0.5", prefix_length=16, mac=mac(3))]
     )
-    await network.prepare(far, Wanted(NETWORK, (dual(1), dual(2), far)))
+    await network.prepare(far, lambda: Wanted(NETWORK, (dual(1), dual(2), far)))
     guest = site.plug(ports_of(far, NETWORK)[0])
     assert ask(site, guest, "-4")["new_ip_address"] == "10.9.0.5"
 

@@ -44,7 +44,7 @@ async def test_who_lies_reaches_nobody(site: HostNet, network: HostNetwork, tric
     liar, neighbour = (order(number, addresses=list(dual(number))) for number in (1, 2))
     wanted = Wanted(NETWORK, (liar, neighbour))
     for each in wanted.orders:
-        await network.prepare(each, wanted)
+        await network.prepare(each, lambda: wanted)
     ports = [ports_of(each, NETWORK)[0] for each in wanted.orders]
     sender, hearer = (site.ear(site.plug(port)) for port in ports)
     wire = site.ear(site.wire)
@@ -66,7 +66,7 @@ async def test_who_lies_reaches_nobody(site: HostNet, network: HostNetwork, tric
 async def test_what_is_honest_passes(site: HostNet, network: HostNetwork) -> None:
     """IPv4 and IPv6 with their own addresses pass, and so does the question whether an address is free."""
     one = order(1, addresses=list(dual(1)))
-    await network.prepare(one, Wanted(NETWORK, (one,)))
+    await network.prepare(one, lambda: Wanted(NETWORK, (one,)))
     (port,) = ports_of(one, NETWORK)
     sender, wire = site.ear(site.plug(port)), site.ear(site.wire)
     frames = [
@@ -94,7 +94,7 @@ async def test_a_port_without_rules_is_closed(site: HostNet, network: HostNetwor
 async def test_the_wire_cannot_play_router_or_dhcp_server(site: HostNet, network: HostNetwork) -> None:
     """What a guest is told of its network, its own host tells it."""
     one = order(1, addresses=list(dual(1)))
-    await network.prepare(one, Wanted(NETWORK, (one,)))
+    await network.prepare(one, lambda: Wanted(NETWORK, (one,)))
     (port,) = ports_of(one, NETWORK)
     guest, wire = site.ear(site.plug(port)), site.ear(site.wire)
     lies = spoof.lies(spoof.FOREIGN_MAC, "10.0.0.99", "fd00:9::99", MARK)
@@ -110,7 +110,7 @@ async def test_a_removed_filter_comes_back_and_counts_on(site: HostNet, network:
     """A new agent takes over the counters; somebody's change is set right."""
     liar = order(1, addresses=list(dual(1)))
     wanted = Wanted(NETWORK, (liar,))
-    await network.prepare(liar, Wanted(NETWORK, (liar,)))
+    await network.prepare(liar, lambda: Wanted(NETWORK, (liar,)))
     (port,) = ports_of(liar, NETWORK)
     sender, wire = site.ear(site.plug(port)), site.ear(site.wire)
     _send_both(sender, wire, port)
@@ -139,20 +139,37 @@ async def test_a_new_agent_that_starts_one_guest_shuts_out_no_other(
     """Its first act may be a build, before it looked at anything: guests that run keep their ports."""
     one, two = (order(number, addresses=list(dual(number))) for number in (1, 2))
     both = Wanted(NETWORK, (one, two))
-    await network.prepare(one, Wanted(NETWORK, (one,)))
+    await network.prepare(one, lambda: Wanted(NETWORK, (one,)))
     (port,) = ports_of(one, NETWORK)
     runs, wire = site.ear(site.plug(port)), site.ear(site.wire)
     new = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
-    await new.prepare(two, both)
+    await new.prepare(two, lambda: both)
     honest = spoof.honest_arp(*own(port)[:2])
     runs.send(honest)
     wire.hear(honest)
 
 
+async def test_a_change_behind_our_back_is_not_taken_for_ours(site: HostNet, network: HostNetwork) -> None:
+    """Somebody empties the filter, and a guest starts before the next look: the filter is whole again at once."""
+    one, two = (order(number, addresses=list(dual(number))) for number in (1, 2))
+    await network.set_right(Wanted(NETWORK, (one,)))
+    (port,) = ports_of(one, NETWORK)
+    sender, wire = site.ear(site.plug(port)), site.ear(site.wire)
+    ip("netns", "exec", site.host, "nft", "flush", "table", "bridge", "innkeeper")
+    await network.prepare(two, lambda: Wanted(NETWORK, (one, two)))
+    _send_both(sender, wire, port)
+    assert not [frame for frame in wire.frames if MARK in frame]
+    ip("netns", "exec", site.host, "nft", "flush", "table", "bridge", "innkeeper")
+    await network.release(two.guest_id)
+    await network.set_right(Wanted(NETWORK, (one,)))
+    _send_both(sender, wire, port)
+    assert not [frame for frame in wire.frames if MARK in frame]
+
+
 async def test_a_guest_that_is_gone_leaves_nothing(site: HostNet, network: HostNetwork) -> None:
     """Chains, counters, lease and cable go with it."""
     one = order(1)
-    await network.prepare(one, Wanted(NETWORK, (one,)))
+    await network.prepare(one, lambda: Wanted(NETWORK, (one,)))
     (port,) = ports_of(one, NETWORK)
     listed = ip("netns", "exec", site.host, "nft", "list", "ruleset")
     assert port.device in listed

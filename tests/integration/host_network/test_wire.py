@@ -48,7 +48,7 @@ async def test_a_machine_on_the_wire_is_found(site: HostNet, network: HostNetwor
 async def test_another_guest_of_this_host_is_found(site: HostNet, network: HostNetwork) -> None:
     """The packet filter lets a guest answer for its own address, whoever asks."""
     other = order(2, addresses=order().addresses)
-    await network.prepare(other, Wanted(NETWORK, (other,)))
+    await network.prepare(other, lambda: Wanted(NETWORK, (other,)))
     (port,) = ports_of(other, NETWORK)
     guest = site.plug(port)
     ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")

@@ -32,7 +32,7 @@ class Build:
 
     order: Order
     files: GuestFiles
-    wanted: Wanted
+    wanted: Callable[[], Wanted]  # the network and all guests, as they are at the moment
     host_net: HostNet
     driver: Driver
     images: ImageStore

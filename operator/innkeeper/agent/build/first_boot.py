@@ -15,13 +15,13 @@ async def write(build: Build) -> None:
     build.at(GuestReason.PREPARING_DISK)
     if await asyncio.to_thread(build.files.seed.exists):
         return
-    order = build.order
+    order, mtu = build.order, build.wanted().network.mtu
     seed = Seed(
         guest_id=order.guest_id,
         hostname=order.spec.hostname or order.name,
         ssh_keys=tuple(order.spec.ssh_keys),
         user_data=await _user_data(build),
-        addresses=tuple(_within(address, build.wanted.network.mtu) for address in order.addresses),
+        addresses=tuple(_within(address, mtu) for address in order.addresses),
     )
     await build.images.write_seed(seed, build.files.seed)
 

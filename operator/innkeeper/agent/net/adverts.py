@@ -6,6 +6,7 @@ advertisement speaks for the address it comes from, so the gateway must be link-
 
 import ipaddress
 import socket
+import struct
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -36,12 +37,11 @@ def send(ports: Iterable[Port], *, router: Callable[[Port], Link | None]) -> Non
     """Tell every guest whose machine runs. One that is not there is left out."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as opened:
         for port in ports:
-            frame = advert_of(port, router=router(port))
-            if frame is None:
-                continue
             try:
-                opened.sendto(frame, (port.device, 0))
-            except OSError as error:
+                frame = advert_of(port, router=router(port))
+                if frame is not None:
+                    opened.sendto(frame, (port.device, 0))
+            except (OSError, ValueError, struct.error) as error:
                 log.debug("advert_unsent", guest=port.guest_id, device=port.device, error=str(error))
 
 

@@ -32,7 +32,7 @@ class Filter:
             FilterError: it cannot be loaded; what was there stays.
         """
         wanted = {port.device: port for port in ports}
-        there = await self._nft.listing(_FAMILY, rules.TABLE)
+        there = await self._read()
         if there is not None and there == self._listing and (wanted, nat) == (self._ports, self._nat):
             return
         if self._listing is not None and there != self._listing:
@@ -52,7 +52,7 @@ class Filter:
     async def open(self, ports: Iterable[Port], *, among: Iterable[Port], nat: rules.Nat | None) -> None:
         """Open the ports of one guest for its own addresses; `among` are all that must be open."""
         added = {port.device: port for port in ports}
-        if self._listing is None or nat != self._nat:
+        if self._listing is None or nat != self._nat or await self._read() != self._listing:
             await self.have(among, nat)
         elif any(self._ports.get(device) != port for device, port in added.items()):
             await self._load("\n".join(line for port in added.values() for line in rules.opened(port)))
@@ -62,7 +62,10 @@ class Filter:
         """Close the ports of one guest; its counters go with them."""
         going = [port.device for port in ports if port.device in self._ports]
         if going:
+            unchanged = await self._read() == self._listing
             await self._load("\n".join(line for device in going for line in rules.closed(device)))
+            if not unchanged:
+                self._listing = None  # what somebody else changed is not ours now: the next look loads it all
             for device in going:
                 del self._ports[device]
 
@@ -79,4 +82,10 @@ class Filter:
     async def _load(self, text: str) -> None:
         self._listing = None  # where this fails, the next look loads it all
         await self._nft.load(text)
-        self._listing = await self._nft.listing(_FAMILY, rules.TABLE)
+        self._listing = await self._read()
+
+    async def _read(self) -> str | None:
+        """Return how the kernel prints our tables; None where there is no filter."""
+        there = await self._nft.listing(_FAMILY, rules.TABLE)
+        translation = await self._nft.listing("inet", rules.TABLE)
+        return None if there is None else there + (translation or "")

@@ -5,6 +5,7 @@ before a guest's device exists; a link of ours that somebody removed is made aga
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from innkeeper.agent.drivers.driver import DomainInterface
 from innkeeper.agent.net import adverts, dhcp, gateway, wire, wiring
@@ -56,6 +56,7 @@ class HostNetwork:
         self._lock = asyncio.Lock()
         self._stale = asyncio.Event()
         self._ports: dict[str, tuple[Port, ...]] = {}
+        self._in_question: Counter[Segment] = Counter()
         self._routers: dict[Segment, Link] = {}  # bridges that are their guests' gateways
         self.trouble: str | None = None
 
@@ -73,23 +74,28 @@ class HostNetwork:
         """Ask the wire; an address that this host itself has is in use, too."""
         for port in ports_of(order, network):
             addresses = [each.address for each in port.addresses]
-            async with self._lock, _links() as links:
-                bridge = await wiring.bridge(links, port.segment, network)
-                found = await wiring.own_conflict(links, bridge, addresses)
-            found = found or await wire.in_use(bridge, addresses, own_mac=port.mac)
+            self._in_question[port.segment] += 1  # its links stay meanwhile, though no guest is accepted yet
+            try:
+                async with self._lock, _links() as links:
+                    bridge = await wiring.bridge(links, port.segment, network)
+                    found = await wiring.own_conflict(links, addresses)
+                found = found or await wire.in_use(bridge, addresses, own_mac=port.mac)
+            finally:
+                self._in_question -= Counter([port.segment])
             if found is not None:
                 return found
         return None
 
-    async def prepare(self, order: Order, wanted: Wanted) -> tuple[DomainInterface, ...]:
+    async def prepare(self, order: Order, wanted: Callable[[], Wanted]) -> tuple[DomainInterface, ...]:
         """Have filter, bridge and lease of a guest ready."""
-        ports = ports_of(order, wanted.network)
         async with self._lock:
-            self._ports = {**_all_ports(wanted), order.guest_id: ports}
-            await self._filter.open(ports, among=self._all(), nat=self._nat(wanted.network))
+            now = wanted()
+            ports = ports_of(order, now.network)
+            self._ports = {**_all_ports(now), order.guest_id: ports}
+            await self._filter.open(ports, among=self._all(), nat=self._nat(now.network))
             async with _links() as links:
                 for segment in segments_of(ports):
-                    await self._wire(links, segment, wanted.network)
+                    await self._wire(links, segment, now.network)
         return tuple(
             DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device) for port in ports
         )
@@ -109,21 +115,24 @@ class HostNetwork:
             InnkeeperError: the filter, or something of one segment, cannot be made; other segments are.
         """
         async with self._lock:
-            self._ports = _all_ports(wanted)
-            await self._filter.have(self._all(), self._nat(wanted.network))
-            self._drops.counts = await self._filter.dropped()
-            used = segments_of(self._all())
-            troubles: list[InnkeeperError] = []
-            async with _links() as links:
-                await wiring.unwire(links, used)
-                for segment in used or [Segment(wanted.network.base, None)]:
-                    try:
-                        await self._wire(links, segment, wanted.network)
-                    except InnkeeperError as error:
-                        troubles.append(error)
-            await self._end_unused(used)
-            if troubles:
-                raise troubles[0]
+            await self._set_right(wanted)
+
+    async def _set_right(self, wanted: Wanted) -> None:
+        self._ports = _all_ports(wanted)
+        await self._filter.have(self._all(), self._nat(wanted.network))
+        self._drops.counts = await self._filter.dropped()
+        used = segments_of(self._all())
+        troubles: list[InnkeeperError] = []
+        async with _links() as links:
+            await wiring.unwire(links, [*used, *self._in_question])
+            for segment in used or [Segment(wanted.network.base, None)]:
+                try:
+                    await self._wire(links, segment, wanted.network)
+                except InnkeeperError as error:
+                    troubles.append(error)
+        await self._end_unused(used)
+        if troubles:
+            raise troubles[0]
 
     async def run(self, wanted: Callable[[], Wanted | None], *, on_trouble: Callable[[], None]) -> None:
         """Set it right from time to time, and whenever a link changes."""
@@ -134,8 +143,7 @@ class HostNetwork:
 
     async def _follow(self, wanted: Callable[[], Wanted | None], on_trouble: Callable[[], None]) -> None:
         while True:
-            now = wanted()
-            trouble = None if now is None else await self._try(now)
+            trouble = await self._try(wanted)
             if trouble != self.trouble:
                 log.warning("network_trouble", message=trouble) if trouble else log.info("network_right")
                 self.trouble = trouble
@@ -150,9 +158,12 @@ class HostNetwork:
             await self._clock.sleep(_SETTLE_S)
             self._stale.clear()
 
-    async def _try(self, wanted: Wanted) -> str | None:
+    async def _try(self, wanted: Callable[[], Wanted | None]) -> str | None:
         try:
-            await self.set_right(wanted)
+            async with self._lock:
+                now = wanted()  # as it is once nobody else is at work
+                if now is not None:
+                    await self._set_right(now)
         except InnkeeperError as error:
             return error.message
         except Exception:
@@ -165,8 +176,8 @@ class HostNetwork:
             try:
                 async for _ in changes():
                     self._stale.set()
-            except (OSError, NetlinkError) as error:
-                # Too many at once: some were lost, so all is looked at.
+            except Exception as error:  # noqa: BLE001 - whatever netlink says: no news must not end the agent
+                # Usually too many at once: some were lost, so all is looked at.
                 log.info("link_changes_lost", error=str(error))
                 self._stale.set()
             await self._clock.sleep(_SETTLE_S)
@@ -175,17 +186,22 @@ class HostNetwork:
         while True:
             try:
                 adverts.send(self._all(), router=lambda port: self._routers.get(port.segment))
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - an odd domain of one pool must not end the agent
                 log.warning("adverts_unsent", error=str(error))
             await self._clock.sleep(adverts.PERIOD_S)
 
     async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
         ports = self._of(segment)
+        is_gateway = network.managed is not None and network.managed.nat
+        bridge = await wiring.bridge(links, segment, network)
+        if network.managed is not None:
+            gateways = gateway.addresses_of(ports) if is_gateway else set()
+            await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")
         if not ports:
-            await wiring.bridge(links, segment, network)
             return
-        bridge = await wiring.wire(links, segment, network, ports)
-        if network.managed is not None and network.managed.nat:
+        await wiring.wire(links, segment, ports, bridge=bridge)
+        if is_gateway:
+            gateway.pass_packets_on(ports)
             self._routers[segment] = bridge
         else:
             self._routers.pop(segment, None)
@@ -201,7 +217,7 @@ class HostNetwork:
     async def _end_unused(self, used: Iterable[Segment]) -> None:
         kept = {segment.bridge for segment in used}
         for directory in self._directory.iterdir() if self._directory.is_dir() else ():
-            if directory.name not in kept:
+            if directory.is_dir() and directory.name not in kept:
                 await Dnsmasq(directory).end()
 
     def _nat(self, network: Network) -> Nat | None:

@@ -5,6 +5,7 @@ It never takes an interface that has addresses, never removes what it did not ma
 
 import errno
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +51,10 @@ class Links:
     async def read(self) -> None:
         """Read all links."""
         self._links = {}
-        async for message in await self._route.get_links():
-            link = _link(message)
-            self._links[link.name] = link
+        with _as_link_error("links cannot be read"):
+            async for message in await self._route.get_links():
+                link = _link(message)
+                self._links[link.name] = link
 
     def get(self, name: str) -> Link | None:
         """Return a link as it was last read."""
@@ -110,21 +112,31 @@ class Links:
             raise LinkError(f"this host has no bridge {name!r}", reason="BridgeMissing")
         return link
 
-    async def addresses(self, link: Link) -> AsyncIterator[tuple[str, int]]:
-        """Yield the link's addresses and the lengths of their prefixes."""
-        async for message in await self._route.get_addr(index=link.index):
-            yield message.get("local") or message.get("address"), message["prefixlen"]
+    async def addresses(self, link: Link | None = None) -> AsyncIterator[tuple[str, int, int]]:
+        """Yield a link's addresses, the lengths of their prefixes, and its index; of all links where none is named."""
+        where = {} if link is None else {"index": link.index}
+        with _as_link_error("addresses cannot be read"):
+            async for message in await self._route.get_addr(**where):
+                address = message.get("local") or message.get("address")
+                if address is not None:
+                    yield address, message["prefixlen"], message["index"]
 
     async def address(self, link: Link, address: str, prefix_length: int, *, route: bool = True) -> None:
         """Have an address on a link, with the route to its network or without it.
 
         In IPv6 it is used at once: no other machine on a link of ours can have it.
         """
-        if (address, prefix_length) in [each async for each in self.addresses(link)]:
+        if (address, prefix_length, link.index) in [each async for each in self.addresses(link)]:
             return
         more = {"flags": _NODAD | (0 if route else _NOPREFIXROUTE)} if ":" in address else {}
         await self._do("addr", "add", index=link.index, address=address, prefixlen=prefix_length, **more)
         log.info("address_set", link=link.name, address=address)
+
+    async def remove_address(self, link: Link, address: str, prefix_length: int) -> None:
+        """Take an address from a link; absence is success."""
+        if (address, prefix_length, link.index) in [each async for each in self.addresses(link)]:
+            await self._do("addr", "del", index=link.index, address=address, prefixlen=prefix_length)
+            log.info("address_removed", link=link.name, address=address)
 
     async def remove(self, name: str) -> None:
         """Remove a link of ours; absence is success."""
@@ -157,10 +169,15 @@ class Links:
         return await self._reread(link.name)
 
     async def _reread(self, name: str) -> Link:
-        for message in await self._route.link("get", ifname=name):
-            link = self._links[name] = _link(message)
-            return link
-        raise LinkError(f"the link {name!r} went away while it was set")
+        try:
+            found = await self._route.link("get", ifname=name)
+        except NetlinkError as error:
+            raise LinkError(
+                f"the link {name!r} is not there after it was made or set: does this host have a device of its own "
+                "for the same VLAN?"
+            ) from error
+        link = self._links[name] = _link(found[0])
+        return link
 
     async def _do(self, what: str, verb: str, **words: Any) -> None:
         try:
@@ -181,6 +198,14 @@ class Links:
         if link.kind != kind:
             raise LinkError(f"{link.name!r} is there and is no {kind}: rename it, or choose another name")
         return link
+
+
+@contextmanager
+def _as_link_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        raise LinkError(f"the host's {what}: {error}") from error
 
 
 async def changes() -> AsyncIterator[None]:

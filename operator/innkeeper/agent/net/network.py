@@ -34,10 +34,10 @@ class HostNet(Protocol):
     async def conflict(self, order: Order, network: Network) -> AddressInUse | None:
         """Ask the wire for the addresses of a guest that is new here; return the first that is in use."""
 
-    async def prepare(self, order: Order, wanted: Wanted) -> tuple[DomainInterface, ...]:
+    async def prepare(self, order: Order, wanted: Callable[[], Wanted]) -> tuple[DomainInterface, ...]:
         """Have all ready that a guest's interfaces need, the packet filter first of all; return the interfaces.
 
-        `wanted` has the orders of all guests here: what is made for one must not shut out another.
+        `wanted` gives the orders of all guests as they are now: what is made for one must not shut out another.
 
         Raises:
             InnkeeperError: the guest must not be started now; trying again may help.

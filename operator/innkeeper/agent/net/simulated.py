@@ -36,12 +36,12 @@ class SimulatedNetwork:
                 return AddressInUse(each.address, self.answering[each.address])
         return None
 
-    async def prepare(self, order: Order, wanted: Wanted) -> tuple[DomainInterface, ...]:
+    async def prepare(self, order: Order, wanted: Callable[[], Wanted]) -> tuple[DomainInterface, ...]:
         """Return the interfaces."""
         self.prepared.add(order.guest_id)
         return tuple(
             DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device)
-            for port in ports_of(order, wanted.network)
+            for port in ports_of(order, wanted().network)
         )
 
     async def release(self, guest_id: str) -> None:

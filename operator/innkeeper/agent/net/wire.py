@@ -72,6 +72,6 @@ def _socket(bridge: Link) -> socket.socket:
 
 
 def _frames(opened: socket.socket) -> Iterator[bytes]:
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(OSError):  # nothing more to read, or the bridge went away
         while True:
             yield opened.recv(_MOST_BYTES)

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterable
 
-from innkeeper.agent.net import dhcp, gateway
+from innkeeper.agent.net import dhcp
 from innkeeper.agent.net.links import Link, Links
 from innkeeper.agent.net.ports import INNER_PREFIX, PORT_PREFIX, SERVER_PREFIX, Port, Segment
 from innkeeper.agent.store.records import AddressInUse
@@ -32,22 +32,17 @@ async def bridge(links: Links, segment: Segment, network: Network) -> Link:
     return tagged
 
 
-async def wire(links: Links, segment: Segment, network: Network, ports: Iterable[Port]) -> Link:
-    """Have all links of a segment with guests; return its bridge.
+async def wire(links: Links, segment: Segment, ports: Iterable[Port], *, bridge: Link) -> None:
+    """Have the DHCP server's cable of a segment with guests.
 
     Raises:
         LinkError: the kernel refuses.
     """
-    found = list(ports)
-    there = await bridge(links, segment, network)
-    inner = await links.cable(segment.server, segment.inner, bridge=there)
+    inner = await links.cable(segment.server, segment.inner, bridge=bridge)
     await links.address(inner, dhcp.SERVER_ADDRESS, 32)
-    for own in (each.own for each in dhcp.served(found)):
+    for own in (each.own for each in dhcp.served(ports)):
         if own is not None:
             await links.address(inner, *own, route=False)
-    if network.managed is not None and network.managed.nat:
-        await gateway.become(links, there, found)
-    return there
 
 
 async def unwire(links: Links, used: Iterable[Segment]) -> None:
@@ -64,8 +59,16 @@ async def unwire(links: Links, used: Iterable[Segment]) -> None:
             await links.remove(link.name)
 
 
-async def own_conflict(links: Links, bridge: Link, addresses: Iterable[str]) -> AddressInUse | None:
-    """Return the address that this host itself has on the bridge: its own questions it would not answer."""
-    own = {ipaddress.ip_address(address) for address, _ in [each async for each in links.addresses(bridge)]}
-    taken = [each for each in addresses if ipaddress.ip_address(each) in own]
-    return AddressInUse(taken[0], bridge.mac) if taken else None
+async def own_conflict(links: Links, addresses: Iterable[str]) -> AddressInUse | None:
+    """Return the address that this host itself has, on whatever link: its own questions it would not answer."""
+    by_index = {link.index: link for link in links if not link.name.startswith(INNER_PREFIX)}
+    own = {
+        ipaddress.ip_address(address): by_index[index]
+        for address, _, index in [each async for each in links.addresses()]
+        if index in by_index
+    }
+    for each in addresses:
+        link = own.get(ipaddress.ip_address(each))
+        if link is not None:
+            return AddressInUse(each, link.mac)
+    return None

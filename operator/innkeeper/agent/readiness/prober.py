@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from innkeeper.agent.plan import NOT_YET, RUNNING
 from innkeeper.agent.readiness.ask import Asker, describe
 from innkeeper.agent.store.records import Ready
@@ -14,6 +16,8 @@ from innkeeper.clock import Clock
 from innkeeper.domain.orders import Order
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.views.guest import ReadinessProbe
+
+log = structlog.get_logger()
 
 _EAGER_S = 2.0  # a guest that is awaited is asked at least this often
 
@@ -67,7 +71,7 @@ class Prober:
         probe, in_a_row = watch.probe, 0
         await self._clock.sleep(delay_s)
         while True:
-            why_not = await self._asker.ask(watch.order, probe)
+            why_not = await self._answer(watch)
             in_a_row = in_a_row + 1 if (why_not is None) != watch.ready.status else 0
             needed = probe.failure_threshold if watch.ready.status else probe.success_threshold
             if in_a_row >= needed:
@@ -77,6 +81,13 @@ class Prober:
                 self._say(watch, _ready(watch, why_not))
             period_s = float(probe.period_seconds)
             await self._clock.sleep(period_s if watch.ready.status else min(period_s, _EAGER_S))
+
+    async def _answer(self, watch: _Watch) -> str | None:
+        try:
+            return await self._asker.ask(watch.order, watch.probe)
+        except Exception:
+            log.exception("probe_broke", guest=watch.order.guest_id)
+            return "the agent could not ask; its log says why"
 
     def _say(self, watch: _Watch, ready: Ready) -> None:
         if ready != watch.ready:
