@@ -86,6 +86,11 @@ class Network(View, frozen=True, kw_only=True):
         """The name of the bridge that guests are joined to, be it over a VLAN."""
         return self.managed.bridge if self.managed is not None else self.bridge or ""
 
+    @property
+    def is_behind_hosts(self) -> bool:
+        """Whether each host is the gateway of its guests (NAT)."""
+        return self.managed is not None and self.managed.nat
+
 
 class HostAgentSpec(View, frozen=True, kw_only=True):
     """The host's own orders: the effective settings of Host and Cluster."""

@@ -102,15 +102,20 @@ async def test_rights_that_somebody_widens_or_deletes_are_put_back(admin: Client
         await agent.join()
 
 
+async def a_running_guest(admin: Client, agent: ScriptedAgent, name: str) -> None:
+    """Have a host join, and a guest run there."""
+    await agent.join()
+    await scene.ready(admin, IMAGES, name, reason="Ready")
+    await scene.guest(admin, name)
+    await agent.run_guest()
+    await scene.ready(admin, GUESTS, name, reason="Running")
+
+
 async def test_a_lost_host_can_never_speak_again_and_can_be_let_go(admin: Client, name: str) -> None:
     """Its token is worth nothing; its guest can be deleted without it; the Host goes with its namespace."""
     await scene.infrastructure(admin, name)
     async with ScriptedAgent(admin, name) as agent:
-        await agent.join()
-        await scene.ready(admin, IMAGES, name, reason="Ready")
-        await scene.guest(admin, name)
-        await agent.run_guest()
-        await scene.ready(admin, GUESTS, name, reason="Running")
+        await a_running_guest(admin, agent, name)
         await admin.patch(HOSTS, name, {"spec": {"lost": "the machine burnt"}})
         await scene.ready(admin, HOSTS, name, reason="Lost")
         await scene.ready(admin, GUESTS, name, reason="HostLost")
@@ -153,11 +158,7 @@ async def test_an_image_is_not_taken_from_under_its_guests(admin: Client, name: 
     """Its deletion waits, says for whom, lets nobody new have it, and ends with the last guest."""
     await scene.infrastructure(admin, name)
     async with ScriptedAgent(admin, name) as agent:
-        await agent.join()
-        await scene.ready(admin, IMAGES, name, reason="Ready")
-        await scene.guest(admin, name)
-        await agent.run_guest()
-        await scene.ready(admin, GUESTS, name, reason="Running")
+        await a_running_guest(admin, agent, name)
         await admin.delete(IMAGES, name, namespace="default")
 
         async def says_so() -> bool:

@@ -278,7 +278,7 @@ async def test_a_host_without_qemu_img_says_so(
 ) -> None:
     base = await site.fetch(site.image())
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InnkeeperError, match="install QEMU"):
+    with pytest.raises(InnkeeperError, match="install the package qemu-utils"):
         await site.store.prepare_overlay(base, tmp_path / "d", image=site.image(), size_bytes=MIB)
 
 

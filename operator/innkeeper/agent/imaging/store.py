@@ -5,13 +5,14 @@ a file for each guest, so it is still known after a restart.
 """
 
 import asyncio
+import functools
 import os
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from innkeeper.agent import programs
 from innkeeper.agent.build.ports import Progress, Seed, TokenSource
 from innkeeper.agent.imaging import seed as seeds
 from innkeeper.agent.imaging.download import Downloader
@@ -79,21 +80,8 @@ class HostImageStore:
         if await asyncio.to_thread(overlay.exists):
             return
         partial = overlay.with_suffix(".partial")
-        command = [
-            *LIMITS,
-            QEMU_IMG,
-            "create",
-            "-q",
-            "-f",
-            "qcow2",
-            "-F",
-            image.format,
-            "-b",
-            str(base),
-            str(partial),
-            str(size_bytes),
-        ]  # fmt: skip - one command line
-        await to_its_end(_run(command))
+        formats = ["-f", "qcow2", "-F", image.format, "-b", str(base)]
+        await to_its_end(_qemu_img("create", "-q", *formats, str(partial), str(size_bytes)))
         await asyncio.to_thread(partial.replace, overlay)
 
     async def write_seed(self, seed: Seed, target: Path) -> None:
@@ -164,24 +152,12 @@ def _check_header(path: Path, image: OrderImage) -> None:
         raise ImageUnreadableError(f"the image's disk has {sizes}")
 
 
-async def _run(command: Sequence[str]) -> None:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as error:
-        message = f"{QEMU_IMG} cannot be run: {error.strerror}; install QEMU's tools"
-        raise InnkeeperError(message, reason=GuestReason.DRIVER_FAILED) from error
-    try:
-        async with asyncio.timeout(QEMU_IMG_DEADLINE_S):
-            _, said = await process.communicate()
-    except TimeoutError as error:
-        process.kill()
-        await process.wait()
-        raise InnkeeperError(f"{QEMU_IMG} did not end in time", reason=GuestReason.DRIVER_FAILED) from error
-    if process.returncode:
-        words = said.decode(errors="replace").strip()[:300]
-        raise InnkeeperError(f"{QEMU_IMG}: {words}", reason=GuestReason.DRIVER_FAILED)
+async def _qemu_img(*words: str) -> None:
+    await programs.run(
+        QEMU_IMG,
+        words,
+        package="qemu-utils",
+        failure=functools.partial(InnkeeperError, reason=GuestReason.DRIVER_FAILED),
+        deadline_s=QEMU_IMG_DEADLINE_S,
+        under=LIMITS,
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from innkeeper.agent import programs
 from innkeeper.agent.net.dhcp import Leases
 from innkeeper.errors import InnkeeperError
 
@@ -87,27 +88,14 @@ class Dnsmasq:
         return f"--conf-file={self.directory / 'settings'}"
 
     async def _start(self) -> None:
-        try:
-            # It puts itself into the background once it listens, so its end here means that it serves.
-            process = await asyncio.create_subprocess_exec(
-                self._program,
-                self._conf_file(),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise DhcpError(f"dnsmasq cannot be run: {error}; install the package dnsmasq-base") from error
-        try:
-            async with asyncio.timeout(_DEADLINE_S):
-                _, complaint = await process.communicate()
-        except TimeoutError as error:
-            process.kill()
-            await process.wait()
-            raise DhcpError(f"dnsmasq did not start within {_DEADLINE_S:.0f} s") from error
-        if process.returncode != 0:
-            raise DhcpError(f"dnsmasq does not start: {complaint[:300].decode(errors='replace').strip()}")
+        # It puts itself into the background once it listens, so its end here means that it serves.
+        await programs.run(
+            self._program,
+            [self._conf_file()],
+            package="dnsmasq-base",
+            failure=DhcpError,
+            deadline_s=_DEADLINE_S,
+        )
         log.info("dhcp_started", directory=str(self.directory))
 
     def _put(self, name: str, text: str) -> bool:

@@ -39,6 +39,7 @@ class Filter:
             log.warning("filter_set_right", hint="somebody else changed the table `bridge innkeeper`")
         known = await self._nft.counters(_FAMILY, rules.TABLE) if there is not None else {}
         gone = {rules.device_and_why(name)[0] for name in known} - wanted.keys()
+        self._ports, self._nat = wanted, nat
         try:
             await self._load(rules.whole(wanted.values(), nat, gone=sorted(gone)))
         except FilterError as error:
@@ -47,7 +48,6 @@ class Filter:
             # It has a form that this one cannot be laid over: another version of ours, or somebody's own.
             log.warning("filter_replaced", message=error.message)
             await self._load(f"delete table {_FAMILY} {rules.TABLE}\n" + rules.whole(wanted.values(), nat))
-        self._ports, self._nat = wanted, nat
 
     async def open(self, ports: Iterable[Port], *, among: Iterable[Port], nat: rules.Nat | None) -> None:
         """Open the ports of one guest for its own addresses; `among` are all that must be open."""
@@ -87,5 +87,6 @@ class Filter:
     async def _read(self) -> str | None:
         """Return how the kernel prints our tables; None where there is no filter."""
         there = await self._nft.listing(_FAMILY, rules.TABLE)
-        translation = await self._nft.listing("inet", rules.TABLE)
-        return None if there is None else there + (translation or "")
+        if there is None or self._nat is None:
+            return there
+        return there + (await self._nft.listing("inet", rules.TABLE) or "")

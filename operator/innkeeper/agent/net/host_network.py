@@ -145,7 +145,7 @@ class HostNetwork:
         while True:
             trouble = await self._try(wanted)
             if trouble != self.trouble:
-                log.warning("network_trouble", message=trouble) if trouble else log.info("network_right")
+                log.info("network_state", trouble=trouble)
                 self.trouble = trouble
                 on_trouble()
             wait = asyncio.create_task(self._clock.sleep(self._look_again_s))
@@ -192,15 +192,14 @@ class HostNetwork:
 
     async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
         ports = self._of(segment)
-        is_gateway = network.managed is not None and network.managed.nat
         bridge = await wiring.bridge(links, segment, network)
         if network.managed is not None:
-            gateways = gateway.addresses_of(ports) if is_gateway else set()
+            gateways = gateway.addresses_of(ports) if network.is_behind_hosts else set()
             await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")
         if not ports:
             return
         await wiring.wire(links, segment, ports, bridge=bridge)
-        if is_gateway:
+        if network.is_behind_hosts:
             gateway.pass_packets_on(ports)
             self._routers[segment] = bridge
         else:
@@ -221,8 +220,7 @@ class HostNetwork:
                 await Dnsmasq(directory).end()
 
     def _nat(self, network: Network) -> Nat | None:
-        is_gateway = network.managed is not None and network.managed.nat
-        return gateway.translation(self._all()) if is_gateway else None
+        return gateway.translation(self._all()) if network.is_behind_hosts else None
 
     def _all(self) -> list[Port]:
         return [port for ports in self._ports.values() for port in ports]
