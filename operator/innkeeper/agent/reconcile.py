@@ -312,11 +312,18 @@ class Reconciler:
             case JobKind.DESTROY:
                 await self.work.destroy(guest)
 
-    def _wanted(self) -> Wanted:
+    def network_wanted(self) -> Wanted | None:
+        """Return what the host's network is made from, or None while nothing was ordered of the host."""
         settings = self.host_orders.settings
         if settings is None:
-            raise InnkeeperError("the host was not told its network yet", reason=GuestReason.BRIDGE_MISSING)
+            return None
         return Wanted(settings.network, tuple(guest.order for guest in self.ledger.accepted()))
+
+    def _wanted(self) -> Wanted:
+        found = self.network_wanted()
+        if found is None:
+            raise InnkeeperError("the host was not told its network yet", reason=GuestReason.BRIDGE_MISSING)
+        return found
 
     def _log_invalid(self, guest_id: str, error: OrderInvalidError) -> None:
         self.figures.orders.labels("invalid").inc()

@@ -25,7 +25,7 @@ from innkeeper.agent.host_report import HostReport, boot_id
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.ledger import Ledger
-from innkeeper.agent.net.network import HostNet, Wanted
+from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.only_one import only_one
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import Asker
@@ -171,9 +171,7 @@ class Agent:
             # Machines first: nothing is started before it is known what runs already.
             tasks.create_task(self._inventory.run(), name="inventory")
             tasks.create_task(
-                parts.network.run(
-                    lambda: _network_wanted(reconciler.ledger, host_orders), on_trouble=self._touch_host
-                ),
+                parts.network.run(reconciler.network_wanted, on_trouble=self._touch_host),
                 name="network",
             )
             for number in range(parts.workers):
@@ -320,9 +318,3 @@ class Agent:
 
     def _unread(self) -> str | None:
         return None if self._inventory.known.is_set() else "the machines were not read yet"
-
-
-def _network_wanted(ledger: Ledger, host_orders: HostOrders) -> Wanted | None:
-    if host_orders.settings is None:
-        return None
-    return Wanted(host_orders.settings.network, tuple(guest.order for guest in ledger.accepted()))
