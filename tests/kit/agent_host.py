@@ -6,14 +6,15 @@ are written as the operator writes them, through the API.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from innkeeper.agent.build.ports import Progress, Seed
+from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed
 from innkeeper.agent.drivers.driver import DomainSpec, DomainState
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.net.simulated import SimulatedNetwork
@@ -67,15 +68,68 @@ class GatedImages:
         self._gates = gates
         self.users: set[str] = set()
         self.seeds: dict[str, Seed] = {}
+        self.streams: dict[str, Streamed] = {}  # what is served, by name
+        self.on_stream: set[str] = set()  # guests whose disks lie over one
+        self.bad_image: InnkeeperError | None = None  # what a guest that wants to go on is told
+        self.standing = ""
+        self.news = asyncio.Event()
 
-    async def fetch(self, image: OrderImage, guest_id: str, progress: Progress) -> Path:
+    async def fetch(
+        self,
+        image: OrderImage,
+        guest_id: str,
+        progress: Progress,
+        *,
+        storage: str,  # noqa: ARG002 - as declared
+    ) -> Backing:
         """Take the image for a guest."""
         progress(image.size // 2, image.size)
         await self._gates.at("fetch")
         self.users.add(guest_id)
-        return Path("/images") / image.digest
+        return Backing(f"/images/{image.digest}")
 
-    async def prepare_overlay(self, base: Path, overlay: Path, *, image: OrderImage, size_bytes: int) -> None:  # noqa: ARG002 - as declared
+    async def before_start(self, image: OrderImage, guest_id: str, disk: Path) -> None:
+        """Have nothing to do."""
+
+    async def before_resume(self, image: OrderImage, guest_id: str, disk: Path) -> None:  # noqa: ARG002 - as declared
+        """Refuse where a test says so."""
+        if self.bad_image is not None:
+            raise self.bad_image
+
+    def stands(self, image: OrderImage, guest_id: str) -> str:  # noqa: ARG002 - as declared
+        """Say what a test says."""
+        return self.standing
+
+    def streaming(self) -> dict[str, Streamed]:
+        """Return what a test serves."""
+        return self.streams
+
+    async def is_on_stream(self, disk: Path) -> bool:
+        """Tell by the guest's directory."""
+        return disk.parent.name in self.on_stream
+
+    async def leave(self, name: str, guest_id: str) -> None:
+        """Take a guest off a stream."""
+        old = self.streams.pop(name)
+        rest = tuple(each for each in old.guests if each != guest_id)
+        if rest:
+            self.streams[name] = replace(old, guests=rest)
+
+    async def follow(self, on_news: Callable[[], None]) -> None:
+        """Have news whenever a test does."""
+        while True:
+            await self.news.wait()
+            self.news.clear()
+            on_news()
+
+    async def prepare_overlay(
+        self,
+        base: Backing,  # noqa: ARG002 - as declared
+        overlay: Path,
+        *,
+        image: OrderImage,  # noqa: ARG002 - as declared
+        size_bytes: int,  # noqa: ARG002 - as declared
+    ) -> None:
         """Make a disk where there is none."""
         await self._gates.at("overlay")
         _write_once(overlay, "a new disk")

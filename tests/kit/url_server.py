@@ -18,6 +18,8 @@ class UrlServer:
     endless: bool = False
     manifest: bytes | None = None  # what it says of the chunks
     spoil: dict[int, int] = field(default_factory=dict)  # offset -> how often the byte there is sent wrong
+    profile: bytes | None = None  # what it says of boots
+    learnt: list[bytes] = field(default_factory=list)  # what it was told of boots
     asked: list[tuple[str, str]] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
 
@@ -27,6 +29,8 @@ class UrlServer:
         application.router.add_post("/v1/urls", self._urls)
         application.router.add_get("/blob", self._blob)
         application.router.add_get("/manifest", self._manifest)
+        application.router.add_get("/profile", self._profile)
+        application.router.add_put("/profile", self._learn)
         return TestServer(application)
 
     async def _urls(self, request: web.Request) -> web.Response:
@@ -37,7 +41,16 @@ class UrlServer:
         answer = {"url": f"{request.url.origin()}/blob", "expiresAt": "2099-01-01T00:00:00Z"}
         if self.manifest is not None:
             answer["manifestUrl"] = f"{request.url.origin()}/manifest"
+            answer["profileUrl"] = f"{request.url.origin()}/profile"
         return web.json_response(answer)
+
+    async def _profile(self, request: web.Request) -> web.Response:
+        del request
+        return web.Response(status=404) if self.profile is None else web.Response(body=self.profile)
+
+    async def _learn(self, request: web.Request) -> web.Response:
+        self.learnt.append(await request.read())
+        return web.Response(status=204)
 
     async def _manifest(self, request: web.Request) -> web.Response:
         del request

@@ -78,15 +78,15 @@ class Ledger:
             self._guests[record.guest_id] = HeldGuest(record, order, record.ready)
         self._on_shown(record.guest_id, record.outcome == OrderOutcome.REFUSED)
 
-    async def settle(self, guest_id: str, *, life: Life, ready: Ready) -> None:
-        """Keep how a guest stands now, if it stood otherwise."""
+    async def settle(self, guest_id: str, *, life: Life, ready: Ready, shown: Ready | None = None) -> None:
+        """Keep how a guest stands now, if it stood otherwise; show it, or `shown`, which has another message."""
         async with self._writing:
             held = self._guests.get(guest_id)
             if held is not None and (held.record.life, held.record.ready) != (life, ready):
                 record = replace(held.record, life=life, ready=ready)
                 await to_its_end(self._store.put(record, what=ready.reason, at=self._now()))
                 self._guests[guest_id] = replace(held, record=record)
-        self.show(guest_id, ready)
+        self.show(guest_id, shown or ready)
 
     def show(self, guest_id: str, ready: Ready) -> None:
         """Show how a guest stands at the moment, without keeping it."""
@@ -94,7 +94,9 @@ class Ledger:
         if held is None or held.shown == ready:
             return
         self._guests[guest_id] = replace(held, shown=ready)
-        self._on_shown(guest_id, ready.status != held.shown.status or ready.reason not in _ON_THE_WAY)
+        runs_on = ready.status and ready.reason == held.shown.reason  # only how much of its image is here
+        is_news = ready.reason not in _ON_THE_WAY and not runs_on
+        self._on_shown(guest_id, ready.status != held.shown.status or is_news)
 
     async def bury(self, guest_id: str, rank: Rank) -> None:
         """Replace a guest by its tombstone."""

@@ -16,6 +16,7 @@ class JobKind(Enum):
 
     BUILD = "build"
     START = "start"
+    RESUME = "resume"
     STOP = "stop"
     DESTROY = "destroy"
 
@@ -77,9 +78,9 @@ def next_step(
 
 def _towards_running(*, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready) -> Step:
     if phase is DomainPhase.PAUSED:
-        return Restart(
-            JobKind.START, _off(GuestReason.CRASHED, "its machine was paused by an I/O error or at the host")
-        )
+        return Restart(JobKind.RESUME, _off(GuestReason.CRASHED, "its machine was paused at the host"))
+    if phase is DomainPhase.DISK_FAILED:
+        return Do(JobKind.RESUME)  # the image's stream began anew, for example
     if life is Life.RESTING:
         return Settle(Life.RESTING, ready)
     if life is Life.NEW or phase is None:

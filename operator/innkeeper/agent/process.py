@@ -3,8 +3,6 @@
 Heavy or optional dependencies are imported for the driver that is asked for only.
 """
 
-from pathlib import Path
-
 from prometheus_client import CollectorRegistry
 
 from innkeeper.agent import settings as agent_settings
@@ -12,6 +10,7 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.identity import credentials_of
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.paths import StatePaths
@@ -67,17 +66,12 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
     Raises:
         TerminalError: the join file, a key file or the kubeconfig cannot be used.
     """
+    credentials = credentials_of(join_file=settings.join_file, kubeconfig=settings.kubeconfig)
     if settings.join_file is not None:
         join = agent_settings.read_join_file(settings.join_file)
-        credentials = Credentials(
-            server=join.server.rstrip("/"),
-            ca_data=join.authority,
-            tls_server_name=join.tls_server_name,
-            token_file=settings.join_file.parent / join.token_file,
-        )
         return join.host, join.pinned_keys, credentials
     keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
-    return str(settings.host), keys, Credentials.load(settings.kubeconfig)
+    return str(settings.host), keys, credentials
 
 
 def _runs_on(
@@ -92,7 +86,7 @@ def _runs_on(
         return driver, SimulatedImages(paths.images), SimulatedNetwork()
     return (
         _libvirt(settings.libvirt_uri, paths),
-        _image_store(settings.images_ca_file, paths, credentials, clock),
+        _image_store(settings, paths, credentials, clock),
         _host_network(paths, clock, registry),
     )
 
@@ -110,8 +104,24 @@ def _host_network(paths: StatePaths, clock: Clock, registry: CollectorRegistry) 
 
 
 def _image_store(
-    ca_file: Path | None, paths: StatePaths, credentials: Credentials, clock: Clock
+    settings: AgentSettings, paths: StatePaths, credentials: Credentials, clock: Clock
 ) -> ImageStore:
     from innkeeper.agent.imaging.store import HostImageStore
+    from innkeeper.agent.streaming.streamer import StreamCommand, Streamer
 
-    return HostImageStore(paths.images, token=credentials.bearer, ca_file=ca_file, clock=clock)
+    command = StreamCommand(
+        directory=paths.images,
+        join_file=settings.join_file,
+        kubeconfig=settings.kubeconfig,
+        images_ca_file=settings.images_ca_file,
+        fill_mib_s=settings.image_fill_mib_s,
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+    )
+    return HostImageStore(
+        paths.images,
+        token=credentials.bearer,
+        ca_file=settings.images_ca_file,
+        clock=clock,
+        streamer=Streamer(command, clock=clock),
+    )

@@ -258,7 +258,7 @@ class Reconciler:
         if isinstance(step, Settle):
             if phase is DomainPhase.RUNNING and (trials.started_at is None or trials.not_before is not None):
                 trials.started(now)
-            await self.ledger.settle(guest_id, life=step.life, ready=step.ready)
+            await self.work.settle(guest, life=step.life, ready=step.ready)
             return
         wait = trials.due(now) - now if isinstance(step, Restart) else trials.wait_s(now)
         if wait > 0:
@@ -307,6 +307,8 @@ class Reconciler:
                     await self.work.build(guest, self._wanted)
             case JobKind.START:
                 await self.work.start(guest, self._wanted)
+            case JobKind.RESUME:
+                await self.work.resume(guest)
             case JobKind.STOP:
                 await self.work.stop(guest)
             case JobKind.DESTROY:

@@ -28,6 +28,7 @@ from innkeeper.agent.ledger import Ledger
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.only_one import only_one
 from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.pivot import Pivot
 from innkeeper.agent.readiness.ask import Asker
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
@@ -176,6 +177,7 @@ class Agent:
             )
             for number in range(parts.workers):
                 tasks.create_task(self._worker(reconciler, host_orders), name=f"worker {number}")
+            tasks.create_task(self._pivot(reconciler).run(), name="streams")
             tasks.create_task(self._assignments.run(), name="assignments")
             tasks.create_task(self._host_agents.run(), name="host agent")
             tasks.create_task(self._statuses.run(), name="statuses")
@@ -212,6 +214,19 @@ class Agent:
             clock=parts.clock,
             wake=lambda guest_id, after_s: self._queue.add(guest_id, after_s=after_s),
             build_slots=asyncio.Semaphore(parts.max_builds),
+        )
+
+    def _pivot(self, reconciler: Reconciler) -> Pivot:
+        parts = self._parts
+        return Pivot(
+            ledger=reconciler.ledger,
+            inventory=self._inventory,
+            jobs=self._jobs,
+            driver=self._driver,
+            images=parts.images,
+            paths=parts.paths,
+            clock=parts.clock,
+            wake=self._queue.add,
         )
 
     def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:

@@ -43,6 +43,9 @@ class AgentSettings(CommonSettings):
     driver: DriverName = Field(DriverName.LIBVIRT, description="What runs guests; `simulated` runs none.")
     libvirt_uri: str = Field("qemu:///system", description="Where libvirt listens.")
     images_ca_file: Path | None = Field(None, description="The authority of the image server (PEM).")
+    image_fill_mib_s: float = Field(
+        32, ge=0, le=100_000, description="How fast the rest of images may come, in MiB/s; 0 is no limit."
+    )
     metrics_port: int = Field(9103, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
     stop_grace_s: float = Field(
         60, ge=0, le=3600, description="How long a guest may take to power itself off."

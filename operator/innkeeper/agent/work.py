@@ -6,7 +6,7 @@ Calls to the hypervisor always run to their end, so that a job that is cancelled
 import asyncio
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +46,13 @@ class GuestWork:
         await self.builder.start(self._build(guest, wanted))
         await self._started(guest)
 
+    async def resume(self, guest: HeldGuest) -> None:
+        """Let a paused guest go on, once what its disk lies over can be read."""
+        guest_id, image = guest.order.guest_id, guest.order.image
+        if image is not None:
+            await self.images.before_resume(image, guest_id, self.paths.guest(guest_id).disk)
+        await self.driver.resume(guest_id)
+
     async def stop(self, guest: HeldGuest) -> None:
         """Let a guest power itself off; when its grace is over, take its power."""
         guest_id = guest.order.guest_id
@@ -79,7 +86,14 @@ class GuestWork:
 
     async def _started(self, guest: HeldGuest) -> None:
         ready = RUNNING if guest.order.spec.readiness_probe is None else NOT_YET
-        await self.ledger.settle(guest.order.guest_id, life=Life.UP, ready=ready)
+        await self.settle(guest, life=Life.UP, ready=ready)
+
+    async def settle(self, guest: HeldGuest, *, life: Life, ready: Ready) -> None:
+        """Keep how a guest stands; while it runs, how its image stands is shown with it."""
+        shown = ready
+        if ready == RUNNING and guest.order.image is not None:
+            shown = replace(ready, message=self.images.stands(guest.order.image, guest.order.guest_id))
+        await self.ledger.settle(guest.order.guest_id, life=life, ready=ready, shown=shown)
 
 
 def _remove_tree(directory: Path) -> None:

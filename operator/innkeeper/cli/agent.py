@@ -37,6 +37,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     images_ca_file: Annotated[
         Path | None, typer.Option(help="The authority of the image server's certificate (PEM).")
     ] = None,
+    image_fill_mib_s: Annotated[
+        float | None,
+        typer.Option(help="MiB/s that the rest of images may come at; 0 is no limit. [default: 32]"),
+    ] = None,
     stop_grace_s: Annotated[
         float | None, typer.Option(help="Seconds a guest may take to power itself off. [default: 60]")
     ] = None,

@@ -29,7 +29,7 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     ] = None,
     manifest_directory: Annotated[
         Path | None,
-        typer.Option(help="Where the manifests of inspected images are kept. (default: in memory)"),
+        typer.Option(help="Where manifests and boot profiles of images are kept. (default: in memory)"),
     ] = None,
     allow_http_host: Annotated[
         list[str] | None,

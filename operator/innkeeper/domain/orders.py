@@ -74,6 +74,9 @@ class OrderImage(OrderStruct, frozen=True, kw_only=True):
     format: str
     size: int
     virtual_size: int
+    manifest_digest: str | None = (
+        None  # of the chunk manifest; without one the image is copied before the guest starts
+    )
 
 
 class Order(OrderStruct, frozen=True, kw_only=True):

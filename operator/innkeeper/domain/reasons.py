@@ -34,6 +34,13 @@ class Desired(StrEnum):
     DESTROYED = "Destroyed"
 
 
+class Storage(StrEnum):
+    """When a guest may start: `Guest.spec.storage`."""
+
+    STREAM = "Stream"  # while its image is still arriving
+    COPY = "Copy"  # once all of its image is on the host
+
+
 class RestartPolicy(StrEnum):
     """What the agent does when the guest's machine ends by itself."""
 
@@ -100,7 +107,11 @@ class GuestReason(StrEnum):
     IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"
     IMAGE_DIGEST_MISMATCH = "ImageDigestMismatch"
     IMAGE_UNREADABLE = "ImageUnreadable"
+    IMAGE_CHUNK_MISMATCH = (
+        "ImageChunkMismatch"  # a part of the image is not what its manifest says: the guest is paused
+    )
     HOST_DISK_FULL = "HostDiskFull"  # the host has no room for the image
+    DISK_FAILED = "DiskFailed"  # its machine is paused: a read or a write of its disk fails again and again
     START_FAILED = "StartFailed"
     DRIVER_FAILED = "DriverFailed"
     # Ready: refusals by the host

@@ -12,11 +12,12 @@ from innkeeper.clock import Clock
 from innkeeper.domain import names, orders
 from innkeeper.domain.reasons import Desired
 from innkeeper.errors import InnkeeperError
+from innkeeper.images.answers import InspectRequest
 from innkeeper.images.callers import NotAllowedError
 from innkeeper.images.signing import BlobName
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
-from innkeeper.views.catalog import ImageSource
+from innkeeper.views.catalog import Image, ImageSource
 from innkeeper.views.meta import View
 
 V = TypeVar("V", bound=View)
@@ -84,11 +85,29 @@ class Access:
             self._sources.popitem(last=False)
         return source
 
+    async def inspection_of(self, blob: BlobName) -> InspectRequest:
+        """Return the question that makes what is known of an image anew.
+
+        Raises:
+            NothingThereError: the Image is gone, or has another digest now.
+        """
+        image = await self._image(blob)
+        return InspectRequest(
+            namespace=blob.namespace,
+            name=blob.name,
+            source=image.spec.source,
+            format=image.spec.format,
+            digest=image.spec.digest,
+        )
+
     async def _read_source(self, blob: BlobName) -> ImageSource:
+        return (await self._image(blob)).spec.source
+
+    async def _image(self, blob: BlobName) -> Image:
         try:
             image = await self._client.get(IMAGES, blob.name, namespace=blob.namespace)
         except NotFoundError as error:
             raise NothingThereError(f"Image {blob.namespace}/{blob.name} does not exist") from error
         if image.spec.digest != blob.digest:
             raise NothingThereError(f"Image {blob.namespace}/{blob.name} has another digest now")
-        return image.spec.source
+        return image

@@ -44,6 +44,9 @@ class Ready(Message, frozen=True, tag_field="state", tag="Ready"):
     size: int
     virtual_size: int
     digest: str
+    manifest_digest: str | None = (
+        None  # None: the source cannot be read in parts, or is too large for a manifest
+    )
 
 
 class Failed(Message, frozen=True, tag_field="state", tag="Failed"):
@@ -69,6 +72,7 @@ class UrlAnswer(Message, frozen=True):
     url: str
     expires_at: str
     manifest_url: str | None = None
+    profile_url: str | None = None
 
 
 class ErrorAnswer(Message, frozen=True):

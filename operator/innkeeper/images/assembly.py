@@ -9,11 +9,12 @@ from prometheus_client import CollectorRegistry
 
 from innkeeper.clock import Clock
 from innkeeper.images.access import Access, Getter
-from innkeeper.images.blobs import Blobs
+from innkeeper.images.blobs import Blobs, StreamLimits
 from innkeeper.images.callers import Callers
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.manifests import Manifests
+from innkeeper.images.profiles import Profiles
 from innkeeper.images.server import ImageServer
 from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import UrlSigner, load_key
@@ -58,12 +59,14 @@ def build(
         opener, clock=clock, manifests=manifests, limits=Limits(max_bytes=settings.max_image_bytes)
     )
     blobs = Blobs(
+        inspector=inspector,
+        profiles=Profiles(settings.manifest_directory),
         signer=signer,
         access=access,
         opener=opener,
         figures=figures,
         manifests=manifests,
-        max_streams=settings.max_streams,
+        limits=StreamLimits(at_once=settings.max_streams),
     )
     server = ImageServer(
         callers=Callers(client, clock=clock),

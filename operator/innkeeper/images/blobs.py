@@ -8,17 +8,20 @@ holds more than it can carry.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
 
+from innkeeper.domain.images import profile
 from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
 from innkeeper.images.access import Access, NothingThereError
 from innkeeper.images.callers import NotAllowedError
 from innkeeper.images.figures import Figures
-from innkeeper.images.inspection import Opener
+from innkeeper.images.inspection import Inspector, Opener
 from innkeeper.images.manifests import Manifests
+from innkeeper.images.profiles import Profiles
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.source import SourceInfo
 
@@ -34,8 +37,16 @@ class BusyError(InnkeeperError):
     reason = "Busy"
 
 
+@dataclass(frozen=True)
+class StreamLimits:
+    """How many streams may be open, and how long a reader may take nothing."""
+
+    at_once: int = MAX_STREAMS
+    write_s: float = WRITE_TIMEOUT_S
+
+
 class Blobs:
-    """The handlers of `GET /v1/blobs/<namespace>/<name>/<digest>` and of `GET /v1/manifests/...`."""
+    """The handlers of `GET /v1/blobs/<namespace>/<name>/<digest>` and of `/v1/manifests/...` and `/v1/profiles/...`."""
 
     def __init__(
         self,
@@ -45,22 +56,24 @@ class Blobs:
         opener: Opener,
         figures: Figures,
         manifests: Manifests,
-        max_streams: int = MAX_STREAMS,
-        write_timeout_s: float = WRITE_TIMEOUT_S,
+        profiles: Profiles,
+        inspector: Inspector,
+        limits: StreamLimits | None = None,
     ) -> None:
         self._signer = signer
         self._access = access
         self._opener = opener
         self._figures = figures
         self._manifests = manifests
-        self._max_streams = max_streams
-        self._write_timeout_s = write_timeout_s
+        self._profiles = profiles
+        self._inspector = inspector
+        self._limits = limits or StreamLimits()
         self._streams = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the signature, then stream."""
         blob = self._allowed(request)
-        if self._streams >= self._max_streams:
+        if self._streams >= self._limits.at_once:
             raise BusyError(f"{self._streams} streams are open; try again soon")
         self._streams += 1
         self._figures.streams.set(self._streams)
@@ -72,14 +85,27 @@ class Blobs:
 
     async def manifest(self, request: web.Request) -> web.StreamResponse:
         """Check the signature, then send the manifest."""
-        encoded = await self._manifests.get(self._allowed(request).digest)
+        blob = self._allowed(request)
+        encoded = await self._manifests.get(blob.digest)
         if encoded is None:
-            raise NothingThereError("the manifest of this image is not known; read the image in order")
+            # Lost with the process that made it, for example: the image is read once more.
+            self._inspector.read_again(await self._access.inspection_of(blob))
+            raise BusyError("the manifest of this image is being made again; ask again soon")
         return web.Response(body=encoded, content_type="application/json")
 
-    async def has_manifest(self, blob: BlobName) -> bool:
-        """Tell whether the manifest of an image is known."""
-        return await self._manifests.get(blob.digest) is not None
+    async def profile(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then send the boot profile."""
+        found = await self._profiles.get(self._allowed(request).digest)
+        if found is None:
+            raise NothingThereError("nobody has told yet what guests read first of this image")
+        encoded = profile.encode(found.chunks, boots=found.boots)
+        return web.Response(body=encoded, content_type="application/json")
+
+    async def learn(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then add what a host saw a guest read first."""
+        blob = self._allowed(request)
+        await self._profiles.learn(blob.digest, profile.decode(await request.read()))
+        return web.Response(status=204)
 
     def _allowed(self, request: web.Request) -> BlobName:
         blob = BlobName(*(request.match_info[part] for part in ("namespace", "name", "digest")))
@@ -130,7 +156,7 @@ class Blobs:
                 request.transport.abort()
 
     async def _write(self, response: web.StreamResponse, chunk: bytes) -> None:
-        async with asyncio.timeout(self._write_timeout_s):
+        async with asyncio.timeout(self._limits.write_s):
             await response.write(chunk)
         self._figures.sent_bytes.inc(len(chunk))
 

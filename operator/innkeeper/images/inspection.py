@@ -108,6 +108,13 @@ class Inspector:
             job.task = asyncio.create_task(self._run(request, job))
         return job.answer
 
+    def read_again(self, request: InspectRequest) -> None:
+        """Start to read an image once more: what was made of it is lost."""
+        job = self._jobs.get(_key(request))
+        if job is not None and job.task is None and isinstance(job.answer, Ready):
+            job.answer = Preparing(progress="0%")
+        self.look(request)
+
     @property
     def reading(self) -> int:
         """How many images are being read or wait for their turn."""
@@ -184,9 +191,10 @@ class Inspector:
                 if isinstance(job.answer, Preparing):
                     job.answer = Preparing(progress=f"{reading.done * 100 // max(info.size, 1)}%")
         answer = reading.result()
-        if info.has_ranges:
-            await self._manifests.keep(await asyncio.to_thread(reading.maker.manifest, answer.digest))
-        return answer
+        if not info.has_ranges:
+            return answer
+        manifest = await asyncio.to_thread(reading.maker.manifest, answer.digest)
+        return msgspec.structs.replace(answer, manifest_digest=await self._manifests.keep(manifest))
 
 
 def _key(request: InspectRequest) -> bytes:

@@ -1,9 +1,10 @@
 """The manifests of inspected images: in a directory where the admin gave one, else in memory, the newest.
 
-A manifest that is not kept costs nothing but speed: hosts then read the image in order.
+A manifest that was lost is made again, from the image, when a host asks for it.
 """
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -25,19 +26,20 @@ class Manifests:
         self._kept_bytes = kept_bytes
         self._memory: OrderedDict[str, bytes] = OrderedDict()
 
-    async def keep(self, manifest: Manifest) -> None:
-        """Keep a manifest; one that cannot be kept is done without."""
+    async def keep(self, manifest: Manifest) -> str | None:
+        """Keep a manifest and return its digest; None where it is too large to be one."""
         encoded = manifest.encode()
         if len(encoded) > MAX_BYTES:
-            return
+            return None
         if self._directory is None:
             self._remember(manifest.digest, encoded)
-            return
-        try:
-            await asyncio.to_thread(_write, self._path(self._directory, manifest.digest), encoded)
-        except OSError as error:
-            log.warning("manifest_not_kept", digest=manifest.digest, error=error.strerror)
-            self._remember(manifest.digest, encoded)
+        else:
+            try:
+                await asyncio.to_thread(_write, self._path(self._directory, manifest.digest), encoded)
+            except OSError as error:
+                log.warning("manifest_not_kept", digest=manifest.digest, error=error.strerror)
+                self._remember(manifest.digest, encoded)
+        return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
     async def get(self, digest: str) -> bytes | None:
         """Return the encoded manifest of an image, or None."""

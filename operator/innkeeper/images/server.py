@@ -4,6 +4,7 @@
     POST /v1/urls                               a host's agent: a URL for the image of one of its guests
     GET  /v1/blobs/<namespace>/<name>/<digest>  who holds a signed URL: the bytes
     GET  /v1/manifests/...                      the same: the manifest of these bytes
+    GET  /v1/profiles/...                       the same: what guests read first of them; PUT adds to it
 
 Every error's body is `{"reason": ..., "message": ...}`.
 """
@@ -29,7 +30,7 @@ from innkeeper.images.sources.source import SourceError
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY = 64 * 1024
+MAX_BODY = 256 * 1024
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,6 +83,8 @@ class ImageServer:
         image = "{namespace}/{name}/{digest}"
         application.router.add_get(f"/v1/blobs/{image}", self._blobs.handle, name="blobs")
         application.router.add_get(f"/v1/manifests/{image}", self._blobs.manifest, name="manifests")
+        application.router.add_get(f"/v1/profiles/{image}", self._blobs.profile, name="profiles")
+        application.router.add_put(f"/v1/profiles/{image}", self._blobs.learn, name="profiles-put")
         return application
 
     async def _inspect(self, request: web.Request) -> web.Response:
@@ -96,11 +99,11 @@ class ImageServer:
         blob = await self._access.image_of_guest(host, question.guest_id)
         signed = self._signer.sign(blob)
         log.info("url_given", host=host, guest_id=question.guest_id, image=f"{blob.namespace}/{blob.name}")
-        known = await self._blobs.has_manifest(blob)
         answer = UrlAnswer(
             url=signed.url,
             expires_at=signed.expires_at,
-            manifest_url=signed.manifest_url if known else None,
+            manifest_url=signed.manifest_url,
+            profile_url=signed.profile_url,
         )
         return _json(200, answer)
 

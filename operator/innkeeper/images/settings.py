@@ -27,7 +27,7 @@ class ImagesSettings(CommonSettings):
     public_url: AnyHttpUrl | None = Field(None, description="The URL that hosts reach this server by.")
     directory: Path | None = Field(None, description="The root of `directory` sources.")
     manifest_directory: Path | None = Field(
-        None, description="Where the manifests of inspected images are kept; in memory when absent."
+        None, description="Where manifests and boot profiles of images are kept; in memory when absent."
     )
     allow_http_host: list[str] = Field(
         default_factory=list,

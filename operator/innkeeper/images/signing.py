@@ -33,10 +33,11 @@ class BlobName:
 
 @dataclass(frozen=True)
 class SignedUrl:
-    """The URL of the bytes, that of their manifest, and when both end."""
+    """The URL of the bytes, those of their manifest and of their boot profile, and when all end."""
 
     url: str
     manifest_url: str
+    profile_url: str
     expires_at: str
 
 
@@ -60,6 +61,7 @@ class UrlSigner:
         return SignedUrl(
             f"{self._base_url}/v1/blobs/{path}?{query}",
             f"{self._base_url}/v1/manifests/{path}?{query}",
+            f"{self._base_url}/v1/profiles/{path}?{query}",
             rfc3339(datetime.fromtimestamp(int(expires), UTC)),
         )
 

@@ -41,6 +41,7 @@ class ImageStatus(View, frozen=True, kw_only=True):
     format: str | None = None
     size: str | None = None  # bytes on the wire, as a quantity
     virtual_size: str | None = None  # bytes of the disk, as a quantity
+    manifest_digest: str | None = None  # without one, hosts read the image in order
     progress: str | None = None  # for people: `37%`
     conditions: list[Condition] = []
 

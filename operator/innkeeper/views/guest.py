@@ -87,6 +87,7 @@ class GuestSpec(View, frozen=True, kw_only=True):
     resources: Resources | None = None
     power: str = "Running"
     restart_policy: str = "Always"
+    storage: str = "Stream"
     readiness_probe: ReadinessProbe | None = None
     interfaces: list[Interface] = []
     placement: Placement | None = None

@@ -56,6 +56,7 @@ class ImageWorker:
             format=image.status.format or image.spec.format,
             size=bytes_of(image.status.size or "0"),
             virtual_size=bytes_of(image.status.virtual_size or "0"),
+            manifest_digest=image.status.manifest_digest,
         )
 
     def bound(self, guest: Guest) -> OrderImage | None:

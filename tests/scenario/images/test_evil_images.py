@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.agent.imaging import store
+from innkeeper.agent.imaging.header import check_header
 from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import OrderImage
 from innkeeper.errors import InnkeeperError
@@ -60,5 +60,5 @@ def test_a_host_that_got_it_refuses_it_before_any_tool_of_qemu(evil: Evil, tmp_p
         virtual_size=len(evil.content),
     )
     with pytest.raises(InnkeeperError) as refused:
-        store._check_header(path, image)
+        check_header(path, image)
     assert not refused.value.retryable

@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from innkeeper.agent.build.ports import Backing
 from innkeeper.agent.imaging.partial import on_disk
 from innkeeper.agent.imaging.store import HostImageStore
 from innkeeper.agent.report import MAX_MESSAGE
 from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import OrderImage
-from innkeeper.domain.reasons import GuestReason
+from innkeeper.domain.reasons import GuestReason, Storage
 from innkeeper.errors import InnkeeperError
 from tests.kit.disks import qcow2_disk, raw_disk
 from tests.kit.url_server import UrlServer
@@ -51,7 +52,8 @@ class Site:
 
     async def fetch(self, image: OrderImage, guest_id: str = "guest-1") -> Path:
         """Fetch without looking at the progress."""
-        return await self.store.fetch(image, guest_id, lambda _done, _total: None)
+        found = await self.store.fetch(image, guest_id, lambda _done, _total: None, storage=Storage.COPY)
+        return Path(found.name)
 
     def files(self) -> set[str]:
         """Return the names of the files in the cache."""
@@ -90,9 +92,12 @@ async def failure(site: Site, image: OrderImage) -> InnkeeperError:
 
 async def test_an_image_comes_whole_with_the_hosts_own_token(site: Site) -> None:
     seen: list[tuple[int, int]] = []
-    path = await site.store.fetch(site.image(), "guest-1", lambda done, total: seen.append((done, total)))
+    found = await site.store.fetch(
+        site.image(), "guest-1", lambda done, total: seen.append((done, total)), storage=Storage.STREAM
+    )
+    assert not found.is_stream, "an image without a manifest is copied whatever was asked for"
+    path = next(each for each in site.directory.iterdir() if str(each) == found.name)
     assert path.read_bytes() == RAW
-    assert path.is_absolute()
     assert site.server.asked == [("Bearer secret-token", "guest-1")]
     assert seen == sorted(seen)
     assert seen[-1] == (len(RAW), len(RAW))
@@ -258,7 +263,7 @@ async def test_an_overlay_names_its_base_and_is_never_made_again(site: Site, tmp
     image = site.image()
     base = await site.fetch(image)
     disk = tmp_path / "disk.qcow2"
-    await site.store.prepare_overlay(base, disk, image=image, size_bytes=8 * MIB)
+    await site.store.prepare_overlay(Backing(str(base)), disk, image=image, size_bytes=8 * MIB)
     described = json.loads(
         subprocess.run(  # noqa: ASYNC221 - a test may wait
             ["qemu-img", "info", "--output=json", str(disk)], check=True, capture_output=True
@@ -268,7 +273,7 @@ async def test_an_overlay_names_its_base_and_is_never_made_again(site: Site, tmp
     assert described["full-backing-filename"] == str(base)
     assert described["backing-filename-format"] == "raw"
     disk.write_bytes(b"the guest's own")
-    await site.store.prepare_overlay(base, disk, image=image, size_bytes=8 * MIB)
+    await site.store.prepare_overlay(Backing(str(base)), disk, image=image, size_bytes=8 * MIB)
     assert disk.read_bytes() == b"the guest's own"
     assert names_in(tmp_path) == {"images", "disk.qcow2"}
 
@@ -279,7 +284,9 @@ async def test_a_host_without_qemu_img_says_so(
     base = await site.fetch(site.image())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InnkeeperError, match="install the package qemu-utils"):
-        await site.store.prepare_overlay(base, tmp_path / "d", image=site.image(), size_bytes=MIB)
+        await site.store.prepare_overlay(
+            Backing(str(base)), tmp_path / "d", image=site.image(), size_bytes=MIB
+        )
 
 
 async def test_qemus_tool_may_not_take_what_it_likes(

@@ -47,12 +47,13 @@ def test_the_wire_form_of_the_answers() -> None:
         return msgspec.json.decode(msgspec.json.encode(answer))
 
     assert wire(Preparing(progress="37%")) == {"state": "Preparing", "progress": "37%"}
-    assert wire(Ready(format="raw", size=1, virtual_size=2, digest="d")) == {
+    assert wire(Ready(format="raw", size=1, virtual_size=2, digest="d", manifest_digest="m")) == {
         "state": "Ready",
         "format": "raw",
         "size": 1,
         "virtualSize": 2,
         "digest": "d",
+        "manifestDigest": "m",
     }
     assert wire(Failed(reason="NotFound", message="m", retryable=True)) == {
         "state": "Failed",

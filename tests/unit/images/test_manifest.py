@@ -48,9 +48,9 @@ def test_the_pieces_do_not_matter(cuts: list[int], zeros: int) -> None:
 def test_runs_leave_out_what_is_zero() -> None:
     full, empty = b"x" * CHUNK, bytes(CHUNK)
     chunks = read(made_of(full, empty, empty, full, full, empty))
-    assert list(chunks.runs(0)) == [(0, 1), (3, 5)]
-    assert list(chunks.runs(4)) == [(4, 5)]
-    assert list(chunks.runs(6)) == []
+    assert [index for index in range(len(chunks)) if not chunks.is_zero(index)] == [0, 3, 4]
+    assert chunks.is_zero_run(1, 3)
+    assert not chunks.is_zero_run(1, 4)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from innkeeper.agent.build.ports import ImageStore
+from innkeeper.agent.build.ports import Backing, ImageStore
 from innkeeper.agent.build.stopwatch import Stopwatch
 from innkeeper.agent.drivers.driver import DomainInterface, Driver
 from innkeeper.agent.net.network import HostNet, Wanted
@@ -40,7 +39,7 @@ class Build:
     stopwatch: Stopwatch
     show: Callable[[Ready], None]
     interfaces: tuple[DomainInterface, ...] = ()  # set by the step that plugs them in
-    base: Path | None = None  # the fetched image: set by the first step
+    base: Backing | None = None  # the image as it can be read: set by the first step
 
     @property
     def image(self) -> OrderImage:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from innkeeper.agent.build import domain, fetch, first_boot, overlay, plug, start
+from innkeeper.agent.build import domain, fetch, first_boot, overlay, plug, rest_on, start
 from innkeeper.agent.build.build import HYPERVISOR, IMAGE, NETWORK, Build, BuildStep
 from innkeeper.agent.figures import AgentFigures
 
@@ -41,5 +41,5 @@ class Builder:
 
     async def start(self, build: Build) -> None:
         """Start a guest that was built: what it needs of its host is made again, its disk and seed stay."""
-        for step in STARTING:
+        for step in (rest_on.rest_on, *STARTING):
             await step(build)

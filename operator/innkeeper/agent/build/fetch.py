@@ -1,4 +1,4 @@
-"""Step 1: the image, whole and checked, on this host."""
+"""Step 1: the image, so far that the guest can read it: served while it arrives, or whole where that was asked for."""
 
 from innkeeper.agent.build.build import IMAGE, Build
 from innkeeper.domain.reasons import GuestReason
@@ -7,7 +7,7 @@ _STEP_PERCENT = 10
 
 
 async def fetch(build: Build) -> None:
-    """Bring the image here; it is shown in tenths how far that is."""
+    """Have the image readable here; where all of it is waited for, it is shown in tenths how far that is."""
     build.at(GuestReason.STREAMING)
     shown = 0
 
@@ -19,4 +19,6 @@ async def fetch(build: Build) -> None:
             build.at(GuestReason.STREAMING, f"{shown} % of the image is here")
 
     with build.stopwatch.outside(IMAGE):
-        build.base = await build.images.fetch(build.image, build.order.guest_id, progress)
+        build.base = await build.images.fetch(
+            build.image, build.order.guest_id, progress, storage=build.order.spec.storage
+        )

@@ -1,8 +1,10 @@
 """Images for the simulated driver: no byte is fetched, and no disk is made."""
 
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from innkeeper.agent.build.ports import Progress, Seed
+from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed
 from innkeeper.domain.orders import OrderImage
 
 
@@ -12,13 +14,40 @@ class SimulatedImages:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def fetch(self, image: OrderImage, guest_id: str, progress: Progress) -> Path:  # noqa: ARG002 - as declared
+    async def fetch(self, image: OrderImage, guest_id: str, progress: Progress, *, storage: str) -> Backing:  # noqa: ARG002 - as declared
         """Claim that the image is here."""
         progress(image.size, image.size)
-        return self._directory / image.digest.replace(":", "-")
+        return Backing(str(self._directory / image.digest.replace(":", "-")))
 
-    async def prepare_overlay(self, base: Path, overlay: Path, *, image: OrderImage, size_bytes: int) -> None:
+    async def prepare_overlay(
+        self, base: Backing, overlay: Path, *, image: OrderImage, size_bytes: int
+    ) -> None:
         """Make no disk."""
+
+    async def before_start(self, image: OrderImage, guest_id: str, disk: Path) -> None:
+        """Have nothing to do."""
+
+    async def before_resume(self, image: OrderImage, guest_id: str, disk: Path) -> None:
+        """Have nothing to do."""
+
+    def stands(self, image: OrderImage, guest_id: str) -> str:  # noqa: ARG002 - as declared
+        """Say nothing."""
+        return ""
+
+    def streaming(self) -> Mapping[str, Streamed]:
+        """Serve nothing."""
+        return {}
+
+    async def is_on_stream(self, disk: Path) -> bool:  # noqa: ARG002 - as declared
+        """Say no."""
+        return False
+
+    async def leave(self, name: str, guest_id: str) -> None:
+        """Serve nothing."""
+
+    async def follow(self, on_news: Callable[[], None]) -> None:  # noqa: ARG002 - as declared
+        """Have no news, for ever."""
+        await asyncio.Event().wait()
 
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write no seed."""

@@ -38,7 +38,10 @@ class DomainPhase(StrEnum):
     """What a machine is doing, and how it ended where it does nothing."""
 
     RUNNING = "Running"
-    PAUSED = "Paused"  # not by us: an I/O error, or a person
+    PAUSED = "Paused"  # by a person
+    DISK_FAILED = (
+        "DiskFailed"  # paused: a read or a write of its disk failed, and is tried again when it goes on
+    )
     OFF = "Off"  # not started since the host's boot, or nobody knows how it ended
     STOPPED = "Stopped"  # stopped from outside: by `stop`, or by a person at the host
     COMPLETED = "Completed"  # powered off by the guest itself
@@ -47,7 +50,7 @@ class DomainPhase(StrEnum):
     @property
     def alive(self) -> bool:
         """Whether a process of the machine exists: a second one must never be started."""
-        return self in (DomainPhase.RUNNING, DomainPhase.PAUSED)
+        return self in (DomainPhase.RUNNING, DomainPhase.PAUSED, DomainPhase.DISK_FAILED)
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,16 @@ class Driver(Protocol):
             StartFailedError: it is defined and does not start.
             DriverError: it is not defined, or the hypervisor does not answer.
         """
+
+    async def resume(self, guest_id: str) -> None:
+        """Let a paused machine go on; one that runs is left alone.
+
+        Raises:
+            DriverError: it is paused again at once, since its disk still fails.
+        """
+
+    async def pull(self, guest_id: str) -> None:
+        """Begin to copy all that the machine's disk lies over into the disk; one that is copied already is left alone."""
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there."""

@@ -36,6 +36,14 @@ class PatientDriver:
         """Start a machine."""
         await to_its_end(self._driver.start(guest_id))
 
+    async def resume(self, guest_id: str) -> None:
+        """Let a paused machine go on."""
+        await to_its_end(self._driver.resume(guest_id))
+
+    async def pull(self, guest_id: str) -> None:
+        """Begin to make a disk whole."""
+        await to_its_end(self._driver.pull(guest_id))
+
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Stop a machine."""
         await to_its_end(self._driver.stop(guest_id, grace_s=grace_s))

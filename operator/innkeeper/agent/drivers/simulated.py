@@ -20,6 +20,7 @@ from innkeeper.agent.drivers.driver import (
     HypervisorKind,
 )
 from innkeeper.clock import Clock
+from innkeeper.domain.reasons import GuestReason
 
 _GIB = 1024**3
 LARGE = Capacity(cpu_millis=64_000, memory_bytes=256 * _GIB, disk_bytes=4096 * _GIB)
@@ -51,6 +52,9 @@ class SimulatedDriver:
         self._events: asyncio.Queue[DomainEvent | None] | None = None
         self.starts: Counter[str] = Counter()  # how often each guest's machine was really started
         self.talking: set[str] = set()  # guests whose guest agent answers
+        self.resumes: Counter[str] = Counter()  # how often each guest's machine went on
+        self.pulls: Counter[str] = Counter()  # how often each guest's disk was to be made whole
+        self.disk_fails: set[str] = set()  # guests whose disk fails each time
         self.deaf: set[str] = set()  # guests that ignore the power button
 
     async def probe(self) -> Hypervisor:
@@ -76,6 +80,19 @@ class SimulatedDriver:
         if not machine.phase.alive:
             self.starts[guest_id] += 1
         self._become(guest_id, DomainPhase.RUNNING)
+
+    async def resume(self, guest_id: str) -> None:
+        """Let a paused machine go on."""
+        await self._take_time()
+        if guest_id in self.disk_fails:
+            raise DriverError("the machine's disk still fails", reason=GuestReason.DISK_FAILED)
+        self.resumes[guest_id] += 1
+        self._become(guest_id, DomainPhase.RUNNING)
+
+    async def pull(self, guest_id: str) -> None:
+        """Count the wish."""
+        await self._take_time()
+        self.pulls[guest_id] += 1
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Stop a machine: at once, or after the grace where the guest ignores the power button."""
@@ -123,6 +140,10 @@ class SimulatedDriver:
     def power_off(self, guest_id: str) -> None:
         """Let a guest power itself off."""
         self._become(guest_id, DomainPhase.COMPLETED)
+
+    def fail_disk(self, guest_id: str) -> None:
+        """Pause a machine because its disk fails."""
+        self._become(guest_id, DomainPhase.DISK_FAILED)
 
     def crash(self, guest_id: str) -> None:
         """Kill a machine's process."""

@@ -17,7 +17,6 @@ from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
 
 CHUNK_BYTES = 1024 * 1024
-_ZEROS = bytes(CHUNK_BYTES)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,22 +52,10 @@ class PartialImage:
         self._file.write(chunk)
         self._count(chunk)
 
-    def append_zeros(self, count: int) -> None:
-        """Add zeros, which take no room on the disk."""
-        self._file.truncate(self.have + count)
-        self._file.seek(0, os.SEEK_END)
-        for start in range(0, count, CHUNK_BYTES):
-            self._count(_ZEROS[: min(CHUNK_BYTES, count - start)])
-
-    def cut_to(self, have: int) -> None:
-        """Forget what lies behind `have` bytes."""
-        if have != self.have:
-            self._file.truncate(have)
-            self._read()
-
     def restart(self) -> None:
         """Forget what is there."""
-        self.cut_to(0)
+        self._file.truncate(0)
+        self._read()
 
     def drop(self) -> None:
         """Remove the file."""

@@ -1,47 +1,65 @@
 """The images of this host: one file for each digest, shared by all guests that boot it; each guest's disk is an overlay.
 
-An image is fetched once, however many guests ask at the same time, and kept while a guest here uses it. Who uses what is
-a file for each guest, so it is still known after a restart.
+An image is fetched once, however many guests ask at the same time, and kept while a guest here uses it. One with a chunk
+manifest is served by the streaming process while it arrives; any other one is copied first. Who uses what is a file for
+each guest, so it is still known after a restart.
 """
 
 import asyncio
-import functools
-import os
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from innkeeper.agent import programs
-from innkeeper.agent.build.ports import Progress, Seed, TokenSource
+from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed, TokenSource
+from innkeeper.agent.imaging import overlay as overlays
 from innkeeper.agent.imaging import seed as seeds
 from innkeeper.agent.imaging.download import Downloader
+from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.header import ImageUnreadableError, check_header
 from innkeeper.agent.imaging.partial import on_disk
-from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.agent.streaming.messages import ImageStatus, Mode
 from innkeeper.clock import Clock
-from innkeeper.domain.images import headers
 from innkeeper.domain.images.digests import Digest, DigestInvalidError
 from innkeeper.domain.orders import OrderImage
-from innkeeper.domain.reasons import GuestReason
-from innkeeper.errors import InnkeeperError, TerminalError
+from innkeeper.domain.reasons import GuestReason, Storage
+from innkeeper.errors import InnkeeperError
 
 log = structlog.get_logger()
 
-QEMU_IMG = "qemu-img"
-QEMU_IMG_DEADLINE_S = 60.0
-# However an image is made, the tool that looks at it takes so much and no more (prlimit(1), of util-linux).
-LIMITS = ("prlimit", "--cpu=60", f"--as={2 * 1024**3}", "--core=0", "--nofile=64")
 UNUSED_BYTES = 10 * 1024**3  # of images kept for the next guest
+_STEP_PERCENT = 5  # what is shown while an image arrives
 
 
-class ImageUnreadableError(TerminalError):
-    """The bytes are the right ones, and no image that may be used."""
+class Streamer(Protocol):
+    """The streaming process."""
 
-    reason = GuestReason.IMAGE_UNREADABLE
+    @property
+    def statuses(self) -> Mapping[str, ImageStatus]:
+        """How the served images stood a moment ago, by name."""
+        ...
+
+    async def serve(self, image: OrderImage, guest_id: str, *, whole_soon: bool = False) -> ImageStatus:
+        """Have an image served to a guest; returns when the guest may read."""
+        ...
+
+    async def until_whole(self, name: str, progress: Progress) -> None:
+        """Wait until all of an image is here."""
+        ...
+
+    async def leave(self, name: str, guest_id: str) -> None:
+        """A guest needs the stream no more."""
+        ...
+
+    async def follow(self, on_news: Callable[[], None]) -> None:
+        """Keep `statuses` true, for ever."""
+        ...
 
 
 class HostImageStore:
-    """Images under one directory."""
+    """Images under one directory. Without a streamer every image is copied before its guest starts."""
 
     def __init__(
         self,
@@ -50,21 +68,31 @@ class HostImageStore:
         token: TokenSource,
         ca_file: Path | None,
         clock: Clock,
+        streamer: Streamer | None = None,
         unused_bytes: int = UNUSED_BYTES,
     ) -> None:
-        self._directory = directory
-        self._uses = directory / "uses"
+        self._files = ImageFiles(directory)
         self._clock = clock
+        self._streamer = streamer
         self._downloader = Downloader(token=token, ca_file=ca_file)
         self._unused_bytes = unused_bytes
         self._books = asyncio.Lock()  # who uses what is written down before anybody may drop an image
         self._fetching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def fetch(self, image: OrderImage, guest_id: str, progress: Progress) -> Path:
-        """Return the path of the whole, checked image."""
-        target = self._path(image.digest)
+    async def fetch(self, image: OrderImage, guest_id: str, progress: Progress, *, storage: str) -> Backing:
+        """Return the whole, checked image, or the export from which it can be read while it arrives."""
+        name = _name(image)
+        target = self._files.whole(name)
         async with self._books:
-            await on_disk(self._note_use, guest_id, target.name)
+            await on_disk(self._note_use, guest_id, name)
+        streamer = self._streamer if image.manifest_digest is not None else None
+        if streamer is not None and not await asyncio.to_thread(target.exists):
+            is_copy = storage == Storage.COPY
+            await streamer.serve(image, guest_id, whole_soon=is_copy)
+            if not is_copy:
+                return overlays.stream_backing(name, self._files.nbd_socket)
+            await streamer.until_whole(name, progress)
+            await streamer.leave(name, guest_id)
         async with self._fetching[image.digest]:
             if not await asyncio.to_thread(target.exists):
                 begun = self._clock.monotonic()
@@ -72,17 +100,70 @@ class HostImageStore:
                 log.info(
                     "image_fetched", digest=image.digest, bytes=image.size, s=self._clock.monotonic() - begun
                 )
-            await asyncio.to_thread(_check_header, target, image)
-        return target
+            await asyncio.to_thread(check_header, target, image)
+        return Backing(str(target))
 
-    async def prepare_overlay(self, base: Path, overlay: Path, *, image: OrderImage, size_bytes: int) -> None:
+    async def prepare_overlay(
+        self, base: Backing, overlay: Path, *, image: OrderImage, size_bytes: int
+    ) -> None:
         """Make the guest's disk; one that is there stays."""
         if await asyncio.to_thread(overlay.exists):
             return
-        partial = overlay.with_suffix(".partial")
-        formats = ["-f", "qcow2", "-F", image.format, "-b", str(base)]
-        await to_its_end(_qemu_img("create", "-q", *formats, str(partial), str(size_bytes)))
-        await asyncio.to_thread(partial.replace, overlay)
+        await overlays.create(overlay, base, image_format=image.format, size_bytes=size_bytes)
+
+    async def before_start(self, image: OrderImage, guest_id: str, disk: Path) -> None:
+        """Put the disk onto the whole image where that is here by now, else have the stream served."""
+        if not await self.is_on_stream(disk):
+            return
+        whole = self._files.whole(_name(image))
+        if await asyncio.to_thread(whole.exists):
+            await overlays.put_onto(disk, Backing(str(whole)), image_format=image.format)
+            await self.leave(whole.name, guest_id)
+        else:
+            await self._serve(image, guest_id)
+
+    async def before_resume(self, image: OrderImage, guest_id: str, disk: Path) -> None:
+        """Have the stream served, and its wrong chunks fetched again."""
+        if await self.is_on_stream(disk):
+            await self._serve(image, guest_id)
+
+    def stands(self, image: OrderImage, guest_id: str) -> str:
+        """Say in steps how much of the image is here."""
+        status = self._statuses().get(_name(image))
+        if status is None or guest_id not in status.guests:
+            return "the image is Local"
+        if status.mode is Mode.LOCAL:
+            return "Streaming, all of the image is here"
+        percent = status.percent - status.percent % _STEP_PERCENT
+        trouble = f"; {status.message}" if status.message else ""
+        return f"Streaming, {percent} % of the image is here{trouble}"
+
+    def streaming(self) -> Mapping[str, Streamed]:
+        """Return the images that are served."""
+        return {
+            name: Streamed(is_whole=status.mode is Mode.LOCAL, guests=status.guests)
+            for name, status in self._statuses().items()
+        }
+
+    async def is_on_stream(self, disk: Path) -> bool:
+        """Tell whether a guest's disk lies over a stream; one that is not there does not."""
+        try:
+            backing = await asyncio.to_thread(overlays.backing_of, disk)
+        except FileNotFoundError:
+            return False
+        return backing.startswith(overlays.STREAM_PREFIX)
+
+    async def leave(self, name: str, guest_id: str) -> None:
+        """A guest needs the stream no more."""
+        if self._streamer is not None:
+            await self._streamer.leave(name, guest_id)
+
+    async def follow(self, on_news: Callable[[], None]) -> None:
+        """Keep the streaming process alive while it is needed."""
+        await on_disk(self._files.make)
+        if self._streamer is not None:
+            await self._streamer.follow(on_news)
+        await asyncio.Event().wait()
 
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write what cloud-init reads."""
@@ -90,74 +171,65 @@ class HostImageStore:
 
     async def release(self, guest_id: str) -> None:
         """The guest is gone; of the images that nobody uses any more, the newest stay for a while."""
+        for name in await asyncio.to_thread(self._used_by, guest_id):
+            await self.leave(name, guest_id)
         async with self._books:
             await on_disk(self._drop_use, guest_id)
 
-    def _path(self, digest: str) -> Path:
-        try:
-            return self._directory / Digest.parse(digest).hex
-        except DigestInvalidError as error:
-            raise ImageUnreadableError(error.message) from error
+    async def _serve(self, image: OrderImage, guest_id: str) -> None:
+        if self._streamer is None:
+            raise InnkeeperError(
+                "the disk lies over a stream, and this agent has none",
+                reason=GuestReason.IMAGE_DOWNLOAD_FAILED,
+            )
+        await self._streamer.serve(image, guest_id)
+
+    def _statuses(self) -> Mapping[str, ImageStatus]:
+        return {} if self._streamer is None else self._streamer.statuses
+
+    def _used_by(self, guest_id: str) -> list[str]:
+        note = self._files.uses / guest_id
+        return [note.read_text()] if note.exists() else []
 
     def _note_use(self, guest_id: str, name: str) -> None:
-        self._uses.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self._directory.chmod(0o711)  # QEMU's user passes through, and lists nothing
-        note = self._uses / guest_id
-        new = self._directory / f"{guest_id}.note"  # beside the notes: a half-written one is none
-        with new.open("w") as file:
-            file.write(name)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(note)
+        self._files.make()
+        self._files.write(self._files.uses / guest_id, name.encode())
 
     def _drop_use(self, guest_id: str) -> None:
-        note = self._uses / guest_id
+        note = self._files.uses / guest_id
         if not note.exists():
             return
-        image = self._directory / note.read_text()
+        name = note.read_text()
         note.unlink()
-        if image.exists():
-            image.touch()  # the time of its last use
+        for image in (self._files.whole(name), self._files.stream(name)):
+            if image.exists():
+                image.touch()  # the time of its last use
         self._drop_unused()
 
     def _drop_unused(self) -> None:
         """Drop images without a user, those longest without one first, until the rest is small enough."""
-        used = {note.read_text() for note in self._uses.iterdir()}
-        guests = self._directory.parent / "guests"
+        uses, directory = self._files.uses, self._files.directory
+        used = {note.read_text() for note in uses.iterdir()}
+        guests = directory.parent / "guests"
         unnoted = {each.name for each in guests.iterdir()} if guests.is_dir() else set()
-        unnoted -= {note.name for note in self._uses.iterdir()}
+        unnoted -= {note.name for note in uses.iterdir()}
         if unnoted or "" in used:
             # A disk whose image nobody noted: it could be any of them.
             log.warning("images_kept", guests_without_note=sorted(unnoted))
             return
-        unused = [each for each in self._directory.iterdir() if each.is_file() and each.stem not in used]
+        files = [each for each in directory.iterdir() if each.is_file() and each.stem not in used]
+        unused = [each for each in files if each.suffix not in {".manifest", ".sock"}]
         kept = 0
         for image in sorted(unused, key=lambda each: each.stat().st_mtime_ns, reverse=True):
             kept += image.stat().st_blocks * 512
-            if image.suffix or kept > self._unused_bytes:
+            if image.suffix not in {"", ".stream"} or kept > self._unused_bytes:
                 image.unlink()
+                self._files.manifest(image.stem).unlink(missing_ok=True)
                 log.info("image_dropped", file=image.name)
 
 
-def _check_header(path: Path, image: OrderImage) -> None:
-    """Parse the header with our own code: no QEMU tool opens a file that was not looked at."""
-    with path.open("rb") as file:
-        head = file.read(headers.HEAD_BYTES)
+def _name(image: OrderImage) -> str:
     try:
-        found = headers.parse(head, size=image.size, declared=image.format)
-    except InnkeeperError as error:
+        return Digest.parse(image.digest).hex
+    except DigestInvalidError as error:
         raise ImageUnreadableError(error.message) from error
-    if found.virtual_size != image.virtual_size:
-        sizes = f"{found.virtual_size} bytes; the order says {image.virtual_size}"
-        raise ImageUnreadableError(f"the image's disk has {sizes}")
-
-
-async def _qemu_img(*words: str) -> None:
-    await programs.run(
-        QEMU_IMG,
-        words,
-        package="qemu-utils",
-        failure=functools.partial(InnkeeperError, reason=GuestReason.DRIVER_FAILED),
-        deadline_s=QEMU_IMG_DEADLINE_S,
-        under=LIMITS,
-    )

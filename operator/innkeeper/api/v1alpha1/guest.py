@@ -40,7 +40,7 @@ from innkeeper.api.model import (
 )
 from innkeeper.api.v1alpha1.placement import LabelSelector, Placement
 from innkeeper.api.v1alpha1.probe import ReadinessProbe
-from innkeeper.domain.reasons import Power, RestartPolicy
+from innkeeper.domain.reasons import Power, RestartPolicy, Storage
 
 SSH_KEY_PATTERN = (
     r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) "
@@ -108,6 +108,7 @@ class GuestSpec(ApiModel):
             immutable(field, _AGAIN)
             for field in (
                 "image",
+                "storage",
                 "flavor",
                 "resources",
                 "interfaces",
@@ -130,6 +131,8 @@ class GuestSpec(ApiModel):
     """Whether the guest runs or is stopped. A stopped guest keeps its host, disk and addresses."""
     restart_policy: RestartPolicy = RestartPolicy.ALWAYS
     """What happens when the guest's machine ends by itself."""
+    storage: Storage = Storage.STREAM
+    """`Stream` starts the guest while its image is still arriving; `Copy` once all of it is on the host."""
     readiness_probe: ReadinessProbe | None = None
     """When it is Ready: once its machine runs when absent."""
     interfaces: Annotated[list[Interface], Field(min_length=1, max_length=8), map_keys("name")]

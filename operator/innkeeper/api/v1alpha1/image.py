@@ -96,6 +96,8 @@ class ImageStatus(ApiModel):
     """Bytes on the wire."""
     virtual_size: BytesAmount | None = None
     """Bytes of the disk that the guest sees."""
+    manifest_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)] | None = None
+    """Digest of the manifest that names each chunk's digest: guests boot while such an image is still arriving."""
     progress: Annotated[str, Field(max_length=32)] | None = None
     """For people: how far the image server is, as `37%`."""
     conditions: Conditions = Field(default_factory=list)

@@ -8,7 +8,6 @@ somewhere trusted. Pure: reads and writes nothing.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator
 
 import msgspec
 
@@ -49,10 +48,10 @@ class Chunks:
     def __init__(self, manifest: Manifest, digests: bytes) -> None:
         self.size = manifest.size
         self.chunk_bytes = manifest.chunk_bytes
-        self._digests = digests
+        self.digests = digests  # 32 bytes for each chunk, in order
 
     def __len__(self) -> int:
-        return len(self._digests) // _DIGEST_BYTES
+        return len(self.digests) // _DIGEST_BYTES
 
     def span(self, index: int) -> tuple[int, int]:
         """Return where a chunk begins, and where the next one does."""
@@ -61,7 +60,11 @@ class Chunks:
 
     def is_zero(self, index: int) -> bool:
         """Tell whether a chunk holds nothing but zeros."""
-        return self._digest(index) == _ZEROS
+        return self.digest(index) == _ZEROS
+
+    def is_zero_run(self, first: int, behind: int) -> bool:
+        """Tell whether a run of chunks holds nothing but zeros."""
+        return not any(self.digests[first * _DIGEST_BYTES : behind * _DIGEST_BYTES])
 
     def matches(self, index: int, content: bytes) -> bool:
         """Tell whether these are the bytes of a chunk."""
@@ -70,23 +73,11 @@ class Chunks:
             return False
         if self.is_zero(index):
             return not any(content)
-        return hashlib.sha256(content).digest() == self._digest(index)
+        return hashlib.sha256(content).digest() == self.digest(index)
 
-    def runs(self, first: int) -> Iterator[tuple[int, int]]:
-        """Yield the runs of chunks that hold something, from `first` on: the first and the one behind the last."""
-        index = first
-        while index < len(self):
-            if self.is_zero(index):
-                index += 1
-                continue
-            end = index
-            while end < len(self) and not self.is_zero(end):
-                end += 1
-            yield index, end
-            index = end
-
-    def _digest(self, index: int) -> bytes:
-        return self._digests[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
+    def digest(self, index: int) -> bytes:
+        """Return the SHA-256 of a chunk; zeros for a chunk of zeros."""
+        return self.digests[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
 
 
 class ManifestMaker:
@@ -130,17 +121,38 @@ def read(encoded: bytes, *, digest: str, size: int) -> Chunks:
     Raises:
         ManifestInvalidError: it is none, or that of another image.
     """
+    found = _decode(encoded)
+    if (found.digest, found.size) != (digest, size):
+        raise ManifestInvalidError("the manifest is that of another image")
+    return _chunks(found)
+
+
+def read_any(encoded: bytes) -> Chunks:
+    """Return the manifest of whatever image it says.
+
+    Raises:
+        ManifestInvalidError: it is none.
+    """
+    return _chunks(_decode(encoded))
+
+
+def _decode(encoded: bytes) -> Manifest:
     if len(encoded) > MAX_BYTES:
         raise ManifestInvalidError(f"the manifest is longer than {MAX_BYTES} bytes")
     try:
         found = msgspec.json.decode(encoded, type=Manifest)
-        digests = base64.b64decode(found.chunks, validate=True)
-    except (msgspec.DecodeError, UnicodeError, binascii.Error) as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise ManifestInvalidError(f"the manifest cannot be read: {error}") from error
-    if found.version != VERSION or found.chunk_bytes not in _SIZES:
+    if found.version != VERSION or found.chunk_bytes not in _SIZES or found.size < 0:
         raise ManifestInvalidError("the manifest is of a form that is not known")
-    if (found.digest, found.size) != (digest, size):
-        raise ManifestInvalidError("the manifest is that of another image")
-    if len(digests) != -(-size // found.chunk_bytes) * _DIGEST_BYTES:
+    return found
+
+
+def _chunks(found: Manifest) -> Chunks:
+    try:
+        digests = base64.b64decode(found.chunks, validate=True)
+    except (UnicodeError, binascii.Error) as error:
+        raise ManifestInvalidError(f"the manifest cannot be read: {error}") from error
+    if len(digests) != -(-found.size // found.chunk_bytes) * _DIGEST_BYTES:
         raise ManifestInvalidError("the manifest has not one digest for each chunk")
     return Chunks(found, digests)

@@ -28,6 +28,7 @@ FAILED_S = (2.0, 30.0)
 TERMINAL_S = 60.0
 IN_USE_S = 10.0
 _MOST_NAMES = 10
+_FACTS = ("digest", "format", "size", "virtualSize", "manifestDigest", "progress")
 
 
 class Asks(Protocol):
@@ -141,13 +142,14 @@ def pause_after(answer: InspectAnswer, *, attempt: int) -> float | None:
 
 def status_of(image: Image, answer: InspectAnswer) -> dict[str, Any]:
     """Return the whole status that an answer means; None takes a field away."""
-    facts: dict[str, Any] = dict.fromkeys(("digest", "format", "size", "virtualSize", "progress"))
+    facts: dict[str, Any] = dict.fromkeys(_FACTS)
     if isinstance(answer, Ready):
         facts |= {
             "digest": answer.digest,
             "format": answer.format,
             "size": str(answer.size),
             "virtualSize": str(answer.virtual_size),
+            "manifestDigest": answer.manifest_digest,
         }
         ready = _ready(image, "True", ImageReason.READY, "the image may be booted")
     elif isinstance(answer, Preparing):
@@ -167,6 +169,7 @@ def facts_of(image: Image) -> dict[str, Any]:
         "format": status.format,
         "size": status.size,
         "virtualSize": status.virtual_size,
+        "manifestDigest": status.manifest_digest,
         "progress": status.progress,
     }
 

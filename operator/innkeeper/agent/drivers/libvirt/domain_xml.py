@@ -12,6 +12,7 @@ from innkeeper.agent.drivers.driver import DomainInterface, DomainSpec, Hypervis
 
 NAMESPACE = "https://innkeeper.dev/xmlns/domain/v1"
 NAME_PREFIX = "innkeeper-"
+DISK = "vda"  # the guest's own disk
 _UUIDS = uuid.UUID(
     "6c0e1b9e-3d0f-5a7e-9c55-0f6f1ab0c9d1"
 )  # of this project; only makes UUIDs differ from others'
@@ -75,7 +76,7 @@ def _shares(cpu_millis: int) -> int:
 
 
 def _devices(devices: ET.Element, spec: DomainSpec) -> None:
-    _disk(devices, spec.disk, target="vda", image_format="qcow2")
+    _disk(devices, spec.disk, target=DISK, image_format="qcow2")
     _disk(devices, spec.seed, target="vdb", image_format="raw", read_only=True)
     for interface in spec.interfaces:
         _interface(devices, interface)
@@ -93,9 +94,13 @@ def _disk(
     devices: ET.Element, path: Path, *, target: str, image_format: str, read_only: bool = False
 ) -> None:
     disk = ET.SubElement(devices, "disk", type="file", device="disk")
-    ET.SubElement(
+    driver = ET.SubElement(
         disk, "driver", name="qemu", type=image_format, cache="none" if not read_only else "default"
     )
+    if not read_only:
+        # What fails pauses the machine, and is tried again when it goes on: the guest never sees an error.
+        driver.set("error_policy", "stop")
+        driver.set("rerror_policy", "stop")
     ET.SubElement(disk, "source", file=str(path))
     ET.SubElement(disk, "target", dev=target, bus="virtio")
     if read_only:

@@ -28,6 +28,7 @@ from innkeeper.agent.drivers.driver import (
 from innkeeper.agent.drivers.libvirt import domain_xml as xml
 from innkeeper.agent.drivers.libvirt.connection import Connection
 from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
+from innkeeper.domain.reasons import GuestReason
 
 log = structlog.get_logger()
 
@@ -54,6 +55,8 @@ _AGENT_SILENT = (
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,  # a machine that was started before it had the channel
 )
 PRESS_AGAIN_S = 5.0
+RESUME_TRIES = 30
+RESUME_LOOK_S = 0.15
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
 
 
@@ -121,6 +124,24 @@ class LibvirtDriver:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 raise DriverError(f"the machine of guest {guest_id} is not defined") from error
             raise StartFailedError(f"the machine does not start: {_words(error)}") from error
+
+    async def resume(self, guest_id: str) -> None:
+        """Let a paused machine go on, and look whether it does: what failed is tried again bit by bit."""
+        for _ in range(RESUME_TRIES):
+            if await self._call(lambda connection: _go_on(connection, guest_id)):
+                return
+            await asyncio.sleep(RESUME_LOOK_S)
+        raise DriverError("the machine's disk fails again and again", reason=GuestReason.DISK_FAILED)
+
+    async def pull(self, guest_id: str) -> None:
+        """Begin a block job that ends by itself, also where nobody waits for it."""
+
+        def begin(connection: Any) -> None:
+            domain = _find(connection, guest_id)
+            if domain is not None and domain.isActive() and not domain.blockJobInfo(xml.DISK):
+                domain.blockPull(xml.DISK)
+
+        await self._call(begin)
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after the grace take its power."""
@@ -224,8 +245,19 @@ class LibvirtDriver:
             raise DriverError(f"libvirt: {_words(error)}") from error
 
 
+def _go_on(connection: Any, guest_id: str) -> bool:
+    """Tell whether a machine runs, or is none of ours to let go on; where it is paused, let it go on."""
+    domain = _find(connection, guest_id)
+    if domain is None or domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+        return True
+    domain.resume()
+    return False
+
+
 def _phase(domain: Any) -> DomainPhase:
     state, reason = domain.state()
+    if (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR):
+        return DomainPhase.DISK_FAILED
     if state in _ALIVE:
         return _ALIVE[state]
     if state == libvirt.VIR_DOMAIN_CRASHED:

@@ -1,0 +1,9 @@
+"""What the disk of a built guest lies over: in its place before the machine starts again."""
+
+from innkeeper.agent.build.build import IMAGE, Build
+
+
+async def rest_on(build: Build) -> None:
+    """Have the stream served again, or the disk put onto the whole image where that is here by now."""
+    with build.stopwatch.outside(IMAGE):
+        await build.images.before_start(build.image, build.order.guest_id, build.files.disk)

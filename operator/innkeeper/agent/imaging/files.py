@@ -1,0 +1,71 @@
+"""Where images lie on a host, by the hex digits of their digests. A file under a whole image's name is always whole.
+
+<hex>            the image, checked
+<hex>.partial    on its way in order
+<hex>.stream     on its way by chunks: sparse, and served while it fills
+<hex>.manifest   its chunks
+streams/<hex>    what the streaming process was asked for
+uses/<guest>     which image a guest uses
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The directory of images."""
+
+    directory: Path
+
+    @property
+    def uses(self) -> Path:
+        """Which guest uses which image."""
+        return self.directory / "uses"
+
+    @property
+    def records(self) -> Path:
+        """What the streaming process serves."""
+        return self.directory / "streams"
+
+    @property
+    def nbd_socket(self) -> Path:
+        """Where QEMU reads images that are on their way."""
+        return self.directory / "nbd.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the agent speaks to the streaming process."""
+        return self.directory / "streams" / "control.sock"
+
+    def whole(self, name: str) -> Path:
+        """Return where a whole image lies."""
+        return self.directory / name
+
+    def stream(self, name: str) -> Path:
+        """Return where an image is made of chunks."""
+        return self.directory / f"{name}.stream"
+
+    def manifest(self, name: str) -> Path:
+        """Return where its manifest lies."""
+        return self.directory / f"{name}.manifest"
+
+    def record(self, name: str) -> Path:
+        """Return where it is written that an image is served."""
+        return self.records / f"{name}.json"
+
+    def make(self) -> None:
+        """Make the directories."""
+        self.uses.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self.records.mkdir(exist_ok=True, mode=0o700)
+        self.directory.chmod(0o711)  # QEMU's user passes through, and lists nothing
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file whole or not at all, and onto the disk."""
+        new = self.directory / f"{path.name}.{path.parent.name}.new"  # beside no other file that is listed
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)

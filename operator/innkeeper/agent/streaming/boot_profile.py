@@ -1,0 +1,58 @@
+"""What guests read of an image while they boot, in the order of their first look: what the next ones will want soon.
+
+It is learnt by watching, ends when nothing new was read for a while, and changes nothing but the order of fetching.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from innkeeper.clock import Clock
+from innkeeper.domain.images.profile import MAX_CHUNKS
+
+QUIET_S = 8.0  # a boot that reads nothing new for so long is over
+
+RUN_CHUNKS = 4  # at most in one request ahead of a guest: one that waits for another chunk waits no longer
+
+
+class BootWatch:
+    """Watches one image's reads until the boots of its guests are over."""
+
+    def __init__(self, chunks: int, clock: Clock) -> None:
+        self._seen = bytearray(chunks)
+        self._clock = clock
+        self._order: list[int] = []
+        self._last: float | None = None
+
+    def touch(self, first: int, behind: int) -> None:
+        """A guest reads chunks."""
+        if self._seen.count(1, first, behind) == behind - first:
+            return
+        self._last = self._clock.monotonic()
+        for index in range(first, behind):
+            if not self._seen[index]:
+                self._seen[index] = 1
+                if len(self._order) < MAX_CHUNKS:
+                    self._order.append(index)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether guests have read, and nothing new for a while."""
+        return self._last is not None and self._clock.monotonic() - self._last >= QUIET_S
+
+    @property
+    def order(self) -> Sequence[int]:
+        """What was read so far."""
+        return self._order
+
+
+def runs(order: Iterable[int], *, most: int = RUN_CHUNKS) -> Iterator[tuple[int, int]]:
+    """Yield the chunks of a profile as short runs: the first of each, and the one behind its last."""
+    first = behind = -1
+    for index in order:
+        if index == behind and behind - first < most:
+            behind += 1
+            continue
+        if first >= 0:
+            yield first, behind
+        first, behind = index, index + 1
+    if first >= 0:
+        yield first, behind

@@ -1,0 +1,144 @@
+"""An image in the making: a sparse file, of which each chunk is there, known to be zeros, or missing.
+
+Which chunks are there is written down nowhere. After a kill what lies in the file is compared with the manifest again,
+chunk by chunk, when it is asked for: a chunk that was half written is missing. Blocking, but for what is answered from
+memory; callers use threads.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from innkeeper.domain.images.digests import Digest
+from innkeeper.domain.images.manifest import Chunks
+
+_MISSING, _UNKNOWN, _THERE = 0, 1, 2
+_READ_BYTES = 1024 * 1024
+
+
+class ChunkFile:
+    """One image's file. Its size is that of the image from the beginning on; a whole one was checked before."""
+
+    def __init__(self, path: Path, chunks: Chunks, *, is_whole: bool = False) -> None:
+        self.chunks = chunks
+        self.path = path
+        self.file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", 0)
+        if not is_whole:
+            os.truncate(self.file.fileno(), chunks.size)
+        self._states = bytearray(len(chunks))
+        self.total = 0  # bytes that are not zeros
+        for index in range(len(chunks)):
+            if chunks.is_zero(index):
+                self._states[index] = _THERE
+            else:
+                self.total += self._length(index)
+        self.here = 0  # bytes of these that are there
+        if is_whole:
+            self._states = bytearray([_THERE]) * len(chunks)
+            self.here = self.total
+        else:
+            self._look_at_extents()
+
+    def has(self, index: int) -> bool:
+        """Tell whether a chunk can be read from the file, as far as that is known."""
+        return self._states[index] == _THERE
+
+    def has_all(self, first: int, behind: int) -> bool:
+        """Tell whether all chunks of a run can be read."""
+        return self._states.count(_THERE, first, behind) == behind - first
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every chunk is there."""
+        return self.has_all(0, len(self._states))
+
+    def verify(self, index: int) -> bool:
+        """Find out whether a chunk that an earlier process may have written is there."""
+        if self._states[index] == _UNKNOWN:
+            if self.chunks.matches(index, self._pread(index)):
+                self._found(index)
+            else:
+                self._states[index] = _MISSING
+        return self.has(index)
+
+    def gap(self, index: int, behind: int) -> int:
+        """Return where a run of missing chunks ends that begins with `index`, at `behind` at the latest."""
+        end = index + 1
+        while end < behind and not self.verify(end):
+            end += 1
+        return end
+
+    def read(self, index: int) -> bytes | None:
+        """Return a chunk, checked, or None."""
+        if not self.has(index):
+            return None
+        content = self._pread(index)
+        return content if self.chunks.matches(index, content) else None
+
+    def write(self, index: int, content: bytes) -> None:
+        """Keep a chunk whose content was checked.
+
+        Raises:
+            OSError: the disk is full, for example; what lies there is then not taken for the chunk.
+        """
+        view, offset = memoryview(content), self.chunks.span(index)[0]
+        while view:
+            written = os.pwrite(self.file.fileno(), view, offset)
+            if written == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            view, offset = view[written:], offset + written
+        if not self.has(index):
+            self._found(index)
+
+    def missing(self, start: int = 0) -> Iterator[int]:
+        """Yield the chunks that are not known to be there, in order."""
+        for index in range(start, len(self._states)):
+            if self._states[index] != _THERE:
+                yield index
+
+    def mismatch(self, declared: Digest) -> str | None:
+        """Read all of it, and say how it differs from what was declared."""
+        hashed, offset = declared.new_hash(), 0
+        while piece := os.pread(self.file.fileno(), _READ_BYTES, offset):
+            hashed.update(piece)
+            offset += len(piece)
+        return declared.mismatch(declared.found_by(hashed))
+
+    def finish(self, target: Path) -> None:
+        """Give the whole file its final name; who reads it reads on."""
+        os.fsync(self.file.fileno())
+        os.fchmod(self.file.fileno(), 0o644)  # QEMU runs as another user, and reads it only
+        self.path = self.path.replace(target)
+
+    def close(self) -> None:
+        """Close the file; what is there stays for the next time."""
+        self.file.close()
+
+    def _found(self, index: int) -> None:
+        self._states[index] = _THERE
+        self.here += self._length(index)
+
+    def _look_at_extents(self) -> None:
+        """Take what lies in the file for chunks that may be there."""
+        fd, end, size = self.file.fileno(), 0, self.chunks.chunk_bytes
+        while True:
+            try:
+                start = os.lseek(fd, end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole behind it
+                    return
+                raise
+            end = os.lseek(fd, start, os.SEEK_HOLE)
+            for index in range(start // size, -(-end // size)):
+                if self._states[index] == _MISSING:
+                    self._states[index] = _UNKNOWN
+
+    def _length(self, index: int) -> int:
+        start, end = self.chunks.span(index)
+        return end - start
+
+    def _pread(self, index: int) -> bytes:
+        start, end = self.chunks.span(index)
+        return os.pread(self.file.fileno(), end - start, start)

@@ -1,0 +1,72 @@
+"""The process `innkeeper stream`: started by the agent, and alive until no guest needs it any more.
+
+It shows the agent's own token to the image server, read anew whenever its file changes.
+"""
+
+import asyncio
+
+import structlog
+
+from innkeeper import __version__
+from innkeeper.agent.identity import credentials_of
+from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.image_server import client_session
+from innkeeper.agent.only_one import only_one
+from innkeeper.agent.streaming.chunk_index import ChunkIndex
+from innkeeper.agent.streaming.control import Control, News
+from innkeeper.agent.streaming.nbd.server import NbdServer
+from innkeeper.agent.streaming.pace import Pace
+from innkeeper.agent.streaming.settings import StreamSettings
+from innkeeper.agent.streaming.stream import Surroundings
+from innkeeper.agent.streaming.streams import Streams
+from innkeeper.agent.streaming.whole_images import add_whole_images
+from innkeeper.clock import Clock, SystemClock
+from innkeeper.telemetry import logs
+
+log = structlog.get_logger(__name__)
+
+IDLE_S = 60.0  # without an image to serve, it ends
+
+
+async def run_stream(settings: StreamSettings) -> None:
+    """Serve until no image is needed."""
+    logs.configure(form=settings.log_format, level=settings.log_level, process="stream")
+    files, clock, news = ImageFiles(settings.directory), SystemClock(), News()
+    files.make()
+    credentials = credentials_of(join_file=settings.join_file, kubeconfig=settings.kubeconfig)
+    index = ChunkIndex()
+    around = Surroundings(
+        files=files,
+        index=index,
+        pace=Pace(settings.fill_mib_s * 1024**2, clock),
+        clock=clock,
+        changed=news.tell,
+    )
+    with only_one(files.records / "lock"):
+        await asyncio.to_thread(add_whole_images, index, files)
+        async with client_session(settings.images_ca_file) as session:
+            streams = Streams(session, around, token=credentials.bearer)
+            server = NbdServer(files.nbd_socket, streams)
+            streams.clients = server.clients
+            serving = asyncio.create_task(server.run())
+            await streams.load()
+            runner = await Control(streams, news).listen(files.control_socket)
+            log.info("stream_started", version=__version__, images=len(streams))
+            try:
+                await asyncio.wait(
+                    (serving, asyncio.create_task(_until_idle(streams, clock))),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                await runner.cleanup()
+                serving.cancel()
+                await asyncio.wait((serving,))
+                await streams.close()
+
+
+async def _until_idle(streams: Streams, clock: Clock) -> None:
+    idle_since = clock.monotonic()
+    while clock.monotonic() - idle_since < IDLE_S:
+        if len(streams):
+            idle_since = clock.monotonic()
+        await clock.sleep(1.0)

@@ -1,0 +1,282 @@
+"""One image that is served while it arrives: manifest, file, supply, and the export that QEMU reads.
+
+Its life: the manifest is fetched and must have the digest that the signed order names; the head is looked at by our own
+code before anybody may read; then guests read, and when their boot is over the rest comes. The whole is checked against
+the image's digest once more, and takes its final name.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.header import check_header
+from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
+from innkeeper.agent.streaming.chunk_file import ChunkFile
+from innkeeper.agent.streaming.chunk_index import ChunkIndex
+from innkeeper.agent.streaming.messages import ImageStatus, Mode, Record
+from innkeeper.agent.streaming.nbd.export import InFile
+from innkeeper.agent.streaming.origin import ImageServerOrigin
+from innkeeper.agent.streaming.pace import Pace
+from innkeeper.agent.streaming.supply import Supply
+from innkeeper.clock import Clock
+from innkeeper.domain.images import headers, manifest
+from innkeeper.domain.images.digests import Digest
+from innkeeper.domain.images.manifest import Chunks
+from innkeeper.domain.images.profile import ProfileInvalidError
+from innkeeper.domain.orders import OrderImage
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError, TerminalError
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 1.0  # how often it is asked whether the boot is over
+
+
+class ManifestWrongError(TerminalError):
+    """The manifest is not the one that the order names, or is of another image."""
+
+    reason = GuestReason.IMAGE_DIGEST_MISMATCH
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the streams of a host share."""
+
+    files: ImageFiles
+    index: ChunkIndex
+    pace: Pace
+    clock: Clock
+    changed: Callable[[], None]
+
+
+class Stream:
+    """One image; `open` makes one."""
+
+    def __init__(
+        self, record: Record, origin: ImageServerOrigin, around: Surroundings, file: ChunkFile
+    ) -> None:
+        self.record = record
+        self._around = around
+        self._origin = origin
+        self._file = file
+        self._failure: InnkeeperError | None = None
+        self._whole_soon = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._supply = Supply(
+            self.name,
+            file,
+            origin,
+            index=around.index,
+            pace=around.pace,
+            clock=around.clock,
+            changed=around.changed,
+        )
+        self.mode = Mode.LOCAL if around.files.whole(self.name).exists() else Mode.STREAMING
+        self.keep(record)
+
+    @classmethod
+    async def open(cls, record: Record, origin: ImageServerOrigin, around: Surroundings) -> "Stream":
+        """Make what is needed to serve an image; nothing of it may be read before `begin`.
+
+        Raises:
+            ManifestWrongError: the manifest is not the one that was ordered.
+            DownloadFailedError: the image server does not answer.
+        """
+        name = Digest.parse(record.image.digest).hex
+        chunks = await _manifest(record.image, origin, around.files)
+        whole = around.files.whole(name)
+        is_whole = await asyncio.to_thread(whole.exists)
+        path = whole if is_whole else around.files.stream(name)
+        file = await on_disk(ChunkFile, path, chunks, is_whole=is_whole)
+        around.index.add(name, file)
+        return cls(record, origin, around, file)
+
+    @property
+    def name(self) -> str:
+        """The hex digits of the image's digest: the export's name."""
+        return Digest.parse(self.record.image.digest).hex
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._file.chunks.size
+
+    def keep(self, record: Record) -> None:
+        """Go on for other guests."""
+        self.record = record
+        if record.whole_soon:
+            self._whole_soon.set()
+
+    async def begin(self) -> None:
+        """Look at the head, and start to fetch ahead of guests.
+
+        Raises:
+            ImageUnreadableError: the image is none that may be used.
+        """
+        if self._failure is not None and not self._failure.retryable:
+            raise self._failure
+        if not self._tasks and self.mode is Mode.STREAMING:
+            self._tasks = [asyncio.create_task(self._ahead()), asyncio.create_task(self._to_the_end())]
+        length = min(headers.HEAD_BYTES, self.size)
+        await self._supply.need(0, self._behind(length))
+        await asyncio.to_thread(check_header, self._file.path, self.record.image)
+        await self._supply.retry()
+
+    def at_hand(self, offset: int, length: int) -> InFile | None:
+        """Return where the bytes lie, if all of them are here."""
+        first, behind = self._run(offset, length)
+        if self.mode is Mode.STREAMING:
+            self._supply.watch.touch(first, behind)
+        if not self._file.has_all(first, behind):
+            return None
+        return InFile(self._file.file, is_zero=self._file.chunks.is_zero_run(first, behind))
+
+    async def read(self, offset: int, length: int) -> InFile | bytes:
+        """Return the bytes once they are here."""
+        first, behind = self._run(offset, length)
+        unkept = await self._supply.need(first, behind)
+        if not unkept:
+            return InFile(self._file.file)
+        return await asyncio.to_thread(self._assemble, offset, length, unkept)
+
+    def extents(self, offset: int, length: int) -> Sequence[tuple[int, bool]]:
+        """Return what is known to be zeros, by the manifest."""
+        found: list[tuple[int, bool]] = []
+        first, behind = self._run(offset, length)
+        for index in range(first, behind):
+            start, end = self._file.chunks.span(index)
+            count = min(end, offset + length) - max(start, offset)
+            is_zero = self._file.chunks.is_zero(index)
+            if found and found[-1][1] == is_zero:
+                found[-1] = (found[-1][0] + count, is_zero)
+            else:
+                found.append((count, is_zero))
+        return found
+
+    def status(self, *, clients: int) -> ImageStatus:
+        """Return how it stands."""
+        trouble = self._trouble()
+        return ImageStatus(
+            name=self.name,
+            guests=self.record.guests,
+            mode=self.mode,
+            here=self._file.here,
+            total=self._file.total,
+            clients=clients,
+            from_origin=self._supply.fetched.origin,
+            from_host=self._supply.fetched.host,
+            reason=trouble.reason if trouble else "",
+            message=trouble.message if trouble else "",
+        )
+
+    async def close(self) -> None:
+        """End it; what is here stays on the disk."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._supply.close()
+        self._around.index.drop(self.name)
+        self._file.close()
+
+    def _trouble(self) -> InnkeeperError | None:
+        wrong, away, disk = self._supply.trouble.wrong, self._supply.trouble.away, self._supply.trouble.disk
+        if self._failure is not None:
+            return self._failure
+        if wrong:
+            where = self._file.chunks.span(min(wrong))[0]
+            message = (
+                f"{len(wrong)} chunks of the image are not those of its manifest, the first at byte {where}"
+            )
+            return DownloadFailedError(
+                f"{message}: did the source change?", reason=GuestReason.IMAGE_CHUNK_MISMATCH
+            )
+        if away is not None:
+            return DownloadFailedError(away)
+        if disk is not None:
+            return DownloadFailedError(disk, reason=GuestReason.HOST_DISK_FULL)
+        return None
+
+    async def _ahead(self) -> None:
+        """Fetch what other boots read first, as far as that is known."""
+        try:
+            order = await self._origin.profile()
+        except (DownloadFailedError, ProfileInvalidError) as error:
+            log.info("profile_unused", image=self.name, error=error.message)
+            return
+        await self._supply.ahead(order)
+
+    async def _to_the_end(self) -> None:
+        """Wait for the boot's end, tell what it read, fetch the rest, and check the whole."""
+        boot = asyncio.create_task(self._boot())
+        soon = asyncio.create_task(self._whole_soon.wait())
+        try:
+            await asyncio.wait((boot, soon), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            soon.cancel()
+            boot.cancel()
+        while not self._file.is_whole:
+            await self._supply.fill()
+            if not self._file.is_whole:
+                await self._around.clock.sleep(LOOK_S)
+        await self._finish()
+
+    async def _boot(self) -> None:
+        while not self._supply.watch.is_over:
+            await self._around.clock.sleep(LOOK_S)
+        try:
+            await self._origin.keep_profile(self._supply.watch.order)
+        except DownloadFailedError as error:
+            log.info("profile_not_kept", image=self.name, error=error.message)
+
+    async def _finish(self) -> None:
+        declared = Digest.parse(self.record.image.digest)
+        mismatch = await asyncio.to_thread(self._file.mismatch, declared)
+        if mismatch is not None:
+            # Every chunk is the one that the manifest names: the manifest itself is of other bytes.
+            self._failure = ManifestWrongError(f"{mismatch}: its manifest is that of other bytes")
+            log.error("image_wrong", image=self.name, message=self._failure.message)
+        else:
+            await on_disk(self._file.finish, self._around.files.whole(self.name))
+            self.mode = Mode.LOCAL
+            log.info("image_whole", image=self.name, from_origin=self._supply.fetched.origin)
+        self._around.changed()
+
+    def _assemble(self, offset: int, length: int, unkept: dict[int, bytes]) -> bytes:
+        pieces = []
+        first, behind = self._run(offset, length)
+        for index in range(first, behind):
+            start, end = self._file.chunks.span(index)
+            content = unkept.get(index) or self._file.read(index) or b""
+            pieces.append(content[max(0, offset - start) : min(end, offset + length) - start])
+        return b"".join(pieces)
+
+    def _run(self, offset: int, length: int) -> tuple[int, int]:
+        return offset // self._file.chunks.chunk_bytes, self._behind(offset + length)
+
+    def _behind(self, end: int) -> int:
+        return -(-end // self._file.chunks.chunk_bytes)
+
+
+async def _manifest(image: OrderImage, origin: ImageServerOrigin, files: ImageFiles) -> Chunks:
+    """Return the manifest that the order names, from this host or from the image server."""
+    path = files.manifest(Digest.parse(image.digest).hex)
+    encoded = await asyncio.to_thread(path.read_bytes) if await asyncio.to_thread(path.exists) else None
+    if encoded is None or _digest(encoded) != image.manifest_digest:
+        encoded = await origin.manifest()
+        if encoded is None:
+            raise DownloadFailedError("the image server has no manifest of the image any more")
+        if _digest(encoded) != image.manifest_digest:
+            raise ManifestWrongError("the image server's manifest is not the one that the order names")
+        await on_disk(files.write, path, encoded)
+    try:
+        return await asyncio.to_thread(manifest.read, encoded, digest=image.digest, size=image.size)
+    except manifest.ManifestInvalidError as error:
+        raise ManifestWrongError(error.message) from error
+
+
+def _digest(encoded: bytes) -> str:
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

@@ -1,0 +1,168 @@
+"""All images that a host serves: added and dropped at the agent's word, and found again after a kill.
+
+What is served is written down before anybody is told that it is.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import aiohttp
+import msgspec
+import structlog
+
+from innkeeper.agent.build.ports import TokenSource
+from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.partial import DownloadFailedError
+from innkeeper.agent.streaming.messages import ImageStatus, Record, Serve
+from innkeeper.agent.streaming.origin import ImageServerOrigin
+from innkeeper.agent.streaming.stream import Stream, Surroundings
+from innkeeper.domain.images.digests import Digest
+from innkeeper.errors import InnkeeperError
+
+log = structlog.get_logger(__name__)
+
+OPEN_S = 45.0  # how long the agent waits until guests may read
+RETRY_S = 2.0
+
+
+@dataclass
+class _Slot:
+    """One image: its stream once that is open, and whoever works on it."""
+
+    record: Record
+    stream: Stream | None = None
+    working: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Streams:
+    """Images by name: the exports of the NBD server."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        around: Surroundings,
+        *,
+        token: TokenSource,
+        clients: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        self._session = session
+        self._around = around
+        self._files: ImageFiles = around.files
+        self._token = token
+        self._slots: dict[str, _Slot] = {}
+        self._reopening: set[asyncio.Task[None]] = set()
+        self.clients = clients
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def names(self) -> Iterable[str]:
+        """Return the names of what can be read."""
+        return [name for name, slot in self._slots.items() if slot.stream is not None]
+
+    def find(self, name: str) -> Stream | None:
+        """Return an image that can be read."""
+        slot = self._slots.get(name)
+        return slot.stream if slot else None
+
+    async def load(self) -> None:
+        """Go on with what an earlier process served."""
+        for path in sorted(self._files.records.glob("*.json")):
+            try:
+                record = msgspec.json.decode(await asyncio.to_thread(path.read_bytes), type=Record)
+            except (msgspec.DecodeError, OSError) as error:
+                log.warning("record_unreadable", file=path.name, error=str(error))
+                continue
+            slot = self._slots[path.stem] = _Slot(record)
+            task = asyncio.create_task(self._reopen(slot))
+            self._reopening.add(task)
+            task.add_done_callback(self._reopening.discard)
+
+    async def serve(self, wanted: Serve) -> ImageStatus:
+        """Have an image read by a guest; returns when it can be.
+
+        Raises:
+            InnkeeperError: it cannot, and the reason is one of a guest's.
+        """
+        name = Digest.parse(wanted.image.digest).hex
+        slot = self._slots.setdefault(name, _Slot(Record(image=wanted.image, guests=())))
+        async with slot.working:
+            old = slot.record
+            slot.record = Record(
+                image=wanted.image,
+                guests=tuple(dict.fromkeys((*old.guests, wanted.guest_id))),
+                whole_soon=old.whole_soon or wanted.whole_soon,
+            )
+            if slot.record != old or slot.stream is None:
+                await asyncio.to_thread(
+                    self._files.write, self._files.record(name), msgspec.json.encode(slot.record)
+                )
+            try:
+                async with asyncio.timeout(OPEN_S):
+                    stream = await self._open(slot)
+            except TimeoutError as error:
+                away = slot.stream.status(clients=0).message if slot.stream else ""
+                raise DownloadFailedError(
+                    away or "the image server is slow: the image has not begun"
+                ) from error
+        return self._status(stream)
+
+    async def leave(self, name: str, guest_id: str) -> None:
+        """A guest needs an image no more, as a stream at least; absence is success."""
+        slot = self._slots.get(name)
+        if slot is None:
+            return
+        async with slot.working:
+            guests = tuple(each for each in slot.record.guests if each != guest_id)
+            slot.record = msgspec.structs.replace(slot.record, guests=guests)
+            if guests:
+                await asyncio.to_thread(
+                    self._files.write, self._files.record(name), msgspec.json.encode(slot.record)
+                )
+                return
+            await asyncio.to_thread(self._files.record(name).unlink, missing_ok=True)
+            self._slots.pop(name, None)
+            if slot.stream is not None:
+                await slot.stream.close()
+                log.info("stream_ended", image=name)
+        self._around.changed()
+
+    def statuses(self) -> list[ImageStatus]:
+        """Return how all images stand."""
+        return [self._status(slot.stream) for slot in self._slots.values() if slot.stream is not None]
+
+    async def close(self) -> None:
+        """End all; the next process goes on."""
+        for task in self._reopening:
+            task.cancel()
+        for slot in self._slots.values():
+            if slot.stream is not None:
+                await slot.stream.close()
+
+    async def _open(self, slot: _Slot) -> Stream:
+        if slot.stream is None:
+            origin = ImageServerOrigin(
+                self._session, slot.record.image, token=self._token, guests=lambda: slot.record.guests
+            )
+            slot.stream = await Stream.open(slot.record, origin, self._around)
+        slot.stream.keep(slot.record)
+        await slot.stream.begin()
+        return slot.stream
+
+    async def _reopen(self, slot: _Slot) -> None:
+        """Open again what was open once; guests that read it are waiting."""
+        while True:
+            try:
+                async with slot.working:
+                    await self._open(slot)
+            except InnkeeperError as error:
+                log.warning("stream_not_reopened", reason=error.reason, message=error.message)
+                if not error.retryable:
+                    return
+            else:
+                return
+            await self._around.clock.sleep(RETRY_S)
+
+    def _status(self, stream: Stream) -> ImageStatus:
+        return stream.status(clients=self.clients(stream.name))

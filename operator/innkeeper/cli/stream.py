@@ -1,0 +1,36 @@
+"""`innkeeper stream`: options of the streaming process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from innkeeper.cli.options import Kubeconfig, LogFormatOption, LogLevelOption, settings_from
+
+
+async def run(
+    *,
+    directory: Annotated[
+        Path | None, typer.Option(help="Where images lie. (default: /var/lib/innkeeper/images)")
+    ] = None,
+    join_file: Annotated[Path | None, typer.Option(help="The agent's join file.")] = None,
+    kubeconfig: Kubeconfig = None,
+    images_ca_file: Annotated[
+        Path | None, typer.Option(help="The authority of the image server's certificate (PEM).")
+    ] = None,
+    fill_mib_s: Annotated[
+        float | None,
+        typer.Option(help="How fast the rest of images may come, in MiB/s; 0 is no limit. (default: 32)"),
+    ] = None,
+    log_format: LogFormatOption = None,
+    log_level: LogLevelOption = None,
+) -> None:
+    """Serve images to the guests of one host while they arrive. The agent starts it when a guest needs it.
+
+    It outlives the agent, and ends by itself when no guest reads from it any more.
+    """
+    options = dict(locals())
+    from innkeeper.agent.streaming.process import run_stream
+    from innkeeper.agent.streaming.settings import StreamSettings
+
+    await run_stream(settings_from(StreamSettings, options))
