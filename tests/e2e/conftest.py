@@ -27,10 +27,15 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kit_lab.Lab]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the image server's directory."""
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="session")
+def lab(images: Path) -> Iterator[kit_lab.Lab]:
     """Start the lab with its Cluster, IPPool, Hosts and Images."""
     assert os.geteuid() == 0, "end-to-end tests make network namespaces: run them as root"
-    images = tmp_path_factory.mktemp("images")
     running = kit_lab.Lab("e2e")
     running.hack("lab", "down")
     try:

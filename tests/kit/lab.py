@@ -142,6 +142,29 @@ class Lab:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def stream_pids(self, host: str) -> list[int]:
+        """Return the streaming processes of a host: none, or one."""
+        found = []
+        for pid in machines.processes(self.plan, host):
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[1:4] == [b"-m", b"innkeeper", b"stream"]:
+                found.append(pid)
+        return found
+
+    def forget_images(self) -> None:
+        """Remove from all hosts what no stream is made of at the moment."""
+        for host in self.plan.hosts:
+            for path in (self.plan.host_directory(host) / "var-lib-innkeeper" / "images").glob("[0-9a-f]*"):
+                path.unlink()
+
+    def console(self, name: str) -> str:
+        """Return what a guest wrote to its console."""
+        directory = self.plan.host_directory(self.host_of(name)) / "var-lib-innkeeper" / "guests"
+        return (directory / self.guest_id(name) / "console.log").read_text(errors="replace")
+
     def reboot(self, host: str) -> None:
         """Take a host's power, its guests' too, and start it again with its agent."""
         machines.down(self.plan, host)
