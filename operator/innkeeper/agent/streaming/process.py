@@ -25,7 +25,7 @@ from innkeeper.telemetry import logs
 
 log = structlog.get_logger(__name__)
 
-IDLE_S = 60.0  # without an image to serve, it ends
+IDLE_S = 10.0  # without an image to serve, it ends
 
 
 async def run_stream(settings: StreamSettings) -> None:

@@ -207,7 +207,8 @@ class Stream:
         except (DownloadFailedError, ProfileInvalidError) as error:
             log.info("profile_unused", image=self.name, error=error.message)
             return
-        await self._supply.ahead(order)
+        if order:
+            await self._supply.ahead(order)
 
     async def _to_the_end(self) -> None:
         """Wait for the boot's end, tell what it read, fetch the rest, and check the whole."""

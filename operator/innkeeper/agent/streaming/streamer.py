@@ -9,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -169,9 +170,17 @@ class Streamer:
             raise DownloadFailedError(f"the streaming process failed: HTTP {answer.status}") from error
         raise InnkeeperError(failure.message, reason=failure.reason, retryable=failure.retryable)
 
-    async def _check_version(self) -> None:
+    async def version(self) -> Version:
+        """Return of which version the process is that runs, and which one it is.
+
+        Raises:
+            aiohttp.ClientConnectionError: none runs.
+        """
         async with self._open().get("http://stream/v1/version") as answer:
-            found = msgspec.json.decode(await answer.read(), type=Version)
+            return msgspec.json.decode(await answer.read(), type=Version)
+
+    async def _check_version(self) -> None:
+        found = await self.version()
         if found.version != __version__:
             log.info("stream_replaced", old=found.version, new=__version__)
             await self._end(found.pid)
@@ -191,23 +200,27 @@ class Streamer:
             if await self._listens():
                 return
             log.info("stream_starting")
-            # setsid(1), of util-linux, makes it nobody's child: it outlives the agent.
-            begun = await asyncio.create_subprocess_exec(
-                "setsid",
-                "--fork",
-                *self._command.words(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-            await begun.wait()
-            try:
-                async with asyncio.timeout(START_S):
-                    while not await self._listens():
-                        await self._clock.sleep(_LOOK_S)
-            except TimeoutError as error:
-                raise DownloadFailedError(
-                    f"the streaming process did not start within {START_S:.0f} s; the agent's log says why"
-                ) from error
+            with _alive_pipe() as (reading, writing):
+                # setsid(1), of util-linux, makes it nobody's child: it outlives the agent.
+                begun = await asyncio.create_subprocess_exec(
+                    "setsid", "--fork", *self._command.words(), stdin=subprocess.DEVNULL, stdout=writing
+                )
+                os.close(writing)
+                await begun.wait()
+                await self._until_it_listens(reading)
+
+    async def _until_it_listens(self, alive: int) -> None:
+        try:
+            async with asyncio.timeout(START_S):
+                while not await self._listens():
+                    if _is_at_end(alive):
+                        raise DownloadFailedError(
+                            "the streaming process ended at once; the agent's log says why"
+                        )
+                    await self._clock.sleep(_LOOK_S)
+        except TimeoutError as error:
+            message = f"the streaming process did not start within {START_S:.0f} s; the agent's log says why"
+            raise DownloadFailedError(message) from error
 
     async def _listens(self) -> bool:
         try:
@@ -229,4 +242,22 @@ def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
+        return False
+
+
+@contextmanager
+def _alive_pipe() -> Iterator[tuple[int, int]]:
+    """Yield a pipe whose end comes when the process that inherits the writing side ends."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+        yield reading, writing
+    finally:
+        os.close(reading)
+
+
+def _is_at_end(pipe: int) -> bool:
+    try:
+        return os.read(pipe, 1) == b""
+    except BlockingIOError:
         return False

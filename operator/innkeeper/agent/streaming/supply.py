@@ -24,6 +24,7 @@ from innkeeper.clock import Clock
 log = structlog.get_logger(__name__)
 
 TRIES = 3  # of a chunk that is wrong
+SPREAD_CHUNKS = 3  # fetched at a miss while nobody knows what boots read; docs/explanation/performance.md
 AHEAD_RUNS = 2  # requests ahead of guests at once: one is on its way while the next is asked for
 SLOWEST_RETRY_S = 5.0
 DISK_FULL_PAUSE_S = 10.0
@@ -76,8 +77,7 @@ class Supply:
         self._guests_wait = 0
         self._nobody_waits = asyncio.Event()
         self._nobody_waits.set()
-        self._last_miss = -2
-        self._streak = 1
+        self.is_profile_known = False
         self.watch = BootWatch(len(file.chunks), clock)
         self.trouble = Trouble()
         self.fetched = Fetched()
@@ -108,6 +108,7 @@ class Supply:
 
     async def ahead(self, order: Iterable[int]) -> None:
         """Fetch chunks in an order, before guests ask for them; a guest that waits goes first."""
+        self.is_profile_known = True
         slots = asyncio.Semaphore(AHEAD_RUNS)
         known = (index for index in order if index < len(self._file.chunks))
         for first, behind in runs(index for index in known if not self._file.has(index)):
@@ -178,14 +179,14 @@ class Supply:
         return asyncio.shield(self._coming[index])
 
     def _beyond(self, new: Sequence[int]) -> Sequence[int]:
-        """Return what lies behind a miss that goes on where the last one ended: each time twice as much."""
-        if not new:
-            return ()
-        first, behind = new[0], new[-1] + 1
-        self._streak = min(self._streak * 2, RUN_CHUNKS) if first == self._last_miss + 1 else 1
-        self._last_miss = behind - 1
-        end = min(behind + self._streak - 1, len(self._file.chunks))
-        return [index for index in range(behind, end) if self._is_open(index)]
+        """Return what lies behind a miss: guests soon read it more often than not, and asking costs more than bytes."""
+        found: list[int] = []
+        while new and not self.is_profile_known and len(found) < SPREAD_CHUNKS - 1:
+            index = new[-1] + 1 + len(found)
+            if index >= len(self._file.chunks) or not self._is_open(index):
+                break
+            found.append(index)
+        return found
 
     def _start(self, first: int, behind: int) -> "asyncio.Task[None]":
         loop = asyncio.get_running_loop()

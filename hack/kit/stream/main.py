@@ -1,0 +1,83 @@
+"""Runs the whole bench; started by hack/bench/stream with Innkeeper's own Python."""
+
+import argparse
+import asyncio
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from kit import paths, steps
+from kit.stream import export
+from kit.stream.cases import LINKS, Case
+from kit.stream.image import dense, understood
+
+DENSE_MIB = 512
+_ROWS = (
+    ("local copy", "local_marker_s", None),
+    ("never seen", "cold_marker_s", "cold_marker_bytes"),
+    ("with a boot profile", "marker_s", "marker_bytes"),
+    ("second guest", "second_marker_s", "second_guest_bytes"),
+    ("download, convert, boot", "import_marker_s", None),
+)
+
+
+async def main(*, quick: bool) -> None:
+    """Measure, print a table, and the figures as JSON."""
+    built = paths.cache_root() / "guest-image" / "debian-12.raw"
+    if not built.exists():
+        raise steps.StepError("the guest image is missing: run hack/guest-image")
+    directory = Path(tempfile.mkdtemp(prefix="innkeeper-bench-stream-"))
+    try:
+        with steps.step("reading the guest image once"):
+            image = understood(built, manifest=directory / "debian.manifest")
+        links = LINKS[-1:] if quick else LINKS
+        cases = {link.name: await Case(link, image, directory).run(quick=quick) for link in links}
+        with steps.step("reading a whole image through its export"):
+            path = directory / "dense.raw"
+            dense(built, path, mib=128 if quick else DENSE_MIB)
+            found = await export.compare(understood(path, manifest=directory / "dense.manifest"), directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    _tell(cases, full_bytes=image.full_bytes, speeds=found)
+
+
+def _tell(
+    cases: dict[str, dict[str, float | None]], *, full_bytes: int, speeds: dict[str, dict[int, float]]
+) -> None:
+    for name, case in cases.items():
+        print(f"\n{name}: seconds until sshd takes a connection")
+        local = case["local_marker_s"] or 1
+        for title, seconds, sent in _ROWS:
+            if case.get(seconds) is None:
+                continue
+            taken = case[seconds] or 0
+            fetched = "" if sent is None else f"   fetched {(case[sent] or 0) / 1024**2:6.1f} MiB"
+            share = (
+                ""
+                if sent is None
+                else f" ({100 * (case[sent] or 0) / full_bytes:4.1f} % of what is not zeros)"
+            )
+            print(f"  {title:24} {taken:6.1f} s  {taken / local:5.2f} x local{fetched}{share}")
+        if case.get("local_after_s") is not None:
+            print(f"  all of it here {case['local_after_s']:.1f} s after that")
+    print(
+        "\nsequential reads of a whole image, MiB/s      "
+        + "".join(f"{kib:>8} KiB" for kib in export.BLOCK_KIB)
+    )
+    for reader, speed in speeds.items():
+        print(f"  {reader:42}" + "".join(f"{speed[kib]:12.0f}" for kib in export.BLOCK_KIB))
+    figures = {
+        "cases": cases,
+        "export_mib_s": speeds["export"][export.MAIN_KIB],
+        "qemu_nbd_mib_s": speeds["qemu-nbd"][export.MAIN_KIB],
+        "export_mib_s_by_kib": speeds["export"],
+        "qemu_nbd_mib_s_by_kib": speeds["qemu-nbd"],
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    asyncio.run(main(quick=parser.parse_args().quick))

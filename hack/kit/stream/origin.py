@@ -1,0 +1,120 @@
+"""An image server with limits of its own: so many bytes a second for all answers together, so much delay for each.
+
+It speaks what hosts ask of `innkeeper images`, gives one image to anybody, and counts what it sends.
+
+Usage: python -m kit.stream.origin SPEC, where SPEC is a JSON file; it prints its port and serves until it is ended.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from innkeeper.images import ranges
+
+PIECE = 32 * 1024  # small against what a slow link takes in a hundredth of a second
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What is served, and how fast."""
+
+    image: str
+    manifest: str
+    mbit_s: float  # 0: no limit
+    delay_ms: float
+
+
+class Link:
+    """A link that all answers share."""
+
+    def __init__(self, mbit_s: float) -> None:
+        self._bytes_per_s = mbit_s * 1e6 / 8
+        self._free_at = time.monotonic()
+        self.sent = 0
+
+    async def carry(self, count: int) -> None:
+        """Wait until the link has carried so many bytes more."""
+        self.sent += count
+        if self._bytes_per_s:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + count / self._bytes_per_s
+            await asyncio.sleep(self._free_at - now)
+
+
+class Origin:
+    """The endpoints."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._image = os.open(spec.image, os.O_RDONLY)
+        self._link = Link(spec.mbit_s)
+        self._profile: bytes | None = None
+        self._size = Path(spec.image).stat().st_size
+        self._encoded_manifest = Path(spec.manifest).read_bytes()
+
+    def application(self) -> web.Application:
+        """Return the application."""
+        made = web.Application(client_max_size=1024**2)
+        made.router.add_post("/v1/urls", self._urls)
+        made.router.add_get("/blob", self._blob)
+        made.router.add_get("/manifest", self._manifest)
+        made.router.add_get("/profile", self._get_profile)
+        made.router.add_put("/profile", self._put_profile)
+        made.router.add_get("/sent", self._sent)
+        return made
+
+    async def _urls(self, request: web.Request) -> web.Response:
+        base = request.url.origin()
+        urls = {"url": f"{base}/blob", "manifestUrl": f"{base}/manifest", "profileUrl": f"{base}/profile"}
+        return web.json_response({**urls, "expiresAt": "2099-01-01T00:00:00Z"})
+
+    async def _manifest(self, _request: web.Request) -> web.Response:
+        await asyncio.sleep(self._spec.delay_ms / 1000)
+        await self._link.carry(len(self._encoded_manifest))
+        return web.Response(body=self._encoded_manifest)
+
+    async def _get_profile(self, _request: web.Request) -> web.Response:
+        await asyncio.sleep(self._spec.delay_ms / 1000)
+        return web.Response(status=404) if self._profile is None else web.Response(body=self._profile)
+
+    async def _put_profile(self, request: web.Request) -> web.Response:
+        self._profile = await request.read()
+        return web.Response(status=204)
+
+    async def _sent(self, _request: web.Request) -> web.Response:
+        return web.json_response({"sent": self._link.sent, "profile": self._profile is not None})
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        part = ranges.wanted(request.headers.get("Range"), size=self._size)
+        whole = part is None
+        part = part or ranges.ByteRange(0, self._size)
+        response = web.StreamResponse(status=200 if whole else 206)
+        if not whole:
+            response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{self._size}"
+        response.content_length = part.end - part.start
+        await asyncio.sleep(self._spec.delay_ms / 1000)
+        await response.prepare(request)
+        for start in range(part.start, part.end, PIECE):
+            piece = os.pread(self._image, min(PIECE, part.end - start), start)
+            await self._link.carry(len(piece))
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+
+async def main(spec: Spec) -> None:
+    """Serve until this process is ended."""
+    runner = web.AppRunner(Origin(spec).application(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Spec)))
