@@ -27,6 +27,11 @@ COMMANDS = {
 }
 
 
+SUBCOMMANDS = {
+    "images manifest": "Write the manifest of an image: the digest of each chunk.",
+}
+
+
 class LateCommands(TyperGroup):
     """Knows the names and the first lines of its commands, and imports a command when it is called."""
 
@@ -42,6 +47,9 @@ class LateCommands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is called, imported now."""
+        both = " ".join(args[:2])
+        if both in SUBCOMMANDS:
+            return both, _import(both), args[2:]
         if args and args[0] in COMMANDS:
             return args[0], _import(args[0]), args[1:]
         return super().resolve_command(ctx, args)
@@ -86,10 +94,10 @@ def version(
 
 
 def _import(name: str) -> Any:
-    module = import_module(f"innkeeper.cli.{name}")
+    module = import_module(f"innkeeper.cli.{name.replace(' ', '_')}")
     # uvloop has no netlink sockets, which the agent's network needs, and sends no files.
     loop = asyncio.new_event_loop if name in {"agent", "stream"} else uvloop.new_event_loop
-    return command_of(name, module.run, first_line=COMMANDS[name], loop=loop)
+    return command_of(name, module.run, first_line=(COMMANDS | SUBCOMMANDS)[name], loop=loop)
 
 
 def _first_line(name: str) -> Any:

@@ -98,6 +98,7 @@ class Access:
             source=image.spec.source,
             format=image.spec.format,
             digest=image.spec.digest,
+            manifest=image.spec.manifest,
         )
 
     async def _read_source(self, blob: BlobName) -> ImageSource:

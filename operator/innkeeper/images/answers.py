@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from innkeeper.domain.images import digests
-from innkeeper.views.catalog import ImageSource
+from innkeeper.views.catalog import ImageSource, ManifestSource
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
 Digest = Annotated[str, Meta(pattern=rf"^({digests.PATTERN})\Z")]
@@ -28,6 +28,7 @@ class InspectRequest(Message, frozen=True):
     source: ImageSource
     format: str
     digest: Digest
+    manifest: ManifestSource | None = None
     max_bytes: Annotated[int, Meta(gt=0)] | None = None
 
 

@@ -21,6 +21,7 @@ from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
+from innkeeper.images.given_manifest import WrongContentError, inspected_by_manifest
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.source import Source, SourceChangedError, SourceError, SourceInfo
 from innkeeper.views.catalog import ImageSource
@@ -48,12 +49,6 @@ class Limits:
     kept: int = 10_000
     retry_after_s: float = 20
     patience_s: float = 1.5  # how long a question waits for its answer
-
-
-class WrongContentError(InnkeeperError):
-    """The bytes themselves are wrong: reading them again gives the same."""
-
-    retryable = False
 
 
 @dataclass
@@ -176,9 +171,12 @@ class Inspector:
                 retryable=False,
             )
         try:
+            if request.manifest is not None:
+                return await inspected_by_manifest(request, self._opener, source, info, self._manifests)
             return await self._read(request, job, source, info)
         except (WrongContentError, headers.ImageHeaderError):
-            job.wrong = info
+            if request.manifest is None:
+                job.wrong = info
             raise
 
     async def _read(self, request: InspectRequest, job: _Job, source: Source, info: SourceInfo) -> Ready:

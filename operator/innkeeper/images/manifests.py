@@ -28,17 +28,20 @@ class Manifests:
 
     async def keep(self, manifest: Manifest) -> str | None:
         """Keep a manifest and return its digest; None where it is too large to be one."""
-        encoded = manifest.encode()
+        return await self.keep_encoded(manifest.digest, manifest.encode())
+
+    async def keep_encoded(self, digest: str, encoded: bytes) -> str | None:
+        """Keep a manifest of the image with a digest, as it was read; the bytes stay what they are."""
         if len(encoded) > MAX_BYTES:
             return None
         if self._directory is None:
-            self._remember(manifest.digest, encoded)
+            self._remember(digest, encoded)
         else:
             try:
-                await asyncio.to_thread(_write, self._path(self._directory, manifest.digest), encoded)
+                await asyncio.to_thread(_write, self._path(self._directory, digest), encoded)
             except OSError as error:
-                log.warning("manifest_not_kept", digest=manifest.digest, error=error.strerror)
-                self._remember(manifest.digest, encoded)
+                log.warning("manifest_not_kept", digest=digest, error=error.strerror)
+                self._remember(digest, encoded)
         return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
     async def get(self, digest: str) -> bytes | None:

@@ -24,12 +24,20 @@ class ImageSource(View, frozen=True, kw_only=True):
     directory: DirectorySource | None = None
 
 
+class ManifestSource(View, frozen=True, kw_only=True):
+    """A manifest that was made beforehand."""
+
+    url: str
+    digest: str  # sha256 of the manifest's bytes
+
+
 class ImageSpec(View, frozen=True, kw_only=True):
     """A bootable disk image."""
 
     source: ImageSource
     format: str  # raw or qcow2
     digest: str  # see domain/images/digests.py
+    manifest: ManifestSource | None = None
     shared: bool = False
 
 

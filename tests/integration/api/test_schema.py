@@ -350,6 +350,12 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (good("Image"), {"format": "raw"}, "format is immutable: create another Image under another name"),
     (good("Image"), {"digest": f"sha256:{'b' * 64}"}, "digest is immutable: create another Image"),
     (good("Image"), {"digest": LONG_DIGEST}, "digest is immutable: create another Image"),
+    (
+        good("Image"),
+        {"manifest": {"url": "https://images.example.com/m.json", "digest": f"sha256:{'c' * 64}"}},
+        "manifest is immutable: create another Image",
+    ),
+    (good("Guest"), {"storage": "Copy"}, f"storage is {AGAIN}"),
     (good("Flavor"), {"cpu": "1"}, "cpu is immutable: create another Flavor under another name"),
     (good("Flavor"), {"memory": "2Gi"}, "memory is immutable: create another Flavor"),
     (good("Flavor"), {"disk": "20Gi"}, "disk is immutable: create another Flavor"),

@@ -45,7 +45,9 @@ def fetched(site: StreamSite) -> int:
 async def test_a_guest_reads_what_is_not_here_yet_and_little_else_is_fetched(site: StreamSite) -> None:
     await site.serve()
     assert await site.read(12) == DISK[12 * CHUNK : 13 * CHUNK]
-    assert fetched(site) == 2 * supply.SPREAD_CHUNKS * CHUNK, "the head and what was read, and a little behind each"
+    assert fetched(site) == 2 * supply.SPREAD_CHUNKS * CHUNK, (
+        "the head and what was read, and a little behind each"
+    )
     assert site.status().mode is Mode.STREAMING
     assert site.status().here == fetched(site)
 

@@ -64,6 +64,18 @@ class ImageSource(ApiModel):
     """A file of the image server's directory."""
 
 
+ManifestDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
+
+
+class ManifestSource(ApiModel):
+    """A manifest that was made beforehand, by `innkeeper images manifest`."""
+
+    url: Url
+    """Where it lies; the rules for an image's own URL hold."""
+    digest: ManifestDigest
+    """Digest of the manifest's own bytes. Hosts trust it for what each chunk must be."""
+
+
 class ImageSpec(ApiModel):
     """What the image is. Immutable but for `shared`."""
 
@@ -71,6 +83,7 @@ class ImageSpec(ApiModel):
         immutable("source", _ANOTHER),
         immutable("format", _ANOTHER),
         immutable("digest", _ANOTHER),
+        immutable("manifest", _ANOTHER),
     )
 
     source: ImageSource
@@ -79,6 +92,9 @@ class ImageSpec(ApiModel):
     """Its format; never guessed."""
     digest: Digest
     """Digest of its bytes as they lie at the source: `sha256:` and 64 hex digits, or `sha512:` and 128."""
+    manifest: ManifestSource | None = None
+    """The digests of its chunks, made beforehand: such an image is not read whole before guests may boot from it.
+    Its source must know ranges."""
     shared: bool = False
     """Whether guests of other namespaces may boot it."""
 
@@ -96,7 +112,7 @@ class ImageStatus(ApiModel):
     """Bytes on the wire."""
     virtual_size: BytesAmount | None = None
     """Bytes of the disk that the guest sees."""
-    manifest_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)] | None = None
+    manifest_digest: ManifestDigest | None = None
     """Digest of the manifest that names each chunk's digest: guests boot while such an image is still arriving."""
     progress: Annotated[str, Field(max_length=32)] | None = None
     """For people: how far the image server is, as `37%`."""

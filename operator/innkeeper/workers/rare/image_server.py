@@ -69,6 +69,7 @@ class ImageServer:
             source=image.spec.source,
             format=image.spec.format,
             digest=image.spec.digest,
+            manifest=image.spec.manifest,
         )
         status, body = await self._post(msgspec.json.encode(question), token)
         try:

@@ -1,0 +1,105 @@
+"""An image that comes with a manifest: its head is read and checked, and the rest when guests ask for it.
+
+The Image's spec names the manifest's own digest, so the manifest is what its author made. That the whole has the image's
+digest is found out by the first host that has all of it.
+"""
+
+import hashlib
+from contextlib import aclosing
+from typing import Protocol
+
+from innkeeper.domain.images import headers, manifest
+from innkeeper.domain.images.manifest import Chunks, ManifestInvalidError
+from innkeeper.domain.reasons import ImageReason
+from innkeeper.errors import InnkeeperError
+from innkeeper.images.answers import InspectRequest, Ready
+from innkeeper.images.manifests import Manifests
+from innkeeper.images.sources.source import Source, SourceError, SourceInfo
+from innkeeper.views.catalog import HttpSource, ImageSource
+
+
+class WrongContentError(InnkeeperError):
+    """The bytes themselves are wrong: reading them again gives the same."""
+
+    retryable = False
+
+
+class Opener(Protocol):
+    """Opens what an Image names."""
+
+    def open(self, source: ImageSource) -> Source:
+        """Return the source, unread."""
+        ...
+
+
+async def inspected_by_manifest(
+    request: InspectRequest, opener: Opener, source: Source, info: SourceInfo, manifests: Manifests
+) -> Ready:
+    """Return what the image is, by its manifest and its head.
+
+    Raises:
+        WrongContentError: the manifest is not the one that the Image names, or the head is not the manifest's.
+        SourceError: the source knows no ranges, or either cannot be read.
+    """
+    if not info.has_ranges:
+        raise SourceError(
+            "the source cannot be read in parts, which an image with a manifest must be: leave spec.manifest out",
+            reason=ImageReason.SOURCE_REFUSED,
+            retryable=False,
+        )
+    encoded = await _manifest(request, opener)
+    try:
+        chunks = manifest.read(encoded, digest=request.digest, size=info.size)
+    except ManifestInvalidError as error:
+        raise WrongContentError(error.message, reason=ImageReason.DIGEST_MISMATCH) from error
+    head = await _head(source, chunks)
+    header = headers.parse(head[: headers.HEAD_BYTES], size=info.size, declared=request.format)
+    return Ready(
+        format=header.format,
+        size=info.size,
+        virtual_size=header.virtual_size,
+        digest=request.digest,
+        manifest_digest=await manifests.keep_encoded(request.digest, encoded),
+    )
+
+
+async def _manifest(request: InspectRequest, opener: Opener) -> bytes:
+    if request.manifest is None:
+        raise WrongContentError("the Image names no manifest")
+    source = opener.open(ImageSource(http=HttpSource(url=request.manifest.url)))
+    size = (await source.stat()).size
+    if size > manifest.MAX_BYTES:
+        raise WrongContentError(
+            f"the manifest has {size} bytes; at most {manifest.MAX_BYTES} are read",
+            reason=ImageReason.TOO_LARGE,
+        )
+    encoded = await _read(source, size)
+    found = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+    if found != request.manifest.digest:
+        raise WrongContentError(
+            f"the manifest has the digest {found}, and not {request.manifest.digest} as spec.manifest says",
+            reason=ImageReason.DIGEST_MISMATCH,
+        )
+    return encoded
+
+
+async def _head(source: Source, chunks: Chunks) -> bytes:
+    """Return the first chunks, checked."""
+    count = -(-min(headers.HEAD_BYTES, chunks.size) // chunks.chunk_bytes)
+    head = await _read(source, chunks.span(count - 1)[1])
+    for index in range(count):
+        start, end = chunks.span(index)
+        if not chunks.matches(index, head[start:end]):
+            raise WrongContentError(
+                f"bytes {start} to {end} of the image are not those of its manifest",
+                reason=ImageReason.DIGEST_MISMATCH,
+            )
+    return head
+
+
+async def _read(source: Source, end: int) -> bytes:
+    content = bytearray()
+    async with aclosing(source.read(0, end)) as pieces:
+        async for piece in pieces:
+            content += piece
+    return bytes(content)

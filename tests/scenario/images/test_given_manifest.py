@@ -1,0 +1,132 @@
+"""Images that come with a manifest: ready without being read, refused where the manifest is not theirs."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from innkeeper.domain.images.manifest import ManifestMaker
+from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Ready
+from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.manifests import Manifests
+from innkeeper.images.sources.http import client_session
+from innkeeper.images.sources.opening import SourceOpener
+from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.views.catalog import HttpSource, ImageSource, ManifestSource
+from tests.kit.clock import ManualClock
+from tests.kit.disks import raw_disk
+from tests.scenario.images.origin import Origin
+
+MIB = 1024**2
+DISK = raw_disk(3 * MIB)
+DIGEST = f"sha256:{hashlib.sha256(DISK).hexdigest()}"
+
+
+def manifest_of(content: bytes, *, digest: str = DIGEST) -> bytes:
+    maker = ManifestMaker()
+    maker.take(content)
+    return maker.manifest(digest).encode()
+
+
+def sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass
+class Site:
+    """An image at one origin and its manifest at another."""
+
+    image: Origin
+    manifest: Origin
+    urls: tuple[str, str]
+    inspector: Inspector
+    manifests: Manifests
+
+    async def ask(self, *, digest: str | None = None) -> InspectAnswer:
+        """Ask what the image is; its spec names the manifest that is served, or another digest."""
+        image, manifest = self.urls
+        request = InspectRequest(
+            namespace="team-a",
+            name="debian",
+            source=ImageSource(http=HttpSource(url=image)),
+            format="raw",
+            digest=DIGEST,
+            manifest=ManifestSource(url=manifest, digest=digest or sha256(self.manifest.content)),
+        )
+        return await self.inspector.ask(request)
+
+
+@asynccontextmanager
+async def site(image: Origin, manifest: bytes) -> AsyncIterator[Site]:
+    beside = Origin(manifest)
+    policy, manifests = OriginPolicy(listed_hosts=["127.0.0.1"]), Manifests(None)
+    async with image.server() as one, beside.server() as other, client_session(policy) as session:
+        urls = (str(one.make_url("/disk.raw")), str(other.make_url("/disk.raw.manifest.json")))
+        opener = SourceOpener(session, policy=policy, directory=None)
+        inspector = Inspector(opener, clock=ManualClock(), manifests=manifests, limits=Limits(patience_s=10))
+        yield Site(image, beside, urls, inspector, manifests)
+        await inspector.close()
+
+
+async def test_it_is_ready_without_being_read_whole() -> None:
+    encoded = manifest_of(DISK)
+    async with site(Origin(DISK), encoded) as made:
+        answer = await made.ask()
+        assert answer == Ready(
+            format="raw",
+            size=len(DISK),
+            virtual_size=len(DISK),
+            digest=DIGEST,
+            manifest_digest=sha256(encoded),
+        )
+        ranges = [each.get("Range") for each in made.image.headers]
+        assert len(ranges) == 2
+        assert all(int(str(each).rpartition("-")[2]) < MIB for each in ranges), "its size, and its head"
+        assert await made.manifests.get(DIGEST) == encoded, "hosts get it as it is"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "digest", "word"),
+    [
+        (manifest_of(DISK), sha256(b"another"), "as spec.manifest says"),
+        (manifest_of(DISK, digest=sha256(b"another image")), None, "that of another image"),
+        (manifest_of(DISK + b"x"), None, "that of another image"),
+        (manifest_of(b"x" + DISK[1:]), None, "are not those of its manifest"),
+        (b"{}", None, "cannot be read"),
+        (b"no manifest at all", None, "cannot be read"),
+    ],
+)
+async def test_a_manifest_that_is_not_the_images_is_refused(
+    manifest: bytes, digest: str | None, word: str
+) -> None:
+    async with site(Origin(DISK), manifest) as made:
+        answer = await made.ask(digest=digest)
+    assert isinstance(answer, Failed)
+    assert (answer.reason, answer.retryable) == (ImageReason.DIGEST_MISMATCH, False)
+    assert word in answer.message
+
+
+async def test_a_source_without_ranges_cannot_be_streamed_and_says_so() -> None:
+    async with site(Origin(DISK, ranges=False), manifest_of(DISK)) as made:
+        answer = await made.ask()
+    assert isinstance(answer, Failed)
+    assert "cannot be read in parts" in answer.message
+
+
+async def test_a_manifest_that_is_away_is_asked_for_again() -> None:
+    async with site(Origin(DISK), manifest_of(DISK)) as made:
+        made.manifest.status = 404
+        answer = await made.ask()
+    assert isinstance(answer, Failed)
+    assert answer.retryable
+
+
+async def test_a_head_of_another_format_is_refused() -> None:
+    disguised = b"QFI\xfb" + DISK[4:]
+    async with site(Origin(disguised), manifest_of(disguised)) as made:
+        answer = await made.ask()
+    assert isinstance(answer, Failed)
+    assert not answer.retryable
