@@ -27,6 +27,7 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; the
 	hack/python-env --libvirt
 	hack/control-plane build --with-scheduler
 	hack/guest-image
+	hack/nginx
 	hack/verify
 	$(PYTEST) tests -n 2 -m "not lab"
 	$(PYTEST) tests -m lab -p no:randomly
