@@ -72,6 +72,7 @@ class GatedImages:
         self.on_stream: set[str] = set()  # guests whose disks lie over one
         self.bad_image: InnkeeperError | None = None  # what a guest that wants to go on is told
         self.standing = ""
+        self.images_held: dict[str, int] = {}
         self.news = asyncio.Event()
 
     async def fetch(
@@ -103,6 +104,10 @@ class GatedImages:
     def streaming(self) -> dict[str, Streamed]:
         """Return what a test serves."""
         return self.streams
+
+    def held(self) -> dict[str, int]:
+        """Return what a test says."""
+        return self.images_held
 
     async def is_on_stream(self, disk: Path) -> bool:
         """Tell by the guest's directory."""

@@ -53,6 +53,7 @@ hosts = st.builds(
     maintenance=st.integers(0, 9).map(lambda number: number == 0),
     leaving=st.integers(0, 19).map(lambda number: number == 0),
     allocatable=st.builds(Amounts, st.sampled_from((0, 4, 8)), st.sampled_from((4, 8)), st.just(8)),
+    images=st.dictionaries(st.sampled_from(("i", "j")), st.sampled_from((25, 50, 100)), max_size=2),
 )
 cluster_facts = st.builds(
     ClusterFacts, name=clusters, labels=_labels("tier"), strategy=st.sampled_from(Strategy)
@@ -94,6 +95,7 @@ def _wishes(namespace: str) -> dict[str, st.SearchStrategy[object]]:
     wish = st.builds(Wish, term, st.sampled_from((-5, 3, 9)))
     return {
         "cluster": clusters | st.just("nowhere"),
+        "image": st.sampled_from(("i", "j", "nobody has it")),
         "cluster_selector": _selectors("tier"),
         "host_selector": _selectors("zone", "rack", "nokey"),
         "clusters": st.frozensets(clusters),

@@ -154,6 +154,7 @@ def total(world: World, request: Request, host: HostFacts, fitting: list[HostFac
     cluster = world.clusters.get(host.cluster)
     found = 100 - emptiness if cluster and cluster.strategy is Strategy.PACK else emptiness
     found += 100 / (1 + len(untolerated(request, host.taints, "PreferNoSchedule")))
+    found += 0.25 * host.images.get(request.image, 0)
     if request.wishes:
         met = sum(
             wish.weight

@@ -1,6 +1,6 @@
 """What the agent says in the status of its HostAgent: who it is, what the machine has, whether it can run guests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class HostReport:
     hypervisor: Hypervisor
     trouble: Callable[[], str | None]  # why machines cannot be read now
     network_trouble: Callable[[], str | None]
+    images: Callable[[], Mapping[str, int]]  # percent that is here, by digest
     read: Callable[[Key], HostAgent | None]
     clock: Clock
 
@@ -50,6 +51,7 @@ class HostReport:
                 "memory": format_bytes(capacity.memory_bytes),
                 "disk": format_bytes(capacity.disk_bytes),
             },
+            "images": [{"digest": digest, "percent": percent} for digest, percent in self.images().items()],
             "conditions": documents(agent.status.conditions, [condition], now=self.clock.now()),
         }
         return None if _is_told(status, agent.status) else status
@@ -75,6 +77,7 @@ def _is_told(status: dict[str, Any], told: HostAgentStatus) -> bool:
         "hypervisor": told.hypervisor,
         "driver": told.driver,
         "capacity": amounts,
+        "images": [{"digest": each.digest, "percent": each.percent} for each in told.images],
         "conditions": [document(each) for each in told.conditions],
     }
 

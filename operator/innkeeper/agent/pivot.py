@@ -36,6 +36,7 @@ class Pivot:
     paths: StatePaths
     clock: Clock
     wake: Callable[[str], None]
+    on_held: Callable[[], None]  # other images lie here than before, or more of one
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -49,6 +50,7 @@ class Pivot:
 
     def _heard(self) -> None:
         self.news.set()
+        self.on_held()
         for streamed in self.images.streaming().values():
             for guest_id in streamed.guests:
                 self.wake(guest_id)

@@ -227,6 +227,7 @@ class Agent:
             paths=parts.paths,
             clock=parts.clock,
             wake=self._queue.add,
+            on_held=lambda: self._touch_host(urgent=False),
         )
 
     def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:
@@ -237,6 +238,7 @@ class Agent:
             hypervisor=hypervisor,
             trouble=lambda: self._inventory.trouble,
             network_trouble=lambda: self._parts.network.trouble,
+            images=self._parts.images.held,
             read=self._host_agents.objects.get,
             clock=self._parts.clock,
         )

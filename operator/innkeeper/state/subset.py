@@ -133,8 +133,8 @@ class Subset:
         host = guest.status.host
         return host is not None and (host not in self.hosts or self.host_is_silent(host))
 
-    @staticmethod
-    def _facts(host: Host) -> HostFacts:
+    def _facts(self, host: Host) -> HostFacts:
+        agent = self.host_agents.get(host.metadata.name)
         ready = find(host.status.conditions, ConditionType.READY)
         return HostFacts(
             name=host.metadata.name,
@@ -146,6 +146,7 @@ class Subset:
             maintenance=host.spec.maintenance,
             leaving=host.spec.lost is not None or host.metadata.deletion_timestamp is not None,
             allocatable=Amounts.of(host.status.allocatable),
+            images={each.digest: each.percent for each in agent.status.images} if agent else {},
         )
 
     # How it is fed
@@ -344,6 +345,8 @@ class Subset:
         host = host_of_namespace(change.key[0])
         if host is not None:
             _set(self.host_agents, host, change.new)
+            if (known := self.hosts.get(host)) is not None:
+                self.fleet.put_host(self._facts(known))
 
     def _apply_address(self, change: Change[IPAddress]) -> None:
         name, new = change.key[1], change.new

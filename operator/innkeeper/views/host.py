@@ -103,6 +103,13 @@ class HostAgentSpec(View, frozen=True, kw_only=True):
     order_keys: list[OrderKey] = []
 
 
+class HeldImage(View, frozen=True, kw_only=True):
+    """An image that lies on a host, and how much of it."""
+
+    digest: str
+    percent: int
+
+
 class HostAgentStatus(View, frozen=True, kw_only=True):
     """The agent's report."""
 
@@ -113,6 +120,7 @@ class HostAgentStatus(View, frozen=True, kw_only=True):
     hypervisor: str | None = None  # KVM or Emulation
     driver: str | None = None
     capacity: Resources | None = None
+    images: list[HeldImage] = []
     conditions: list[Condition] = []
 
 

@@ -99,10 +99,16 @@ class SchedulerWorker:
         return request_of(
             guest,
             amounts=amounts,
+            image=self._image(guest),
             clusters=self._reach.clusters(guest, wanted),
             addresses_free=not isinstance(wanted, Blocked) or wanted.reason not in NO_ADDRESS,
             avoid=self._subset.refusals.standing(guest_id, now=self._clock.monotonic()),
         )
+
+    def _image(self, guest: Guest) -> str:
+        wanted = guest.spec.image
+        found = self._subset.images.get((wanted.namespace or guest.metadata.namespace, wanted.name))
+        return found.spec.digest if found else ""
 
     def _seed_of(self, guest_id: str) -> int:
         """A guest that is asked for twice gets the same answer from the same view, also from another process."""

@@ -3,6 +3,7 @@
 from innkeeper.agent.build.ports import Streamed
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
+from innkeeper.kube.resources import HOST_AGENTS
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
@@ -69,3 +70,18 @@ async def test_a_guest_that_is_off_keeps_no_stream_of_a_whole_image_alive(runnin
     running.images.news.set()
     await eventually(lambda: not running.images.streams)
     assert running.driver.pulls[GUEST] == 0
+
+
+async def test_the_host_tells_which_images_it_has(running: AgentHost) -> None:
+    whole = f"sha256:{IMAGE}"
+    running.images.images_held = {whole: 100}
+    running.images.news.set()
+
+    async def told() -> dict[str, int]:
+        agent = await running.admin.get(HOST_AGENTS, "host", namespace=running.namespace)
+        return {each.digest: each.percent for each in agent.status.images}
+
+    async def is_told() -> bool:
+        return await told() == {whole: 100}
+
+    await eventually(is_told, deadline_s=20)

@@ -17,7 +17,7 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Flavor, Image
 from innkeeper.views.guest import Guest
-from innkeeper.views.host import Host
+from innkeeper.views.host import Host, HostAgent
 from innkeeper.views.meta import View
 from innkeeper.views.network import IPAddress, IPPool
 from tests.kit import objects
@@ -286,3 +286,21 @@ def test_an_attached_informer_takes_it_instead(told: Told) -> None:
     told.subset.assume(a_guest())
     assert [each.metadata.name for each in taken] == ["web"]
     assert told.subset.guests == {}
+
+
+def test_what_an_agent_tells_of_images_ranks_its_host_and_wakes_nobody() -> None:
+    told, digest = Told(), f"sha256:{'a' * 64}"
+    told.comes(view(objects.host("a"), Host))
+    told.comes(view(objects.host("b"), Host))
+    told.room()
+    agent = {
+        "metadata": {"name": "host", "namespace": host_namespace("b"), "uid": "u", "resourceVersion": "9"},
+        "spec": {"cluster": "lab", "network": {"bridge": "br0"}},
+        "status": {"images": [{"digest": digest, "percent": 75}]},
+    }
+    told.comes(view(agent, HostAgent))
+    fleet = told.subset.fleet
+    rows = fleet.all_rows()
+    shares = fleet.images.shares(digest, rows.numbers)
+    assert {fleet.host_at(row): share for row, share in enumerate(shares.tolist())} == {"a": 0, "b": 75}
+    assert told.told_of_room == 0

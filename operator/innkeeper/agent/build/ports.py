@@ -71,6 +71,9 @@ class ImageStore(Protocol):
     def streaming(self) -> Mapping[str, Streamed]:
         """Return the images that are served to guests here, by the hex digits of their digests."""
 
+    def held(self) -> Mapping[str, int]:
+        """Return the percent of each image that is here, by digest, in coarse steps; those used last come first."""
+
     async def is_on_stream(self, disk: Path) -> bool:
         """Tell whether a guest's disk still lies over a stream."""
 

@@ -38,6 +38,10 @@ class SimulatedImages:
         """Serve nothing."""
         return {}
 
+    def held(self) -> Mapping[str, int]:
+        """Hold nothing."""
+        return {}
+
     async def is_on_stream(self, disk: Path) -> bool:  # noqa: ARG002 - as declared
         """Say no."""
         return False

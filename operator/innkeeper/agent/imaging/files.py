@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from innkeeper.domain.images.digests import Digest
+
 
 @dataclass(frozen=True)
 class ImageFiles:
@@ -54,6 +56,12 @@ class ImageFiles:
     def record(self, name: str) -> Path:
         """Return where it is written that an image is served."""
         return self.records / f"{name}.json"
+
+    def whole_images(self) -> list[str]:
+        """Return the digests of the images that are whole, those used last first. Blocking."""
+        found = [each for each in self.directory.iterdir() if not each.suffix and each.is_file()]
+        ordered = sorted(found, key=lambda each: each.stat().st_mtime_ns, reverse=True)
+        return [str(Digest.of_hex(each.name)) for each in ordered]
 
     def make(self) -> None:
         """Make the directories."""

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 UNUSED_BYTES = 10 * 1024**3  # of images kept for the next guest
 _STEP_PERCENT = 5  # what is shown while an image arrives
+_HELD_STEP_PERCENT = 25  # what the scheduler is told
+_MOST_HELD = 50
 
 
 class Streamer(Protocol):
@@ -78,6 +80,9 @@ class HostImageStore:
         self._unused_bytes = unused_bytes
         self._books = asyncio.Lock()  # who uses what is written down before anybody may drop an image
         self._fetching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._whole: list[str] = []  # the digests of whole images, those used last first
+        self._on_news: Callable[[], None] = lambda: None
+        self._looking: asyncio.Future[None] | None = None
 
     async def fetch(self, image: OrderImage, guest_id: str, progress: Progress, *, storage: str) -> Backing:
         """Return the whole, checked image, or the export from which it can be read while it arrives."""
@@ -101,6 +106,7 @@ class HostImageStore:
                     "image_fetched", digest=image.digest, bytes=image.size, s=self._clock.monotonic() - begun
                 )
             await asyncio.to_thread(check_header, target, image)
+        await self._look_at_whole()
         return Backing(str(target))
 
     async def prepare_overlay(
@@ -145,6 +151,15 @@ class HostImageStore:
             for name, status in self._statuses().items()
         }
 
+    def held(self) -> Mapping[str, int]:
+        """Return whole images, and those of which at least a quarter is here."""
+        found = dict.fromkeys(self._whole, 100)
+        for name, status in self._statuses().items():
+            percent = status.percent - status.percent % _HELD_STEP_PERCENT
+            if percent and status.mode is Mode.STREAMING:
+                found[str(Digest.of_hex(name))] = percent
+        return dict(list(found.items())[:_MOST_HELD])
+
     async def is_on_stream(self, disk: Path) -> bool:
         """Tell whether a guest's disk lies over a stream; one that is not there does not."""
         try:
@@ -161,9 +176,22 @@ class HostImageStore:
     async def follow(self, on_news: Callable[[], None]) -> None:
         """Keep the streaming process alive while it is needed."""
         await on_disk(self._files.make)
-        if self._streamer is not None:
-            await self._streamer.follow(on_news)
-        await asyncio.Event().wait()
+        self._on_news = on_news
+        await self._look_at_whole()
+        if self._streamer is None:
+            await asyncio.Event().wait()
+        else:
+            await self._streamer.follow(self._heard)
+
+    def _heard(self) -> None:
+        self._looking = asyncio.ensure_future(self._look_at_whole())
+        self._on_news()
+
+    async def _look_at_whole(self) -> None:
+        whole = await asyncio.to_thread(self._files.whole_images)
+        if set(whole) != set(self._whole):
+            self._whole = whole
+            self._on_news()
 
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write what cloud-init reads."""
@@ -175,6 +203,7 @@ class HostImageStore:
             await self.leave(name, guest_id)
         async with self._books:
             await on_disk(self._drop_use, guest_id)
+        await self._look_at_whole()
 
     async def _serve(self, image: OrderImage, guest_id: str) -> None:
         if self._streamer is None:

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from innkeeper.api.fields import Amounts, Conditions, ObjectName, ObservedGeneration
-from innkeeper.api.model import AGE, READY, ApiModel, Column, Definition, Kind, Rule, map_keys
+from innkeeper.api.fields import Amounts, Conditions, Digest, ObjectName, ObservedGeneration
+from innkeeper.api.model import AGE, ATOMIC, READY, ApiModel, Column, Definition, Kind, Rule, map_keys
 from innkeeper.api.v1alpha1.cluster import Network
 from innkeeper.api.v1alpha1.host import AgentVersion, Hypervisor, Overcommit, Reserved, StoreId
 
@@ -45,6 +45,15 @@ class HostAgentSpec(ApiModel):
     """The keys that orders may be signed with."""
 
 
+class HeldImage(ApiModel):
+    """An image that lies on the host."""
+
+    digest: Digest
+    """The image's digest."""
+    percent: Annotated[int, Field(ge=0, le=100)]
+    """How much of it is there, in steps of 25."""
+
+
 class HostAgentStatus(ApiModel):
     """The agent's report."""
 
@@ -62,6 +71,8 @@ class HostAgentStatus(ApiModel):
     """The driver that runs guests."""
     capacity: Amounts | None = None
     """What the machine has."""
+    images: Annotated[list[HeldImage], Field(max_length=50), ATOMIC] = Field(default_factory=list)
+    """The images that lie there, those used last first: a guest is rather placed where its image is."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: the agent can run guests."""
 

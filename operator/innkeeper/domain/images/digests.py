@@ -60,6 +60,16 @@ class Digest:
         algorithm, _, digits = text.partition(":")
         return cls(algorithm, digits)
 
+    @classmethod
+    def of_hex(cls, digits: str) -> "Digest":
+        """Read hex digits: their number names the algorithm.
+
+        Raises:
+            DigestInvalidError: no digest has so many.
+        """
+        algorithm = next((name for name, count in _HEX_DIGITS.items() if count == len(digits)), "unknown")
+        return cls.parse(f"{algorithm}:{digits}")
+
     def new_hash(self) -> Hash:
         """Return a hash of this digest's algorithm, of no bytes yet."""
         return hashlib.new(self.algorithm)

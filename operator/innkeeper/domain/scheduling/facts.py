@@ -38,6 +38,7 @@ class HostFacts:
     maintenance: bool = False
     leaving: bool = False  # deleted or lost
     allocatable: Amounts = field(default_factory=Amounts)
+    images: Mapping[str, int] = field(default_factory=dict)  # percent that is there, by digest
 
 
 @dataclass(frozen=True, kw_only=True)

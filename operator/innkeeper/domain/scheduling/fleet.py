@@ -17,6 +17,7 @@ from innkeeper.domain.scheduling.columns import Bools, LabelColumns, RowNumbers,
 from innkeeper.domain.scheduling.crowd import Crowd
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
 from innkeeper.domain.scheduling.gains import Gains
+from innkeeper.domain.scheduling.held_images import HeldImages
 from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY, Taint
 
 Made = TypeVar("Made")
@@ -82,6 +83,7 @@ class Fleet:
         self.crowd = Crowd()
         self.labels = LabelColumns(_FIRST_ROWS, self.crowd.moved)
         self.crowd.follow(self.labels)
+        self.images = HeldImages()
         self.change = 0  # counts every change
         self.shape = 0  # counts changes of hosts and clusters, not of promises
         self.gains = Gains()
@@ -113,12 +115,13 @@ class Fleet:
         moved |= int(self.taints[row]) != taints or not was & PRESENT
         self.flags[row], self.taints[row] = flags, taints
         self._set_allocatable(row, facts.allocatable)
+        holds = self.images.put(row, facts.images)
         opened = bool(was & ~flags)
         if moved or was != flags:
             self.shape += 1
         if moved or opened or bool((self.free[:, row] > before).any()):
             self.gains.row(row)
-        if moved or was != flags or bool((self.free[:, row] != before).any()):
+        if moved or holds or was != flags or bool((self.free[:, row] != before).any()):
             self._touch(row)
 
     def remove_host(self, name: str) -> None:
@@ -130,6 +133,7 @@ class Fleet:
         self.flags[row] = 0
         self._set_allocatable(row, Amounts())
         self.labels.put(row, {})
+        self.images.put(row, {})
         self.shape += 1
         self._touch(row)
         self._drop_if_unused(row)

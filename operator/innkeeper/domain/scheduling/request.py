@@ -85,6 +85,7 @@ class Request:
     amounts: Amounts
     namespace: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    image: str = ""  # its digest
     cluster: str | None = None
     cluster_selector: Selector = EVERYTHING
     host_selector: Selector = EVERYTHING

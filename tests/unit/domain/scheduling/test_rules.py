@@ -305,6 +305,16 @@ def test_the_emptiest_place_is_best_and_no_place_is_worst() -> None:
     assert [found[name]["softSpread"] for name in ("a", "b", "c", "nowhere")] == [0, 50, 100, 0]
 
 
+def test_a_host_that_has_more_of_the_image_is_better_but_room_counts_more() -> None:
+    asks = replace(ASK, image="i")
+    half = replace(HOST, name="half", images={"i": 50, "j": 100})
+    found = scores(asks, HOST, half, replace(HOST, name="whole", images={"i": 100}))
+    assert [found[name]["imageLocality"] for name in ("h", "half", "whole")] == [0, 50, 100]
+    rule = next(each for each in SCORES if each.name == "imageLocality")
+    assert rule.weight * rule.highest < 50, "less than half a host's room"
+    assert "imageLocality" not in scores(ASK, HOST, half)["h"], "an image that no host has ranks none"
+
+
 def test_scores_stay_in_their_ranges() -> None:
     empty = replace(HOST, name="empty", allocatable=Amounts())
     found = scores(replace(ASK, amounts=Amounts()), HOST, empty, guests=(web(),))

@@ -11,6 +11,7 @@ from innkeeper.domain.scheduling.rules import (
     cluster,
     cluster_selector,
     host_selector,
+    image_locality,
     leaving,
     maintenance,
     pool,
@@ -50,4 +51,5 @@ SCORES: tuple[ScoreRule, ...] = (
     soft_taints.RULE,
     soft_affinity.RULE,
     soft_spread.RULE,
+    image_locality.RULE,
 )
