@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from innkeeper.clock import Clock
 from innkeeper.images.access import Access, Getter
+from innkeeper.images.beside import Beside
 from innkeeper.images.blobs import Blobs, StreamLimits
 from innkeeper.images.callers import Callers
 from innkeeper.images.figures import Figures
@@ -20,6 +21,7 @@ from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import UrlSigner, load_key
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.images.stats import Stats
 from innkeeper.kube.reviews import Poster
 
 
@@ -59,14 +61,19 @@ def build(
         opener, clock=clock, manifests=manifests, limits=Limits(max_bytes=settings.max_image_bytes)
     )
     blobs = Blobs(
-        inspector=inspector,
-        profiles=Profiles(settings.manifest_directory),
         signer=signer,
         access=access,
         opener=opener,
         figures=figures,
-        manifests=manifests,
+        stats=Stats(clock),
         limits=StreamLimits(at_once=settings.max_streams),
+    )
+    beside = Beside(
+        signer=signer,
+        access=access,
+        inspector=inspector,
+        manifests=manifests,
+        profiles=Profiles(settings.manifest_directory),
     )
     server = ImageServer(
         callers=Callers(client, clock=clock),
@@ -75,6 +82,7 @@ def build(
         access=access,
         signer=signer,
         blobs=blobs,
+        beside=beside,
         figures=figures,
     )
     return Parts(server.application(), inspector)

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from innkeeper.domain.images import profile
 from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
-from innkeeper.images.access import Access, NothingThereError
-from innkeeper.images.callers import NotAllowedError
+from innkeeper.images.access import Access
 from innkeeper.images.figures import Figures
-from innkeeper.images.inspection import Inspector, Opener
-from innkeeper.images.manifests import Manifests
-from innkeeper.images.profiles import Profiles
+from innkeeper.images.inspection import Opener
+from innkeeper.images.permits import permitted
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.source import SourceInfo
+from innkeeper.images.stats import Stats
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +44,7 @@ class StreamLimits:
 
 
 class Blobs:
-    """The handlers of `GET /v1/blobs/<namespace>/<name>/<digest>` and of `/v1/manifests/...` and `/v1/profiles/...`."""
+    """The handler of `GET /v1/blobs/<namespace>/<name>/<digest>`."""
 
     def __init__(
         self,
@@ -55,24 +53,20 @@ class Blobs:
         access: Access,
         opener: Opener,
         figures: Figures,
-        manifests: Manifests,
-        profiles: Profiles,
-        inspector: Inspector,
+        stats: Stats,
         limits: StreamLimits | None = None,
     ) -> None:
         self._signer = signer
         self._access = access
         self._opener = opener
         self._figures = figures
-        self._manifests = manifests
-        self._profiles = profiles
-        self._inspector = inspector
+        self._stats = stats
         self._limits = limits or StreamLimits()
         self._streams = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the signature, then stream."""
-        blob = self._allowed(request)
+        blob = permitted(request, self._signer)
         if self._streams >= self._limits.at_once:
             raise BusyError(f"{self._streams} streams are open; try again soon")
         self._streams += 1
@@ -83,44 +77,9 @@ class Blobs:
             self._streams -= 1
             self._figures.streams.set(self._streams)
 
-    async def manifest(self, request: web.Request) -> web.StreamResponse:
-        """Check the signature, then send the manifest."""
-        blob = self._allowed(request)
-        encoded = await self._manifests.get(blob.digest)
-        if encoded is None:
-            # Lost with the process that made it, for example: the image is read once more.
-            self._inspector.read_again(await self._access.inspection_of(blob))
-            raise BusyError("the manifest of this image is being made again; ask again soon")
-        return web.Response(body=encoded, content_type="application/json")
-
-    async def profile(self, request: web.Request) -> web.StreamResponse:
-        """Check the signature, then send the boot profile."""
-        found = await self._profiles.get(self._allowed(request).digest)
-        if found is None:
-            raise NothingThereError("nobody has told yet what guests read first of this image")
-        encoded = profile.encode(found.chunks, boots=found.boots)
-        return web.Response(body=encoded, content_type="application/json")
-
-    async def learn(self, request: web.Request) -> web.StreamResponse:
-        """Check the signature, then add what a host saw a guest read first."""
-        blob = self._allowed(request)
-        await self._profiles.learn(blob.digest, profile.decode(await request.read()))
-        return web.Response(status=204)
-
-    def _allowed(self, request: web.Request) -> BlobName:
-        blob = BlobName(*(request.match_info[part] for part in ("namespace", "name", "digest")))
-        query = request.query
-        if not self._signer.valid(
-            blob, expires=query.get("expires", ""), signature=query.get("signature", "")
-        ):
-            raise NotAllowedError(
-                "the URL is not signed by this server, or its time is over; ask for a new one"
-            )
-        return blob
-
     async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
         source = self._opener.open(await self._access.source_of(blob))
-        info = await source.stat()
+        info = await self._stats.of(blob, source)
         try:
             part = ranges.wanted(_range_header(request, info), size=info.size)
         except ranges.UnsatisfiableError:

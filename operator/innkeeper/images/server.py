@@ -16,11 +16,13 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from innkeeper.domain.images.profile import ProfileInvalidError
 from innkeeper.domain.orders import OrderInvalidError
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.access import Access, NothingThereError
 from innkeeper.images.answers import ErrorAnswer, InspectRequest, UrlAnswer, UrlRequest
+from innkeeper.images.beside import Beside
 from innkeeper.images.blobs import Blobs, BusyError
 from innkeeper.images.callers import Callers, NotAllowedError, UnauthenticatedError, host_of_agent
 from innkeeper.images.figures import Figures
@@ -47,6 +49,7 @@ _STATUS: tuple[tuple[type[InnkeeperError], int], ...] = (
     (NotAllowedError, 403),
     (NothingThereError, 404),
     (InvalidRequestError, 422),
+    (ProfileInvalidError, 422),
     (OrderInvalidError, 409),
     (BusyError, 503),
     (SourceError, 502),
@@ -65,6 +68,7 @@ class ImageServer:
         access: Access,
         signer: UrlSigner,
         blobs: Blobs,
+        beside: Beside,
         figures: Figures,
     ) -> None:
         self._callers = callers
@@ -73,6 +77,7 @@ class ImageServer:
         self._access = access
         self._signer = signer
         self._blobs = blobs
+        self._beside = beside
         self._figures = figures
 
     def application(self) -> web.Application:
@@ -82,9 +87,9 @@ class ImageServer:
         application.router.add_post("/v1/urls", self._urls, name="urls")
         image = "{namespace}/{name}/{digest}"
         application.router.add_get(f"/v1/blobs/{image}", self._blobs.handle, name="blobs")
-        application.router.add_get(f"/v1/manifests/{image}", self._blobs.manifest, name="manifests")
-        application.router.add_get(f"/v1/profiles/{image}", self._blobs.profile, name="profiles")
-        application.router.add_put(f"/v1/profiles/{image}", self._blobs.learn, name="profiles-put")
+        application.router.add_get(f"/v1/manifests/{image}", self._beside.manifest, name="manifests")
+        application.router.add_get(f"/v1/profiles/{image}", self._beside.profile, name="profiles")
+        application.router.add_put(f"/v1/profiles/{image}", self._beside.learn, name="profiles-put")
         return application
 
     async def _inspect(self, request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from aiohttp import ClientPayloadError, ClientSession
 from aiohttp.test_utils import BaseTestServer, TestServer
 from prometheus_client import CollectorRegistry
 
-from innkeeper.domain.images import manifest
+from innkeeper.domain.images import manifest, profile
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.assembly import build
@@ -296,6 +296,34 @@ async def test_the_manifest_of_an_inspected_image_is_given_beside_its_bytes(benc
         assert refused.status == 403
     bench.clock.advance(61)
     async with bench.http.get(url) as refused:
+        assert refused.status == 403
+
+
+async def test_hosts_tell_what_boots_read_and_the_next_hosts_are_told(bench: Bench) -> None:
+    """The first three boots are learnt from; what makes no sense is refused; the URL is the only right."""
+    bench.api.put_image()
+    bench.api.put_assignment()
+    _, answer = await bench.post("/v1/urls", "agent-token", {"guestId": GUEST})
+    parts = urlsplit(answer["profileUrl"])
+    url = str(bench.server.make_url(f"{parts.path}?{parts.query}"))
+
+    async def told() -> list[int] | None:
+        async with bench.http.get(url) as found:
+            return list(profile.read(await found.read())) if found.status == 200 else None
+
+    async def tell(body: bytes) -> int:
+        async with bench.http.put(url, data=body) as answer:
+            return answer.status
+
+    assert await told() is None
+    assert await tell(profile.encode([7, 3])) == 204
+    assert await told() == [7, 3]
+    assert await tell(b"[1, 2]") == 422
+    assert await tell(profile.encode([3, 9])) == 204
+    assert await tell(profile.encode([4])) == 204
+    assert await tell(profile.encode([5])) == 204
+    assert await told() == [7, 3, 9, 4], "what later boots read comes last, and the fourth teaches nothing"
+    async with bench.http.put(url.replace("team-a", "team-b"), data=profile.encode([1])) as refused:
         assert refused.status == 403
 
 

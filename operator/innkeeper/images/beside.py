@@ -1,0 +1,55 @@
+"""What is given beside the bytes of an image: its manifest and its boot profile. The signed URL is the only right."""
+
+from aiohttp import web
+
+from innkeeper.domain.images import profile
+from innkeeper.images.access import Access, NothingThereError
+from innkeeper.images.blobs import BusyError
+from innkeeper.images.inspection import Inspector
+from innkeeper.images.manifests import Manifests
+from innkeeper.images.permits import permitted
+from innkeeper.images.profiles import Profiles
+from innkeeper.images.signing import UrlSigner
+
+
+class Beside:
+    """The handlers of `/v1/manifests/...` and `/v1/profiles/...`."""
+
+    def __init__(
+        self,
+        *,
+        signer: UrlSigner,
+        access: Access,
+        inspector: Inspector,
+        manifests: Manifests,
+        profiles: Profiles,
+    ) -> None:
+        self._signer = signer
+        self._access = access
+        self._inspector = inspector
+        self._manifests = manifests
+        self._profiles = profiles
+
+    async def manifest(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then send the manifest."""
+        blob = permitted(request, self._signer)
+        encoded = await self._manifests.get(blob.digest)
+        if encoded is None:
+            # Lost with the process that made it, for example: the image is read once more.
+            self._inspector.read_again(await self._access.inspection_of(blob))
+            raise BusyError("the manifest of this image is being made again; ask again soon")
+        return web.Response(body=encoded, content_type="application/json")
+
+    async def profile(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then send the boot profile."""
+        found = await self._profiles.get(permitted(request, self._signer).digest)
+        if found is None:
+            raise NothingThereError("nobody has told yet what guests read first of this image")
+        encoded = profile.encode(found.chunks, boots=found.boots)
+        return web.Response(body=encoded, content_type="application/json")
+
+    async def learn(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then add what a host saw a guest read first."""
+        blob = permitted(request, self._signer)
+        await self._profiles.learn(blob.digest, profile.decode(await request.read()))
+        return web.Response(status=204)
