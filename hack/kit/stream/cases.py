@@ -116,12 +116,12 @@ class Case:
 
     async def _imported(self, origin: str) -> float:
         begun = time.monotonic()
-        download, disk = self._directory / "download.raw", self._directory / "imported.raw"
-        async with aiohttp.ClientSession() as session, session.get(f"{origin}/blob") as answer:
+        download, disk = self._directory / "download.qcow2", self._directory / "imported.raw"
+        async with aiohttp.ClientSession() as session, session.get(f"{origin}/packed") as answer:
             with download.open("wb") as file:
                 async for piece in answer.content.iter_chunked(1024**2):
                     file.write(piece)
-        words = ["qemu-img", "convert", "-f", "raw", "-O", "raw", str(download), str(disk)]
+        words = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(download), str(disk)]
         process = await asyncio.create_subprocess_exec(*words)
         if await process.wait() != 0:
             raise steps.StepError("qemu-img could not convert the image")
@@ -133,6 +133,7 @@ class Case:
         spec = Spec(
             image=str(self._image.path),
             manifest=str(self._image.manifest),
+            packed=str(self._image.path.with_suffix(".qcow2")),
             mbit_s=self._link.mbit_s,
             delay_ms=self._link.delay_ms,
         )

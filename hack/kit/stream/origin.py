@@ -24,6 +24,7 @@ class Spec(msgspec.Struct, frozen=True):
 
     image: str
     manifest: str
+    packed: str  # the same image as qcow2, compressed, for who imports it
     mbit_s: float  # 0: no limit
     delay_ms: float
 
@@ -51,6 +52,7 @@ class Origin:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._image = os.open(spec.image, os.O_RDONLY)
+        self._packed_image = os.open(spec.packed, os.O_RDONLY)
         self._link = Link(spec.mbit_s)
         self._profile: bytes | None = None
         self._size = Path(spec.image).stat().st_size
@@ -61,6 +63,7 @@ class Origin:
         made = web.Application(client_max_size=1024**2)
         made.router.add_post("/v1/urls", self._urls)
         made.router.add_get("/blob", self._blob)
+        made.router.add_get("/packed", self._packed)
         made.router.add_get("/manifest", self._manifest)
         made.router.add_get("/profile", self._get_profile)
         made.router.add_put("/profile", self._put_profile)
@@ -89,19 +92,28 @@ class Origin:
         return web.json_response({"sent": self._link.sent, "profile": self._profile is not None})
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:
-        part = ranges.wanted(request.headers.get("Range"), size=self._size)
-        whole = part is None
-        part = part or ranges.ByteRange(0, self._size)
-        response = web.StreamResponse(status=200 if whole else 206)
-        if not whole:
-            response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{self._size}"
+        part = ranges.wanted(request.headers.get("Range"), size=self._size) or ranges.ByteRange(0, self._size)
+        response = web.StreamResponse(status=206)
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{self._size}"
+        return await self._send(request, response, self._image, part)
+
+    async def _packed(self, request: web.Request) -> web.StreamResponse:
+        whole = ranges.ByteRange(0, os.fstat(self._packed_image).st_size)
+        return await self._send(request, web.StreamResponse(), self._packed_image, whole)
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, image: int, part: ranges.ByteRange
+    ) -> web.StreamResponse:
         response.content_length = part.end - part.start
         await asyncio.sleep(self._spec.delay_ms / 1000)
         await response.prepare(request)
         for start in range(part.start, part.end, PIECE):
-            piece = os.pread(self._image, min(PIECE, part.end - start), start)
+            piece = os.pread(image, min(PIECE, part.end - start), start)
             await self._link.carry(len(piece))
-            await response.write(piece)
+            try:
+                await response.write(piece)
+            except ConnectionResetError:
+                return response  # the reader was ended
         await response.write_eof()
         return response
 
