@@ -9,7 +9,7 @@ from innkeeper.agent.build.build import HYPERVISOR, IMAGE, NETWORK, Build, Build
 from innkeeper.agent.figures import AgentFigures
 
 STARTING: tuple[BuildStep, ...] = (plug.plug, domain.define, start.start)
-STEPS: tuple[BuildStep, ...] = (fetch.fetch, overlay.prepare, first_boot.write, *STARTING)
+STEPS: tuple[BuildStep, ...] = (fetch.fetch, overlay.prepare, rest_on.rest_on, first_boot.write, *STARTING)
 
 
 @dataclass(frozen=True)

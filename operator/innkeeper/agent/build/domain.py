@@ -1,4 +1,4 @@
-"""Step 5: the machine is made known to the hypervisor."""
+"""Step 6: the machine is made known to the hypervisor."""
 
 from innkeeper.agent.build.build import HYPERVISOR, Build
 from innkeeper.agent.drivers.driver import DomainSpec

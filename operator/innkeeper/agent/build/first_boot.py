@@ -1,4 +1,4 @@
-"""Step 3: what cloud-init reads at the first boot: host name, keys, addresses, user data."""
+"""Step 4: what cloud-init reads at the first boot: host name, keys, addresses, user data."""
 
 import asyncio
 

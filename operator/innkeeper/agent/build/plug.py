@@ -1,4 +1,4 @@
-"""Step 4: bridge, packet filter and lease of each interface, before the machine can send a frame."""
+"""Step 5: bridge, packet filter and lease of each interface, before the machine can send a frame."""
 
 from innkeeper.agent.build.build import NETWORK, Build
 from innkeeper.domain.reasons import GuestReason

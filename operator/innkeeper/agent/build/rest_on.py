@@ -1,4 +1,4 @@
-"""What the disk of a built guest lies over: in its place before the machine starts again."""
+"""Step 3: what the disk lies over is in its place. A disk of an earlier try may lie over a stream that has ended."""
 
 from innkeeper.agent.build.build import IMAGE, Build
 

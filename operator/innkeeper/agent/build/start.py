@@ -1,4 +1,4 @@
-"""Step 6: the machine runs."""
+"""Step 7: the machine runs."""
 
 from innkeeper.agent.build.build import HYPERVISOR, Build
 from innkeeper.domain.reasons import GuestReason

@@ -34,6 +34,7 @@ from innkeeper.errors import InnkeeperError, TerminalError
 log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0  # how often it is asked whether the boot is over
+DISK_PAUSE_S = 10.0  # until a disk that took no whole image is tried again
 
 
 class ManifestWrongError(TerminalError):
@@ -223,7 +224,12 @@ class Stream:
             await self._supply.fill()
             if not self._file.is_whole:
                 await self._around.clock.sleep(LOOK_S)
-        await self._finish()
+        while self.mode is Mode.STREAMING and self._failure is None:
+            try:
+                await self._finish()
+            except DownloadFailedError as error:
+                log.warning("image_not_kept", image=self.name, message=error.message)
+                await self._around.clock.sleep(DISK_PAUSE_S)
 
     async def _boot(self) -> None:
         while not self._supply.watch.is_over:

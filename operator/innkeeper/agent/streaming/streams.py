@@ -86,26 +86,29 @@ class Streams:
             InnkeeperError: it cannot, and the reason is one of a guest's.
         """
         name = Digest.parse(wanted.image.digest).hex
-        slot = self._slots.setdefault(name, _Slot(Record(image=wanted.image, guests=())))
-        async with slot.working:
-            old = slot.record
-            slot.record = Record(
-                image=wanted.image,
-                guests=tuple(dict.fromkeys((*old.guests, wanted.guest_id))),
-                whole_soon=old.whole_soon or wanted.whole_soon,
+        while True:
+            slot = self._slots.setdefault(name, _Slot(Record(image=wanted.image, guests=())))
+            async with slot.working:
+                if self._slots.get(name) is slot:  # else the last guest left while this one waited
+                    return await self._serve(slot, wanted)
+
+    async def _serve(self, slot: _Slot, wanted: Serve) -> ImageStatus:
+        old = slot.record
+        slot.record = Record(
+            image=wanted.image,
+            guests=tuple(dict.fromkeys((*old.guests, wanted.guest_id))),
+            whole_soon=old.whole_soon or wanted.whole_soon,
+        )
+        if slot.record != old or slot.stream is None:
+            await asyncio.to_thread(
+                self._files.write, self._files.record(_name(slot.record)), msgspec.json.encode(slot.record)
             )
-            if slot.record != old or slot.stream is None:
-                await asyncio.to_thread(
-                    self._files.write, self._files.record(name), msgspec.json.encode(slot.record)
-                )
-            try:
-                async with asyncio.timeout(OPEN_S):
-                    stream = await self._open(slot)
-            except TimeoutError as error:
-                away = slot.stream.status(clients=0).message if slot.stream else ""
-                raise DownloadFailedError(
-                    away or "the image server is slow: the image has not begun"
-                ) from error
+        try:
+            async with asyncio.timeout(OPEN_S):
+                stream = await self._open(slot)
+        except TimeoutError as error:
+            away = slot.stream.status(clients=0).message if slot.stream else ""
+            raise DownloadFailedError(away or "the image server is slow: the image has not begun") from error
         return self._status(stream)
 
     async def leave(self, name: str, guest_id: str) -> None:
@@ -155,6 +158,8 @@ class Streams:
         while True:
             try:
                 async with slot.working:
+                    if self._slots.get(_name(slot.record)) is not slot:
+                        return
                     await self._open(slot)
             except InnkeeperError as error:
                 log.warning("stream_not_reopened", reason=error.reason, message=error.message)
@@ -166,3 +171,7 @@ class Streams:
 
     def _status(self, stream: Stream) -> ImageStatus:
         return stream.status(clients=self.clients(stream.name))
+
+
+def _name(record: Record) -> str:
+    return Digest.parse(record.image.digest).hex

@@ -57,6 +57,7 @@ _AGENT_SILENT = (
 PRESS_AGAIN_S = 5.0
 RESUME_TRIES = 30
 RESUME_LOOK_S = 0.15
+RESUME_STEADY = 3  # looks in a row at which it runs
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
 
 
@@ -127,8 +128,10 @@ class LibvirtDriver:
 
     async def resume(self, guest_id: str) -> None:
         """Let a paused machine go on, and look whether it does: what failed is tried again bit by bit."""
+        steady = 0
         for _ in range(RESUME_TRIES):
-            if await self._call(lambda connection: _go_on(connection, guest_id)):
+            steady = steady + 1 if await self._call(lambda connection: _go_on(connection, guest_id)) else 0
+            if steady == RESUME_STEADY:
                 return
             await asyncio.sleep(RESUME_LOOK_S)
         raise DriverError("the machine's disk fails again and again", reason=GuestReason.DISK_FAILED)
