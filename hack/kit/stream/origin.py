@@ -6,6 +6,7 @@ Usage: python -m kit.stream.origin SPEC, where SPEC is a JSON file; it prints it
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -106,15 +107,13 @@ class Origin:
     ) -> web.StreamResponse:
         response.content_length = part.end - part.start
         await asyncio.sleep(self._spec.delay_ms / 1000)
-        await response.prepare(request)
-        for start in range(part.start, part.end, PIECE):
-            piece = os.pread(image, min(PIECE, part.end - start), start)
-            await self._link.carry(len(piece))
-            try:
+        with contextlib.suppress(ConnectionResetError):  # a reader may be ended
+            await response.prepare(request)
+            for start in range(part.start, part.end, PIECE):
+                piece = os.pread(image, min(PIECE, part.end - start), start)
+                await self._link.carry(len(piece))
                 await response.write(piece)
-            except ConnectionResetError:
-                return response  # the reader was ended
-        await response.write_eof()
+            await response.write_eof()
         return response
 
 
