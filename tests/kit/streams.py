@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.image_server import client_session
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.messages import ImageStatus, Serve
@@ -19,7 +19,6 @@ from innkeeper.agent.streaming.pace import Pace
 from innkeeper.agent.streaming.stream import Surroundings
 from innkeeper.agent.streaming.streams import Streams
 from innkeeper.clock import Clock, SystemClock
-from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.orders import OrderImage
 from tests.kit.disks import raw_disk
@@ -73,8 +72,8 @@ class StreamSite:
 
     @property
     def name(self) -> str:
-        """The image's name on the host."""
-        return Digest.parse(self.image.digest).hex
+        """The stream's name on the host."""
+        return stream_name(self.image)
 
     async def serve(self, guest_id: str = GUEST, *, whole_soon: bool = False) -> ImageStatus:
         """Have the image served."""
@@ -90,7 +89,7 @@ class StreamSite:
 
     async def until_whole(self) -> None:
         """Wait until all of it is here."""
-        await eventually(lambda: self.files.whole(self.name).exists(), deadline_s=20)
+        await eventually(lambda: self.files.whole_of(self.name).exists(), deadline_s=20)
 
 
 async def read(files: ImageFiles, name: str, offset: int, length: int) -> bytes | None:
@@ -130,6 +129,7 @@ async def streams_in(
     async with client_session(None) as session:
         streams = Streams(session, around, token=lambda: "secret-token")
         server = NbdServer(files.nbd_socket, streams)
+        streams.hang_up = server.drop
         serving = asyncio.create_task(server.run())
         await eventually(files.nbd_socket.exists)
         try:

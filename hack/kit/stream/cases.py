@@ -77,7 +77,7 @@ class Case:
             with steps.step(f"{self._link.name}: with a boot profile, then a second guest"):
                 known = await self._streamed(origin, "known", until_whole=True)
                 before = await _sent(origin)
-                whole = ImageFiles(self._directory / "known").whole(self._image.name)
+                whole = ImageFiles(self._directory / "known").whole_of(self._image.name)
                 second = await self._boot("second", str(whole))
             figures |= {
                 "marker_s": known.marker_s,

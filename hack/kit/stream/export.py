@@ -24,11 +24,11 @@ async def compare(image: BenchImage, directory: Path) -> dict[str, dict[int, flo
     """Return MiB/s by reader and block size in KiB: the best of some turns."""
     files = ImageFiles(directory / "export")
     files.make()
-    image.path.rename(files.whole(image.name))
+    image.path.rename(files.whole_of(image.name))
     image.manifest.rename(files.manifest(image.name))
     best: dict[str, dict[int, float]] = {"export": {}, "qemu-nbd": {}}
     moved = BenchImage(
-        path=files.whole(image.name),
+        path=files.whole_of(image.name),
         manifest=files.manifest(image.name),
         digest=image.digest,
         manifest_digest=image.manifest_digest,

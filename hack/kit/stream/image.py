@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from innkeeper.agent.imaging.files import stream_name
 from innkeeper.domain.images.manifest import ManifestMaker, read
 from innkeeper.domain.orders import OrderImage
 
@@ -24,8 +25,8 @@ class BenchImage:
 
     @property
     def name(self) -> str:
-        """What a host calls it."""
-        return self.digest.removeprefix("sha256:")
+        """What a host calls its stream."""
+        return stream_name(self.ordered_from(""))
 
     def ordered_from(self, origin: str) -> OrderImage:
         """Return the image as an order names it."""

@@ -41,12 +41,9 @@ class Pivot:
 
     async def run(self) -> None:
         """Look after all streams for ever."""
-        following = asyncio.create_task(self.images.follow(self._heard))
-        try:
-            await self._look_after()
-        finally:
-            following.cancel()
-            await asyncio.wait((following,))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.images.follow(self._heard))
+            tasks.create_task(self._look_after())
 
     def _heard(self) -> None:
         self.news.set()

@@ -1,9 +1,10 @@
 """Work that must not be left in its middle: a cancellation waits until it is done."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -16,3 +17,8 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
         if not task.done():
             await asyncio.wait({task})
         raise
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in a thread; it has ended before a caller who is cancelled goes on."""
+    return await to_its_end(asyncio.to_thread(work, *args, **kwargs))

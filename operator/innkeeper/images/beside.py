@@ -1,5 +1,7 @@
 """What is given beside the bytes of an image: its manifest and its boot profile. The signed URL is the only right."""
 
+import re
+
 from aiohttp import web
 
 from innkeeper.domain.images import profile
@@ -10,6 +12,8 @@ from innkeeper.images.manifests import Manifests
 from innkeeper.images.permits import permitted
 from innkeeper.images.profiles import Profiles
 from innkeeper.images.signing import UrlSigner
+
+_MANIFEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Beside:
@@ -31,9 +35,12 @@ class Beside:
         self._profiles = profiles
 
     async def manifest(self, request: web.Request) -> web.StreamResponse:
-        """Check the signature, then send the manifest."""
+        """Check the signature, then send the manifest whose digest is asked for: `?manifest=sha256:...`."""
         blob = permitted(request, self._signer)
-        encoded = await self._manifests.get(blob.digest)
+        wanted = request.query.get("manifest", "")
+        if not _MANIFEST.fullmatch(wanted):
+            raise NothingThereError("name the manifest by its digest: manifest=sha256:...")
+        encoded = await self._manifests.get(blob.digest, wanted)
         if encoded is None:
             # Lost with the process that made it, for example: the image is read once more.
             self._inspector.read_again(await self._access.inspection_of(blob))

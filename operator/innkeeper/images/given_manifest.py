@@ -4,6 +4,7 @@ The Image's spec names the manifest's own digest, so the manifest is what its au
 digest is found out by the first host that has all of it.
 """
 
+import asyncio
 import hashlib
 from contextlib import aclosing
 from typing import Protocol
@@ -49,7 +50,7 @@ async def inspected_by_manifest(
         )
     encoded = await _manifest(request, opener)
     try:
-        chunks = manifest.read(encoded, digest=request.digest, size=info.size)
+        chunks = await asyncio.to_thread(manifest.read, encoded, digest=request.digest, size=info.size)
     except ManifestInvalidError as error:
         raise WrongContentError(error.message, reason=ImageReason.DIGEST_MISMATCH) from error
     head = await _head(source, chunks)

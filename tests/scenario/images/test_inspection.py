@@ -280,16 +280,17 @@ async def test_a_manifest_is_kept_where_the_source_can_be_read_in_parts(
         )
         assert isinstance(await inspector.ask(request), Ready)
         await inspector.close()
-    found = await Manifests(tmp_path).get(request.digest)
+    found = await Manifests(tmp_path).get(request.digest, found_ready(request.digest).manifest_digest or "")
     assert (found is not None) == origin.ranges
 
 
 async def test_manifests_in_memory_are_few() -> None:
     manifests = Manifests(None, kept_bytes=300)
     digests = [f"sha256:{number:064x}" for number in range(3)]
+    kept = []
     for digest in digests:
         maker = ManifestMaker()
         maker.take(b"x")
-        await manifests.keep(maker.manifest(digest))
-    assert await manifests.get(digests[0]) is None
-    assert await manifests.get(digests[-1]) is not None
+        kept.append(await manifests.keep(maker.manifest(digest)) or "")
+    assert await manifests.get(digests[0], kept[0]) is None
+    assert await manifests.get(digests[-1], kept[-1]) is not None

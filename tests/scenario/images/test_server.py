@@ -280,7 +280,12 @@ async def test_the_manifest_of_an_inspected_image_is_given_beside_its_bytes(benc
     bench.api.put_assignment()
     _, answer = await bench.post("/v1/urls", "agent-token", {"guestId": GUEST})
     parts = urlsplit(answer["manifestUrl"])
-    url = str(bench.server.make_url(f"{parts.path}?{parts.query}"))
+    maker = manifest.ManifestMaker()
+    maker.take(DISK)
+    own = f"sha256:{hashlib.sha256(maker.manifest(DIGEST).encode()).hexdigest()}"
+    url = str(bench.server.make_url(f"{parts.path}?{parts.query}&manifest={own}"))
+    async with bench.http.get(url.partition("&manifest=")[0]) as unnamed:
+        assert unnamed.status == 404
 
     async def made() -> bool:
         async with bench.http.get(url) as found:

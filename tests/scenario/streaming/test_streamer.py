@@ -12,12 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.streaming.messages import Mode, Version
 from innkeeper.agent.streaming.streamer import StreamCommand, Streamer
 from innkeeper.clock import SystemClock
 from innkeeper.domain import orders
-from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.orders import OrderImage
 from tests.kit.agent_orders import HOST, SIGNER
 from tests.kit.streams import CHUNK, GUEST, a_disk, image_of, manifest_of, read
@@ -39,7 +38,7 @@ class Host:
     @property
     def name(self) -> str:
         """The image's name."""
-        return Digest.parse(self.image.digest).hex
+        return stream_name(self.image)
 
     def pid(self) -> int | None:
         """Return the process that holds the lock."""
@@ -136,7 +135,7 @@ async def test_a_copy_is_waited_for(host: Host) -> None:
     seen: list[int] = []
     await host.streamer.serve(host.image, GUEST, whole_soon=True)
     await host.streamer.until_whole(host.name, lambda done, _total: seen.append(done))
-    assert host.files.whole(host.name).read_bytes() == DISK
+    assert host.files.whole_of(host.name).read_bytes() == DISK
     assert seen == sorted(seen)
     await host.streamer.leave(host.name, GUEST)
     assert not host.files.record(host.name).exists()

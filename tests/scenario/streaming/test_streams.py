@@ -14,6 +14,9 @@ import pytest
 from innkeeper.agent.streaming import boot_profile, supply
 from innkeeper.agent.streaming.chunk_file import ChunkFile
 from innkeeper.agent.streaming.messages import Mode
+from innkeeper.agent.streaming.pace import Pace
+from innkeeper.agent.streaming.stream import Stream
+from innkeeper.clock import SystemClock
 from innkeeper.domain.images import profile
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
@@ -36,10 +39,20 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot_profile, "QUIET_S", 0.2)
 
 
+def spans(site: StreamSite) -> list[tuple[int, int]]:
+    """Return the ranges that the image server was asked for."""
+    ranges = [each.removeprefix("bytes=").split("-") for each in site.server.ranges if each]
+    return [(int(start), int(end) + 1) for start, end in ranges]
+
+
 def fetched(site: StreamSite) -> int:
     """Return how many bytes the image server was asked for."""
-    spans = [each.removeprefix("bytes=").split("-") for each in site.server.ranges if each]
-    return sum(int(end) + 1 - int(start) for start, end in spans)
+    return sum(end - start for start, end in spans(site))
+
+
+def asked_for(site: StreamSite) -> set[int]:
+    """Return the chunks that the image server was asked for."""
+    return {index for start, end in spans(site) for index in range(start // CHUNK, -(-end // CHUNK))}
 
 
 async def test_a_guest_reads_what_is_not_here_yet_and_little_else_is_fetched(site: StreamSite) -> None:
@@ -120,7 +133,7 @@ async def test_after_the_boot_the_rest_comes_and_the_image_is_whole(site: Stream
     await site.read(22)
     await site.until_whole()
     await eventually(lambda: site.status().mode is Mode.LOCAL)
-    whole = site.files.whole(site.name)
+    whole = site.files.whole_of(site.name)
     assert whole.read_bytes() == DISK
     assert fetched(site) == len(FULL) * CHUNK, "each chunk once, and no zeros"
     assert await site.read(0, 24) == DISK[: 24 * CHUNK], "who reads the export reads on"
@@ -149,7 +162,7 @@ async def test_a_new_process_serves_what_the_killed_one_did_and_takes_no_half_ch
             await streams.load()
             await eventually(lambda: streams.find(site.name))
             assert await site.read(10, 4) == DISK[10 * CHUNK : 14 * CHUNK]
-            assert fetched(site) == CHUNK, "the torn one"
+            assert asked_for(site) & {10, 11, 12, 13} == {12}, "the torn one"
             await streams.leave(site.name, "guest-1")
             assert streams.find(site.name) is None
         assert not site.files.record(site.name).exists()
@@ -188,7 +201,7 @@ async def test_a_manifest_of_other_bytes_never_makes_a_whole_image(tmp_path: Pat
         site.server.content = lie
         await site.serve(whole_soon=True)
         await eventually(lambda: site.status().reason == GuestReason.IMAGE_DIGEST_MISMATCH)
-        assert not site.files.whole(site.name).exists()
+        assert not site.files.whole_of(site.name).exists()
         with pytest.raises(InnkeeperError, match="its manifest is that of other bytes"):
             await site.serve("guest-2")
 
@@ -227,3 +240,48 @@ async def test_one_guest_less_ends_no_stream_and_the_last_one_does(site: StreamS
     await site.streams.leave(site.name, "guest-2")
     assert await site.read(11) is None
     assert site.files.stream(site.name).exists(), "what came stays for the next guest"
+
+
+async def test_who_trusts_another_manifest_reads_another_stream(site: StreamSite) -> None:
+    """Somebody else's Image may say that it has the digest of this one, and come with a manifest of other bytes."""
+    lie = a_disk(seed=3)
+    forged = manifest_of(lie, digest=site.image.digest)
+    honest, served = site.image, site.server.manifest
+    site.server.content, site.server.manifest = lie, forged
+    site.image = image_of(DISK, honest.url.partition("/v1")[0], forged)
+    await site.serve("guest-of-a-liar")
+    assert await site.read(12) == lie[12 * CHUNK : 13 * CHUNK], "its own author vouched for these"
+    site.server.content, site.server.manifest, site.image = DISK, served, honest
+    await site.serve("guest-1")
+    assert await site.read(12) == DISK[12 * CHUNK : 13 * CHUNK]
+
+
+class Gate(Pace):
+    """A pace that a test opens."""
+
+    def __init__(self) -> None:
+        super().__init__(0, SystemClock())
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+
+    async def take(self, count: int) -> None:  # noqa: ARG002 - as declared
+        """Wait for the test."""
+        self.reached.set()
+        await self.open.wait()
+
+
+async def test_a_guest_may_ask_for_what_the_background_is_about_to_fetch(site: StreamSite) -> None:
+    gate = Gate()
+    stream = await _opened(site)
+    stream._supply._pace = gate
+    await site.serve(whole_soon=True)
+    await gate.reached.wait()
+    assert await site.read(3, 20) == DISK[3 * CHUNK : 23 * CHUNK], "it waits for nothing"
+    gate.open.set()
+    await site.until_whole()
+
+
+async def _opened(site: StreamSite) -> Stream:
+    await site.serve()
+    stream = site.streams.find(site.name)
+    assert stream is not None
+    return stream

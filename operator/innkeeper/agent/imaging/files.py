@@ -1,18 +1,33 @@
 """Where images lie on a host, by the hex digits of their digests. A file under a whole image's name is always whole.
 
-<hex>            the image, checked
-<hex>.partial    on its way in order
-<hex>.stream     on its way by chunks: sparse, and served while it fills
-<hex>.manifest   its chunks
-streams/<hex>    what the streaming process was asked for
-uses/<guest>     which image a guest uses
+<hex>                  the image, checked
+<hex>.partial          on its way in order
+<stream>.stream        on its way by chunks: sparse, and served while it fills
+<stream>.manifest      its chunks
+streams/<stream>.json  what the streaming process was asked for
+uses/<guest>           which image a guest uses
+
+A stream is named by the digests of its image and of its manifest: who trusts another manifest reads another file.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from innkeeper.domain.images.digests import Digest
+from innkeeper.domain.orders import OrderImage
+
+_HEX = re.compile(r"[0-9a-f]{64}([0-9a-f]{64})?")
+
+
+def stream_name(image: OrderImage) -> str:
+    """Return the name of an image's stream.
+
+    Raises:
+        DigestInvalidError: a digest is none.
+    """
+    return f"{Digest.parse(image.digest).hex}.{Digest.parse(image.manifest_digest or '').hex}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,10 @@ class ImageFiles:
         """Return where a whole image lies."""
         return self.directory / name
 
+    def whole_of(self, stream: str) -> Path:
+        """Return where the image of a stream lies once it is whole."""
+        return self.whole(stream.partition(".")[0])
+
     def stream(self, name: str) -> Path:
         """Return where an image is made of chunks."""
         return self.directory / f"{name}.stream"
@@ -59,7 +78,7 @@ class ImageFiles:
 
     def whole_images(self) -> list[str]:
         """Return the digests of the images that are whole, those used last first. Blocking."""
-        found = [each for each in self.directory.iterdir() if not each.suffix and each.is_file()]
+        found = [each for each in self.directory.iterdir() if _HEX.fullmatch(each.name) and each.is_file()]
         ordered = sorted(found, key=lambda each: each.stat().st_mtime_ns, reverse=True)
         return [str(Digest.of_hex(each.name)) for each in ordered]
 

@@ -33,7 +33,7 @@ def client_session(ca_file: Path | None) -> aiohttp.ClientSession:
     """Return the session for the image server."""
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context),
+        connector=aiohttp.TCPConnector(ssl=context, limit=0),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_S),
         auto_decompress=False,
         read_bufsize=512 * 1024,

@@ -4,14 +4,13 @@ After a kill the file is read again, so the digest is always that of bytes on di
 its final name. Blocking: callers use `on_disk`.
 """
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.agent.to_its_end import in_thread
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
@@ -90,7 +89,7 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         DownloadFailedError: the disk refuses, because it is full for example.
     """
     try:
-        return await to_its_end(asyncio.to_thread(work, *args, **kwargs))
+        return await in_thread(work, *args, **kwargs)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise DownloadFailedError(

@@ -17,7 +17,7 @@ from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed, Token
 from innkeeper.agent.imaging import overlay as overlays
 from innkeeper.agent.imaging import seed as seeds
 from innkeeper.agent.imaging.download import Downloader
-from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.header import ImageUnreadableError, check_header
 from innkeeper.agent.imaging.partial import on_disk
 from innkeeper.agent.streaming.messages import ImageStatus, Mode
@@ -95,9 +95,9 @@ class HostImageStore:
             is_copy = storage == Storage.COPY
             await streamer.serve(image, guest_id, whole_soon=is_copy)
             if not is_copy:
-                return overlays.stream_backing(name, self._files.nbd_socket)
-            await streamer.until_whole(name, progress)
-            await streamer.leave(name, guest_id)
+                return overlays.stream_backing(stream_name(image), self._files.nbd_socket)
+            await streamer.until_whole(stream_name(image), progress)
+            await streamer.leave(stream_name(image), guest_id)
         async with self._fetching[image.digest]:
             if not await asyncio.to_thread(target.exists):
                 begun = self._clock.monotonic()
@@ -124,7 +124,7 @@ class HostImageStore:
         whole = self._files.whole(_name(image))
         if await asyncio.to_thread(whole.exists):
             await overlays.put_onto(disk, Backing(str(whole)), image_format=image.format)
-            await self.leave(whole.name, guest_id)
+            await self.leave(stream_name(image), guest_id)
         else:
             await self._serve(image, guest_id)
 
@@ -135,7 +135,7 @@ class HostImageStore:
 
     def stands(self, image: OrderImage, guest_id: str) -> str:
         """Say in steps how much of the image is here."""
-        status = self._statuses().get(_name(image))
+        status = self._statuses().get(stream_name(image)) if image.manifest_digest else None
         if status is None or guest_id not in status.guests:
             return "the image is Local"
         if status.mode is Mode.LOCAL:
@@ -157,7 +157,7 @@ class HostImageStore:
         for name, status in self._statuses().items():
             percent = status.percent - status.percent % _HELD_STEP_PERCENT
             if percent and status.mode is Mode.STREAMING:
-                found[str(Digest.of_hex(name))] = percent
+                found[str(Digest.of_hex(name.partition(".")[0]))] = percent
         return dict(list(found.items())[:_MOST_HELD])
 
     async def is_on_stream(self, disk: Path) -> bool:
@@ -199,7 +199,7 @@ class HostImageStore:
 
     async def release(self, guest_id: str) -> None:
         """The guest is gone; of the images that nobody uses any more, the newest stay for a while."""
-        for name in await asyncio.to_thread(self._used_by, guest_id):
+        for name in await asyncio.to_thread(self._streams_of, guest_id):
             await self.leave(name, guest_id)
         async with self._books:
             await on_disk(self._drop_use, guest_id)
@@ -216,9 +216,10 @@ class HostImageStore:
     def _statuses(self) -> Mapping[str, ImageStatus]:
         return {} if self._streamer is None else self._streamer.statuses
 
-    def _used_by(self, guest_id: str) -> list[str]:
+    def _streams_of(self, guest_id: str) -> list[str]:
         note = self._files.uses / guest_id
-        return [note.read_text()] if note.exists() else []
+        image = note.read_text() if note.exists() else ""
+        return [each.stem for each in self._files.records.glob(f"{image}.*.json")] if image else []
 
     def _note_use(self, guest_id: str, name: str) -> None:
         self._files.make()
@@ -230,7 +231,7 @@ class HostImageStore:
             return
         name = note.read_text()
         note.unlink()
-        for image in (self._files.whole(name), self._files.stream(name)):
+        for image in (self._files.whole(name), *self._files.directory.glob(f"{name}.*.stream")):
             if image.exists():
                 image.touch()  # the time of its last use
         self._drop_unused()
@@ -246,14 +247,19 @@ class HostImageStore:
             # A disk whose image nobody noted: it could be any of them.
             log.warning("images_kept", guests_without_note=sorted(unnoted))
             return
-        files = [each for each in directory.iterdir() if each.is_file() and each.stem not in used]
-        unused = [each for each in files if each.suffix not in {".manifest", ".sock"}]
+        files = [each for each in directory.iterdir() if each.is_file()]
+        unused = [
+            each
+            for each in files
+            if each.name.partition(".")[0] not in used and each.suffix not in {".manifest", ".new"}
+        ]
         kept = 0
         for image in sorted(unused, key=lambda each: each.stat().st_mtime_ns, reverse=True):
             kept += image.stat().st_blocks * 512
             if image.suffix not in {"", ".stream"} or kept > self._unused_bytes:
                 image.unlink()
-                self._files.manifest(image.stem).unlink(missing_ok=True)
+                for manifest in directory.glob(f"{image.stem}*.manifest"):
+                    manifest.unlink()
                 log.info("image_dropped", file=image.name)
 
 

@@ -24,7 +24,8 @@ class ChunkFile:
     def __init__(self, path: Path, chunks: Chunks, *, is_whole: bool = False) -> None:
         self.chunks = chunks
         self.path = path
-        self.file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", 0)
+        flags = os.O_RDONLY if is_whole else os.O_RDWR | os.O_CREAT
+        self.file: BinaryIO = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "rb", 0)
         if not is_whole:
             os.truncate(self.file.fileno(), chunks.size)
         self._states = bytearray(len(chunks))
@@ -111,6 +112,11 @@ class ChunkFile:
         os.fsync(self.file.fileno())
         os.fchmod(self.file.fileno(), 0o644)  # QEMU runs as another user, and reads it only
         self.path = self.path.replace(target)
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)  # disks of guests name the file from now on
+        finally:
+            os.close(directory)
 
     def close(self) -> None:
         """Close the file; what is there stays for the next time."""

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 import aiohttp
+from yarl import URL
 
 from innkeeper.agent.build.ports import TokenSource
 from innkeeper.agent.imaging import image_server
@@ -54,7 +55,8 @@ class ImageServerOrigin:
         given = await self._urls()
         if given.manifest_url is None:
             return None
-        return await image_server.document(self._session, given.manifest_url, most=manifest.MAX_BYTES)
+        url = URL(given.manifest_url, encoded=True).update_query(manifest=self._image.manifest_digest or "")
+        return await image_server.document(self._session, str(url), most=manifest.MAX_BYTES)
 
     async def profile(self) -> Sequence[int]:
         """Return what guests read first, or nothing where nobody knows."""

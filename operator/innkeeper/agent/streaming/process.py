@@ -4,6 +4,7 @@ It shows the agent's own token to the image server, read anew whenever its file 
 """
 
 import asyncio
+import resource
 
 import structlog
 
@@ -31,6 +32,8 @@ IDLE_S = 10.0  # without an image to serve, it ends
 async def run_stream(settings: StreamSettings) -> None:
     """Serve until no image is needed."""
     logs.configure(form=settings.log_format, level=settings.log_level, process="stream")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket for each disk of a guest
     files, clock, news = ImageFiles(settings.directory), SystemClock(), News()
     files.make()
     credentials = credentials_of(join_file=settings.join_file, kubeconfig=settings.kubeconfig)
@@ -47,7 +50,7 @@ async def run_stream(settings: StreamSettings) -> None:
         async with client_session(settings.images_ca_file) as session:
             streams = Streams(session, around, token=credentials.bearer)
             server = NbdServer(files.nbd_socket, streams)
-            streams.clients = server.clients
+            streams.clients, streams.hang_up = server.clients, server.drop
             serving = asyncio.create_task(server.run())
             await streams.load()
             runner = await Control(streams, news).listen(files.control_socket)

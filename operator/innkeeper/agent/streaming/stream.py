@@ -12,16 +12,18 @@ from dataclasses import dataclass
 
 import structlog
 
-from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.header import check_header
 from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
 from innkeeper.agent.streaming.chunk_file import ChunkFile
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.messages import ImageStatus, Mode, Record
-from innkeeper.agent.streaming.nbd.export import InFile
+from innkeeper.agent.streaming.nbd.export import InFile, ReadFailedError
 from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.agent.streaming.pace import Pace
 from innkeeper.agent.streaming.supply import Supply
+from innkeeper.agent.streaming.whole_images import WholeImage
+from innkeeper.agent.to_its_end import in_thread
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers, manifest
 from innkeeper.domain.images.digests import Digest
@@ -76,7 +78,7 @@ class Stream:
             clock=around.clock,
             changed=around.changed,
         )
-        self.mode = Mode.LOCAL if around.files.whole(self.name).exists() else Mode.STREAMING
+        self.mode = Mode.LOCAL if around.files.whole_of(self.name).exists() else Mode.STREAMING
         self.keep(record)
 
     @classmethod
@@ -87,19 +89,19 @@ class Stream:
             ManifestWrongError: the manifest is not the one that was ordered.
             DownloadFailedError: the image server does not answer.
         """
-        name = Digest.parse(record.image.digest).hex
+        name = stream_name(record.image)
         chunks = await _manifest(record.image, origin, around.files)
-        whole = around.files.whole(name)
+        whole = around.files.whole_of(name)
         is_whole = await asyncio.to_thread(whole.exists)
         path = whole if is_whole else around.files.stream(name)
         file = await on_disk(ChunkFile, path, chunks, is_whole=is_whole)
-        around.index.add(name, file)
+        await in_thread(around.index.add, name, file)
         return cls(record, origin, around, file)
 
     @property
     def name(self) -> str:
-        """The hex digits of the image's digest: the export's name."""
-        return Digest.parse(self.record.image.digest).hex
+        """The export's name."""
+        return stream_name(self.record.image)
 
     @property
     def size(self) -> int:
@@ -123,8 +125,10 @@ class Stream:
         if not self._tasks and self.mode is Mode.STREAMING:
             self._tasks = [asyncio.create_task(self._ahead()), asyncio.create_task(self._to_the_end())]
         length = min(headers.HEAD_BYTES, self.size)
-        await self._supply.need(0, self._behind(length))
-        await asyncio.to_thread(check_header, self._file.path, self.record.image)
+        if await self._supply.need(0, self._behind(length)):
+            message = self._supply.trouble.disk or "this host cannot keep the image"
+            raise DownloadFailedError(message, reason=GuestReason.HOST_DISK_FULL)
+        await in_thread(check_header, self._file.path, self.record.image)
         await self._supply.retry()
 
     def at_hand(self, offset: int, length: int) -> InFile | None:
@@ -142,7 +146,7 @@ class Stream:
         unkept = await self._supply.need(first, behind)
         if not unkept:
             return InFile(self._file.file)
-        return await asyncio.to_thread(self._assemble, offset, length, unkept)
+        return await in_thread(self._assemble, offset, length, unkept)
 
     def extents(self, offset: int, length: int) -> Sequence[tuple[int, bool]]:
         """Return what is known to be zeros, by the manifest."""
@@ -181,6 +185,8 @@ class Stream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._supply.close()
         self._around.index.drop(self.name)
+        if self.mode is Mode.LOCAL:
+            self._around.index.add(self.name, WholeImage(self._file.path, self._file.chunks))
         self._file.close()
 
     def _trouble(self) -> InnkeeperError | None:
@@ -227,8 +233,10 @@ class Stream:
         while self.mode is Mode.STREAMING and self._failure is None:
             try:
                 await self._finish()
-            except DownloadFailedError as error:
-                log.warning("image_not_kept", image=self.name, message=error.message)
+            except (DownloadFailedError, OSError) as error:
+                log.warning("image_not_kept", image=self.name, error=str(error))
+                self._supply.trouble.disk = f"this host cannot keep the image: {error}"
+                self._around.changed()
                 await self._around.clock.sleep(DISK_PAUSE_S)
 
     async def _boot(self) -> None:
@@ -241,13 +249,13 @@ class Stream:
 
     async def _finish(self) -> None:
         declared = Digest.parse(self.record.image.digest)
-        mismatch = await asyncio.to_thread(self._file.mismatch, declared)
+        mismatch = await in_thread(self._file.mismatch, declared)
         if mismatch is not None:
             # Every chunk is the one that the manifest names: the manifest itself is of other bytes.
             self._failure = ManifestWrongError(f"{mismatch}: its manifest is that of other bytes")
             log.error("image_wrong", image=self.name, message=self._failure.message)
         else:
-            await on_disk(self._file.finish, self._around.files.whole(self.name))
+            await on_disk(self._file.finish, self._around.files.whole_of(self.name))
             self.mode = Mode.LOCAL
             log.info("image_whole", image=self.name, from_origin=self._supply.fetched.origin)
         self._around.changed()
@@ -257,7 +265,9 @@ class Stream:
         first, behind = self._run(offset, length)
         for index in range(first, behind):
             start, end = self._file.chunks.span(index)
-            content = unkept.get(index) or self._file.read(index) or b""
+            content = unkept.get(index) or self._file.read(index)
+            if content is None:
+                raise ReadFailedError(f"bytes {start} to {end} of the image are damaged on this host's disk")
             pieces.append(content[max(0, offset - start) : min(end, offset + length) - start])
         return b"".join(pieces)
 
@@ -270,7 +280,7 @@ class Stream:
 
 async def _manifest(image: OrderImage, origin: ImageServerOrigin, files: ImageFiles) -> Chunks:
     """Return the manifest that the order names, from this host or from the image server."""
-    path = files.manifest(Digest.parse(image.digest).hex)
+    path = files.manifest(stream_name(image))
     encoded = await asyncio.to_thread(path.read_bytes) if await asyncio.to_thread(path.exists) else None
     if encoded is None or _digest(encoded) != image.manifest_digest:
         encoded = await origin.manifest()

@@ -128,8 +128,8 @@ class Streamer:
                 continue
             try:
                 news = await self._ask("GET", f"/v1/images?after={number}", Statuses)
-            except InnkeeperError as error:
-                log.warning("stream_unheard", reason=error.reason, message=error.message)
+            except (InnkeeperError, aiohttp.ClientError, OSError, ValueError) as error:
+                log.warning("stream_unheard", error=str(error) or type(error).__name__)
                 number = 0
             else:
                 number = news.number

@@ -4,7 +4,7 @@ What is served is written down before anybody is told that it is.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -12,12 +12,12 @@ import msgspec
 import structlog
 
 from innkeeper.agent.build.ports import TokenSource
-from innkeeper.agent.imaging.files import ImageFiles
-from innkeeper.agent.imaging.partial import DownloadFailedError
+from innkeeper.agent.imaging.files import ImageFiles, stream_name
+from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
 from innkeeper.agent.streaming.messages import ImageStatus, Record, Serve
+from innkeeper.agent.streaming.nbd.export import ReadFailedError
 from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.agent.streaming.stream import Stream, Surroundings
-from innkeeper.domain.images.digests import Digest
 from innkeeper.errors import InnkeeperError
 
 log = structlog.get_logger(__name__)
@@ -53,13 +53,10 @@ class Streams:
         self._slots: dict[str, _Slot] = {}
         self._reopening: set[asyncio.Task[None]] = set()
         self.clients = clients
+        self.hang_up: Callable[[str], Awaitable[None]] = _nobody_reads
 
     def __len__(self) -> int:
         return len(self._slots)
-
-    def names(self) -> Iterable[str]:
-        """Return the names of what can be read."""
-        return [name for name, slot in self._slots.items() if slot.stream is not None]
 
     def find(self, name: str) -> Stream | None:
         """Return an image that can be read."""
@@ -85,7 +82,7 @@ class Streams:
         Raises:
             InnkeeperError: it cannot, and the reason is one of a guest's.
         """
-        name = Digest.parse(wanted.image.digest).hex
+        name = stream_name(wanted.image)
         while True:
             slot = self._slots.setdefault(name, _Slot(Record(image=wanted.image, guests=())))
             async with slot.working:
@@ -94,15 +91,14 @@ class Streams:
 
     async def _serve(self, slot: _Slot, wanted: Serve) -> ImageStatus:
         old = slot.record
-        slot.record = Record(
+        new = Record(
             image=wanted.image,
             guests=tuple(dict.fromkeys((*old.guests, wanted.guest_id))),
             whole_soon=old.whole_soon or wanted.whole_soon,
         )
-        if slot.record != old or slot.stream is None:
-            await asyncio.to_thread(
-                self._files.write, self._files.record(_name(slot.record)), msgspec.json.encode(slot.record)
-            )
+        if new != old:
+            await on_disk(self._write, new)
+            slot.record = new
         try:
             async with asyncio.timeout(OPEN_S):
                 stream = await self._open(slot)
@@ -117,16 +113,20 @@ class Streams:
         if slot is None:
             return
         async with slot.working:
+            if self._slots.get(name) is not slot:
+                return
             guests = tuple(each for each in slot.record.guests if each != guest_id)
-            slot.record = msgspec.structs.replace(slot.record, guests=guests)
             if guests:
-                await asyncio.to_thread(
-                    self._files.write, self._files.record(name), msgspec.json.encode(slot.record)
-                )
+                new = msgspec.structs.replace(slot.record, guests=guests)
+                await on_disk(self._write, new)
+                slot.record = new
+                if slot.stream is not None:
+                    slot.stream.keep(new)
                 return
             await asyncio.to_thread(self._files.record(name).unlink, missing_ok=True)
             self._slots.pop(name, None)
             if slot.stream is not None:
+                await self.hang_up(name)
                 await slot.stream.close()
                 log.info("stream_ended", image=name)
         self._around.changed()
@@ -158,20 +158,26 @@ class Streams:
         while True:
             try:
                 async with slot.working:
-                    if self._slots.get(_name(slot.record)) is not slot:
+                    if self._slots.get(stream_name(slot.record.image)) is not slot:
                         return
-                    await self._open(slot)
-            except InnkeeperError as error:
-                log.warning("stream_not_reopened", reason=error.reason, message=error.message)
-                if not error.retryable:
+                    # What its guests read from now on is no boot.
+                    slot.record = msgspec.structs.replace(slot.record, whole_soon=True)
+                    async with asyncio.timeout(OPEN_S):
+                        await self._open(slot)
+            except (InnkeeperError, ReadFailedError, TimeoutError) as error:
+                log.warning("stream_not_reopened", error=str(error) or "nothing came in time")
+                if isinstance(error, InnkeeperError) and not error.retryable:
                     return
             else:
                 return
             await self._around.clock.sleep(RETRY_S)
 
+    def _write(self, record: Record) -> None:
+        self._files.write(self._files.record(stream_name(record.image)), msgspec.json.encode(record))
+
     def _status(self, stream: Stream) -> ImageStatus:
         return stream.status(clients=self.clients(stream.name))
 
 
-def _name(record: Record) -> str:
-    return Digest.parse(record.image.digest).hex
+async def _nobody_reads(_name: str) -> None:
+    """Hang up on nobody."""

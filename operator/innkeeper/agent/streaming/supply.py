@@ -19,6 +19,7 @@ from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.nbd.export import ReadFailedError
 from innkeeper.agent.streaming.origin import Origin
 from innkeeper.agent.streaming.pace import Pace
+from innkeeper.agent.to_its_end import in_thread
 from innkeeper.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -145,7 +146,10 @@ class Supply:
             await self._pace.take(self._file.chunks.span(behind - 1)[1] - self._file.chunks.span(at)[0])
             if self.trouble.disk is not None:
                 await self._clock.sleep(DISK_FULL_PAUSE_S)
-            await asyncio.wait([self._start(at, behind)])
+            # A guest may have asked for some of them meanwhile.
+            todo = [index for index in range(at, behind) if self._is_open(index)]
+            if started := [self._start(*run) for run in runs(todo)]:
+                await asyncio.wait(started)
             at = behind
 
     async def retry(self) -> None:
@@ -191,6 +195,8 @@ class Supply:
     def _start(self, first: int, behind: int) -> "asyncio.Task[None]":
         loop = asyncio.get_running_loop()
         for index in range(first, behind):
+            if index in self._coming:
+                raise RuntimeError(f"chunk {index} is on its way already")
             self._coming[index] = loop.create_future()
         task = asyncio.create_task(self._bring(first, behind))
         self._fetches.add(task)
@@ -203,7 +209,7 @@ class Supply:
         try:
             while (index := await self._from_host(index, behind)) < behind:
                 try:
-                    gap = await asyncio.to_thread(self._file.gap, index, behind)
+                    gap = await in_thread(self._file.gap, index, behind)
                     before, index = index, await self._from_origin(index, gap)
                     self._note_away(None)
                     pause = 0.25
@@ -223,9 +229,9 @@ class Supply:
     async def _from_host(self, index: int, behind: int) -> int:
         """Take what lies on this host already; return the first chunk that does not."""
         while index < behind:
-            if not await asyncio.to_thread(self._file.verify, index):
+            if not await in_thread(self._file.verify, index):
                 wanted = self._file.chunks.digest(index)
-                content = await asyncio.to_thread(self._index.find, wanted, besides=self._name)
+                content = await in_thread(self._index.find, wanted, besides=self._name)
                 if content is None or not self._file.chunks.matches(index, content):
                     return index
                 self.fetched = Fetched(self.fetched.origin, self.fetched.host + len(content))
@@ -250,7 +256,7 @@ class Supply:
     async def _keep(self, index: int, content: bytes) -> None:
         kept: bytes | None = None
         try:
-            await asyncio.to_thread(self._file.write, index, content)
+            await in_thread(self._file.write, index, content)
             trouble = None
         except OSError as error:
             kept, trouble = content, f"this host cannot keep the image: {error.strerror}"

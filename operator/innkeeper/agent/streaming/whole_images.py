@@ -34,7 +34,7 @@ class WholeImage:
 def add_whole_images(index: ChunkIndex, files: ImageFiles) -> None:
     """Make known all whole images that have a manifest. Blocking."""
     for path in files.directory.glob("*.manifest"):
-        whole = files.whole(path.stem)
+        whole = files.whole_of(path.stem)
         try:
             if whole.exists():
                 chunks = manifest.read_any(path.read_bytes())

@@ -14,7 +14,7 @@ import msgspec
 from innkeeper.errors import TerminalError
 
 CHUNK_BYTES = 256 * 1024
-MAX_BYTES = 64 * 1024**2  # of an encoded manifest: an image of half a TiB
+MAX_BYTES = 64 * 1024**2  # of an encoded manifest: an image of 384 GiB
 VERSION = 1
 
 _DIGEST_BYTES = 32

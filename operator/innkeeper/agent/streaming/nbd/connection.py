@@ -8,7 +8,11 @@ import os
 import socket
 from typing import BinaryIO
 
+from innkeeper.agent.to_its_end import in_thread
+
 _AT_ONCE = 64 * 1024
+_READ_AT_ONCE = 256 * 1024
+_KEPT_BUFFER = 2 * 1024 * 1024
 _SEND_BUFFER = 4 * 1024 * 1024
 
 
@@ -24,7 +28,7 @@ class Connection:
         self._socket = sock
         self._ahead = bytearray()
         self._sending = asyncio.Lock()
-        self._buffer = bytearray()
+        self._buffer = bytearray(_KEPT_BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
 
     async def read(self, count: int) -> bytes:
@@ -50,11 +54,15 @@ class Connection:
     async def send_file(self, head: bytes, file: BinaryIO, *, offset: int, count: int) -> None:
         """Send a head and then `count` bytes of a file, which has them."""
         async with self._sending:
-            if len(self._buffer) < len(head) + count:
-                self._buffer = bytearray(len(head) + count)
-            reply = memoryview(self._buffer)[: len(head) + count]
+            size = len(head) + count
+            reply = memoryview(self._buffer if size <= _KEPT_BUFFER else bytearray(size))[:size]
             reply[: len(head)] = head
-            if os.preadv(file.fileno(), [reply[len(head) :]], offset) != count:
+            body = reply[len(head) :]
+            if count <= _READ_AT_ONCE:
+                read = os.preadv(file.fileno(), [body], offset)
+            else:  # a cold disk must not hold up other guests
+                read = await in_thread(os.preadv, file.fileno(), [body], offset)
+            if read != count:
                 raise ClosedError  # the file is shorter than it was: nothing but hanging up is left
             await self._all(reply)
 

@@ -1,6 +1,6 @@
 """What is served: bytes by name, of which some may have to be waited for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -44,10 +44,6 @@ class Export(Protocol):
 
 class Exports(Protocol):
     """The exports that there are."""
-
-    def names(self) -> Iterable[str]:
-        """Return all names."""
-        ...
 
     def find(self, name: str) -> Export | None:
         """Return an export."""

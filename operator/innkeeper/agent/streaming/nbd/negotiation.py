@@ -72,11 +72,8 @@ class Negotiation:
             case Option.GO | Option.INFO:
                 return await self._go(option, data)
             case Option.LIST:
-                names = [
-                    wire.option_reply(option, OptionReply.SERVER, wire.server(name))
-                    for name in self._exports.names()
-                ]
-                await self._connection.send(*names, wire.option_reply(option, OptionReply.ACK))
+                # Nobody is told the names: they are digests of images, and who needs one was given it.
+                await self._connection.send(wire.option_reply(option, OptionReply.ACK))
             case Option.STRUCTURED_REPLY:
                 self.agreed.structured = True
                 await self._connection.send(wire.option_reply(option, OptionReply.ACK))

@@ -22,11 +22,12 @@ log = structlog.get_logger(__name__)
 MAX_CLIENTS = 1024
 MAX_WAITING = 64  # requests of one client that wait for bytes
 NEGOTIATION_S = 30.0
+ACCEPT_PAUSE_S = 0.2
 MAX_EXTENTS = 1024  # of one answer about block status
 
 
 class NbdServer:
-    """Serves exports on a Unix socket until it is closed. Only who may enter the socket's directory reaches it."""
+    """Serves exports on a Unix socket, to everybody on the machine who knows an export's name."""
 
     def __init__(self, path: Path, exports: Exports) -> None:
         self._path = path
@@ -44,7 +45,12 @@ class NbdServer:
             listening.setblocking(False)
             try:
                 while True:
-                    accepted, _ = await loop.sock_accept(listening)
+                    try:
+                        accepted, _ = await loop.sock_accept(listening)
+                    except OSError as error:  # too many open files, for example: others are served on
+                        log.warning("nbd_accept", error=error.strerror)
+                        await asyncio.sleep(ACCEPT_PAUSE_S)
+                        continue
                     self._take(accepted)
             finally:
                 await self._hang_up(list(self._clients))
@@ -168,8 +174,8 @@ class _Session:
         extents = [
             (length, Extent.HOLE | Extent.ZERO if is_zero else Extent(0))
             for length, is_zero in self._export.extents(request.offset, request.length)
-        ]
-        await self._connection.send(wire.status_chunk(request.cookie, extents[:MAX_EXTENTS]))
+        ][: 1 if request.wants_one else MAX_EXTENTS]
+        await self._connection.send(wire.status_chunk(request.cookie, extents))
 
     async def _done(self, request: Request) -> None:
         reply = wire.none_chunk if self._structured else wire.simple_reply

@@ -49,7 +49,6 @@ class OptionReply(IntEnum):
     """How an option is answered."""
 
     ACK = 1
-    SERVER = 2
     INFO = 3
     META_CONTEXT = 4
     ERR_UNSUPPORTED = 2**31 + 1
@@ -108,6 +107,7 @@ class Extent(IntFlag):
     ZERO = 2
 
 
+_REQ_ONE = 1 << 3
 _DONE = 1  # the flag of the last chunk of a reply
 
 
@@ -119,6 +119,7 @@ class Request:
     cookie: int
     offset: int
     length: int
+    wants_one: bool = False  # block status: of the first run only
 
 
 def greeting() -> bytes:
@@ -156,11 +157,6 @@ def block_size_info(*, least: int, preferred: int, most: int) -> bytes:
 def old_export(size: int, flags: ExportFlag, *, padded: bool) -> bytes:
     """Return the answer to EXPORT_NAME, which has a form of its own."""
     return struct.pack(">QH", size, flags) + (bytes(124) if padded else b"")
-
-
-def server(name: str) -> bytes:
-    """Return the data of a SERVER reply: one export's name."""
-    return _text(name)
 
 
 def meta_context() -> bytes:
@@ -207,10 +203,10 @@ def read_request(head: bytes) -> Request:
     Raises:
         WireError: it is none.
     """
-    magic, _flags, command, cookie, offset, length = _REQUEST.unpack(head)
+    magic, flags, command, cookie, offset, length = _REQUEST.unpack(head)
     if magic != _REQUEST_MAGIC:
         raise WireError("a request has another magic number")
-    return Request(command, cookie, offset, length)
+    return Request(command, cookie, offset, length, wants_one=bool(flags & _REQ_ONE))
 
 
 def simple_reply(cookie: int, error: int = 0) -> bytes:
@@ -248,8 +244,3 @@ def status_chunk(cookie: int, extents: list[tuple[int, Extent]]) -> bytes:
 
 def _structured(cookie: int, kind: Chunk, length: int) -> bytes:
     return _STRUCTURED_REPLY.pack(_STRUCTURED_REPLY_MAGIC, _DONE, kind, cookie, length)
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode()
-    return len(encoded).to_bytes(4, "big") + encoded
