@@ -36,7 +36,6 @@ def client_session(ca_file: Path | None) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(ssl=context, limit=0),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_S),
         auto_decompress=False,
-        read_bufsize=512 * 1024,
     )
 
 
