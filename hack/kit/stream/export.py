@@ -24,12 +24,13 @@ async def compare(image: BenchImage, directory: Path) -> dict[str, dict[int, flo
     """Return MiB/s by reader and block size in KiB: the best of some turns."""
     files = ImageFiles(directory / "export")
     files.make()
-    image.path.rename(files.whole_of(image.name))
-    image.manifest.rename(files.manifest(image.name))
+    name = image.name
+    image.path.rename(files.whole_of(name))
+    image.manifest.rename(files.manifest(name))
     best: dict[str, dict[int, float]] = {"export": {}, "qemu-nbd": {}}
     moved = BenchImage(
-        path=files.whole_of(image.name),
-        manifest=files.manifest(image.name),
+        path=files.whole_of(name),
+        manifest=files.manifest(name),
         digest=image.digest,
         manifest_digest=image.manifest_digest,
         full_bytes=image.full_bytes,
@@ -37,7 +38,7 @@ async def compare(image: BenchImage, directory: Path) -> dict[str, dict[int, flo
     async with streaming(files) as streamer:
         await streamer.serve(moved.ordered_from("http://127.0.0.1:1"), "reader")
         with _qemu_nbd(moved.path, directory / "peer.sock") as peer:
-            urls = {"export": stream_backing(image.name, files.nbd_socket).name, "qemu-nbd": peer}
+            urls = {"export": stream_backing(name, files.nbd_socket).name, "qemu-nbd": peer}
             for _ in range(TURNS):
                 for kib in BLOCK_KIB:
                     for reader, url in urls.items():
