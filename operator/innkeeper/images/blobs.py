@@ -17,7 +17,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
 from innkeeper.images.access import Access
 from innkeeper.images.figures import Figures
-from innkeeper.images.inspection import Opener
+from innkeeper.images.given_manifest import Opener
 from innkeeper.images.permits import permitted
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.source import SourceInfo

@@ -9,7 +9,6 @@ import asyncio
 from collections import OrderedDict
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -21,22 +20,13 @@ from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
-from innkeeper.images.given_manifest import WrongContentError, inspected_by_manifest
+from innkeeper.images.given_manifest import Opener, WrongContentError, inspected_by_manifest
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.source import Source, SourceChangedError, SourceError, SourceInfo
-from innkeeper.views.catalog import ImageSource
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_MAX_BYTES = 64 * 1024**3
-
-
-class Opener(Protocol):
-    """Opens what an Image's `spec.source` names."""
-
-    def open(self, source: ImageSource) -> Source:
-        """Return the source, unread."""
-        ...
 
 
 @dataclass(frozen=True)
