@@ -62,6 +62,8 @@ class OrderAddress(OrderStruct, frozen=True, kw_only=True):
     search_domains: list[str] = []
     mtu: int | None = None  # bytes
     vlan: int | None = None  # None: as the host's network says
+    space: str = ""  # with `pool`: whose claim it is, for the day on which only hosts know it
+    pool: str = ""
 
 
 class OrderImage(OrderStruct, frozen=True, kw_only=True):

@@ -89,6 +89,8 @@ def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddre
             search_domains=list(pools[each.pool].search_domains),
             mtu=pools[each.pool].mtu,
             vlan=pools[each.pool].vlan,
+            space=pools[each.pool].space,
+            pool=each.pool,
         )
         for each in guest.status.addresses
     )

@@ -1,0 +1,94 @@
+"""What a host tells of its store: all that it holds, or what changed since a place in its change log.
+
+A host's store is the canonical record of its guests; who reads it checks each order's signature and never trusts the
+plain fields beside it. An entry is always the newest state, so one that is told twice does no harm. The wire form is
+JSON. A place is the store's own ID and a sequence number: another ID, or a number that the log has dropped, is a gap, and
+everything is read again.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from innkeeper.views.host import HostAgentSpec
+
+PAGE = 500  # entries of one answer at most
+MAX_ANSWER_BYTES = 64 * 1024**2
+GAP = "Gap"  # the reason of an answer (410) to a place that the log does not reach back to
+
+Seq = Annotated[int, Meta(ge=0)]
+
+
+class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """Settings that all messages share; a field of a later version is passed over."""
+
+
+class Step(Message, frozen=True):
+    """One step of a guest's history; `at` is RFC 3339."""
+
+    at: str
+    reason: str
+    message: str = ""
+
+
+class GuestEntry(Message, frozen=True):
+    """One guest that the host holds: the order as it was signed, and what became of it."""
+
+    guest_id: str
+    order: str
+    outcome: str  # Accepted or Refused
+    life: str
+    ready: bool
+    reason: str
+    message: str = ""
+    changed_at: str = ""
+    history: list[Step] = []  # the oldest first, bounded
+
+
+class TombstoneEntry(Message, frozen=True):
+    """A guest that was destroyed here; `order` is the signed order to do so, where the store still has it."""
+
+    guest_id: str
+    epoch: int
+    serial: int
+    destroyed_at: str
+    order: str | None = None
+
+
+class Change(Message, frozen=True):
+    """One line of the change log."""
+
+    seq: int
+    guest_id: str
+    what: str
+    at: str
+
+
+class Snapshot(Message, frozen=True):
+    """One page of all that a store holds, by Guest ID.
+
+    `seq` is the log's end when this page was read. Changes between two pages are found by asking for the events since
+    the first page's `seq`.
+    """
+
+    host: str
+    store_id: str
+    seq: Seq
+    settings: HostAgentSpec | None = None  # the host's own orders as it last saw them
+    guests: list[GuestEntry] = []
+    tombstones: list[TombstoneEntry] = []
+    next_after: str | None = None  # ask again with `after` set to this; None: that was the last page
+
+
+class Events(Message, frozen=True):
+    """What changed since a place: the lines of the log, and the newest state of each guest that they name."""
+
+    host: str
+    store_id: str
+    since: Seq
+    seq: Seq  # the last line told here; ask again from it
+    has_more: bool = False
+    changes: list[Change] = []
+    guests: list[GuestEntry] = []
+    tombstones: list[TombstoneEntry] = []
