@@ -5,6 +5,7 @@ of its own neither touches the guests' and hosts' workers, and it can be started
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -79,12 +80,12 @@ class RareKindHandlers:
 
     async def _run_once(self) -> None:
         stop = threading.Event()
-        home = Home(asyncio.get_running_loop())
-        ended = asyncio.Event()
         loop = asyncio.get_running_loop()
+        home = Home(loop)
+        ended = asyncio.Event()
         thread = threading.Thread(
             target=self._thread,
-            args=(home, stop, lambda: loop.call_soon_threadsafe(ended.set)),
+            args=(home, stop, lambda: _tell(loop, ended)),
             name="kopf",
             daemon=True,  # a handler that hangs must not keep the process from ending
         )
@@ -122,6 +123,12 @@ class RareKindHandlers:
             log.warning("kopf_failed", error=f"{type(error).__name__}: {error}")
         finally:
             ended()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Tell the loop that kopf ended; a loop that waited no longer may be closed by then."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(ended.set)
 
 
 async def _operate(handlers: kopf.OperatorRegistry, stop: threading.Event) -> None:
