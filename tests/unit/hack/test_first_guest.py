@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from kit import steps
-from kit.first_guest import figures, qemu_line, writes
+from kit.first_guest import figures, writes
 from kit.first_guest.writes import Row
+from kit.start import qemu_line
 
 OPERATOR = "system:serviceaccount:innkeeper-system:innkeeper-operator"
 AGENT = "system:serviceaccount:host-a:agent"
@@ -85,7 +86,7 @@ def test_a_line_that_is_still_written_is_left_for_later(tmp_path: Path) -> None:
 
 
 def test_the_same_machine_is_started_without_what_libvirt_hands_over() -> None:
-    command = qemu_line.by_hand(qemu_line.last_line(LOG), monitor="/run/m")
+    command = qemu_line.by_hand(qemu_line.last_line(LOG), monitor="/run/m", tap="by-hand")
     assert command == [
         "/usr/bin/qemu-system-x86_64",
         *("-name", "guest=new"),

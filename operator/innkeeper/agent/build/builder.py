@@ -21,7 +21,14 @@ class Builder:
 
     async def run(self, build: Build) -> None:
         """Bring a guest from its order to a running machine."""
-        for step in self.steps:
+        await self._go(build, self.steps, told="guest_built")
+
+    async def start(self, build: Build) -> None:
+        """Start a guest that was built: what it needs of its host is made again, its disk and seed stay."""
+        await self._go(build, (rest_on.rest_on, *STARTING), told="guest_started")
+
+    async def _go(self, build: Build, steps: tuple[BuildStep, ...], *, told: str) -> None:
+        for step in steps:
             await step(build)
         watch = build.stopwatch
         seconds = {
@@ -31,15 +38,10 @@ class Builder:
         for where, spent in seconds.items():
             self.figures.build_seconds.labels(where).observe(spent)
         structlog.get_logger(__name__).info(
-            "guest_built",
+            told,
             guest=build.order.guest_id,
             own_ms=round(seconds["agent"] * 1000, 1),
             driver_ms=round(seconds[HYPERVISOR] * 1000, 1),
             image_ms=round(seconds[IMAGE] * 1000, 1),
             network_ms=round(seconds[NETWORK] * 1000, 1),
         )
-
-    async def start(self, build: Build) -> None:
-        """Start a guest that was built: what it needs of its host is made again, its disk and seed stay."""
-        for step in (rest_on.rest_on, *STARTING):
-            await step(build)

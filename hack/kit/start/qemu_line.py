@@ -9,7 +9,6 @@ import shlex
 
 from kit import steps
 
-TAP = "by-hand"
 _STARTS = ": starting up libvirt version"
 _MONITOR = "socket,id=charmonitor,"
 
@@ -36,18 +35,18 @@ def last_line(log: str) -> list[str]:
     return words
 
 
-def by_hand(words: list[str], *, monitor: str) -> list[str]:
-    """Return the command line that needs nothing of libvirt."""
+def by_hand(words: list[str], *, monitor: str, tap: str) -> list[str]:
+    """Return the command line that needs nothing of libvirt; its card is the device `tap`."""
     program, options = words[0], words[1:]
     command = [program]
     while options:
         option = options.pop(0)
         values = [options.pop(0)] if options and not options[0].startswith("-") else []
-        command += _adapted(option, values, monitor=monitor)
+        command += _adapted(option, values, monitor=monitor, tap=tap)
     return command
 
 
-def _adapted(option: str, values: list[str], *, monitor: str) -> list[str]:
+def _adapted(option: str, values: list[str], *, monitor: str, tap: str) -> list[str]:
     value = values[0] if values else ""
     match option:
         case "-S" | "-add-fd":
@@ -58,7 +57,7 @@ def _adapted(option: str, values: list[str], *, monitor: str) -> list[str]:
             return [option, _channel(value, monitor=monitor)]
         case "-netdev":
             card = json.loads(value)
-            return [option, f"tap,id={card['id']},ifname={TAP},script=no,downscript=no"]
+            return [option, f"tap,id={card['id']},ifname={tap},script=no,downscript=no"]
     return [option, *values]
 
 
