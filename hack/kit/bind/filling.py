@@ -84,12 +84,12 @@ def host_name(number: int) -> str:
     return f"h{number:05}"
 
 
-async def create_hosts(api: Api, count: int) -> None:
-    """Create Hosts; their namespaces and identities are the operator's work."""
+async def create_hosts(api: Api, count: int, *, first: int = 0) -> None:
+    """Create the Hosts from `first` up to `count`; their namespaces and identities are the operator's work."""
     body = {"cluster": "bench", "overcommit": {"cpuPercent": 100}}
     await each(
         lambda number: api.call("POST", f"{GROUP}/hosts", _kind("Host", host_name(number), spec=body)),
-        range(count),
+        range(first, count),
     )
 
 

@@ -60,7 +60,7 @@ def settle_hosts(stage: Stage, hosts: int) -> None:
     operator.stop(grace=5)
     asyncio.run(_report(stage, hosts))
     operator = stage.start_operator(host_status_delay_s="1")
-    wait_for(lambda: _ready_hosts(stage) == hosts, what="all hosts to be ready", within_s=900, by=operator)
+    wait_for(lambda: ready_hosts(stage) == hosts, what="all hosts to be ready", within_s=900, by=operator)
     operator.stop(grace=5)
 
 
@@ -119,7 +119,9 @@ def count_of(stage: Stage, plural: str) -> int:
     return asyncio.run(ask())
 
 
-def _ready_hosts(stage: Stage) -> int:
+def ready_hosts(stage: Stage) -> int:
+    """Return how many hosts take guests."""
+
     async def ask() -> int:
         async with Api(stage.admin) as api:
             listing = await api.call("GET", f"{GROUP}/hosts?resourceVersion=0")
