@@ -16,6 +16,7 @@ from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.messages import ImageStatus, Serve
 from innkeeper.agent.streaming.nbd.server import NbdServer
 from innkeeper.agent.streaming.pace import Pace
+from innkeeper.agent.streaming.socket_access import SocketAccess
 from innkeeper.agent.streaming.stream import Surroundings
 from innkeeper.agent.streaming.streams import Streams
 from innkeeper.clock import Clock, SystemClock
@@ -128,7 +129,7 @@ async def streams_in(
     )
     async with client_session(None) as session:
         streams = Streams(session, around, token=lambda: "secret-token")
-        server = NbdServer(files.nbd_socket, streams)
+        server = NbdServer(files.nbd_socket, streams, access=SocketAccess())
         streams.hang_up = server.drop
         serving = asyncio.create_task(server.run())
         await eventually(files.nbd_socket.exists)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import uvloop
 
+from innkeeper.agent.imaging.overlay import DiskTool
 from innkeeper.agent.imaging.store import HostImageStore
 from innkeeper.agent.process import identity_of
 from innkeeper.agent.settings import AgentSettings
+from innkeeper.agent.unprivileged import tools_user
 from innkeeper.clock import SystemClock
 from innkeeper.kube.client import Client
 from innkeeper.telemetry import logs
@@ -29,8 +31,12 @@ async def main(join_files: Sequence[Path]) -> None:
     for join_file in join_files:
         state = join_file.parent / "state"
         state.mkdir(parents=True, exist_ok=True)
-        name, keys, credentials = identity_of(AgentSettings.model_validate({"join_file": join_file}))
-        images = HostImageStore(state / "images", token=credentials.bearer, ca_file=None, clock=clock)
+        settings = AgentSettings.model_validate({"join_file": join_file})
+        name, keys, credentials = identity_of(settings)
+        disks = DiskTool(tools_user(settings.tools_user))
+        images = HostImageStore(
+            state / "images", token=credentials.bearer, ca_file=None, clock=clock, disks=disks
+        )
         hosts.append(
             SimulatedHost(
                 name=name,

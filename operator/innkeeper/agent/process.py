@@ -17,6 +17,7 @@ from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import HostAsker
 from innkeeper.agent.service import Agent, AgentParts
 from innkeeper.agent.settings import AgentSettings, DriverName
+from innkeeper.agent.unprivileged import tools_user
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
@@ -106,15 +107,20 @@ def _host_network(paths: StatePaths, clock: Clock, registry: CollectorRegistry) 
 def _image_store(
     settings: AgentSettings, paths: StatePaths, credentials: Credentials, clock: Clock
 ) -> ImageStore:
+    from innkeeper.agent.imaging.overlay import DiskTool
     from innkeeper.agent.imaging.store import HostImageStore
+    from innkeeper.agent.streaming.socket_access import qemu_access
     from innkeeper.agent.streaming.streamer import StreamCommand, Streamer
 
+    if settings.qemu_group is not None:
+        qemu_access(settings.qemu_group)  # told now, and not when the first guest comes
     command = StreamCommand(
         directory=paths.images,
         join_file=settings.join_file,
         kubeconfig=settings.kubeconfig,
         images_ca_file=settings.images_ca_file,
         fill_mib_s=settings.image_fill_mib_s,
+        qemu_group=settings.qemu_group,
         log_format=settings.log_format,
         log_level=settings.log_level,
     )
@@ -123,5 +129,6 @@ def _image_store(
         token=credentials.bearer,
         ca_file=settings.images_ca_file,
         clock=clock,
+        disks=DiskTool(tools_user(settings.tools_user)),
         streamer=Streamer(command, clock=clock),
     )

@@ -21,8 +21,11 @@ async def run(
     deadline_s: float,
     under: Sequence[str] = (),
     given: bytes = b"",
+    files: Sequence[int] = (),
 ) -> bytes:
-    """Return what a program prints. `under` is a program that starts it, such as one that sets limits.
+    """Return what a program prints. `under` are programs that start it, such as one that sets limits.
+
+    `files` are open descriptors that it gets under the same numbers.
 
     Raises:
         InnkeeperError: made by `failure`: the program is not installed, does not end in time, or fails.
@@ -37,6 +40,7 @@ async def run(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            pass_fds=files,
             start_new_session=True,  # one that puts itself into the background is not ended with the agent
         )
     except OSError as error:

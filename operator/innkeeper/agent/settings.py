@@ -46,6 +46,18 @@ class AgentSettings(CommonSettings):
     image_fill_mib_s: float = Field(
         32, ge=0, le=100_000, description="How fast the rest of images may come, in MiB/s; 0 is no limit."
     )
+    tools_user: str = Field(
+        "nobody",
+        min_length=1,
+        max_length=64,
+        description="Who QEMU's tools run as, where the agent is root; best a user that owns nothing else.",
+    )
+    qemu_group: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="The group of QEMU, which may read images on their way; `libvirt-qemu` or `qemu` where there is one.",
+    )
     metrics_port: int = Field(9103, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
     stop_grace_s: float = Field(
         60, ge=0, le=3600, description="How long a guest may take to power itself off."

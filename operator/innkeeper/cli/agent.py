@@ -41,6 +41,14 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         float | None,
         typer.Option(help="MiB/s that the rest of images may come at; 0 is no limit. [default: 32]"),
     ] = None,
+    tools_user: Annotated[
+        str | None,
+        typer.Option(help="Who QEMU's tools run as, where the agent is root. [default: nobody]"),
+    ] = None,
+    qemu_group: Annotated[
+        str | None,
+        typer.Option(help="The group that QEMU runs in. [default: libvirt-qemu or qemu, where there is one]"),
+    ] = None,
     stop_grace_s: Annotated[
         float | None, typer.Option(help="Seconds a guest may take to power itself off. [default: 60]")
     ] = None,

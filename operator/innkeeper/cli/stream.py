@@ -22,6 +22,10 @@ async def run(
         float | None,
         typer.Option(help="How fast the rest of images may come, in MiB/s; 0 is no limit. (default: 32)"),
     ] = None,
+    qemu_group: Annotated[
+        str | None,
+        typer.Option(help="The group that QEMU runs in. (default: libvirt-qemu or qemu, where there is one)"),
+    ] = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,
 ) -> None:

@@ -6,12 +6,15 @@ The header is QEMU's and this agent's: a guest writes into its disk, never into 
 
 import asyncio
 import functools
+import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from innkeeper.agent import programs
 from innkeeper.agent.build.ports import Backing
 from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.agent.unprivileged import ToolsUser, start_as
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
 
@@ -46,26 +49,82 @@ def backing_of(disk: Path) -> str:
         return file.read(length).decode(errors="replace")
 
 
-async def create(disk: Path, base: Backing, *, image_format: str, size_bytes: int) -> None:
-    """Make a disk over an image. Its size is given, so nothing of the image is looked at."""
-    formats = ["-u", "-f", "qcow2", "-F", image_format, "-b", base.name]
-    partial = disk.with_suffix(".partial")
-    await to_its_end(_qemu_img("create", "-q", *formats, str(partial), str(size_bytes)))
-    await asyncio.to_thread(partial.replace, disk)
+class DiskTool:
+    """QEMU's tool, as a user without rights, on one file at a time.
+
+    The file belongs to that user while the tool runs, and is passed as a descriptor: the tool reaches it whatever the
+    directories above allow, and nothing beside it. After a kill it still belongs to the user: a disk in the making is
+    made anew, and any other one is taken back by `take_back` or with the next change.
+    """
+
+    def __init__(self, user: ToolsUser | None) -> None:
+        self._user = user
+
+    async def create(self, disk: Path, base: Backing, *, image_format: str, size_bytes: int) -> None:
+        """Make a disk over an image. Its size is given, so nothing of the image is looked at."""
+        await to_its_end(self._create(disk, _over(base, image_format), str(size_bytes)))
+
+    async def put_onto(self, disk: Path, base: Backing, *, image_format: str) -> None:
+        """Say that a disk lies over another place of the same bytes; QEMU's lock keeps it from a disk in use."""
+        await to_its_end(self._put_onto(disk, _over(base, image_format)))
+
+    def take_back(self, disk: Path) -> None:
+        """Take back a disk that an agent lent and did not live to take back. Blocking."""
+        if self._user is not None and disk.exists() and disk.stat().st_uid == self._user.uid:
+            os.chown(disk, os.geteuid(), os.getegid())
+
+    async def _create(self, disk: Path, over: Sequence[str], size: str) -> None:
+        partial = disk.with_suffix(".partial")
+        file = await asyncio.to_thread(_new_file, partial)
+        try:
+            await self._run(file, "create", "-q", "-u", *over, f"/dev/fd/{file}", size)
+        finally:
+            os.close(file)
+        await asyncio.to_thread(partial.replace, disk)
+
+    async def _put_onto(self, disk: Path, over: Sequence[str]) -> None:
+        file = await asyncio.to_thread(os.open, disk, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            await self._run(file, "rebase", "-q", "-u", *over, f"/dev/fd/{file}")
+        finally:
+            os.close(file)
+
+    async def _run(self, file: int, *words: str) -> None:
+        owner = await asyncio.to_thread(self._lend, file)
+        try:
+            await programs.run(
+                QEMU_IMG,
+                words,
+                package="qemu-utils",
+                failure=functools.partial(InnkeeperError, reason=GuestReason.DRIVER_FAILED),
+                deadline_s=QEMU_IMG_DEADLINE_S,
+                under=(*start_as(self._user), *LIMITS),
+                files=(file,),
+            )
+        finally:
+            await asyncio.to_thread(self._give_back, file, owner)
+
+    def _lend(self, file: int) -> tuple[int, int]:
+        """Give a file to the tool's user; return whose it is."""
+        found = os.fstat(file)
+        if self._user is None:
+            return found.st_uid, found.st_gid
+        os.fchown(file, self._user.uid, self._user.gid)
+        if found.st_uid == self._user.uid:  # lent by an agent that was killed then
+            return os.geteuid(), os.getegid()
+        return found.st_uid, found.st_gid
+
+    def _give_back(self, file: int, owner: tuple[int, int]) -> None:
+        # Somebody who gave it to a third one meanwhile, as libvirt does at a start by hand, was right.
+        if self._user is not None and os.fstat(file).st_uid == self._user.uid:
+            os.fchown(file, *owner)
 
 
-async def put_onto(disk: Path, base: Backing, *, image_format: str) -> None:
-    """Say that a disk lies over another place of the same bytes; QEMU's lock keeps it from a disk in use."""
-    words = ["rebase", "-q", "-u", "-f", "qcow2", "-F", image_format, "-b", base.name, str(disk)]
-    await to_its_end(_qemu_img(*words))
+def _over(base: Backing, image_format: str) -> Sequence[str]:
+    return ("-f", "qcow2", "-F", image_format, "-b", base.name)
 
 
-async def _qemu_img(*words: str) -> None:
-    await programs.run(
-        QEMU_IMG,
-        words,
-        package="qemu-utils",
-        failure=functools.partial(InnkeeperError, reason=GuestReason.DRIVER_FAILED),
-        deadline_s=QEMU_IMG_DEADLINE_S,
-        under=LIMITS,
-    )
+def _new_file(path: Path) -> int:
+    """Return a file that nobody else has, not even the tool of an agent that was killed."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

@@ -70,11 +70,13 @@ class HostImageStore:
         token: TokenSource,
         ca_file: Path | None,
         clock: Clock,
+        disks: overlays.DiskTool,
         streamer: Streamer | None = None,
         unused_bytes: int = UNUSED_BYTES,
     ) -> None:
         self._files = ImageFiles(directory)
         self._clock = clock
+        self._disks = disks
         self._streamer = streamer
         self._downloader = Downloader(token=token, ca_file=ca_file)
         self._unused_bytes = unused_bytes
@@ -115,15 +117,16 @@ class HostImageStore:
         """Make the guest's disk; one that is there stays."""
         if await asyncio.to_thread(overlay.exists):
             return
-        await overlays.create(overlay, base, image_format=image.format, size_bytes=size_bytes)
+        await self._disks.create(overlay, base, image_format=image.format, size_bytes=size_bytes)
 
     async def before_start(self, image: OrderImage, guest_id: str, disk: Path) -> None:
         """Put the disk onto the whole image where that is here by now, else have the stream served."""
+        await asyncio.to_thread(self._disks.take_back, disk)
         if not await self.is_on_stream(disk):
             return
         whole = self._files.whole(_name(image))
         if await asyncio.to_thread(whole.exists):
-            await overlays.put_onto(disk, Backing(str(whole)), image_format=image.format)
+            await self._disks.put_onto(disk, Backing(str(whole)), image_format=image.format)
             await self.leave(stream_name(image), guest_id)
         else:
             await self._serve(image, guest_id)

@@ -18,6 +18,7 @@ from innkeeper.agent.streaming.control import Control, News
 from innkeeper.agent.streaming.nbd.server import NbdServer
 from innkeeper.agent.streaming.pace import Pace
 from innkeeper.agent.streaming.settings import StreamSettings
+from innkeeper.agent.streaming.socket_access import qemu_access
 from innkeeper.agent.streaming.stream import Surroundings
 from innkeeper.agent.streaming.streams import Streams
 from innkeeper.agent.streaming.whole_images import add_whole_images
@@ -37,6 +38,7 @@ async def run_stream(settings: StreamSettings) -> None:
     files, clock, news = ImageFiles(settings.directory), SystemClock(), News()
     files.make()
     credentials = credentials_of(join_file=settings.join_file, kubeconfig=settings.kubeconfig)
+    access = qemu_access(settings.qemu_group)
     index = ChunkIndex()
     around = Surroundings(
         files=files,
@@ -49,7 +51,7 @@ async def run_stream(settings: StreamSettings) -> None:
         await asyncio.to_thread(add_whole_images, index, files)
         async with client_session(settings.images_ca_file) as session:
             streams = Streams(session, around, token=credentials.bearer)
-            server = NbdServer(files.nbd_socket, streams)
+            server = NbdServer(files.nbd_socket, streams, access=access)
             streams.clients, streams.hang_up = server.clients, server.drop
             serving = asyncio.create_task(server.run())
             await streams.load()

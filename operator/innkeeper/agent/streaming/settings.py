@@ -21,6 +21,12 @@ class StreamSettings(BaseSettings):
     fill_mib_s: float = Field(
         32, ge=0, le=100_000, description="How fast the rest of images may come, in MiB/s; 0 is no limit."
     )
+    qemu_group: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="The group of QEMU, which may read images on their way; `libvirt-qemu` or `qemu` where there is one.",
+    )
     log_format: LogFormat = Field(LogFormat.JSON, description="Lines for machines or for people.")
     log_level: LogLevel = Field(LogLevel.INFO, description="What is worth a line.")
 

@@ -49,6 +49,7 @@ class StreamCommand:
     kubeconfig: Path | None = None
     images_ca_file: Path | None = None
     fill_mib_s: float | None = None
+    qemu_group: str | None = None
     log_format: str = "json"
     log_level: str = "info"
 
@@ -60,6 +61,7 @@ class StreamCommand:
             "--kubeconfig": self.kubeconfig,
             "--images-ca-file": self.images_ca_file,
             "--fill-mib-s": self.fill_mib_s,
+            "--qemu-group": self.qemu_group,
             "--log-format": self.log_format,
             "--log-level": self.log_level,
         }

@@ -16,21 +16,31 @@ from innkeeper.agent.streaming.nbd.connection import ClosedError, Connection
 from innkeeper.agent.streaming.nbd.export import Export, Exports, InFile, ReadFailedError
 from innkeeper.agent.streaming.nbd.negotiation import MAX_READ, Agreed, Negotiation
 from innkeeper.agent.streaming.nbd.wire import Command, Error, Extent, Request, WireError
+from innkeeper.agent.streaming.socket_access import SocketAccess
 
 log = structlog.get_logger(__name__)
 
 MAX_CLIENTS = 1024
 MAX_WAITING = 64  # requests of one client that wait for bytes
-NEGOTIATION_S = 30.0
+NEGOTIATION_S = 30.0  # in all, however a client spreads its words; who has agreed may be silent for ever
 ACCEPT_PAUSE_S = 0.2
 MAX_EXTENTS = 1024  # of one answer about block status
 
 
 class NbdServer:
-    """Serves exports on a Unix socket, to everybody on the machine who knows an export's name."""
+    """Serves exports on a Unix socket, to those who may enter it and know an export's name."""
 
-    def __init__(self, path: Path, exports: Exports) -> None:
+    def __init__(
+        self,
+        path: Path,
+        exports: Exports,
+        *,
+        access: SocketAccess,
+        negotiation_s: float = NEGOTIATION_S,
+    ) -> None:
         self._path = path
+        self._access = access
+        self._negotiation_s = negotiation_s
         self._exports = exports
         self._clients: dict[asyncio.Task[None], str | None] = {}
 
@@ -40,7 +50,7 @@ class NbdServer:
         self._path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
             listening.bind(str(self._path))
-            self._path.chmod(0o666)  # QEMU runs as another user, and images are read by all of them
+            self._access.give(self._path)  # nobody gets in before `listen`
             listening.listen(128)
             listening.setblocking(False)
             try:
@@ -75,7 +85,7 @@ class NbdServer:
 
     async def _serve(self, connection: Connection) -> None:
         try:
-            async with asyncio.timeout(NEGOTIATION_S):
+            async with asyncio.timeout(self._negotiation_s):
                 negotiation = Negotiation(connection, self._exports)
                 chosen = await negotiation.run()
             if chosen is not None:
