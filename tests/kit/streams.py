@@ -143,11 +143,11 @@ async def streams_in(
 
 @asynccontextmanager
 async def stream_site(
-    directory: Path, content: bytes, *, manifest: bytes | None = None
+    directory: Path, content: bytes, *, manifest: bytes | None = None, index: ChunkIndex | None = None
 ) -> AsyncIterator[StreamSite]:
     """Yield a host's streams and an image server that has one image."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     server = UrlServer(content, manifest=manifest or manifest_of(content, digest=digest))
-    async with server.server() as running, streams_in(directory) as streams:
+    async with server.server() as running, streams_in(directory, index=index) as streams:
         image = image_of(content, str(running.make_url("")).rstrip("/"), server.manifest)
         yield StreamSite(server, image, streams, ImageFiles(directory))

@@ -61,9 +61,17 @@ class PartialImage:
         self._path.unlink(missing_ok=True)
 
     def finish(self, target: Path) -> None:
-        """Give the file its final name, once all of it is on the disk."""
+        """Give the file its final name, once all of it is on the disk.
+
+        Raises:
+            OSError: the disk did not take all; nothing of it is kept.
+        """
         self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError:
+            self.drop()  # the kernel tells it once, and shows what the disk did not take as if it had
+            raise
         self._path.chmod(0o644)  # QEMU runs as another user, and reads it only
         self._path.replace(target)
 

@@ -1,13 +1,16 @@
 """An image in the making: a sparse file, of which each chunk is there, known to be zeros, or missing.
 
 Which chunks are there is written down nowhere. After a kill what lies in the file is compared with the manifest again,
-chunk by chunk, when it is asked for: a chunk that was half written is missing. Blocking, but for what is answered from
-memory; callers use threads.
+chunk by chunk, when it is asked for: a chunk that was half written is missing. So it is after an error of the disk, which
+comes long after a write and names no chunk: `settle` has everything on the disk, and from then on it is read from there.
+Blocking, but for what is answered from memory; callers use threads.
 """
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,8 +29,7 @@ class ChunkFile:
         self.path = path
         flags = os.O_RDONLY if is_whole else os.O_RDWR | os.O_CREAT
         self.file: BinaryIO = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "rb", 0)
-        if not is_whole:
-            os.truncate(self.file.fileno(), chunks.size)
+        self._changing = threading.Lock()  # a chunk that is looked at is not written meanwhile
         self._states = bytearray(len(chunks))
         self.total = 0  # bytes that are not zeros
         for index in range(len(chunks)):
@@ -39,8 +41,13 @@ class ChunkFile:
         if is_whole:
             self._states = bytearray([_THERE]) * len(chunks)
             self.here = self.total
-        else:
+            return
+        try:
+            os.truncate(self.file.fileno(), chunks.size)
             self._look_at_extents()
+        except OSError:
+            self.close()
+            raise
 
     def has(self, index: int) -> bool:
         """Tell whether a chunk can be read from the file, as far as that is known."""
@@ -57,11 +64,12 @@ class ChunkFile:
 
     def verify(self, index: int) -> bool:
         """Find out whether a chunk that an earlier process may have written is there."""
-        if self._states[index] == _UNKNOWN:
-            if self.chunks.matches(index, self._pread(index)):
-                self._found(index)
-            else:
-                self._states[index] = _MISSING
+        with self._changing:
+            if self._states[index] == _UNKNOWN:
+                if self._lies_there(index) is not None:
+                    self._found(index)
+                else:
+                    self._states[index] = _MISSING
         return self.has(index)
 
     def gap(self, index: int, behind: int) -> int:
@@ -73,10 +81,7 @@ class ChunkFile:
 
     def read(self, index: int) -> bytes | None:
         """Return a chunk, checked, or None."""
-        if not self.has(index):
-            return None
-        content = self._pread(index)
-        return content if self.chunks.matches(index, content) else None
+        return self._lies_there(index) if self.has(index) else None
 
     def write(self, index: int, content: bytes) -> None:
         """Keep a chunk whose content was checked.
@@ -85,13 +90,14 @@ class ChunkFile:
             OSError: the disk is full, for example; what lies there is then not taken for the chunk.
         """
         view, offset = memoryview(content), self.chunks.span(index)[0]
-        while view:
-            written = os.pwrite(self.file.fileno(), view, offset)
-            if written == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            view, offset = view[written:], offset + written
-        if not self.has(index):
-            self._found(index)
+        with self._changing:
+            while view:
+                written = os.pwrite(self.file.fileno(), view, offset)
+                if written == 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                view, offset = view[written:], offset + written
+            if not self.has(index):
+                self._found(index)
 
     def missing(self, start: int = 0) -> Iterator[int]:
         """Yield the chunks that are not known to be there, in order."""
@@ -99,17 +105,45 @@ class ChunkFile:
             if self._states[index] != _THERE:
                 yield index
 
+    def settle(self) -> None:
+        """Have all that was written on the disk, and forget it in memory.
+
+        Raises:
+            OSError: the disk did not take some of it. Nobody knows which chunks, so each is looked at again.
+        """
+        try:
+            os.fsync(self.file.fileno())
+        except OSError:
+            # The kernel tells this once, and may show the lost pages until it forgets them.
+            self._doubt()
+            raise
+        self._forget_pages()
+
     def mismatch(self, declared: Digest) -> str | None:
-        """Read all of it, and say how it differs from what was declared."""
+        """Read all of it, and say how it differs from what was declared.
+
+        Raises:
+            OSError: the disk gives some of it no more; each chunk is looked at again.
+        """
         hashed, offset = declared.new_hash(), 0
-        while piece := os.pread(self.file.fileno(), _READ_BYTES, offset):
-            hashed.update(piece)
-            offset += len(piece)
+        try:
+            while piece := os.pread(self.file.fileno(), _READ_BYTES, offset):
+                hashed.update(piece)
+                offset += len(piece)
+        except OSError:
+            self._doubt()
+            raise
         return declared.mismatch(declared.found_by(hashed))
 
+    def recheck(self) -> bool:
+        """Look at each chunk again; tell whether all of them are what the manifest names."""
+        self._doubt()
+        for index in range(len(self._states)):
+            self.verify(index)
+        return self.is_whole
+
     def finish(self, target: Path) -> None:
-        """Give the whole file its final name; who reads it reads on."""
-        os.fsync(self.file.fileno())
+        """Give the file, which is whole and was settled, its final name; who reads it reads on."""
         os.fchmod(self.file.fileno(), 0o644)  # QEMU runs as another user, and reads it only
         self.path = self.path.replace(target)
         directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -119,12 +153,33 @@ class ChunkFile:
             os.close(directory)
 
     def close(self) -> None:
-        """Close the file; what is there stays for the next time."""
-        self.file.close()
+        """Close the file; what is there stays for the next time, which takes nothing of it unseen."""
+        with suppress(OSError):  # of a write long ago
+            self.file.close()
 
     def _found(self, index: int) -> None:
         self._states[index] = _THERE
         self.here += self._length(index)
+
+    def _doubt(self) -> None:
+        """Trust no chunk any more that was written."""
+        with self._changing:
+            self._forget_pages()
+            for index in range(len(self._states)):
+                if self.has(index) and not self.chunks.is_zero(index):
+                    self._states[index] = _UNKNOWN
+                    self.here -= self._length(index)
+
+    def _forget_pages(self) -> None:
+        os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def _lies_there(self, index: int) -> bytes | None:
+        """Return what lies in the file if it is the chunk."""
+        try:
+            content = self._pread(index)
+        except OSError:  # a part of the disk that cannot be read: writing may mend it
+            return None
+        return content if self.chunks.matches(index, content) else None
 
     def _look_at_extents(self) -> None:
         """Take what lies in the file for chunks that may be there."""

@@ -8,6 +8,7 @@ the image's digest once more, and takes its final name.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -67,6 +68,8 @@ class Stream:
         self._origin = origin
         self._file = file
         self._failure: InnkeeperError | None = None
+        self._not_kept: str | None = None  # why the whole could not be kept, at the last attempt
+        self.is_checked = False  # its head was: guests may read
         self._whole_soon = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._supply = Supply(
@@ -94,9 +97,19 @@ class Stream:
         whole = around.files.whole_of(name)
         is_whole = await asyncio.to_thread(whole.exists)
         path = whole if is_whole else around.files.stream(name)
-        file = await on_disk(ChunkFile, path, chunks, is_whole=is_whole)
-        await in_thread(around.index.add, name, file)
-        return cls(record, origin, around, file)
+        with ExitStack() as undo:  # whoever asked may give up at any moment
+
+            def make() -> ChunkFile:
+                file = ChunkFile(path, chunks, is_whole=is_whole)
+                undo.callback(file.close)
+                return file
+
+            file = await on_disk(make)
+            undo.callback(around.index.drop, name)
+            await in_thread(around.index.add, name, file)
+            stream = cls(record, origin, around, file)
+            undo.pop_all()
+        return stream
 
     @property
     def name(self) -> str:
@@ -129,6 +142,7 @@ class Stream:
             message = self._supply.trouble.disk or "this host cannot keep the image"
             raise DownloadFailedError(message, reason=GuestReason.HOST_DISK_FULL)
         await in_thread(check_header, self._file.path, self.record.image)
+        self.is_checked = True
         await self._supply.retry()
 
     def at_hand(self, offset: int, length: int) -> InFile | None:
@@ -190,7 +204,8 @@ class Stream:
         self._file.close()
 
     def _trouble(self) -> InnkeeperError | None:
-        wrong, away, disk = self._supply.trouble.wrong, self._supply.trouble.away, self._supply.trouble.disk
+        wrong, away = self._supply.trouble.wrong, self._supply.trouble.away
+        disk = self._supply.trouble.disk or self._not_kept
         if self._failure is not None:
             return self._failure
         if wrong:
@@ -226,18 +241,21 @@ class Stream:
         finally:
             soon.cancel()
             boot.cancel()
+        while self.mode is Mode.STREAMING and self._failure is None:
+            await self._fill()
+            try:
+                await self._finish()
+            except DownloadFailedError as error:
+                log.warning("image_not_kept", image=self.name, error=error.message)
+                self._not_kept = error.message
+                self._around.changed()
+                await self._around.clock.sleep(DISK_PAUSE_S)
+
+    async def _fill(self) -> None:
         while not self._file.is_whole:
             await self._supply.fill()
             if not self._file.is_whole:
                 await self._around.clock.sleep(LOOK_S)
-        while self.mode is Mode.STREAMING and self._failure is None:
-            try:
-                await self._finish()
-            except (DownloadFailedError, OSError) as error:
-                log.warning("image_not_kept", image=self.name, error=str(error))
-                self._supply.trouble.disk = f"this host cannot keep the image: {error}"
-                self._around.changed()
-                await self._around.clock.sleep(DISK_PAUSE_S)
 
     async def _boot(self) -> None:
         while not self._supply.watch.is_over:
@@ -248,15 +266,19 @@ class Stream:
             log.info("profile_not_kept", image=self.name, error=error.message)
 
     async def _finish(self) -> None:
+        """Check the whole as it lies on the disk; return with a damaged chunk missing, so that it is fetched again."""
         declared = Digest.parse(self.record.image.digest)
-        mismatch = await in_thread(self._file.mismatch, declared)
-        if mismatch is not None:
+        await on_disk(self._file.settle)
+        mismatch = await on_disk(self._file.mismatch, declared)
+        if mismatch is not None and not await in_thread(self._file.recheck):
+            log.warning("image_damaged", image=self.name, message="the disk of this host lost a part of it")
+        elif mismatch is not None:
             # Every chunk is the one that the manifest names: the manifest itself is of other bytes.
             self._failure = ManifestWrongError(f"{mismatch}: its manifest is that of other bytes")
             log.error("image_wrong", image=self.name, message=self._failure.message)
         else:
             await on_disk(self._file.finish, self._around.files.whole_of(self.name))
-            self.mode = Mode.LOCAL
+            self.mode, self._not_kept = Mode.LOCAL, None
             log.info("image_whole", image=self.name, from_origin=self._supply.fetched.origin)
         self._around.changed()
 

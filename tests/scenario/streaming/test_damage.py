@@ -1,0 +1,91 @@
+"""A host's disk that loses what it was given, as disks do: it says so late, names no chunk, and may say nothing."""
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from innkeeper.agent.streaming import stream as streams
+from innkeeper.agent.streaming.chunk_index import ChunkIndex, Holder
+from innkeeper.agent.streaming.messages import Mode
+from tests.kit.streams import CHUNK, a_disk, stream_site
+from tests.kit.waiting import eventually
+
+DISK = a_disk()
+LOST = 12
+OPEN = Path("/proc/self/fd")
+
+
+def path_of(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
+
+
+def open_streams() -> list[str]:
+    return [path for each in OPEN.iterdir() if (path := path_of(each)).endswith(".stream")]
+
+
+def a_disk_that_loses(*, error: int | None) -> Callable[[int], None]:
+    """Return an fsync(2) that loses a chunk of an image at its first call, and says so or does not."""
+    real, calls = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        if path_of(OPEN / str(descriptor)).endswith(".stream"):
+            calls.append(descriptor)
+            if len(calls) == 1:
+                os.pwrite(descriptor, bytes(CHUNK), LOST * CHUNK)
+                real(descriptor)
+                if error is not None:
+                    raise OSError(error, os.strerror(error))
+        real(descriptor)
+
+    return fsync
+
+
+@pytest.mark.parametrize("error", [errno.EIO, None], ids=["an error", "silence"])
+async def test_what_the_disk_lost_is_fetched_again_before_the_image_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int | None
+) -> None:
+    monkeypatch.setattr(os, "fsync", a_disk_that_loses(error=error))
+    monkeypatch.setattr(streams, "DISK_PAUSE_S", 0.1)
+    async with stream_site(tmp_path / "images", DISK) as site:
+        await site.serve(whole_soon=True)
+        await site.until_whole()
+        assert site.files.whole_of(site.name).read_bytes() == DISK
+        asked = [each for each in site.server.ranges if each and each.startswith(f"bytes={LOST * CHUNK}-")]
+        assert asked[-1] == f"bytes={LOST * CHUNK}-{(LOST + 1) * CHUNK - 1}", "it alone"
+        await eventually(lambda: (site.status().mode, site.status().reason) == (Mode.LOCAL, ""))
+        assert site.status().here == site.status().total
+
+
+class SlowIndex(ChunkIndex):
+    """An index that a test lets go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def add(self, name: str, holder: Holder) -> None:
+        self.reached.set()
+        assert self.go_on.wait(10)
+        super().add(name, holder)
+
+
+async def test_a_stream_that_nobody_waits_for_any_more_leaves_no_file_open(tmp_path: Path) -> None:
+    index = SlowIndex()
+    async with stream_site(tmp_path / "images", DISK, index=index) as site:
+        asking = asyncio.create_task(site.serve())
+        await asyncio.to_thread(index.reached.wait, 10)
+        asking.cancel()
+        index.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert not open_streams()
+        await site.serve()
+        assert await site.read(LOST) == DISK[LOST * CHUNK : (LOST + 1) * CHUNK]
