@@ -1,4 +1,4 @@
-"""One agent for one state directory: a lock that the kernel lets go when its process ends, however it ends."""
+"""One process of a kind for one directory: a lock that the kernel lets go when its process ends, however it ends."""
 
 import fcntl
 import os
@@ -9,18 +9,18 @@ from pathlib import Path
 from innkeeper.errors import TerminalError
 
 
-class AnotherAgentError(TerminalError):
-    """Another agent works in this state directory."""
+class AnotherOneError(TerminalError):
+    """Another process of the kind works in this directory."""
 
-    reason = "AnotherAgent"
+    reason = "AnotherOne"
 
 
 @contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Hold the lock.
+def only_one(lock: Path, *, who: str) -> Iterator[None]:
+    """Hold the lock; `who` says for people what there is one of: `agent`.
 
     Raises:
-        AnotherAgentError: another process, or another agent of this one, holds it.
+        AnotherOneError: another process, or another one within this process, holds it.
     """
     # The hypervisor passes through to the disks of guests, and lists nothing.
     lock.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def only_one(lock: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise AnotherAgentError(f"another agent works in {lock.parent}: one host has one agent") from error
+        raise AnotherOneError(f"another {who} works in {lock.parent}: one host has one {who}") from error
     try:
         yield
     finally:

@@ -129,7 +129,7 @@ class Agent:
         """Run the agent until it is cancelled."""
         parts = self._parts
         async with AsyncExitStack() as stack:
-            stack.enter_context(only_one(parts.paths.lock))
+            stack.enter_context(only_one(parts.paths.lock, who="agent"))
             store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
             stack.push_async_callback(store.close)
             ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)

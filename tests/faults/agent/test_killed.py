@@ -2,7 +2,7 @@
 
 import pytest
 
-from innkeeper.agent.only_one import AnotherAgentError
+from innkeeper.agent.only_one import AnotherOneError
 from tests.kit.agent_host import AgentHost, failure
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
@@ -96,7 +96,7 @@ async def test_a_guest_that_crashed_without_its_agent_is_started_by_the_next(run
 async def test_two_agents_never_work_in_one_state_directory(running: AgentHost) -> None:
     second = AgentHost(running.api, admin=running.admin, agent=running.agent, directory=running.directory)
     second.start()
-    with pytest.raises(AnotherAgentError, match="one host has one agent"):
+    with pytest.raises(AnotherOneError, match="one host has one agent"):
         await second.ended()
     await running.assign(order(serial=2, desired="Stopped"))
     await running.told(GUEST, "Stopped")

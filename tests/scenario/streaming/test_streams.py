@@ -13,14 +13,24 @@ import pytest
 
 from innkeeper.agent.streaming import boot_profile, supply
 from innkeeper.agent.streaming.chunk_file import ChunkFile
-from innkeeper.agent.streaming.messages import Mode
+from innkeeper.agent.streaming.messages import ImageStatus, Mode
 from innkeeper.agent.streaming.pace import Pace
 from innkeeper.agent.streaming.stream import Stream
 from innkeeper.clock import SystemClock
 from innkeeper.domain.images import profile
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
-from tests.kit.streams import CHUNK, StreamSite, a_disk, image_of, manifest_of, read, stream_site, streams_in
+from tests.kit.streams import (
+    CHUNK,
+    GUEST,
+    StreamSite,
+    a_disk,
+    image_of,
+    manifest_of,
+    read,
+    stream_site,
+    streams_in,
+)
 from tests.kit.waiting import eventually
 
 DISK = a_disk()
@@ -166,6 +176,18 @@ async def test_a_new_process_serves_what_the_killed_one_did_and_takes_no_half_ch
             await streams.leave(site.name, "guest-1")
             assert streams.find(site.name) is None
         assert not site.files.record(site.name).exists()
+
+
+async def test_what_cannot_be_opened_again_yet_is_told_with_its_guests(tmp_path: Path) -> None:
+    async with stream_site(tmp_path, DISK) as site:
+        await site.serve()
+        await site.streams.close()
+        site.files.manifest(site.name).unlink()
+        site.server.urls_status = 503
+        async with streams_in(tmp_path) as streams:
+            await streams.load()
+            assert streams.statuses() == [ImageStatus.opening(site.name, (GUEST,))]
+            assert streams.find(site.name) is None
 
 
 async def test_a_chunk_that_another_image_has_is_copied_on_the_host(site: StreamSite) -> None:

@@ -43,6 +43,11 @@ class Streamer(Protocol):
         """How the served images stood a moment ago, by name."""
         ...
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether all served images are among the statuses, or were a moment ago."""
+        ...
+
     async def serve(self, image: OrderImage, guest_id: str, *, whole_soon: bool = False) -> ImageStatus:
         """Have an image served to a guest; returns when the guest may read."""
         ...
@@ -139,8 +144,12 @@ class HostImageStore:
     def stands(self, image: OrderImage, guest_id: str) -> str:
         """Say in steps how much of the image is here."""
         status = self._statuses().get(stream_name(image)) if image.manifest_digest else None
+        if status is None and image.manifest_digest and self._streamer and not self._streamer.is_heard:
+            return ""  # an agent that has just started
         if status is None or guest_id not in status.guests:
             return "the image is Local"
+        if status.mode is Mode.OPENING:
+            return "Streaming"
         if status.mode is Mode.LOCAL:
             return "Streaming, all of the image is here"
         percent = status.percent - status.percent % _STEP_PERCENT

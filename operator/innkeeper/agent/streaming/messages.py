@@ -17,6 +17,7 @@ class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 class Mode(StrEnum):
     """Where guests read an image from."""
 
+    OPENING = "Opening"  # nobody can read it yet, and nobody knows how much of it is here
     STREAMING = "Streaming"  # what is missing is fetched
     LOCAL = "Local"  # all of it is on the host
 
@@ -50,6 +51,20 @@ class ImageStatus(Message, frozen=True):
     from_host: int  # bytes that it copied from other images
     reason: str = ""  # what is wrong, if something is
     message: str = ""
+
+    @classmethod
+    def opening(cls, name: str, guests: tuple[str, ...]) -> "ImageStatus":
+        """Return how an image stands that was not opened yet."""
+        return cls(
+            name=name,
+            guests=guests,
+            mode=Mode.OPENING,
+            here=0,
+            total=0,
+            clients=0,
+            from_origin=0,
+            from_host=0,
+        )
 
     @property
     def percent(self) -> int:

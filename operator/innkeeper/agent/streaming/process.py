@@ -47,7 +47,7 @@ async def run_stream(settings: StreamSettings) -> None:
         clock=clock,
         changed=news.tell,
     )
-    with only_one(files.records / "lock"):
+    with only_one(files.records / "lock", who="streaming process"):
         await asyncio.to_thread(add_whole_images, index, files)
         async with client_session(settings.images_ca_file) as session:
             streams = Streams(session, around, token=credentials.bearer)
@@ -58,10 +58,12 @@ async def run_stream(settings: StreamSettings) -> None:
             runner = await Control(streams, news).listen(files.control_socket)
             log.info("stream_started", version=__version__, images=len(streams))
             try:
-                await asyncio.wait(
+                ended, _ = await asyncio.wait(
                     (serving, asyncio.create_task(_until_idle(streams, clock))),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+                for task in ended:
+                    task.result()
             finally:
                 await runner.cleanup()
                 serving.cancel()

@@ -79,6 +79,7 @@ class Streamer:
         self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
         self._checked = False
+        self.is_heard = False
         self.statuses: dict[str, ImageStatus] = {}
 
     async def serve(self, image: OrderImage, guest_id: str, *, whole_soon: bool = False) -> ImageStatus:
@@ -113,7 +114,8 @@ class Streamer:
             status = next((each for each in news.images if each.name == name), None)
             if status is None:
                 raise DownloadFailedError("the streaming process does not know the image any more")
-            progress(status.here, status.total)
+            if status.mode is not Mode.OPENING:
+                progress(status.here, status.total)
             if status.mode is Mode.LOCAL:
                 return
             if status.reason and status.reason != GuestReason.IMAGE_DOWNLOAD_FAILED:
@@ -126,6 +128,7 @@ class Streamer:
         while True:
             if not await asyncio.to_thread(self._is_needed):
                 self.statuses.clear()
+                self.is_heard = True
                 await self._clock.sleep(NEWS_GAP_S)
                 continue
             try:
@@ -136,6 +139,7 @@ class Streamer:
             else:
                 number = news.number
                 self.statuses = {each.name: each for each in news.images}
+                self.is_heard = True
                 on_news()
             await self._clock.sleep(NEWS_GAP_S)
 

@@ -59,9 +59,9 @@ class Streams:
         return len(self._slots)
 
     def find(self, name: str) -> Stream | None:
-        """Return an image that can be read."""
+        """Return an image that may be read: one whose head was checked."""
         slot = self._slots.get(name)
-        return slot.stream if slot else None
+        return slot.stream if slot and slot.stream and slot.stream.is_checked else None
 
     async def load(self) -> None:
         """Go on with what an earlier process served."""
@@ -133,7 +133,10 @@ class Streams:
 
     def statuses(self) -> list[ImageStatus]:
         """Return how all images stand."""
-        return [self._status(slot.stream) for slot in self._slots.values() if slot.stream is not None]
+        return [
+            self._status(slot.stream) if slot.stream else ImageStatus.opening(name, slot.record.guests)
+            for name, slot in self._slots.items()
+        ]
 
     async def close(self) -> None:
         """End all; the next process goes on."""
