@@ -39,6 +39,7 @@ class SimulatedHost:
     network: HostNet | None = None
     asker: Asker | None = None
     heartbeat_s: float = 10.0
+    pull_bytes_per_s: int = 0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     readiness: Readiness = field(default_factory=Readiness)
 
@@ -68,6 +69,7 @@ class SimulatedHost:
             registry=self.registry,
             readiness=self.readiness,
             heartbeat_s=self.heartbeat_s,
+            pull_bytes_per_s=self.pull_bytes_per_s,
         )
         await Agent(parts).run()
 

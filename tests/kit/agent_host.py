@@ -35,6 +35,8 @@ from tests.kit.agent_orders import HOST, KEYS, SIGNER, STORE
 from tests.kit.fake_api import FakeApi
 from tests.kit.waiting import eventually
 
+PULL_BYTES_PER_S = 7 * 1024**2
+
 
 class Gates:
     """Points that work can be held at or made to fail at."""
@@ -253,6 +255,7 @@ class AgentHost:
             registry=self.registry,
             readiness=Readiness(),
             heartbeat_s=0.5,
+            pull_bytes_per_s=PULL_BYTES_PER_S,
         )
         self._task = asyncio.create_task(host.run())
 

@@ -35,6 +35,7 @@ class Pivot:
     images: ImageStore
     paths: StatePaths
     clock: Clock
+    pull_bytes_per_s: int  # of each disk that is made whole; 0 is no limit
     wake: Callable[[str], None]
     on_held: Callable[[], None]  # other images lie here than before, or more of one
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,7 +84,7 @@ class Pivot:
             self.wake(guest_id)
             return False
         if phase is DomainPhase.RUNNING:
-            await self.driver.pull(guest_id)
+            await self.driver.pull(guest_id, bytes_per_s=self.pull_bytes_per_s)
         return True
 
     async def _pause(self, *, pending: bool) -> None:

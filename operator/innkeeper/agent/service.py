@@ -71,6 +71,7 @@ class AgentParts:
     readiness: Readiness
     stop_grace_s: float = 60.0
     max_builds: int = 4
+    pull_bytes_per_s: int = 0  # at which the disk of a guest is made whole; 0 is no limit
     heartbeat_s: float = 10.0
     workers: int = 4
 
@@ -226,6 +227,7 @@ class Agent:
             images=parts.images,
             paths=parts.paths,
             clock=parts.clock,
+            pull_bytes_per_s=parts.pull_bytes_per_s,
             wake=self._queue.add,
             on_held=lambda: self._touch_host(urgent=False),
         )

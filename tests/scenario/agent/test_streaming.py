@@ -4,7 +4,7 @@ from innkeeper.agent.build.ports import Streamed
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.resources import HOST_AGENTS
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import PULL_BYTES_PER_S, AgentHost
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
 
@@ -55,6 +55,7 @@ async def test_once_the_image_is_here_the_disk_becomes_whole_and_the_stream_ends
     running.images.streams[IMAGE] = Streamed(is_whole=True, guests=(GUEST,))
     running.images.news.set()
     await eventually(lambda: running.driver.pulls[GUEST] > 0)
+    assert running.driver.pull_limits == {PULL_BYTES_PER_S}, "other guests use the disk as well"
     assert IMAGE in running.images.streams, "the disk still lies over it"
     running.images.on_stream.clear()
     running.images.standing = "the image is Local"

@@ -138,8 +138,11 @@ class Driver(Protocol):
             DriverError: it is paused again at once, since its disk still fails.
         """
 
-    async def pull(self, guest_id: str) -> None:
-        """Begin to copy all that the machine's disk lies over into the disk; one that is copied already is left alone."""
+    async def pull(self, guest_id: str, *, bytes_per_s: int) -> None:
+        """Begin to copy all that the machine's disk lies over into the disk; one that is copied already is left alone.
+
+        It copies at most `bytes_per_s`, so that other guests can use the host's disk; 0 is no limit.
+        """
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there."""

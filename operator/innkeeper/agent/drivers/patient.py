@@ -40,9 +40,9 @@ class PatientDriver:
         """Let a paused machine go on."""
         await to_its_end(self._driver.resume(guest_id))
 
-    async def pull(self, guest_id: str) -> None:
+    async def pull(self, guest_id: str, *, bytes_per_s: int) -> None:
         """Begin to make a disk whole."""
-        await to_its_end(self._driver.pull(guest_id))
+        await to_its_end(self._driver.pull(guest_id, bytes_per_s=bytes_per_s))
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Stop a machine."""

@@ -53,6 +53,7 @@ class SimulatedDriver:
         self.starts: Counter[str] = Counter()  # how often each guest's machine was really started
         self.talking: set[str] = set()  # guests whose guest agent answers
         self.resumes: Counter[str] = Counter()  # how often each guest's machine went on
+        self.pull_limits: set[int] = set()  # bytes a second that were asked for
         self.pulls: Counter[str] = Counter()  # how often each guest's disk was to be made whole
         self.disk_fails: set[str] = set()  # guests whose disk fails each time
         self.deaf: set[str] = set()  # guests that ignore the power button
@@ -89,9 +90,10 @@ class SimulatedDriver:
         self.resumes[guest_id] += 1
         self._become(guest_id, DomainPhase.RUNNING)
 
-    async def pull(self, guest_id: str) -> None:
+    async def pull(self, guest_id: str, *, bytes_per_s: int) -> None:
         """Count the wish."""
         await self._take_time()
+        self.pull_limits.add(bytes_per_s)
         self.pulls[guest_id] += 1
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:

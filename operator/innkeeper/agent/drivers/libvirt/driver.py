@@ -136,13 +136,13 @@ class LibvirtDriver:
             await asyncio.sleep(RESUME_LOOK_S)
         raise DriverError("the machine's disk fails again and again", reason=GuestReason.DISK_FAILED)
 
-    async def pull(self, guest_id: str) -> None:
+    async def pull(self, guest_id: str, *, bytes_per_s: int) -> None:
         """Begin a block job that ends by itself, also where nobody waits for it."""
 
         def begin(connection: Any) -> None:
             domain = _find(connection, guest_id)
             if domain is not None and domain.isActive() and not domain.blockJobInfo(xml.DISK):
-                domain.blockPull(xml.DISK)
+                domain.blockPull(xml.DISK, bytes_per_s, libvirt.VIR_DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES)
 
         await self._call(begin)
 
