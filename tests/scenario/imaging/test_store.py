@@ -1,6 +1,7 @@
 """The host's image store: whole images only, resumed downloads, one download for all, and disks over images."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -117,6 +118,25 @@ async def test_a_broken_download_goes_on_where_it_broke(site: Site) -> None:
     assert first is None
     assert second is not None
     assert 0 < int(second.removeprefix("bytes=").rstrip("-")) <= MIB
+
+
+async def test_nothing_is_kept_that_the_disk_did_not_take(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells such an error once: a second fsync(2) of the same file would say that all is well."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".partial":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        assert "Input/output error" in (await failure(site, site.image())).message
+    assert site.files() == set()
+    await site.fetch(site.image())
+    assert site.server.ranges == [None, None], "from the beginning"
 
 
 async def test_a_server_without_ranges_sends_all_again(site: Site) -> None:
