@@ -1,4 +1,4 @@
-"""A real nginx with a directory of its own, which serves another one; with ranges or without."""
+"""A real nginx with a directory of its own, which serves another one; with ranges or without, open or by password."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,19 +26,24 @@ http {{
     listen 127.0.0.1:{port};
     root {root};
     {ranges}
+    {password}
   }}
 }}
 """
 
 
 @contextmanager
-def serving(root: Path, *, directory: Path, has_ranges: bool) -> Iterator[str]:
-    """Serve a directory; yield the URL."""
+def serving(
+    root: Path, *, directory: Path, has_ranges: bool, password: tuple[str, str] | None = None
+) -> Iterator[str]:
+    """Serve a directory, to who shows a user's name and password where they are given; yield the URL."""
     assert program().exists(), "nginx is missing: run hack/nginx"
     (port,) = ports.choose(1, address="127.0.0.1")
     directory.mkdir(parents=True, exist_ok=True)
     ranges = "" if has_ranges else "max_ranges 0;"
-    text = _CONFIGURATION.format(directory=directory, port=port, root=root, ranges=ranges)
+    text = _CONFIGURATION.format(
+        directory=directory, port=port, root=root, ranges=ranges, password=_password(directory, password)
+    )
     (directory / "nginx.conf").write_text(text)
     words = [str(program()), "-p", str(directory), "-c", str(directory / "nginx.conf")]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -48,3 +53,11 @@ def serving(root: Path, *, directory: Path, has_ranges: bool) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def _password(directory: Path, pair: tuple[str, str] | None) -> str:
+    if pair is None:
+        return ""
+    users = directory / "users"
+    users.write_text(f"{pair[0]}:{{PLAIN}}{pair[1]}\n")
+    return f'auth_basic "images"; auth_basic_user_file {users};'

@@ -162,6 +162,7 @@ class ImageReason(StrEnum):
     TOO_LARGE = "TooLarge"
     SOURCE_REFUSED = "SourceRefused"  # http where it is not allowed, a path outside the directory
     SOURCE_UNREACHABLE = "SourceUnreachable"
+    CREDENTIALS_UNUSABLE = "CredentialsUnusable"  # the Secret of its source is missing, wrong, or not taken
     SERVER_UNREACHABLE = "ServerUnreachable"  # the image server itself does not answer
     GUESTS_REMAIN = "GuestsRemain"  # it is deleted, and guests that are bound to it are still there
 

@@ -12,6 +12,7 @@ from innkeeper.images.access import Access, Getter
 from innkeeper.images.beside import Beside
 from innkeeper.images.blobs import Blobs, StreamLimits
 from innkeeper.images.callers import Callers
+from innkeeper.images.credentials import Credentials
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.manifests import Manifests
@@ -47,7 +48,12 @@ def build(
     registry: CollectorRegistry,
 ) -> Parts:
     """Return the server's parts; nothing runs yet."""
-    opener = SourceOpener(session, policy=policy, directory=settings.directory)
+    opener = SourceOpener(
+        session,
+        policy=policy,
+        directory=settings.directory,
+        credentials=Credentials(client, clock=clock),
+    )
     signer = UrlSigner(
         load_key(settings.url_key_file),
         base_url=settings.base_url,

@@ -78,7 +78,7 @@ class Blobs:
             self._figures.streams.set(self._streams)
 
     async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
-        source = self._opener.open(await self._access.source_of(blob))
+        source = await self._opener.open(await self._access.source_of(blob), namespace=blob.namespace)
         info = await self._stats.of(blob, source)
         try:
             part = ranges.wanted(_range_header(request, info), size=info.size)

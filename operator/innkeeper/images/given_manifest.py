@@ -16,7 +16,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import InspectRequest, Ready
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.source import Source, SourceError, SourceInfo
-from innkeeper.views.catalog import HttpSource, ImageSource
+from innkeeper.views.catalog import ImageSource
 
 
 class WrongContentError(InnkeeperError):
@@ -26,10 +26,14 @@ class WrongContentError(InnkeeperError):
 
 
 class Opener(Protocol):
-    """Opens what an Image names."""
+    """Opens what an Image in a namespace names."""
 
-    def open(self, source: ImageSource) -> Source:
+    async def open(self, source: ImageSource, *, namespace: str) -> Source:
         """Return the source, unread."""
+        ...
+
+    async def open_beside(self, url: str, *, source: ImageSource, namespace: str) -> Source:
+        """Return what lies at a URL and belongs to the image of that source, unread."""
         ...
 
 
@@ -67,7 +71,8 @@ async def inspected_by_manifest(
 async def _manifest(request: InspectRequest, opener: Opener) -> bytes:
     if request.manifest is None:
         raise WrongContentError("the Image names no manifest")
-    source = opener.open(ImageSource(http=HttpSource(url=request.manifest.url)))
+    url, namespace = request.manifest.url, request.namespace
+    source = await opener.open_beside(url, source=request.source, namespace=namespace)
     size = (await source.stat()).size
     if size > manifest.MAX_BYTES:
         raise WrongContentError(

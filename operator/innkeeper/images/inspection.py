@@ -149,7 +149,7 @@ class Inspector:
             job.task = None
 
     async def _inspect(self, request: InspectRequest, job: _Job) -> InspectAnswer:
-        source = self._opener.open(request.source)
+        source = await self._opener.open(request.source, namespace=request.namespace)
         info = await source.stat()
         if info.etag and info == job.wrong:
             return job.answer

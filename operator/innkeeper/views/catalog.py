@@ -4,11 +4,18 @@ from innkeeper.views.host import Network
 from innkeeper.views.meta import Condition, Meta, Resources, View
 
 
+class SecretRef(View, frozen=True, kw_only=True):
+    """A Secret in the Image's own namespace."""
+
+    name: str
+
+
 class HttpSource(View, frozen=True, kw_only=True):
-    """An image behind a URL, and other URLs of the same bytes."""
+    """An image behind a URL, other URLs of the same bytes, and what opens them."""
 
     url: str
     mirrors: list[str] = []
+    secret_ref: SecretRef | None = None
 
 
 class DirectorySource(View, frozen=True, kw_only=True):

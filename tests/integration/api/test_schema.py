@@ -347,6 +347,11 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"source": {"http": {"url": "https://a.example/"}}},
         "source is immutable: create another Image",
     ),
+    (
+        good("Image", source={"http": {"url": "https://a.example/", "secretRef": {"name": "store"}}}),
+        {"source": {"http": {"secretRef": {"name": "other"}}}},
+        "source is immutable: create another Image",
+    ),
     (good("Image"), {"format": "raw"}, "format is immutable: create another Image under another name"),
     (good("Image"), {"digest": f"sha256:{'b' * 64}"}, "digest is immutable: create another Image"),
     (good("Image"), {"digest": LONG_DIGEST}, "digest is immutable: create another Image"),

@@ -166,7 +166,9 @@ async def test_the_account_of_the_image_server_reads_and_writes_nothing_else(
         to=tmp_path / "images-again",
     )
     for verb, kind in (
-        ("get", "secrets"),
+        ("list", "secrets"),
+        ("watch", "secrets"),
+        ("patch", "secrets"),
         ("create", "assignments.innkeeper.dev"),
         ("patch", "images.innkeeper.dev"),
     ):

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.images.answers import InspectRequest, Ready
+from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.answers import Failed, InspectRequest, Ready
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.sources.http import HttpFile, client_session
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import Source
-from innkeeper.views.catalog import HttpSource, ImageSource
+from innkeeper.views.catalog import HttpSource, ImageSource, SecretRef
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
 from tests.kit.nginx import serving
+from tests.kit.source_secrets import PlayedSecrets, source_secret
 
 # The suite itself, run on the kinds below.
 from tests.scenario.images.test_source_conformance import (  # noqa: F401 - pytest collects them here as well
@@ -61,7 +63,9 @@ async def test_an_image_is_inspected_and_streams_only_where_it_can_be_read_in_pa
     (tmp_path / "disk.raw").write_bytes(DISK)
     with serving(tmp_path, directory=tmp_path / "nginx", has_ranges=has_ranges) as url:
         async with client_session(POLICY) as session:
-            opener = SourceOpener(session, policy=POLICY, directory=None)
+            opener = SourceOpener(
+                session, policy=POLICY, directory=None, credentials=PlayedSecrets().credentials()
+            )
             inspector = Inspector(opener, clock=ManualClock(), limits=Limits(patience_s=10))
             request = InspectRequest(
                 namespace="team-a",
@@ -74,3 +78,38 @@ async def test_an_image_is_inspected_and_streams_only_where_it_can_be_read_in_pa
             await inspector.close()
     assert isinstance(answer, Ready)
     assert (answer.manifest_digest is not None) == has_ranges
+
+
+async def test_an_image_behind_a_password_is_inspected_and_read_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "disk.raw").write_bytes(DISK)
+    secrets, clock = PlayedSecrets(), ManualClock()
+    server = serving(
+        tmp_path, directory=tmp_path / "nginx", has_ranges=True, password=("reader", "pass word")
+    )
+    with server as url:
+        async with client_session(POLICY) as session:
+            opener = SourceOpener(
+                session, policy=POLICY, directory=None, credentials=secrets.credentials(clock)
+            )
+            inspector = Inspector(opener, clock=clock, limits=Limits(patience_s=10))
+            http = HttpSource(url=f"{url}/disk.raw", secret_ref=SecretRef(name="store"))
+            request = InspectRequest(
+                namespace="team-a",
+                name="debian",
+                source=ImageSource(http=http),
+                format="raw",
+                digest=f"sha256:{hashlib.sha256(DISK).hexdigest()}",
+            )
+            secrets.put(source_secret(origin=url, username="reader", password="wrong"))
+            refused = await inspector.ask(request)
+            secrets.put(source_secret(origin=url, username="reader", password="pass word"))
+            clock.advance(30)
+            answer = await inspector.ask(request)
+            source = await opener.open(request.source, namespace="team-a")
+            part = b"".join([chunk async for chunk in source.read(1000, 5000)])
+            await inspector.close()
+    assert isinstance(refused, Failed)
+    assert refused.reason == ImageReason.CREDENTIALS_UNUSABLE
+    assert "answers 401: check the Secret team-a/store" in refused.message
+    assert isinstance(answer, Ready)
+    assert part == DISK[1000:5000]

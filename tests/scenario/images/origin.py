@@ -14,6 +14,9 @@ class Origin:
     ranges: bool = True
     status: int = 200
     redirect: str | None = None
+    moved: dict[str, str] = field(default_factory=dict)  # paths that redirect to others
+    others: dict[str, bytes] = field(default_factory=dict)  # what lies at other paths
+    authorization: str | None = None  # what it wants to be shown
     etag: str = '"v1"'
     cut_after: int | None = None
     tells_size: bool = True
@@ -32,15 +35,18 @@ class Origin:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path_qs)
         self.headers.append(dict(request.headers))
-        if self.redirect is not None:
-            return web.Response(status=302, headers={"Location": self.redirect})
+        if self.authorization not in (None, request.headers.get("Authorization")):
+            return web.Response(status=401)
+        if target := self.moved.get(request.path) or self.redirect:
+            return web.Response(status=302, headers={"Location": target})
         if self.status >= 400:
             return web.Response(status=self.status)
         return await self._content(request)
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         whole = request.http_range if self.ranges else slice(None)
-        body = self.content[whole]
+        content = self.others.get(request.path, self.content)
+        body = content[whole]
         response = web.StreamResponse(headers={"ETag": self.etag})
         if self.compressed:
             response.headers["Content-Encoding"] = "gzip"
@@ -48,7 +54,7 @@ class Origin:
             response.set_status(206)
             end = whole.start + len(body) - 1
             place = f"{whole.start + self.shifted}-{end + self.shifted}"
-            response.headers["Content-Range"] = f"bytes {place}/{len(self.content)}"
+            response.headers["Content-Range"] = f"bytes {place}/{len(content)}"
         if self.tells_size and not self.endless:
             response.content_length = len(body)
         await response.prepare(request)

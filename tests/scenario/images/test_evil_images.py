@@ -16,6 +16,7 @@ from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.views.catalog import DirectorySource, ImageSource
 from tests.kit.evil_images import Evil, corpus
+from tests.kit.source_secrets import PlayedSecrets
 from tests.kit.waiting import eventually
 
 CORPUS = list(corpus())
@@ -28,7 +29,9 @@ async def test_the_image_server_refuses_it_for_good(evil: Evil, tmp_path: Path) 
     (tmp_path / "disk").write_bytes(evil.content)
     policy = OriginPolicy()
     async with client_session(policy) as session:
-        opener = SourceOpener(session, policy=policy, directory=tmp_path)
+        opener = SourceOpener(
+            session, policy=policy, directory=tmp_path, credentials=PlayedSecrets().credentials()
+        )
         inspector = Inspector(opener, clock=SystemClock())
         request = InspectRequest(
             namespace="a",

@@ -18,6 +18,7 @@ from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.views.catalog import HttpSource, ImageSource, ManifestSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.source_secrets import PlayedSecrets
 from tests.scenario.images.origin import Origin
 
 MIB = 1024**2
@@ -65,7 +66,9 @@ async def site(image: Origin, manifest: bytes) -> AsyncIterator[Site]:
     policy, manifests = OriginPolicy(listed_hosts=["127.0.0.1"]), Manifests(None)
     async with image.server() as one, beside.server() as other, client_session(policy) as session:
         urls = (str(one.make_url("/disk.raw")), str(other.make_url("/disk.raw.manifest.json")))
-        opener = SourceOpener(session, policy=policy, directory=None)
+        opener = SourceOpener(
+            session, policy=policy, directory=None, credentials=PlayedSecrets().credentials()
+        )
         inspector = Inspector(opener, clock=ManualClock(), manifests=manifests, limits=Limits(patience_s=10))
         yield Site(image, beside, urls, inspector, manifests)
         await inspector.close()

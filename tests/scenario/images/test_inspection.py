@@ -21,6 +21,7 @@ from innkeeper.images.sources.source import SourceError, SourceInfo
 from innkeeper.views.catalog import DirectorySource, HttpSource, ImageSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.source_secrets import PlayedSecrets
 from tests.kit.waiting import eventually
 from tests.scenario.images.origin import Origin
 
@@ -39,9 +40,13 @@ class FakeSource:
     reads: int = 0
     opened: list[ImageSource] = field(default_factory=list)
 
-    def open(self, source: ImageSource) -> "FakeSource":
+    async def open(self, source: ImageSource, *, namespace: str) -> "FakeSource":
+        assert namespace == "team-a"
         self.opened.append(source)
         return self
+
+    async def open_beside(self, url: str, *, source: ImageSource, namespace: str) -> "FakeSource":
+        raise AssertionError(f"no image of these tests has a manifest: {url}, {source}, {namespace}")
 
     async def stat(self) -> SourceInfo:
         if self.failure is not None:
@@ -149,7 +154,9 @@ async def test_an_image_behind_a_redirecting_url_is_read_by_its_sha512() -> None
         first = Origin(b"", redirect=str(mirror.make_url("/mirror/debian.raw")))
         async with first.server() as server:
             source = ImageSource(http=HttpSource(url=str(server.make_url("/images/debian.raw"))))
-            opener = SourceOpener(session, policy=policy, directory=None)
+            opener = SourceOpener(
+                session, policy=policy, directory=None, credentials=PlayedSecrets().credentials()
+            )
             inspector = Inspector(opener, clock=ManualClock(), limits=Limits(patience_s=10))
             answer = await inspector.ask(request_for(source=source, digest=declared))
             await inspector.close()
@@ -273,7 +280,9 @@ async def test_a_manifest_is_kept_where_the_source_can_be_read_in_parts(
     """It outlives the image server in its directory."""
     policy = OriginPolicy(listed_hosts=["127.0.0.1"])
     async with origin.server() as server, client_session(policy) as session:
-        opener = SourceOpener(session, policy=policy, directory=None)
+        opener = SourceOpener(
+            session, policy=policy, directory=None, credentials=PlayedSecrets().credentials()
+        )
         request = request_for(source=ImageSource(http=HttpSource(url=str(server.make_url("/x")))))
         inspector = Inspector(
             opener, clock=ManualClock(), manifests=Manifests(tmp_path), limits=Limits(patience_s=10)

@@ -21,14 +21,16 @@ from innkeeper.images.settings import OPERATOR_USER, ImagesSettings
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.kube.errors import NotFoundError, UnavailableError
-from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
+from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, SECRETS, Resource
 from innkeeper.views.assignment import Assignment, AssignmentSpec
-from innkeeper.views.catalog import DirectorySource, Image, ImageSource, ImageSpec
+from innkeeper.views.catalog import DirectorySource, HttpSource, Image, ImageSource, ImageSpec, SecretRef
 from innkeeper.views.guest import GuestSpec, ImageRef
 from innkeeper.views.meta import Meta, NamespacedName
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.source_secrets import source_secret
 from tests.kit.waiting import eventually
+from tests.scenario.images.origin import Origin
 
 DISK = raw_disk(3 * 1024 * 1024)
 DIGEST = f"sha256:{hashlib.sha256(DISK).hexdigest()}"
@@ -65,12 +67,13 @@ class PlayedApi:
             raise NotFoundError(f"{name} not found")
         return found
 
-    def put_image(self, *, digest: str = DIGEST, path: str = "debian.raw") -> None:
+    def put_image(
+        self, *, digest: str = DIGEST, path: str = "debian.raw", http: HttpSource | None = None
+    ) -> None:
+        source = ImageSource(http=http) if http else ImageSource(directory=DirectorySource(path=path))
         self.objects[IMAGES.plural, "team-a", "debian"] = Image(
             metadata=Meta(name="debian", namespace="team-a"),
-            spec=ImageSpec(
-                source=ImageSource(directory=DirectorySource(path=path)), format="raw", digest=digest
-            ),
+            spec=ImageSpec(source=source, format="raw", digest=digest),
         )
 
     def put_assignment(
@@ -137,7 +140,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     (tmp_path / "debian.raw").write_bytes(DISK)
-    api, clock, policy = PlayedApi(), ManualClock(), OriginPolicy()
+    api, clock, policy = PlayedApi(), ManualClock(), OriginPolicy(listed_hosts=["127.0.0.1"])
     settings = ImagesSettings(directory=tmp_path, public_url="http://images.test", url_lifetime_s=60)
     async with client_session(policy) as session:
         parts = build(
@@ -222,6 +225,25 @@ async def test_an_agent_goes_on_where_it_stopped(bench: Bench) -> None:
         assert answer.status == 206
     async with bench.http.get(url, headers={"Range": "bytes=0-9", "If-Range": '"older"'}) as answer:
         assert answer.status == 200
+
+
+async def test_bytes_of_a_private_origin_are_passed_on_and_its_credential_is_not(bench: Bench) -> None:
+    origin = Origin(DISK, authorization="Bearer token-1")
+    async with origin.server() as server:
+        url = server.make_url("/disk.raw")
+        bench.api.put_image(http=HttpSource(url=str(url), secret_ref=SecretRef(name="store")))
+        bench.api.put_assignment()
+        link = await bench.url()
+        async with bench.http.get(link) as answer:
+            assert answer.status == 502
+            assert "the Secret team-a/store is not there" in (await answer.json())["message"]
+        secret = source_secret(origin=str(url.origin()), token="token-1")
+        bench.api.objects[SECRETS.plural, "team-a", "store"] = secret
+        bench.clock.advance(5)
+        async with bench.http.get(link, headers={"Range": "bytes=1000000-"}) as answer:
+            assert answer.status == 206
+            assert await answer.read() == DISK[1000000:]
+            assert "token-1" not in str(answer.headers)
 
 
 async def test_head_tells_the_size(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from innkeeper.api.fields import BytesAmount, Conditions, Digest, ObservedGeneration
+from innkeeper.api.fields import BytesAmount, Conditions, Digest, ObjectName, ObservedGeneration
 from innkeeper.api.model import (
     AGE,
     ATOMIC,
@@ -30,6 +30,13 @@ _ANOTHER = "create another Image under another name"
 Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+(/\S*)?$")]
 
 
+class SecretRef(ApiModel):
+    """A Secret of the type `innkeeper.dev/image-source`."""
+
+    name: ObjectName
+    """Its name. It lies in the Image's own namespace."""
+
+
 class HttpSource(ApiModel):
     """An image behind a URL."""
 
@@ -37,6 +44,8 @@ class HttpSource(ApiModel):
     """Where it lies, as `https://...`. Plain `http` works only where the image server's settings allow it."""
     mirrors: Annotated[list[Url], Field(max_length=8), ATOMIC] = Field(default_factory=list)
     """Other URLs of the same bytes, tried in this order where the first does not answer or breaks off."""
+    secret_ref: SecretRef | None = None
+    """The Secret with the credentials, which the image server shows to the one origin that the Secret names."""
 
 
 class DirectorySource(ApiModel):

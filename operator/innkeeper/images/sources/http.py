@@ -2,7 +2,7 @@
 
 The URL comes from a user, so the server does not let itself be sent anywhere: https only (http for hosts that
 the admin listed), no addresses of the machine itself or of its link, each redirect checked like the first URL,
-and a deadline on every answer and every chunk. No credential is ever sent.
+and a deadline on every answer and every chunk. A credential is sent only to the origin that it is for.
 """
 
 import asyncio
@@ -14,12 +14,14 @@ import aiohttp
 from yarl import URL
 
 from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.sources.credential import Credential, CredentialsError
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import CHUNK_BYTES, SourceChangedError, SourceError, SourceInfo
 
 MAX_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
 _GONE = {404, 410}
+_REFUSED = {401, 403}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
 _HEADERS = {"Accept-Encoding": "identity"}  # a compressed answer would have other offsets than the image
 
@@ -27,10 +29,18 @@ _HEADERS = {"Accept-Encoding": "identity"}  # a compressed answer would have oth
 class HttpFile:
     """One URL."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, *, policy: OriginPolicy) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        policy: OriginPolicy,
+        credential: Credential | None = None,
+    ) -> None:
         self._session = session
         self._url = url
         self._policy = policy
+        self._credential = credential
 
     async def stat(self) -> SourceInfo:
         """Return size and version by asking for one byte: signed URLs often refuse HEAD."""
@@ -65,10 +75,10 @@ class HttpFile:
         url = self._policy.checked(self._url)
         headers = _HEADERS | {"Range": f"bytes={start}-{end - 1}"}
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._request(url, headers)
+            answer = await self._request(url, headers | self._shown_to(url))
             try:
                 if answer.status not in _REDIRECTS:
-                    self._check(answer, start)
+                    self._check(answer, url, start)
                     yield answer
                     return
                 url = self._policy.checked(self._target(answer, url))
@@ -91,6 +101,9 @@ class HttpFile:
                 raise error.__cause__ from error
             raise SourceError(f"{self._where()} cannot be reached: {_cause(error)}") from error
 
+    def _shown_to(self, url: URL) -> dict[str, str]:
+        return self._credential.headers(url) if self._credential is not None else {}
+
     def _target(self, answer: aiohttp.ClientResponse, url: URL) -> str:
         location = answer.headers.get("Location", "")
         try:
@@ -100,20 +113,34 @@ class HttpFile:
                 f"{self._where()} redirects to something that is no URL", reason=ImageReason.SOURCE_REFUSED
             ) from error
 
-    def _check(self, answer: aiohttp.ClientResponse, start: int) -> None:
+    def _check(self, answer: aiohttp.ClientResponse, url: URL, start: int) -> None:
         if answer.status in _GONE:
             raise SourceError(
                 f"{self._where()} answers {answer.status}: mend the URL or put the file there",
                 reason=ImageReason.NOT_FOUND,
             )
-        if answer.status not in {200, 206}:
+        if answer.status in _REFUSED and self._credential is not None:
+            raise self._not_let_in(answer.status, url, self._credential)
+        if answer.status == 401:  # noqa: PLR2004 - HTTP's "Unauthorized"
             raise SourceError(
-                f"{self._where()} answers {answer.status} {(answer.reason or '')[:40]}".rstrip()
+                f"{self._where()} answers 401: create an Image that names a Secret in spec.source.http.secretRef"
             )
+        if answer.status not in {200, 206}:
+            # The origin's own words may repeat what it was shown.
+            words = "" if self._credential else (answer.reason or "")[:40]
+            raise SourceError(f"{self._where()} answers {answer.status} {words}".rstrip())
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise SourceError(f"{self._where()} sends compressed content although none was asked for")
         if answer.status == 206 and self._range(answer)[0] != start:  # noqa: PLR2004 - HTTP's "Partial Content"
             raise SourceError(f"{self._where()} answers with another range than the one asked for")
+
+    def _not_let_in(self, status: int, url: URL, credential: Credential) -> CredentialsError:
+        # Without the origin's own words: they may repeat what it was shown.
+        if credential.is_for(url):
+            return CredentialsError(f"{self._where()} answers {status}: check {credential.secret}")
+        return CredentialsError(
+            f"{self._where()} answers {status} from an origin that {credential.secret} is not for and was not shown to"
+        )
 
     def _size(self, answer: aiohttp.ClientResponse) -> int:
         if answer.status == 206:  # noqa: PLR2004 - HTTP's "Partial Content"

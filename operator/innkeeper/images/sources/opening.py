@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.credentials import Credentials
+from innkeeper.images.sources.credential import Credential, CredentialsError
 from innkeeper.images.sources.directory import DirectoryFile
 from innkeeper.images.sources.http import HttpFile
 from innkeeper.images.sources.mirrored import Mirrored
@@ -17,27 +20,63 @@ class SourceOpener:
     """Opens sources under the admin's settings."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, policy: OriginPolicy, directory: Path | None
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        policy: OriginPolicy,
+        directory: Path | None,
+        credentials: Credentials,
     ) -> None:
         self._session = session
         self._policy = policy
         self._directory = directory
+        self._credentials = credentials
 
-    def open(self, source: ImageSource) -> Source:
-        """Return the source, unread.
+    async def open(self, source: ImageSource, *, namespace: str) -> Source:
+        """Return the source of an Image in a namespace, unread.
 
         Raises:
             SourceError: it names none or several, or a kind that this server does not serve.
+            CredentialsError: its Secret cannot be used, or is for another origin.
         """
         if (source.http is None) == (source.directory is None):
             raise _refused("spec.source needs exactly one of http and directory")
         if source.http is not None:
             urls = [source.http.url, *source.http.mirrors]
-            files = [HttpFile(self._session, url, policy=self._policy) for url in urls]
+            credential = await self._credential(source, namespace)
+            if credential and not any(_is_for(credential, url) for url in urls):
+                raise CredentialsError(
+                    f"{credential.secret} is not for the origin of {self._policy.shown(urls[0])}: its key `origin` "
+                    "must name exactly that, or the Image another Secret"
+                )
+            files = [self._file(url, credential) for url in urls]
             return files[0] if len(files) == 1 else Mirrored(files)
         if source.directory is not None and self._directory is not None:
             return DirectoryFile(self._directory, source.directory.path)
         raise _refused("this image server serves no directory; start it with --directory, or use source.http")
+
+    async def open_beside(self, url: str, *, source: ImageSource, namespace: str) -> Source:
+        """Return what lies at a URL and belongs to an image; the image's Secret counts where it is for that origin.
+
+        Raises:
+            CredentialsError: the Secret cannot be used.
+        """
+        return self._file(url, await self._credential(source, namespace))
+
+    def _file(self, url: str, credential: Credential | None) -> HttpFile:
+        return HttpFile(self._session, url, policy=self._policy, credential=credential)
+
+    async def _credential(self, source: ImageSource, namespace: str) -> Credential | None:
+        if source.http is None or source.http.secret_ref is None:
+            return None
+        return await self._credentials.of(namespace, source.http.secret_ref.name)
+
+
+def _is_for(credential: Credential, url: str) -> bool:
+    try:
+        return credential.is_for(URL(url))
+    except ValueError:
+        return False  # its own reader refuses it, and says so
 
 
 def _refused(message: str) -> SourceError:
