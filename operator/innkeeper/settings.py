@@ -63,6 +63,9 @@ class OperatorSettings(CommonSettings):
     recount_s: float = Field(
         300, ge=1, le=86400, description="How often what is kept in memory is counted anew and set right."
     )
+    image_recheck_s: float = Field(
+        300, ge=1, le=86400, description="How often it is looked whether the source of a Ready image changed."
+    )
     snapshot_file: Path | None = Field(
         None, description="Where to keep what is known, so that the next start need not list all of it."
     )

@@ -47,6 +47,12 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     host_silence_s: Annotated[
         float | None, typer.Option(help="Seconds after which a host that is not heard counts as silent.")
     ] = None,
+    image_recheck_s: Annotated[
+        float | None,
+        typer.Option(
+            help="Every how many seconds to look whether the source of a Ready image changed. (default: 300)"
+        ),
+    ] = None,
     snapshot_file: Annotated[
         Path | None,
         typer.Option(help="Where to keep what is known, so that the next start need not list all of it."),

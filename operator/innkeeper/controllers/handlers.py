@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, TypeVar
 
 import kopf
@@ -48,25 +49,17 @@ class Home:
             raise kopf.TemporaryError(error.message, delay=ERROR_PAUSE_S) from error
 
 
-def registry(rare: RareKinds, *, home: Home, credentials: Credentials) -> kopf.OperatorRegistry:
-    """Return the handlers of all rare kinds."""
+def registry(
+    rare: RareKinds, *, home: Home, credentials: Credentials, recheck_s: float, random: Random
+) -> kopf.OperatorRegistry:
+    """Return the handlers of all rare kinds. Ready images are looked at every `recheck_s`, each at a time of its own."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(credentials)
 
-    @kopf.on.create(GROUP, VERSION, "images", id="image", registry=handlers)
-    async def image(namespace: str | None, name: str, retry: int, **_: Any) -> None:
-        pause = await home.run(rare.images.check(namespace or "", name, attempt=retry))
-        if pause is not None:
-            raise kopf.TemporaryError("the image is not Ready yet", delay=pause)
-
-    @kopf.on.delete(GROUP, VERSION, "images", id="image-in-use", registry=handlers)
-    async def image_in_use(namespace: str | None, name: str, **_: Any) -> None:
-        pause = await home.run(rare.images.let_go(namespace or "", name))
-        if pause is not None:
-            raise kopf.TemporaryError("guests are bound to the image", delay=pause)
+    _look_after_images(handlers, rare.images, home=home, recheck_s=recheck_s, random=random)
 
     @kopf.on.create(GROUP, VERSION, "ippools", id="pool", registry=handlers)
     async def pool(name: str, **_: Any) -> None:
@@ -81,6 +74,36 @@ def registry(rare: RareKinds, *, home: Home, credentials: Credentials) -> kopf.O
         check_flavor(body)
 
     return handlers
+
+
+def _look_after_images(
+    handlers: kopf.OperatorRegistry, images: Images, *, home: Home, recheck_s: float, random: Random
+) -> None:
+    @kopf.on.create(GROUP, VERSION, "images", id="image", registry=handlers)
+    async def image(namespace: str | None, name: str, retry: int, **_: Any) -> None:
+        pause = await home.run(images.check(namespace or "", name, attempt=retry))
+        if pause is not None:
+            raise kopf.TemporaryError("the image is not Ready yet", delay=pause)
+
+    @kopf.timer(
+        GROUP,
+        VERSION,
+        "images",
+        id="image-source",
+        interval=recheck_s,
+        initial_delay=lambda **_: random.uniform(0, recheck_s),
+        registry=handlers,
+    )
+    async def image_source(namespace: str | None, name: str, **_: Any) -> None:
+        pause = await home.run(images.look_again(namespace or "", name))
+        if pause is not None:
+            raise kopf.TemporaryError("the source could not be looked at", delay=min(pause, recheck_s))
+
+    @kopf.on.delete(GROUP, VERSION, "images", id="image-in-use", registry=handlers)
+    async def image_in_use(namespace: str | None, name: str, **_: Any) -> None:
+        pause = await home.run(images.let_go(namespace or "", name))
+        if pause is not None:
+            raise kopf.TemporaryError("guests are bound to the image", delay=pause)
 
 
 def connection(credentials: Credentials) -> kopf.ConnectionInfo:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from random import Random
 
 import kopf
 import structlog
@@ -64,12 +65,16 @@ class RareKindHandlers:
         kinds_exist: Callable[[], bool],
         clock: Clock,
         metrics: OperatorMetrics,
+        recheck_s: float,
+        random: Random | None = None,
     ) -> None:
         self._rare = rare
         self._credentials = credentials
         self._kinds_exist = kinds_exist
         self._clock = clock
         self._metrics = metrics
+        self._recheck_s = recheck_s
+        self._random = random or Random()  # noqa: S311 - it only spreads questions over time
 
     async def run(self) -> None:
         """Run kopf for ever; where it ends, start it again."""
@@ -114,7 +119,13 @@ class RareKindHandlers:
             log.warning("kopf_hangs", seconds=STOP_WITHIN_S)
 
     def _thread(self, home: Home, stop: threading.Event, ended: Callable[[], object]) -> None:
-        handlers = registry(self._rare, home=home, credentials=self._credentials)
+        handlers = registry(
+            self._rare,
+            home=home,
+            credentials=self._credentials,
+            recheck_s=self._recheck_s,
+            random=self._random,
+        )
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_operate(handlers, stop))

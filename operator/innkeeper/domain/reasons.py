@@ -16,6 +16,9 @@ class ConditionType(StrEnum):
     EXHAUSTED = "Exhausted"  # of an IPPool
     IN_USE = "InUse"  # of an Image, present only while its deletion waits for guests
     MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
+    SOURCE_UNREACHABLE = (
+        "SourceUnreachable"  # of an Image that is Ready, while its source cannot be looked at
+    )
     STALLED = "Stalled"  # present only while a guest cannot go on by itself
 
 
@@ -165,6 +168,18 @@ class ImageReason(StrEnum):
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"  # the Secret of its source is missing, wrong, or not taken
     SERVER_UNREACHABLE = "ServerUnreachable"  # the image server itself does not answer
     GUESTS_REMAIN = "GuestsRemain"  # it is deleted, and guests that are bound to it are still there
+
+
+WRONG_CONTENT = frozenset(
+    {
+        ImageReason.DIGEST_MISMATCH,
+        ImageReason.FORMAT_MISMATCH,
+        ImageReason.NOT_AN_IMAGE,
+        ImageReason.UNSAFE_IMAGE,
+        ImageReason.TOO_LARGE,
+    }
+)
+"""Reasons that speak of the bytes themselves. With any other reason the source was not read."""
 
 
 class PoolReason(StrEnum):

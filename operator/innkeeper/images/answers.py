@@ -20,18 +20,6 @@ class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """Settings that all messages share."""
 
 
-class InspectRequest(Message, frozen=True):
-    """The operator's question; equal questions share one reading."""
-
-    namespace: Name
-    name: Name
-    source: ImageSource
-    format: str
-    digest: Digest
-    manifest: ManifestSource | None = None
-    max_bytes: Annotated[int, Meta(gt=0)] | None = None
-
-
 class Preparing(Message, frozen=True, tag_field="state", tag="Preparing"):
     """The image is being read."""
 
@@ -48,6 +36,7 @@ class Ready(Message, frozen=True, tag_field="state", tag="Ready"):
     manifest_digest: str | None = (
         None  # None: the source cannot be read in parts, or is too large for a manifest
     )
+    source_version: str | None = None  # what the source said of itself when its bytes were read
 
 
 class Failed(Message, frozen=True, tag_field="state", tag="Failed"):
@@ -56,6 +45,22 @@ class Failed(Message, frozen=True, tag_field="state", tag="Failed"):
     reason: str
     message: str
     retryable: bool
+
+
+class InspectRequest(Message, frozen=True):
+    """The operator's question; equal questions share one reading.
+
+    `known` is what was answered before, of an image that is Ready: its source is then only asked whether it changed.
+    """
+
+    namespace: Name
+    name: Name
+    source: ImageSource
+    format: str
+    digest: Digest
+    manifest: ManifestSource | None = None
+    max_bytes: Annotated[int, Meta(gt=0)] | None = None
+    known: Ready | None = None
 
 
 InspectAnswer = Preparing | Ready | Failed

@@ -52,6 +52,11 @@ async def inspected_by_manifest(
             reason=ImageReason.SOURCE_REFUSED,
             retryable=False,
         )
+    if request.known is not None and request.known.size != info.size:
+        raise WrongContentError(
+            f"the image of {request.known.size} bytes has {info.size} now; put it back, or create another Image",
+            reason=ImageReason.DIGEST_MISMATCH,
+        )
     encoded = await _manifest(request, opener)
     try:
         chunks = await asyncio.to_thread(manifest.read, encoded, digest=request.digest, size=info.size)
@@ -64,6 +69,7 @@ async def inspected_by_manifest(
         size=info.size,
         virtual_size=header.virtual_size,
         digest=request.digest,
+        source_version=info.version,
         manifest_digest=await manifests.keep_encoded(request.digest, encoded),
     )
 

@@ -1,8 +1,8 @@
 """Inspection: every image is read whole, once, before any guest may use it.
 
-The operator asks again and again and gets the newest answer soon; the reading goes on in the background. A
-failure is looked at again after a while, since somebody may have mended the source, but bytes that were found
-wrong are read again only when the source says that it changed.
+The operator asks again and again and gets the newest answer soon; the reading goes on in the background. A failure is
+looked at again after a while, since somebody may have mended the source. Bytes that were read, right or wrong, are read
+again only when the source says that it changed: an image that is known costs one question to its source.
 """
 
 import asyncio
@@ -15,14 +15,13 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers
-from innkeeper.domain.images.digests import Digest
-from innkeeper.domain.images.manifest import ManifestMaker
-from innkeeper.domain.reasons import ImageReason
+from innkeeper.domain.reasons import WRONG_CONTENT, ImageReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
 from innkeeper.images.given_manifest import Opener, WrongContentError, inspected_by_manifest
 from innkeeper.images.manifests import Manifests
-from innkeeper.images.sources.source import Source, SourceChangedError, SourceError, SourceInfo
+from innkeeper.images.reading import Reading
+from innkeeper.images.sources.source import Source, SourceError, SourceInfo
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +34,7 @@ class Limits:
 
     max_bytes: int = DEFAULT_MAX_BYTES
     deadline_s: float = 4 * 3600
+    look_s: float = 60  # how long a source may take to say whether it changed
     parallel: int = 2
     kept: int = 10_000
     retry_after_s: float = 20
@@ -48,7 +48,9 @@ class _Job:
     answer: InspectAnswer = field(default_factory=lambda: Preparing(progress="0%"))
     task: asyncio.Task[None] | None = None
     again_at: float = 0
-    wrong: SourceInfo | None = None  # the version of the source whose bytes were found wrong
+    wrong: tuple[SourceInfo, Failed] | None = (
+        None  # the source whose bytes were found wrong, and what was said
+    )
 
 
 class Inspector:
@@ -86,12 +88,18 @@ class Inspector:
             job = self._jobs[key] = _Job()
             self._forget_old()
         self._jobs.move_to_end(key)
-        due = isinstance(job.answer, Preparing) or (
-            isinstance(job.answer, Failed) and self._clock.monotonic() >= job.again_at
-        )
-        if job.task is None and due:
+        if job.task is None and self._is_due(job, request):
+            if request.known is not None:
+                # What was found before is no answer to whether it is still so.
+                job.answer = Preparing(progress="0%")
             job.task = asyncio.create_task(self._run(request, job))
         return job.answer
+
+    def _is_due(self, job: _Job, request: InspectRequest) -> bool:
+        if isinstance(job.answer, Preparing):
+            return True
+        doubted = isinstance(job.answer, Failed) or request.known is not None
+        return doubted and self._clock.monotonic() >= job.again_at
 
     def read_again(self, request: InspectRequest) -> None:
         """Start to read an image once more: what was made of it is lost."""
@@ -124,14 +132,17 @@ class Inspector:
             del self._jobs[key]
 
     async def _run(self, request: InspectRequest, job: _Job) -> None:
-        """Read, and keep the answer. An older failure stays the answer until the new one is there."""
+        """Look or read, and keep the answer. An older failure stays the answer until the new one is there."""
         image = f"{request.namespace}/{request.name}"
         try:
+            if request.known is not None and await self._is_as_it_was(request, request.known):
+                job.answer = request.known
+                return
             async with self._turn, asyncio.timeout(self._limits.deadline_s):
                 job.answer = await self._inspect(request, job)
             log.info("image_inspected", image=image, digest=request.digest)
         except InnkeeperError as error:
-            job.answer = Failed(reason=error.reason, message=error.message, retryable=error.retryable)
+            job.answer = _failed(error, request)
             log.warning("image_failed", image=image, reason=error.reason, message=error.message)
         except TimeoutError:
             message = f"the image was not read within {self._limits.deadline_s:.0f} s; use a faster origin"
@@ -148,11 +159,20 @@ class Inspector:
             job.again_at = self._clock.monotonic() + self._limits.retry_after_s
             job.task = None
 
+    async def _is_as_it_was(self, request: InspectRequest, known: Ready) -> bool:
+        """Ask the source whether it is still what was read; no turn is waited for."""
+        try:
+            async with asyncio.timeout(self._limits.look_s):
+                source = await self._opener.open(request.source, namespace=request.namespace)
+                return (await source.stat()).version == known.source_version
+        except TimeoutError as error:
+            raise SourceError(f"the source did not answer within {self._limits.look_s:.0f} s") from error
+
     async def _inspect(self, request: InspectRequest, job: _Job) -> InspectAnswer:
         source = await self._opener.open(request.source, namespace=request.namespace)
         info = await source.stat()
-        if info.etag and info == job.wrong:
-            return job.answer
+        if info.etag and job.wrong is not None and job.wrong[0] == info:
+            return job.wrong[1]
         limit = min(self._limits.max_bytes, request.max_bytes or self._limits.max_bytes)
         if info.size > limit:
             raise SourceError(
@@ -160,18 +180,18 @@ class Inspector:
                 reason=ImageReason.TOO_LARGE,
                 retryable=False,
             )
+        if request.manifest is not None:
+            return await inspected_by_manifest(request, self._opener, source, info, self._manifests)
         try:
-            if request.manifest is not None:
-                return await inspected_by_manifest(request, self._opener, source, info, self._manifests)
-            return await self._read(request, job, source, info)
-        except (WrongContentError, headers.ImageHeaderError):
-            if request.manifest is None:
-                job.wrong = info
+            # Of an image that guests boot from, people want to see the digest that it has now.
+            reading = Reading(request, info, to_the_end=request.known is not None)
+            return await self._read(reading, job, source, info)
+        except (WrongContentError, headers.ImageHeaderError) as error:
+            job.wrong = (info, _failed(error, request))
             raise
 
-    async def _read(self, request: InspectRequest, job: _Job, source: Source, info: SourceInfo) -> Ready:
-        """Hash everything; look at the header as soon as it is there, so that a wrong file fails at once."""
-        reading = _Reading(request, info)
+    async def _read(self, reading: Reading, job: _Job, source: Source, info: SourceInfo) -> Ready:
+        """Hash everything; the manifest is made on the way."""
         async with aclosing(source.read(0, info.size)) as chunks:
             async for chunk in chunks:
                 # In a thread: the hash of a large image must not hold up the bytes that others wait for.
@@ -186,51 +206,13 @@ class Inspector:
 
 
 def _key(request: InspectRequest) -> bytes:
-    return msgspec.json.encode(request)
+    """Return the question as it is written, without what the operator knows already."""
+    return msgspec.json.encode(msgspec.structs.replace(request, known=None))
 
 
-class _Reading:
-    """What one pass over the bytes finds out."""
-
-    def __init__(self, request: InspectRequest, info: SourceInfo) -> None:
-        self._request = request
-        self._info = info
-        self._declared = Digest.parse(request.digest)
-        self._hash = self._declared.new_hash()
-        self._head = bytearray()
-        self._header: headers.ImageHeader | None = None
-        self.maker = ManifestMaker()
-        self.done = 0
-
-    def take(self, chunk: bytes) -> None:
-        """Take the next bytes; look at the header once it is whole, so that a wrong file fails at once."""
-        self._hash.update(chunk)
-        self.maker.take(chunk)
-        self.done += len(chunk)
-        if self._header is None:
-            self._head += chunk
-            if len(self._head) >= min(headers.HEAD_BYTES, self._info.size):
-                self._parse()
-
-    def result(self) -> Ready:
-        """Return what the image is.
-
-        Raises:
-            InnkeeperError: it is not what the Image says.
-        """
-        if self.done != self._info.size:
-            raise SourceChangedError(f"the source gave {self.done} bytes and promised {self._info.size}")
-        digest = self._declared.found_by(self._hash)
-        if mismatch := self._declared.mismatch(digest):
-            raise WrongContentError(
-                f"{mismatch}; mend the source, or create another Image with the right digest",
-                reason=ImageReason.DIGEST_MISMATCH,
-            )
-        header = self._header or self._parse()
-        return Ready(
-            format=header.format, size=self.done, virtual_size=header.virtual_size, digest=str(digest)
-        )
-
-    def _parse(self) -> headers.ImageHeader:
-        self._header = headers.parse(bytes(self._head), size=self._info.size, declared=self._request.format)
-        return self._header
+def _failed(error: InnkeeperError, request: InspectRequest) -> Failed:
+    """Return what the operator is told; of an image that was Ready, what it means for guests."""
+    message = error.message
+    if request.known is not None and error.reason in WRONG_CONTENT:
+        message = f"the source changed: {message}. Guests that have the image run on; new ones wait"
+    return Failed(reason=error.reason, message=message, retryable=error.retryable)

@@ -217,6 +217,7 @@ class Leader:
             rare,
             credentials=self._client.credentials,
             kinds_exist=self._watches.rare_kinds_exist,
+            recheck_s=self._settings.image_recheck_s,
             clock=self._clock,
             metrics=self._metrics,
         )

@@ -57,6 +57,7 @@ class ImageStatus(View, frozen=True, kw_only=True):
     size: str | None = None  # bytes on the wire, as a quantity
     virtual_size: str | None = None  # bytes of the disk, as a quantity
     manifest_digest: str | None = None  # without one, hosts read the image in order
+    source_version: str | None = None  # what its source said of itself when it was read
     progress: str | None = None  # for people: `37%`
     conditions: list[Condition] = []
 

@@ -15,6 +15,7 @@ from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.images.sources.source import SourceInfo
 from innkeeper.views.catalog import HttpSource, ImageSource, ManifestSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
@@ -45,8 +46,9 @@ class Site:
     urls: tuple[str, str]
     inspector: Inspector
     manifests: Manifests
+    clock: ManualClock
 
-    async def ask(self, *, digest: str | None = None) -> InspectAnswer:
+    async def ask(self, *, digest: str | None = None, known: Ready | None = None) -> InspectAnswer:
         """Ask what the image is; its spec names the manifest that is served, or another digest."""
         image, manifest = self.urls
         request = InspectRequest(
@@ -56,6 +58,7 @@ class Site:
             format="raw",
             digest=DIGEST,
             manifest=ManifestSource(url=manifest, digest=digest or sha256(self.manifest.content)),
+            known=known,
         )
         return await self.inspector.ask(request)
 
@@ -69,8 +72,9 @@ async def site(image: Origin, manifest: bytes) -> AsyncIterator[Site]:
         opener = SourceOpener(
             session, policy=policy, directory=None, credentials=PlayedSecrets().credentials()
         )
-        inspector = Inspector(opener, clock=ManualClock(), manifests=manifests, limits=Limits(patience_s=10))
-        yield Site(image, beside, urls, inspector, manifests)
+        clock = ManualClock()
+        inspector = Inspector(opener, clock=clock, manifests=manifests, limits=Limits(patience_s=10))
+        yield Site(image, beside, urls, inspector, manifests, clock)
         await inspector.close()
 
 
@@ -84,6 +88,7 @@ async def test_it_is_ready_without_being_read_whole() -> None:
             virtual_size=len(DISK),
             digest=DIGEST,
             manifest_digest=sha256(encoded),
+            source_version=SourceInfo(len(DISK), '"v1"').version,
         )
         ranges = [each.get("Range") for each in made.image.headers]
         assert len(ranges) == 2
@@ -133,3 +138,35 @@ async def test_a_head_of_another_format_is_refused() -> None:
         answer = await made.ask()
     assert isinstance(answer, Failed)
     assert not answer.retryable
+
+
+async def test_one_that_is_known_costs_its_source_one_question() -> None:
+    async with site(Origin(DISK), manifest_of(DISK)) as made:
+        known = await made.ask()
+        assert isinstance(known, Ready)
+        made.clock.advance(300)
+        asked = len(made.image.requests), len(made.manifest.requests)
+        assert await made.ask(known=known) == known
+        assert (len(made.image.requests), len(made.manifest.requests)) == (asked[0] + 1, asked[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(DISK[: 2 * MIB], f"has {2 * MIB} now"), (b"x" + DISK[1:], "are not those of its manifest")],
+    ids=["shorter", "another head"],
+)
+async def test_one_that_changed_is_found_by_its_size_and_its_head(content: bytes, word: str) -> None:
+    origin = Origin(DISK)
+    async with site(origin, manifest_of(DISK)) as made:
+        known = await made.ask()
+        assert isinstance(known, Ready)
+        origin.content, origin.etag = content, '"v2"'
+        made.clock.advance(300)
+        answer = await made.ask(known=known)
+        assert isinstance(answer, Failed)
+        assert answer.reason == ImageReason.DIGEST_MISMATCH
+        assert answer.message.startswith("the source changed: ")
+        assert word in answer.message
+        origin.content = DISK
+        made.clock.advance(30)
+        assert isinstance(await made.ask(), Ready)

@@ -109,13 +109,18 @@ async def bench() -> AsyncIterator[Bench]:
     await inspector.close()
 
 
-def found_ready(digest: str) -> Ready:
+def found_ready(digest: str, *, etag: str = "v1") -> Ready:
     """Return what is to be found out about the disk, the digest of its manifest included."""
     maker = ManifestMaker()
     maker.take(DISK)
     manifest = f"sha256:{hashlib.sha256(maker.manifest(digest).encode()).hexdigest()}"
     return Ready(
-        format="raw", size=len(DISK), virtual_size=len(DISK), digest=digest, manifest_digest=manifest
+        format="raw",
+        size=len(DISK),
+        virtual_size=len(DISK),
+        digest=digest,
+        manifest_digest=manifest,
+        source_version=SourceInfo(len(DISK), etag).version,
     )
 
 
@@ -160,7 +165,7 @@ async def test_an_image_behind_a_redirecting_url_is_read_by_its_sha512() -> None
             inspector = Inspector(opener, clock=ManualClock(), limits=Limits(patience_s=10))
             answer = await inspector.ask(request_for(source=source, digest=declared))
             await inspector.close()
-    assert answer == found_ready(declared)
+    assert answer == found_ready(declared, etag='"v1"')
 
 
 async def test_a_small_image_is_ready_in_the_first_answer(bench: Bench) -> None:

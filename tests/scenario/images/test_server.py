@@ -179,7 +179,9 @@ async def test_the_operator_asks_until_the_image_is_ready(bench: Bench) -> None:
         "virtualSize": len(DISK),
         "digest": DIGEST,
         "manifestDigest": answers[-1]["manifestDigest"],
+        "sourceVersion": answers[-1]["sourceVersion"],
     }
+    assert answers[-1]["sourceVersion"].startswith(f"{len(DISK)}-")
     assert answers[-1]["manifestDigest"].startswith("sha256:")
 
 

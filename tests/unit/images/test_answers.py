@@ -47,13 +47,15 @@ def test_the_wire_form_of_the_answers() -> None:
         return msgspec.json.decode(msgspec.json.encode(answer))
 
     assert wire(Preparing(progress="37%")) == {"state": "Preparing", "progress": "37%"}
-    assert wire(Ready(format="raw", size=1, virtual_size=2, digest="d", manifest_digest="m")) == {
+    ready = Ready(format="raw", size=1, virtual_size=2, digest="d", manifest_digest="m", source_version="1-x")
+    assert wire(ready) == {
         "state": "Ready",
         "format": "raw",
         "size": 1,
         "virtualSize": 2,
         "digest": "d",
         "manifestDigest": "m",
+        "sourceVersion": "1-x",
     }
     assert wire(Failed(reason="NotFound", message="m", retryable=True)) == {
         "state": "Failed",

@@ -123,10 +123,14 @@ class ImageStatus(ApiModel):
     """Bytes of the disk that the guest sees."""
     manifest_digest: ManifestDigest | None = None
     """Digest of the manifest that names each chunk's digest: guests boot while such an image is still arriving."""
+    source_version: Annotated[str, Field(max_length=64)] | None = None
+    """What the source said of itself when its bytes were checked: their number and a hash of its ETag. While it says
+    the same it is not read again."""
     progress: Annotated[str, Field(max_length=32)] | None = None
     """For people: how far the image server is, as `37%`."""
     conditions: Conditions = Field(default_factory=list)
-    """`Ready`: the image may be booted. `InUse` while it is deleted and guests are bound to it."""
+    """`Ready`: the image may be booted. `SourceUnreachable` while it is Ready and its source cannot be looked at again.
+    `InUse` while it is deleted and guests are bound to it."""
 
 
 class Image(Kind):

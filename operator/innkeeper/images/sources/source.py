@@ -4,6 +4,7 @@ A source never verifies a digest and never caches: that is its reader's part. Ev
 whose reason becomes the reason of the Image's condition.
 """
 
+import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,6 +35,12 @@ class SourceInfo:
     size: int
     etag: str
     has_ranges: bool = True
+
+    @property
+    def version(self) -> str:
+        """What is kept of it, to tell later whether the source changed: its size, and a hash of the text."""
+        text = self.etag.encode("utf-8", "surrogateescape")  # as aiohttp reads what is no UTF-8
+        return f"{self.size}-{hashlib.sha256(text).hexdigest()[:32]}"
 
 
 class Source(Protocol):

@@ -16,6 +16,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.images.answers import ErrorAnswer, InspectAnswer, InspectRequest
 from innkeeper.kube.credentials import Credentials
 from innkeeper.views.catalog import Image
+from innkeeper.workers.rare.image_status import known_of
 
 MAX_ANSWER_BYTES = 64 * 1024
 TIMEOUT_S = 20
@@ -70,6 +71,7 @@ class ImageServer:
             format=image.spec.format,
             digest=image.spec.digest,
             manifest=image.spec.manifest,
+            known=known_of(image),
         )
         status, body = await self._post(msgspec.json.encode(question), token)
         try:

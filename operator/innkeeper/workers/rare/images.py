@@ -1,7 +1,7 @@
 """Images: ask the image server until an image is Ready, and say in its status what was found.
 
-An image that is Ready is not asked about again: what it is never changes. Everything else is asked about again after a
-while, a wrong digest included, since the file at the source may be replaced.
+What is not Ready is asked about again after a while, a wrong digest included, since the file at the source may be
+replaced. What is Ready is looked at again on a slow timer. What an answer means is decided in `image_status`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,25 +10,23 @@ from typing import Any, Protocol
 import structlog
 
 from innkeeper.clock import Clock
-from innkeeper.domain.reasons import ConditionType, ImageReason
-from innkeeper.images.answers import Failed, InspectAnswer, Preparing, Ready
+from innkeeper.images.answers import Failed, InspectAnswer, Ready
 from innkeeper.kube import conditions
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ConflictError, NotFoundError
 from innkeeper.kube.resources import IMAGES
 from innkeeper.telemetry.metrics import OperatorMetrics
 from innkeeper.views.catalog import Image
-from innkeeper.views.meta import Condition
 from innkeeper.workers.rare.image_server import ImageServerError
+from innkeeper.workers.rare.image_status import in_use_of, is_ready, status_of, status_so_far, stays_ready
 
 log = structlog.get_logger(__name__)
 
 PREPARING_S = (0.25, 3.0)  # the first pause, and the longest
 FAILED_S = (2.0, 30.0)
 TERMINAL_S = 60.0
+LOOK_AGAIN_S = 10.0  # while the answer about a Ready image is open; the image server keeps one for 20 s
 IN_USE_S = 10.0
-_MOST_NAMES = 10
-_FACTS = ("digest", "format", "size", "virtualSize", "manifestDigest", "progress")
 
 
 class Asks(Protocol):
@@ -58,24 +56,33 @@ class Images:
         self._metrics = metrics
 
     async def check(self, namespace: str, name: str, *, attempt: int) -> float | None:
-        """Ask once and write what is new; return the seconds after which to ask again, or None when done.
+        """Ask once and write what is new; return the seconds after which to ask again, or None when it is Ready.
 
         Raises:
             ApiError: the API server refused, or is away.
         """
-        try:
-            image = await self._client.get(IMAGES, name, namespace=namespace)
-        except NotFoundError:
+        image = await self._read(namespace, name)
+        if image is None:
             return None
-        if image.metadata.deletion_timestamp is not None:
-            return None
-        answer = await self._ask(image)
-        self._metrics.image_inspections.labels(state=type(answer).__name__).inc()
-        try:
-            await self._report(image, status_of(image, answer))
-        except (ConflictError, NotFoundError):
+        answer = await self._ask_and_report(image)
+        if answer is None:
             return PREPARING_S[0]
-        return pause_after(answer, attempt=attempt)
+        return None if stays_ready(image, answer) else pause_after(answer, attempt=attempt)
+
+    async def look_again(self, namespace: str, name: str) -> float | None:
+        """Look whether a Ready image still is what it was; return the seconds after which to try again, or None.
+
+        Who asks about images that are not Ready is `check`, also from the moment when this finds that one is not.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        image = await self._read(namespace, name)
+        if image is None or not is_ready(image):
+            return None
+        answer = await self._ask_and_report(image)
+        settled = isinstance(answer, Ready) or (answer is not None and not stays_ready(image, answer))
+        return None if settled else LOOK_AGAIN_S
 
     async def let_go(self, namespace: str, name: str) -> float | None:
         """Return the seconds after which to look again whether a deleted image may go; None when it may.
@@ -90,14 +97,30 @@ class Images:
             return None
         try:
             image = await self._client.get(IMAGES, name, namespace=namespace)
-            await self._report(
-                image, {**facts_of(image), "conditions": [*_told(image), _in_use(image, users)]}
-            )
+            await self._report(image, in_use_of(image, users))
         except NotFoundError:
             return None
         except ConflictError:
             return PREPARING_S[0]
         return IN_USE_S
+
+    async def _read(self, namespace: str, name: str) -> Image | None:
+        """Return the Image, or None where it is gone or goes."""
+        try:
+            image = await self._client.get(IMAGES, name, namespace=namespace)
+        except NotFoundError:
+            return None
+        return image if image.metadata.deletion_timestamp is None else None
+
+    async def _ask_and_report(self, image: Image) -> InspectAnswer | None:
+        """Return the answer, or None where the Image changed meanwhile and nothing was written."""
+        answer = await self._ask(image)
+        self._metrics.image_inspections.labels(state=type(answer).__name__).inc()
+        try:
+            await self._report(image, status_of(image, answer))
+        except (ConflictError, NotFoundError):
+            return None
+        return answer
 
     async def _ask(self, image: Image) -> InspectAnswer:
         try:
@@ -108,11 +131,7 @@ class Images:
     async def _report(self, image: Image, status: dict[str, Any]) -> None:
         new = status["conditions"]
         status["conditions"] = conditions.documents(image.status.conditions, new, now=self._clock.now())
-        old = {
-            **facts_of(image),
-            "conditions": [conditions.document(each) for each in image.status.conditions],
-        }
-        if status == old:
+        if status == status_so_far(image):
             return
         await self._client.patch(
             IMAGES,
@@ -138,63 +157,3 @@ def pause_after(answer: InspectAnswer, *, attempt: int) -> float | None:
         return TERMINAL_S
     first, longest = FAILED_S if isinstance(answer, Failed) else PREPARING_S
     return float(min(longest, first * 2 ** min(attempt, 10)))
-
-
-def status_of(image: Image, answer: InspectAnswer) -> dict[str, Any]:
-    """Return the whole status that an answer means; None takes a field away."""
-    facts: dict[str, Any] = dict.fromkeys(_FACTS)
-    if isinstance(answer, Ready):
-        facts |= {
-            "digest": answer.digest,
-            "format": answer.format,
-            "size": str(answer.size),
-            "virtualSize": str(answer.virtual_size),
-            "manifestDigest": answer.manifest_digest,
-        }
-        ready = _ready(image, "True", ImageReason.READY, "the image may be booted")
-    elif isinstance(answer, Preparing):
-        facts["progress"] = answer.progress
-        ready = _ready(image, "False", ImageReason.PREPARING, "the image server reads the image")
-    else:
-        ready = _ready(image, "False", answer.reason, answer.message)
-    return {"observedGeneration": image.metadata.generation, **facts, "conditions": [ready]}
-
-
-def facts_of(image: Image) -> dict[str, Any]:
-    """Return the status as it is, in the same form, without its conditions."""
-    status = image.status
-    return {
-        "observedGeneration": status.observed_generation,
-        "digest": status.digest,
-        "format": status.format,
-        "size": status.size,
-        "virtualSize": status.virtual_size,
-        "manifestDigest": status.manifest_digest,
-        "progress": status.progress,
-    }
-
-
-def _told(image: Image) -> list[Condition]:
-    return [each for each in image.status.conditions if each.type == ConditionType.READY]
-
-
-def _in_use(image: Image, users: Sequence[tuple[str, str]]) -> Condition:
-    shown = ", ".join(f"{namespace}/{name}" for namespace, name in users[:_MOST_NAMES])
-    more = f" and {len(users) - _MOST_NAMES} more" if len(users) > _MOST_NAMES else ""
-    return Condition(
-        type=ConditionType.IN_USE,
-        status="True",
-        reason=ImageReason.GUESTS_REMAIN,
-        message=f"the image goes when no guest is bound to it any more: delete {shown}{more}",
-        observed_generation=image.metadata.generation,
-    )
-
-
-def _ready(image: Image, status: str, reason: str, message: str) -> Condition:
-    return Condition(
-        type=ConditionType.READY,
-        status=status,
-        reason=reason,
-        message=message,
-        observed_generation=image.metadata.generation,
-    )
