@@ -44,8 +44,8 @@ async def images() -> AsyncIterator[StubImageServer]:
 async def operator(
     operator_credentials: Credentials, images: StubImageServer
 ) -> AsyncIterator[OperatorProcess]:
-    """An operator that leads."""
-    async with running_operator(operator_credentials, images_url=images.url) as process:
+    """An operator that leads, and looks at Ready images every second."""
+    async with running_operator(operator_credentials, images_url=images.url, image_recheck_s=1) as process:
         await leads(process)
         yield process
 

@@ -200,6 +200,36 @@ async def test_an_image_becomes_ready_by_itself_when_its_trouble_ends(
     assert images.tokens == {f"Bearer {operator_credentials.bearer()}"}
 
 
+async def test_a_ready_image_whose_source_changes_says_so_and_heals(
+    admin: Client, images: StubImageServer, name: str
+) -> None:
+    await scene.image(admin, name)
+    await scene.ready(admin, IMAGES, name, reason="Ready")
+    images.answers[name] = {
+        "state": "Failed",
+        "reason": "SourceUnreachable",
+        "message": "no answer in time",
+        "retryable": True,
+    }  # fmt: skip - one answer
+
+    async def told() -> bool:
+        found = await admin.get(IMAGES, name, namespace="default")
+        types = {each.type: each.status for each in found.status.conditions}
+        return types == {"Ready": "True", "SourceUnreachable": "True"}
+
+    await eventually(told, deadline_s=20)
+    images.answers[name] = {
+        "state": "Failed",
+        "reason": "DigestMismatch",
+        "message": "the source changed",
+        "retryable": True,
+    }  # fmt: skip - one answer
+    await scene.ready(admin, IMAGES, name, reason="DigestMismatch")
+    assert any(each.get("known") for each in images.asked)
+    del images.answers[name]
+    await scene.ready(admin, IMAGES, name, reason="Ready")
+
+
 async def test_a_pool_without_an_address_to_give_says_so(admin: Client, name: str) -> None:
     spec = {
         "cidr": "192.0.2.0/30",

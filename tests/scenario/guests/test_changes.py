@@ -3,6 +3,7 @@
 from innkeeper.domain import names
 from innkeeper.domain.orders import digest_of
 from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IMAGES, NAMESPACES, SECRETS
+from tests.kit import objects
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import DIGEST, guest_id
 from tests.kit.waiting import eventually, settled
@@ -149,3 +150,26 @@ async def test_a_deleted_image_changes_nothing_for_who_runs_it(scene: GuestScene
     image = scene.hosts["a"].running[guest_id()].image
     assert image is not None
     assert image.digest == DIGEST
+
+
+async def test_an_image_that_is_ready_no_more_holds_up_new_guests_and_no_bound_one(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    changed = objects.ready("False", "DigestMismatch", "the source changed: another digest")
+    scene.patch_status(IMAGES, "debian", {"conditions": [changed]}, namespace="default")
+    scene.add_guest("late", number=2)
+    resolved = await eventually(lambda: scene.condition("ImageResolved", "late"))
+    assert resolved is not None
+    assert resolved.reason == "ImageFailed"
+    assert "the source changed" in resolved.message
+    for power, reason in (("Stopped", "Stopped"), ("Running", "Running")):
+        scene.patch_guest({"spec": {"power": power}})
+        await scene.until_ready(reason=reason)
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    await scene.until_ready()
+    await settled(lambda: [each.spec.serial for each in scene.assignments()])
+    image = scene.hosts["a"].running[guest_id()].image
+    assert image is not None
+    assert image.digest == DIGEST
+    scene.patch_status(IMAGES, "debian", {"conditions": [objects.ready()]}, namespace="default")
+    await scene.until_ready("late")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -12,13 +13,16 @@ from innkeeper.kube.resources import IMAGES
 from innkeeper.telemetry.metrics import OperatorMetrics
 from innkeeper.views.catalog import Image
 from innkeeper.workers.rare.image_server import ImageServer, ImageServerError
-from innkeeper.workers.rare.images import Images, pause_after
+from innkeeper.workers.rare.image_status import known_of
+from innkeeper.workers.rare.images import LOOK_AGAIN_S, Images, pause_after
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import Document, FakeApi
 from tests.kit.operator_process import StubImageServer
 
 DIGEST = f"sha256:{'a' * 64}"
-READY = Ready(format="qcow2", size=1000, virtual_size=2000, digest=DIGEST)
+READY = Ready(format="qcow2", size=1000, virtual_size=2000, digest=DIGEST, source_version="1000-a")
+CHANGED = Failed(reason="DigestMismatch", message="the source changed: another digest", retryable=False)
+AWAY = Failed(reason="SourceUnreachable", message="no answer in time", retryable=True)
 
 
 @dataclass
@@ -29,10 +33,12 @@ class Scene:
     images: Images
     answers: list[InspectAnswer | ImageServerError] = field(default_factory=list)
     users: list[tuple[str, str]] = field(default_factory=list)
+    known: list[Ready | None] = field(default_factory=list)
 
     async def inspect(self, image: Image) -> InspectAnswer:
         """Answer as the test wants."""
         assert image.spec.digest == DIGEST
+        self.known.append(known_of(image))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, ImageServerError):
             raise answer
@@ -45,6 +51,16 @@ class Scene:
             self.answers = [answer]
             pause = await self.images.check("default", "debian", attempt=0)
         return pause
+
+    async def look_again(self, answer: InspectAnswer | ImageServerError) -> float | None:
+        """Look again once; return when to do so again before the timer."""
+        self.answers = [answer]
+        return await self.images.look_again("default", "debian")
+
+    @property
+    def conditions(self) -> dict[str, tuple[str, str]]:
+        """Status and reason by type."""
+        return {each["type"]: (each["status"], each["reason"]) for each in self.status["conditions"]}
 
     @property
     def status(self) -> Document:
@@ -150,8 +166,6 @@ async def test_a_server_that_is_not_there_is_named() -> None:
 
 
 def _image() -> Image:
-    import msgspec
-
     spec = {"source": {"directory": {"path": "x"}}, "format": "raw", "digest": DIGEST}
     return msgspec.convert({"metadata": {"name": "x", "namespace": "default"}, "spec": spec}, Image)
 
@@ -168,3 +182,88 @@ async def test_a_deleted_image_waits_for_its_guests_and_names_them(scene: Scene)
     assert in_use["message"].endswith("shop/web-09 and 2 more")
     scene.users = []
     assert await scene.images.let_go("default", "debian") is None
+
+
+async def test_a_ready_image_is_looked_at_with_what_is_known_of_it(scene: Scene) -> None:
+    await scene.check(READY)
+    assert await scene.look_again(READY) is None
+    assert scene.known == [None, READY]
+    assert len(scene.api.writes("patch images/status")) == 1
+
+
+async def test_a_new_version_of_the_same_bytes_is_noted(scene: Scene) -> None:
+    await scene.check(READY)
+    newer = msgspec.structs.replace(READY, source_version="1000-b")
+    assert await scene.look_again(newer) is None
+    assert scene.conditions == {"Ready": ("True", "Ready")}
+    await scene.look_again(newer)
+    assert scene.known[-1] == newer
+
+
+async def test_a_changed_source_ends_ready_and_keeps_what_bound_guests_need(scene: Scene) -> None:
+    await scene.check(READY)
+    assert await scene.look_again(CHANGED) is None
+    assert scene.conditions == {"Ready": ("False", "DigestMismatch")}
+    assert (scene.status["digest"], scene.status["virtualSize"]) == (DIGEST, "2000")
+    # From here on `check` asks, without what was known.
+    assert await scene.look_again(READY) is None
+    assert await scene.check(CHANGED) == 60
+    assert scene.known[-1] is None
+    assert await scene.check(READY) is None
+    assert scene.conditions == {"Ready": ("True", "Ready")}
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        AWAY,
+        Failed(reason="NotFound", message="404", retryable=True),
+        Failed(reason="CredentialsUnusable", message="the Secret is not there", retryable=True),
+        Failed(reason="SourceRefused", message="plain http", retryable=False),
+    ],
+    ids=lambda failed: str(failed.reason),
+)
+async def test_a_source_that_cannot_be_looked_at_leaves_the_image_ready_and_is_told(
+    scene: Scene, failed: Failed
+) -> None:
+    await scene.check(READY)
+    assert await scene.look_again(failed) == LOOK_AGAIN_S
+    assert scene.conditions == {"Ready": ("True", "Ready"), "SourceUnreachable": ("True", failed.reason)}
+    assert await scene.look_again(Preparing(progress="3%")) == LOOK_AGAIN_S
+    assert scene.conditions["SourceUnreachable"] == ("True", failed.reason)
+    assert "progress" not in scene.status
+    assert await scene.look_again(READY) is None
+    assert scene.conditions == {"Ready": ("True", "Ready")}
+
+
+async def test_an_image_server_that_is_away_says_nothing_of_a_source(scene: Scene) -> None:
+    await scene.check(READY)
+    assert await scene.look_again(ImageServerError("the image server does not answer")) == LOOK_AGAIN_S
+    assert scene.conditions == {"Ready": ("True", "Ready")}
+
+
+async def test_a_change_of_sharing_during_an_outage_leaves_it_ready(scene: Scene) -> None:
+    """`shared` may change, which makes the operator ask at once."""
+    await scene.check(READY)
+    scene.api.patch(IMAGES, "debian", {"spec": {"shared": True}}, namespace="default")
+    assert await scene.check(AWAY) is None
+    assert scene.conditions["Ready"] == ("True", "Ready")
+    assert scene.status["observedGeneration"] == 2
+
+
+async def test_the_question_carries_the_name_of_the_secret_and_nothing_of_its_content() -> None:
+    spec = {"source": {"http": {"url": "https://a.example/x", "secretRef": {"name": "store"}}}}
+    image = msgspec.convert(
+        {
+            "metadata": {"name": "x", "namespace": "default"},
+            "spec": {**spec, "format": "raw", "digest": DIGEST},
+        },
+        Image,
+    )
+    async with (
+        FakeApi() as api,
+        StubImageServer() as stub,
+        ImageServer(stub.url, credentials=api.credentials()) as server,
+    ):
+        await server.inspect(image)
+    assert stub.asked[0]["source"]["http"]["secretRef"] == {"name": "store"}
