@@ -43,14 +43,12 @@ class Limits:
 
 @dataclass
 class _Job:
-    """What is known of one image. `task` is there while somebody reads it."""
+    """What is known of one image: `task` while somebody reads it, `wrong` what was said of which wrong source."""
 
     answer: InspectAnswer = field(default_factory=lambda: Preparing(progress="0%"))
     task: asyncio.Task[None] | None = None
     again_at: float = 0
-    wrong: tuple[SourceInfo, Failed] | None = (
-        None  # the source whose bytes were found wrong, and what was said
-    )
+    wrong: tuple[SourceInfo, Failed] | None = None
 
 
 class Inspector:

@@ -144,6 +144,37 @@ async def test_from_inspection_to_the_bytes(bench: Bench) -> None:
         assert await blob.read() == DISK
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (None, "is not there"),
+        ("Opaque", "is not of the type"),
+        ("innkeeper.dev/image-source", "is not for the origin"),
+    ],
+)
+async def test_a_secret_is_read_and_sent_to_no_origin_that_it_does_not_name(
+    bench: Bench, kind: str | None, said: str
+) -> None:
+    if kind is not None:
+        bench.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "store", "namespace": bench.namespace},
+                "type": kind,
+                "stringData": {"origin": "https://images.example.com", "token": "token-1"},
+            }
+        )
+    http = {"url": "https://192.0.2.1/disk.raw", "secretRef": {"name": "store"}}
+    spec = {**image(bench.namespace)["spec"], "source": {"http": http}}
+    operator = bench.token("innkeeper-operator", "innkeeper-system")
+    question = {"namespace": bench.namespace, "name": "private", **spec}
+    status, answer = await bench.post("/v1/inspect", operator, question)
+    assert (status, answer["reason"]) == (200, "CredentialsUnusable")
+    assert f"the Secret {bench.namespace}/store {said}" in answer["message"]
+    assert "token-1" not in answer["message"]
+
+
 async def test_who_is_not_asked_for_is_refused(bench: Bench) -> None:
     agent = bench.token("agent", f"host-{bench.host}")
     pod = bench.token("default", f"host-{bench.host}")
