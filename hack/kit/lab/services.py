@@ -63,8 +63,10 @@ def start_operator(plan: Plan, *words: str | Path) -> None:
 
 
 def start_images(plan: Plan, *, directory: Path) -> None:
-    """Start the image server; it serves the files of `directory`."""
+    """Start the image server; it serves the files of `directory`, and unpacks compressed ones into a store of the lab."""
     account = _account(plan, identities.IMAGES)
+    store = plan.directory / "image-store"
+    store.mkdir(exist_ok=True)
     command: list[str | Path] = [
         paths.venv_program("innkeeper"),
         "images",
@@ -72,6 +74,8 @@ def start_images(plan: Plan, *, directory: Path) -> None:
         identities.write_kubeconfig(plan, account),
         "--directory",
         directory,
+        "--store-directory",
+        store,
         "--listen",
         plan.gateway,
         "--port",

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.store import Store
-from innkeeper.agent.to_its_end import to_its_end
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import orders
 from innkeeper.domain.orders import Order, Rank
 from innkeeper.domain.reasons import GuestReason, OrderOutcome
+from innkeeper.to_its_end import to_its_end
 
 # On the way: neither a failure nor an end, so it may wait for the next write.
 _ON_THE_WAY = frozenset(

@@ -31,6 +31,18 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         Path | None,
         typer.Option(help="Where manifests and boot profiles of images are kept. (default: in memory)"),
     ] = None,
+    store_directory: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where images that are compressed at their source are unpacked to. (default: they are refused)"
+        ),
+    ] = None,
+    max_store_bytes: Annotated[
+        int | None,
+        typer.Option(
+            help="How much the store may take; what was not read for longest goes first. (default: 256 GiB)"
+        ),
+    ] = None,
     allow_http_host: Annotated[
         list[str] | None,
         typer.Option(

@@ -163,6 +163,9 @@ class ImageReason(StrEnum):
     NOT_AN_IMAGE = "NotAnImage"
     UNSAFE_IMAGE = "UnsafeImage"  # a backing file, an external data file
     TOO_LARGE = "TooLarge"
+    COMPRESSION_INVALID = "CompressionInvalid"  # damaged, cut short, or followed by something else
+    STORE_FULL = "StoreFull"  # the image server has no room to unpack it
+    STORE_FAILED = "StoreFailed"
     SOURCE_REFUSED = "SourceRefused"  # http where it is not allowed, a path outside the directory
     SOURCE_UNREACHABLE = "SourceUnreachable"
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"  # the Secret of its source is missing, wrong, or not taken
@@ -177,6 +180,7 @@ WRONG_CONTENT = frozenset(
         ImageReason.NOT_AN_IMAGE,
         ImageReason.UNSAFE_IMAGE,
         ImageReason.TOO_LARGE,
+        ImageReason.COMPRESSION_INVALID,
     }
 )
 """Reasons that speak of the bytes themselves. With any other reason the source was not read."""

@@ -17,7 +17,7 @@ from innkeeper.images.callers import NotAllowedError
 from innkeeper.images.signing import BlobName
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, Resource
-from innkeeper.views.catalog import Image, ImageSource
+from innkeeper.views.catalog import Image, ImageSource, ImageSpec
 from innkeeper.views.meta import View
 
 V = TypeVar("V", bound=View)
@@ -47,7 +47,7 @@ class Access:
         self._client = client
         self._clock = clock
         self._keep_s = keep_s
-        self._sources: OrderedDict[BlobName, tuple[ImageSource, float]] = OrderedDict()
+        self._specs: OrderedDict[BlobName, tuple[ImageSpec, float]] = OrderedDict()
 
     async def image_of_guest(self, host: str, guest_id: str) -> BlobName:
         """Return the image that `host` needs for one of its guests.
@@ -70,20 +70,20 @@ class Access:
         return BlobName(order.image.namespace, order.image.name, order.image.digest)
 
     async def source_of(self, blob: BlobName) -> ImageSource:
-        """Return where the bytes of a signed URL come from; kept for seconds, since a host may ask range by range.
+        """Return where the bytes of a signed URL come from.
 
         Raises:
             NothingThereError: the Image is gone, or has another digest now.
         """
-        kept = self._sources.get(blob)
-        if kept is not None and kept[1] > self._clock.monotonic():
-            return kept[0]
-        source = await self._read_source(blob)
-        self._sources[blob] = (source, self._clock.monotonic() + self._keep_s)
-        self._sources.move_to_end(blob)
-        while len(self._sources) > MAX_KEPT:
-            self._sources.popitem(last=False)
-        return source
+        return (await self._spec(blob)).source
+
+    async def is_compressed(self, blob: BlobName) -> bool:
+        """Tell whether the bytes of a signed URL are those of the source once it is unpacked.
+
+        Raises:
+            NothingThereError: the Image is gone, or has another digest now.
+        """
+        return (await self._spec(blob)).compression is not None
 
     async def inspection_of(self, blob: BlobName) -> InspectRequest:
         """Return the question that makes what is known of an image anew.
@@ -98,17 +98,27 @@ class Access:
             source=image.spec.source,
             format=image.spec.format,
             digest=image.spec.digest,
+            compression=image.spec.compression,
             manifest=image.spec.manifest,
         )
 
-    async def _read_source(self, blob: BlobName) -> ImageSource:
-        return (await self._image(blob)).spec.source
+    async def _spec(self, blob: BlobName) -> ImageSpec:
+        """Return what an Image says; kept for seconds, since a host may ask range by range."""
+        kept = self._specs.get(blob)
+        if kept is not None and kept[1] > self._clock.monotonic():
+            return kept[0]
+        spec = (await self._image(blob)).spec
+        self._specs[blob] = (spec, self._clock.monotonic() + self._keep_s)
+        self._specs.move_to_end(blob)
+        while len(self._specs) > MAX_KEPT:
+            self._specs.popitem(last=False)
+        return spec
 
     async def _image(self, blob: BlobName) -> Image:
         try:
             image = await self._client.get(IMAGES, blob.name, namespace=blob.namespace)
         except NotFoundError as error:
             raise NothingThereError(f"Image {blob.namespace}/{blob.name} does not exist") from error
-        if image.spec.digest != blob.digest:
+        if image.served_digest != blob.digest:
             raise NothingThereError(f"Image {blob.namespace}/{blob.name} has another digest now")
         return image

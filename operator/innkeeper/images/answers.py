@@ -27,12 +27,13 @@ class Preparing(Message, frozen=True, tag_field="state", tag="Preparing"):
 
 
 class Ready(Message, frozen=True, tag_field="state", tag="Ready"):
-    """The image is what its spec says. Sizes in bytes."""
+    """The image is what its spec says. Sizes in bytes, of what hosts get."""
 
     format: str
     size: int
     virtual_size: int
     digest: str
+    content_digest: str | None = None  # of the unpacked bytes, where the source is compressed
     manifest_digest: str | None = (
         None  # None: the source cannot be read in parts, or is too large for a manifest
     )
@@ -58,6 +59,7 @@ class InspectRequest(Message, frozen=True):
     source: ImageSource
     format: str
     digest: Digest
+    compression: str | None = None
     manifest: ManifestSource | None = None
     max_bytes: Annotated[int, Meta(gt=0)] | None = None
     known: Ready | None = None

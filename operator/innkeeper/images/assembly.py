@@ -12,6 +12,7 @@ from innkeeper.images.access import Access, Getter
 from innkeeper.images.beside import Beside
 from innkeeper.images.blobs import Blobs, StreamLimits
 from innkeeper.images.callers import Callers
+from innkeeper.images.contents import Contents
 from innkeeper.images.credentials import Credentials
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
@@ -23,6 +24,8 @@ from innkeeper.images.signing import UrlSigner, load_key
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.stats import Stats
+from innkeeper.images.unpacking.store import Store
+from innkeeper.images.unpacking.unpacked import Unpacker
 from innkeeper.kube.reviews import Poster
 
 
@@ -36,6 +39,13 @@ class Parts:
 
     application: web.Application
     inspector: Inspector
+    store: Store | None
+
+    async def close(self) -> None:
+        """Stop what reads in the background, and leave the store."""
+        await self.inspector.close()
+        if self.store is not None:
+            self.store.close()
 
 
 def build(
@@ -47,7 +57,11 @@ def build(
     clock: Clock,
     registry: CollectorRegistry,
 ) -> Parts:
-    """Return the server's parts; nothing runs yet."""
+    """Return the server's parts; nothing runs yet.
+
+    Raises:
+        OSError: another process uses the store's directory, or it cannot be written.
+    """
     opener = SourceOpener(
         session,
         policy=policy,
@@ -63,13 +77,18 @@ def build(
     access = Access(client, clock=clock)
     figures = Figures(registry)
     manifests = Manifests(settings.manifest_directory)
+    store = _store(settings, clock)
+    figures.store_bytes.set_function(lambda: store.used if store else 0)
     inspector = Inspector(
-        opener, clock=clock, manifests=manifests, limits=Limits(max_bytes=settings.max_image_bytes)
+        opener,
+        clock=clock,
+        manifests=manifests,
+        unpacker=Unpacker(store, manifests),
+        limits=Limits(max_bytes=settings.max_image_bytes),
     )
     blobs = Blobs(
         signer=signer,
-        access=access,
-        opener=opener,
+        contents=Contents(access=access, opener=opener, inspector=inspector, store=store),
         figures=figures,
         stats=Stats(clock),
         limits=StreamLimits(at_once=settings.max_streams),
@@ -91,4 +110,10 @@ def build(
         beside=beside,
         figures=figures,
     )
-    return Parts(server.application(), inspector)
+    return Parts(server.application(), inspector, store)
+
+
+def _store(settings: ImagesSettings, clock: Clock) -> Store | None:
+    if settings.store_directory is None:
+        return None
+    return Store(settings.store_directory, clock=clock, max_bytes=settings.max_store_bytes)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from innkeeper.domain.images import profile
 from innkeeper.images.access import Access, NothingThereError
-from innkeeper.images.blobs import BusyError
+from innkeeper.images.contents import BusyError
 from innkeeper.images.inspection import Inspector
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.permits import permitted

@@ -15,9 +15,8 @@ from aiohttp import web
 
 from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
-from innkeeper.images.access import Access
+from innkeeper.images.contents import BusyError, Contents
 from innkeeper.images.figures import Figures
-from innkeeper.images.given_manifest import Opener
 from innkeeper.images.permits import permitted
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.source import SourceInfo
@@ -27,12 +26,6 @@ log = structlog.get_logger(__name__)
 
 MAX_STREAMS = 256
 WRITE_TIMEOUT_S = 60.0
-
-
-class BusyError(InnkeeperError):
-    """The server carries as many streams as it may."""
-
-    reason = "Busy"
 
 
 @dataclass(frozen=True)
@@ -50,15 +43,13 @@ class Blobs:
         self,
         *,
         signer: UrlSigner,
-        access: Access,
-        opener: Opener,
+        contents: Contents,
         figures: Figures,
         stats: Stats,
         limits: StreamLimits | None = None,
     ) -> None:
         self._signer = signer
-        self._access = access
-        self._opener = opener
+        self._contents = contents
         self._figures = figures
         self._stats = stats
         self._limits = limits or StreamLimits()
@@ -78,7 +69,7 @@ class Blobs:
             self._figures.streams.set(self._streams)
 
     async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
-        source = await self._opener.open(await self._access.source_of(blob), namespace=blob.namespace)
+        source = await self._contents.open(blob)
         info = await self._stats.of(blob, source)
         try:
             part = ranges.wanted(_range_header(request, info), size=info.size)

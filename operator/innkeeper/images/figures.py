@@ -11,6 +11,9 @@ class Figures:
             "innkeeper_images_sent_bytes", "Image bytes sent to hosts.", registry=registry
         )
         self.streams = Gauge("innkeeper_images_streams", "Streams that are open now.", registry=registry)
+        self.store_bytes = Gauge(
+            "innkeeper_images_store_bytes", "Bytes that unpacked images take on the disk.", registry=registry
+        )
         self.requests = Counter(
             "innkeeper_images_requests",
             "Requests by endpoint and status code.",

@@ -7,8 +7,10 @@ again only when the source says that it changed: an image that is known costs on
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import structlog
@@ -22,6 +24,7 @@ from innkeeper.images.given_manifest import Opener, WrongContentError, inspected
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.reading import Reading
 from innkeeper.images.sources.source import Source, SourceError, SourceInfo
+from innkeeper.images.unpacking.unpacked import Unpacker
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +63,12 @@ class Inspector:
         *,
         clock: Clock,
         manifests: Manifests | None = None,
+        unpacker: Unpacker | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._opener = opener
         self._manifests = manifests or Manifests(None)
+        self._unpacker = unpacker or Unpacker(None, self._manifests)
         self._clock = clock
         self._limits = limits or Limits()
         self._turn = asyncio.Semaphore(self._limits.parallel)
@@ -99,12 +104,12 @@ class Inspector:
         doubted = isinstance(job.answer, Failed) or request.known is not None
         return doubted and self._clock.monotonic() >= job.again_at
 
-    def read_again(self, request: InspectRequest) -> None:
-        """Start to read an image once more: what was made of it is lost."""
+    def read_again(self, request: InspectRequest) -> InspectAnswer:
+        """Start to read an image once more: what was made of it is lost. Return what is known of that reading."""
         job = self._jobs.get(_key(request))
         if job is not None and job.task is None and isinstance(job.answer, Ready):
             job.answer = Preparing(progress="0%")
-        self.look(request)
+        return self.look(request)
 
     @property
     def reading(self) -> int:
@@ -178,29 +183,38 @@ class Inspector:
                 reason=ImageReason.TOO_LARGE,
                 retryable=False,
             )
-        if request.manifest is not None:
+        told = partial(_tell, job, info.size)
+        if request.manifest is not None and request.compression is None:
             return await inspected_by_manifest(request, self._opener, source, info, self._manifests)
         try:
+            if request.compression is not None:
+                return await self._unpacker.inspected(request, source, info, most=limit, told=told)
             # Of an image that guests boot from, people want to see the digest that it has now.
             reading = Reading(request, info, to_the_end=request.known is not None)
-            return await self._read(reading, job, source, info)
+            return await self._read(reading, source, info, told=told)
         except (WrongContentError, headers.ImageHeaderError) as error:
             job.wrong = (info, _failed(error, request))
             raise
 
-    async def _read(self, reading: Reading, job: _Job, source: Source, info: SourceInfo) -> Ready:
+    async def _read(
+        self, reading: Reading, source: Source, info: SourceInfo, *, told: Callable[[int], None]
+    ) -> Ready:
         """Hash everything; the manifest is made on the way."""
         async with aclosing(source.read(0, info.size)) as chunks:
             async for chunk in chunks:
                 # In a thread: the hash of a large image must not hold up the bytes that others wait for.
                 await asyncio.to_thread(reading.take, chunk)
-                if isinstance(job.answer, Preparing):
-                    job.answer = Preparing(progress=f"{reading.done * 100 // max(info.size, 1)}%")
+                told(reading.done)
         answer = reading.result()
         if not info.has_ranges:
             return answer
         manifest = await asyncio.to_thread(reading.maker.manifest, answer.digest)
         return msgspec.structs.replace(answer, manifest_digest=await self._manifests.keep(manifest))
+
+
+def _tell(job: _Job, size: int, done: int) -> None:
+    if isinstance(job.answer, Preparing):
+        job.answer = Preparing(progress=f"{done * 100 // max(size, 1)}%")
 
 
 def _key(request: InspectRequest) -> bytes:

@@ -4,6 +4,8 @@ import asyncio
 import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -62,7 +64,7 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
     parts = build(
         settings, client=client, session=session, policy=policy, clock=SystemClock(), registry=registry
     )
-    stack.push_async_callback(parts.inspector.close)
+    stack.push_async_callback(parts.close)
     runner = web.AppRunner(
         parts.application, access_log=None, handle_signals=False, shutdown_timeout=END_WITHIN_S
     )
@@ -82,13 +84,16 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
 
 
 def _readiness(settings: ImagesSettings) -> Readiness:
-    """Ready means: it listens (this runs only then), and the directory is there."""
+    """Ready means: it listens (this runs only then), and its directories are there."""
     readiness = Readiness()
-    directory = settings.directory
-    if directory is not None:
-        gone = f"the directory {directory} is not there; mount it"
-        readiness.add("directory", lambda: None if directory.is_dir() else gone)
+    for name, directory in (("directory", settings.directory), ("store", settings.store_directory)):
+        if directory is not None:
+            readiness.add(name, partial(_gone, directory))
     return readiness
+
+
+def _gone(directory: Path) -> str | None:
+    return None if directory.is_dir() else f"the directory {directory} is not there; mount it"
 
 
 def _tls(settings: ImagesSettings) -> ssl.SSLContext | None:

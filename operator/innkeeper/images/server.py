@@ -23,8 +23,9 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.images.access import Access, NothingThereError
 from innkeeper.images.answers import ErrorAnswer, InspectRequest, UrlAnswer, UrlRequest
 from innkeeper.images.beside import Beside
-from innkeeper.images.blobs import Blobs, BusyError
+from innkeeper.images.blobs import Blobs
 from innkeeper.images.callers import Callers, NotAllowedError, UnauthenticatedError, host_of_agent
+from innkeeper.images.contents import BusyError
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector
 from innkeeper.images.signing import UrlSigner

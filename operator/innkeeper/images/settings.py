@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from innkeeper.domain import names
 from innkeeper.images.blobs import MAX_STREAMS
 from innkeeper.images.inspection import DEFAULT_MAX_BYTES
+from innkeeper.images.unpacking.store import DEFAULT_MAX_BYTES as DEFAULT_MAX_STORE_BYTES
 from innkeeper.settings import CommonSettings
 
 OPERATOR_USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:innkeeper-operator"
@@ -28,6 +29,14 @@ class ImagesSettings(CommonSettings):
     directory: Path | None = Field(None, description="The root of `directory` sources.")
     manifest_directory: Path | None = Field(
         None, description="Where manifests and boot profiles of images are kept; in memory when absent."
+    )
+    store_directory: Path | None = Field(
+        None, description="Where compressed images are unpacked to; they are refused when absent."
+    )
+    max_store_bytes: int = Field(
+        DEFAULT_MAX_STORE_BYTES,
+        gt=0,
+        description="How much the store may take; the image that was not read for longest goes first.",
     )
     allow_http_host: list[str] = Field(
         default_factory=list,
@@ -53,6 +62,8 @@ class ImagesSettings(CommonSettings):
             raise ValueError(f"--directory {self.directory} is no directory")
         if self.manifest_directory is not None and not self.manifest_directory.is_dir():
             raise ValueError(f"--manifest-directory {self.manifest_directory} is no directory")
+        if self.store_directory is not None and not self.store_directory.is_dir():
+            raise ValueError(f"--store-directory {self.store_directory} is no directory")
         return self
 
     @property

@@ -43,7 +43,8 @@ class ImageSpec(View, frozen=True, kw_only=True):
 
     source: ImageSource
     format: str  # raw or qcow2
-    digest: str  # see domain/images/digests.py
+    digest: str  # of the bytes at the source; see domain/images/digests.py
+    compression: str | None = None  # Gzip, Xz or Zstd: how it lies at the source
     manifest: ManifestSource | None = None
     shared: bool = False
 
@@ -53,6 +54,7 @@ class ImageStatus(View, frozen=True, kw_only=True):
 
     observed_generation: int = -1
     digest: str | None = None
+    content_digest: str | None = None  # of a compressed image's unpacked bytes
     format: str | None = None
     size: str | None = None  # bytes on the wire, as a quantity
     virtual_size: str | None = None  # bytes of the disk, as a quantity
@@ -68,6 +70,11 @@ class Image(View, frozen=True, kw_only=True):
     metadata: Meta
     spec: ImageSpec
     status: ImageStatus = ImageStatus()
+
+    @property
+    def served_digest(self) -> str:
+        """The digest of the bytes that hosts get; empty while nobody knows what a compressed image unpacks to."""
+        return self.spec.digest if self.spec.compression is None else self.status.content_digest or ""
 
 
 class Flavor(View, frozen=True, kw_only=True):

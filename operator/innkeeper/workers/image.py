@@ -36,7 +36,12 @@ class ImageWorker:
             message = f"the Image {namespace}/{name} is not shared with other namespaces: set its spec.shared"
             return self._blocked(guest, GuestReason.IMAGE_NOT_SHARED, message)
         ready = find(image.status.conditions, ConditionType.READY)
-        if ready is None or ready.status != "True" or not image.status.virtual_size:
+        if (
+            ready is None
+            or ready.status != "True"
+            or not image.status.virtual_size
+            or not image.served_digest
+        ):
             return self._not_ready(guest, image)
         found = self.describe(image)
         if found.virtual_size > disk_bytes:
@@ -52,7 +57,7 @@ class ImageWorker:
             namespace=namespace,
             name=name,
             url=f"{self.images_url}/v1/images/{namespace}/{name}",
-            digest=image.status.digest or image.spec.digest,
+            digest=image.served_digest,
             format=image.status.format or image.spec.format,
             size=bytes_of(image.status.size or "0"),
             virtual_size=bytes_of(image.status.virtual_size or "0"),
@@ -72,7 +77,7 @@ class ImageWorker:
     def _not_ready(self, guest: Guest, image: Image) -> Blocked:
         name = f"{image.metadata.namespace}/{image.metadata.name}"
         ready = find(image.status.conditions, ConditionType.READY)
-        if ready is None or ready.status == "Unknown" or ready.reason == "Preparing":
+        if ready is None or ready.status != "False" or ready.reason == "Preparing":
             progress = f" ({image.status.progress})" if image.status.progress else ""
             return self._blocked(
                 guest, GuestReason.IMAGE_NOT_READY, f"the Image {name} is being read{progress}"

@@ -108,7 +108,7 @@ class SchedulerWorker:
     def _image(self, guest: Guest) -> str:
         wanted = guest.spec.image
         found = self._subset.images.get((wanted.namespace or guest.metadata.namespace, wanted.name))
-        return found.spec.digest if found else ""
+        return found.served_digest if found else ""
 
     def _seed_of(self, guest_id: str) -> int:
         """A guest that is asked for twice gets the same answer from the same view, also from another process."""

@@ -6,7 +6,7 @@ import pytest
 
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.plan import JobKind
-from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.to_its_end import to_its_end
 from tests.kit.waiting import eventually
 
 

@@ -6,7 +6,7 @@ A call to a hypervisor cannot be taken back half way: whoever comes next must fi
 from collections.abc import AsyncIterator
 
 from innkeeper.agent.drivers.driver import DomainEvent, DomainSpec, DomainState, Driver, Hypervisor
-from innkeeper.agent.to_its_end import to_its_end
+from innkeeper.to_its_end import to_its_end
 
 
 class PatientDriver:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from innkeeper.agent import programs
 from innkeeper.agent.build.ports import Backing
-from innkeeper.agent.to_its_end import to_its_end
 from innkeeper.agent.unprivileged import ToolsUser, start_as
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
+from innkeeper.to_its_end import to_its_end
 
 QEMU_IMG = "qemu-img"
 QEMU_IMG_DEADLINE_S = 60.0

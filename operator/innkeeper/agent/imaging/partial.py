@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from innkeeper.agent.to_its_end import in_thread
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
+from innkeeper.to_its_end import in_thread
 
 CHUNK_BYTES = 1024 * 1024
 

@@ -24,7 +24,6 @@ from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.agent.streaming.pace import Pace
 from innkeeper.agent.streaming.supply import Supply
 from innkeeper.agent.streaming.whole_images import WholeImage
-from innkeeper.agent.to_its_end import in_thread
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers, manifest
 from innkeeper.domain.images.digests import Digest
@@ -33,6 +32,7 @@ from innkeeper.domain.images.profile import ProfileInvalidError
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError, TerminalError
+from innkeeper.to_its_end import in_thread
 
 log = structlog.get_logger(__name__)
 

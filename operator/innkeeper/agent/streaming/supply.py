@@ -19,8 +19,8 @@ from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.nbd.export import ReadFailedError
 from innkeeper.agent.streaming.origin import Origin
 from innkeeper.agent.streaming.pace import Pace
-from innkeeper.agent.to_its_end import in_thread
 from innkeeper.clock import Clock
+from innkeeper.to_its_end import in_thread
 
 log = structlog.get_logger(__name__)
 

@@ -23,6 +23,7 @@ from innkeeper.api.model import (
 )
 
 Format = Literal["raw", "qcow2"]
+Compression = Literal["Gzip", "Xz", "Zstd"]
 
 _ANOTHER = "create another Image under another name"
 
@@ -92,15 +93,24 @@ class ImageSpec(ApiModel):
         immutable("source", _ANOTHER),
         immutable("format", _ANOTHER),
         immutable("digest", _ANOTHER),
+        immutable("compression", _ANOTHER),
         immutable("manifest", _ANOTHER),
+        Rule(
+            "!has(self.compression) || !has(self.manifest)",
+            "a manifest is for images that are read in parts, and a compressed one is not: leave manifest out",
+            ".manifest",
+        ),
     )
 
     source: ImageSource
     """Where it comes from."""
     format: Format
-    """Its format; never guessed."""
+    """Its format, unpacked where it is compressed; never guessed."""
     digest: Digest
     """Digest of its bytes as they lie at the source: `sha256:` and 64 hex digits, or `sha512:` and 128."""
+    compression: Compression | None = None
+    """How the whole file is compressed at the source; never guessed. The image server unpacks it once, into its store.
+    Leave it out for a qcow2 image whose clusters are compressed: that is part of the format."""
     manifest: ManifestSource | None = None
     """The digests of its chunks, made beforehand: such an image is not read whole before guests may boot from it.
     Its source must know ranges."""
@@ -115,10 +125,12 @@ class ImageStatus(ApiModel):
     """The generation that the operator has seen."""
     digest: Digest | None = None
     """The digest that was checked."""
+    content_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)] | None = None
+    """Digest of what a compressed image unpacks to: what hosts get and check."""
     format: Format | None = None
     """The format that was checked."""
     size: BytesAmount | None = None
-    """Bytes on the wire."""
+    """Bytes on the wire to hosts, unpacked where the source is compressed."""
     virtual_size: BytesAmount | None = None
     """Bytes of the disk that the guest sees."""
     manifest_digest: ManifestDigest | None = None

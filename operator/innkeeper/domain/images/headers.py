@@ -9,6 +9,7 @@ read them. Works on the first bytes only; reads no file. The format: https://www
 import struct
 from dataclasses import dataclass
 
+from innkeeper.domain.images import compression
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import TerminalError
 
@@ -38,9 +39,6 @@ _OTHERS = (
     (0x40, b"\x7f\x10\xda\xbe", "a VDI image"),
     (0, b"QED\0", "a QED image"),
     (0, b"LUKS\xba\xbe", "an encrypted (LUKS) volume"),
-    (0, b"\x1f\x8b", "compressed with gzip"),
-    (0, b"\xfd7zXZ\0", "compressed with xz"),
-    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd"),
     (0, b"BZh", "compressed with bzip2"),
     (0, b"PK\x03\x04", "a zip archive"),
     (0x8001, b"CD001", "an ISO 9660 image"),
@@ -65,6 +63,11 @@ def parse(head: bytes, *, size: int, declared: str) -> ImageHeader:
     Raises:
         ImageHeaderError: it is not a safe image of the declared format.
     """
+    if found := compression.found_in(head):
+        raise ImageHeaderError(
+            f"it is compressed with {found.tool}: set spec.compression: {found} in a new Image, or unpack it",
+            reason=ImageReason.FORMAT_MISMATCH,
+        )
     if declared == "qcow2":
         return _parse_qcow2(head, size)
     if declared == "raw":

@@ -85,6 +85,7 @@ class ManifestMaker:
 
     def __init__(self, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._chunk_bytes = chunk_bytes
+        self._zeros = bytes(chunk_bytes)
         self._begun = bytearray()
         self._digests = bytearray()
         self._size = 0
@@ -112,7 +113,8 @@ class ManifestMaker:
         )
 
     def _add(self, chunk: bytes) -> None:
-        self._digests += hashlib.sha256(chunk).digest() if any(chunk) else _ZEROS
+        is_zero = chunk == self._zeros[: len(chunk)]  # many times faster than looking at each byte
+        self._digests += _ZEROS if is_zero else hashlib.sha256(chunk).digest()
 
 
 def read(encoded: bytes, *, digest: str, size: int) -> Chunks:

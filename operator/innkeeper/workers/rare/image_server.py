@@ -70,6 +70,7 @@ class ImageServer:
             source=image.spec.source,
             format=image.spec.format,
             digest=image.spec.digest,
+            compression=image.spec.compression,
             manifest=image.spec.manifest,
             known=known_of(image),
         )

@@ -35,6 +35,7 @@ def known_of(image: Image) -> Ready | None:
         size=bytes_of(status.size),
         virtual_size=bytes_of(status.virtual_size),
         digest=status.digest,
+        content_digest=status.content_digest,
         manifest_digest=status.manifest_digest,
         source_version=status.source_version,
     )
@@ -54,6 +55,7 @@ def status_of(image: Image, answer: InspectAnswer) -> dict[str, Any]:
     if isinstance(answer, Ready):
         facts |= {
             "digest": answer.digest,
+            "contentDigest": answer.content_digest,
             "format": answer.format,
             "size": str(answer.size),
             "virtualSize": str(answer.virtual_size),
@@ -91,6 +93,7 @@ def _facts_of(image: Image) -> dict[str, Any]:
     return {
         "observedGeneration": status.observed_generation,
         "digest": status.digest,
+        "contentDigest": status.content_digest,
         "format": status.format,
         "size": status.size,
         "virtualSize": status.virtual_size,

@@ -8,7 +8,7 @@ import os
 import socket
 from typing import BinaryIO
 
-from innkeeper.agent.to_its_end import in_thread
+from innkeeper.to_its_end import in_thread
 
 _AT_ONCE = 64 * 1024
 _READ_AT_ONCE = 256 * 1024

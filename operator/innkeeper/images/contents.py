@@ -1,0 +1,47 @@
+"""Where the bytes that hosts get come from: the source itself, or the store where the source is compressed.
+
+An unpacked image that the store has not, or has no more, is made again: who asks is told to come back, or why it fails.
+"""
+
+from innkeeper.errors import InnkeeperError
+from innkeeper.images.access import Access
+from innkeeper.images.answers import Failed
+from innkeeper.images.given_manifest import Opener
+from innkeeper.images.inspection import Inspector
+from innkeeper.images.signing import BlobName
+from innkeeper.images.sources.source import Source, SourceError
+from innkeeper.images.unpacking.store import Store
+
+
+class BusyError(InnkeeperError):
+    """The server cannot give the bytes yet; who asks again soon gets them."""
+
+    reason = "Busy"
+
+
+class Contents:
+    """Opens what a signed URL names."""
+
+    def __init__(self, *, access: Access, opener: Opener, inspector: Inspector, store: Store | None) -> None:
+        self._access = access
+        self._opener = opener
+        self._inspector = inspector
+        self._store = store
+
+    async def open(self, blob: BlobName) -> Source:
+        """Return the bytes, unread.
+
+        Raises:
+            NothingThereError: the Image is gone, or has another digest now.
+            BusyError: the image is being unpacked.
+            SourceError: it cannot be unpacked, or the source cannot be opened.
+        """
+        if not await self._access.is_compressed(blob):
+            return await self._opener.open(await self._access.source_of(blob), namespace=blob.namespace)
+        found = self._store.find(blob.digest) if self._store is not None else None
+        if found is not None:
+            return found
+        answer = self._inspector.read_again(await self._access.inspection_of(blob))
+        if isinstance(answer, Failed):
+            raise SourceError(answer.message, reason=answer.reason, retryable=answer.retryable)
+        raise BusyError("the image is being unpacked again; ask again soon")
