@@ -4,11 +4,15 @@ Made in memory, byte by byte, from the formats' own descriptions; no tool that c
 """
 
 import gzip
+import lzma
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from innkeeper.domain.images.compression import Compression
 from innkeeper.domain.reasons import ImageReason
+from tests.kit.compressed import COMPRESSORS, zstd
 from tests.kit.disks import qcow2_disk, raw_disk
 
 GIB = 1024**3
@@ -25,6 +29,7 @@ class Evil:
     declared: str
     content: bytes
     reason: ImageReason
+    compression: Compression | None = None
 
 
 def corpus() -> Iterator[Evil]:
@@ -32,6 +37,7 @@ def corpus() -> Iterator[Evil]:
     yield from _names_other_files()
     yield from _makes_no_sense()
     yield from _is_something_else()
+    yield from _unpacks_to_harm()
 
 
 def _names_other_files() -> Iterator[Evil]:
@@ -102,10 +108,38 @@ def _is_something_else() -> Iterator[Evil]:
         "a gzip bomb that is called qcow2",
         "qcow2",
         gzip.compress(bytes(64 * 1024**2)),
-        ImageReason.NOT_AN_IMAGE,
+        other,
     )
     yield Evil("a web page", "qcow2", b"<!DOCTYPE html>".ljust(4096), ImageReason.NOT_AN_IMAGE)
     yield Evil("nothing", "raw", b"", ImageReason.NOT_AN_IMAGE)
+
+
+def _unpacks_to_harm() -> Iterator[Evil]:
+    """Files that their Image declares as compressed: the first part of each bomb is a good disk."""
+    for kind, compress in COMPRESSORS.items():
+        zeros = compress(bytes(64 * 1024**2)) * 500
+        yield Evil(f"{kind} bomb of 32 GiB", "raw", compress(RAW) + zeros, ImageReason.TOO_LARGE, kind)
+        evil = compress(qcow2_disk(virtual_size=GIB, backing_offset=_NAME_AT, backing_size=11))
+        yield Evil(f"{kind} with a backing file inside", "qcow2", evil, ImageReason.UNSAFE_IMAGE, kind)
+        inner = compress(compress(RAW))
+        yield Evil(f"{kind} in {kind}", "raw", inner, ImageReason.FORMAT_MISMATCH, kind)
+        web_page = compress(b"<!DOCTYPE html>".ljust(4096))
+        yield Evil(f"{kind} of a web page", "qcow2", web_page, ImageReason.NOT_AN_IMAGE, kind)
+        yield Evil(f"{kind} of nothing", "raw", compress(b""), ImageReason.NOT_AN_IMAGE, kind)
+        longer = compress(RAW) + b"#!/bin/sh\n"
+        yield Evil(f"{kind} with a script behind it", "raw", longer, ImageReason.COMPRESSION_INVALID, kind)
+        cut = compress(RAW)[:-4]
+        yield Evil(f"{kind} cut short", "raw", cut, ImageReason.COMPRESSION_INVALID, kind)
+    large_window = zstd.compress(bytes(300 * 1024**2), options={zstd.CompressionParameter.window_log: 28})
+    yield Evil("zstd with a large window", "raw", large_window, ImageReason.TOO_LARGE, Compression.ZSTD)
+    yield Evil("xz with a large dictionary", "raw", _greedy_xz(), ImageReason.TOO_LARGE, Compression.XZ)
+
+
+def _greedy_xz() -> bytes:
+    """Return an xz file whose header asks for a dictionary of 4 GiB (https://tukaani.org/xz/xz-file-format.txt, 3.1)."""
+    content = lzma.compress(RAW)
+    header = put(content[12:20], 4, bytes([40]))
+    return put(content, 12, header + struct.pack("<I", zlib.crc32(header)))
 
 
 def put(image: bytes, offset: int, content: bytes) -> bytes:

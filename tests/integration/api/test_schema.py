@@ -61,6 +61,7 @@ GOOD = [
     good("Host", maintenance=True, taints=[{"key": "gpu", "value": "a100", "effect": "PreferNoSchedule"}]),
     good("Image", source={"directory": {"path": "debian/12..1/disk.qcow2"}}),
     good("Image", digest=LONG_DIGEST),
+    *(good("Image", compression=each) for each in ("Gzip", "Xz", "Zstd")),
     good(
         "Image",
         source={"http": {"url": "https://a.test/x", "mirrors": ["https://b.test/x", "http://c.test/y"]}},
@@ -208,6 +209,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Image", digest=f"{LONG_DIGEST}a"), "spec.digest: Too long: may not be more than 135"),
     (good("Image", drop="digest"), "spec.digest: Required value"),
     (good("Image", format="vmdk"), 'spec.format: Unsupported value: "vmdk"'),
+    (good("Image", compression="Bzip2"), 'spec.compression: Unsupported value: "Bzip2"'),
+    (
+        good(
+            "Image", compression="Xz", manifest={"url": "https://a.example/m", "digest": f"sha256:{'c' * 64}"}
+        ),
+        "a manifest is for images that are read in parts, and a compressed one is not: leave manifest out",
+    ),
     # Flavor
     (good("Flavor", cpu="0m"), "cpu must be more than 0"),
     (good("Flavor", memory="0"), "memory must be more than 0"),
@@ -355,6 +363,8 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (good("Image"), {"format": "raw"}, "format is immutable: create another Image under another name"),
     (good("Image"), {"digest": f"sha256:{'b' * 64}"}, "digest is immutable: create another Image"),
     (good("Image"), {"digest": LONG_DIGEST}, "digest is immutable: create another Image"),
+    (good("Image"), {"compression": "Xz"}, "compression is immutable: create another Image"),
+    (good("Image", compression="Gzip"), {"compression": None}, "compression is immutable: create another"),
     (
         good("Image"),
         {"manifest": {"url": "https://images.example.com/m.json", "digest": f"sha256:{'c' * 64}"}},

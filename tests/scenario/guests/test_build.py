@@ -4,7 +4,7 @@ import base64
 
 from innkeeper.domain import names
 from innkeeper.domain.orders import digest_of, verify
-from innkeeper.kube.resources import GUESTS, IP_ADDRESSES, SECRETS
+from innkeeper.kube.resources import GUESTS, IMAGES, IP_ADDRESSES, SECRETS
 from tests.kit import objects
 from tests.kit.fake_api import Call
 from tests.kit.guest_scene import IMAGES_URL, SIGNER, GuestScene
@@ -131,3 +131,21 @@ async def test_an_address_that_somebody_else_takes_first_is_left_to_it(scene: Gu
     found = await scene.until_ready()
     assert [each.address for each in found.status.addresses] != ["10.7.0.6"]
     assert len(scene.addresses()) == 2
+
+
+async def test_the_order_names_a_compressed_image_by_what_it_unpacks_to(scene: GuestScene) -> None:
+    """The host checks and keeps what it gets, and knows nothing of how it lies at the source."""
+    content = f"sha256:{'c' * 64}"
+    packed = objects.image("packed")
+    packed["spec"]["compression"] = "Zstd"
+    scene.api.create(IMAGES, packed, namespace="default")
+    scene.add_guest(spec={"image": {"name": "packed"}})
+    assert (await scene.until_reason("ImageNotReady")).status == "False"
+    scene.patch_status(IMAGES, "packed", {"contentDigest": content}, namespace="default")
+    found = await scene.until_ready()
+    assert found.status.image is not None
+    assert found.status.image.digest == content
+    [assignment] = scene.assignments()
+    order = verify(assignment.spec.order, {SIGNER.key_id: SIGNER.public_key})
+    assert order.image is not None
+    assert order.image.digest == content

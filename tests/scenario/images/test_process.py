@@ -70,6 +70,28 @@ async def test_it_tells_about_itself(tmp_path: Path) -> None:
             assert "mount it" in (await answer.text())
 
 
+async def test_it_owns_its_store_while_it_runs(tmp_path: Path) -> None:
+    """What a crash left is removed at the start; another process has to wait for the end."""
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / f"{'a' * 64}").write_bytes(bytes([1]) * 8192)
+    (store / "left.partial").write_bytes(b"half")
+    async with running(tmp_path, store_directory=store) as server:
+        assert not (store / "left.partial").exists()
+        base = f"http://127.0.0.1:{server.metrics_port}"
+        async with server.http.get(f"{base}/metrics") as answer:
+            assert "innkeeper_images_store_bytes 8192.0" in await answer.text()
+        with pytest.raises(OSError, match="another image server uses this --store-directory"):
+            async with running(tmp_path, store_directory=store):
+                pass
+        store.rename(tmp_path / "away")
+        async with server.http.get(f"{base}/readyz") as answer:
+            assert answer.status == 503
+            assert "mount it" in (await answer.text())
+    async with running(tmp_path, store_directory=tmp_path / "away"):
+        pass
+
+
 async def test_an_api_server_that_is_away_is_no_end(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         url = f"http://127.0.0.1:{server.port}/v1/urls"

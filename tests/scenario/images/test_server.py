@@ -178,6 +178,7 @@ async def test_the_operator_asks_until_the_image_is_ready(bench: Bench) -> None:
         "size": len(DISK),
         "virtualSize": len(DISK),
         "digest": DIGEST,
+        "contentDigest": None,
         "manifestDigest": answers[-1]["manifestDigest"],
         "sourceVersion": answers[-1]["sourceVersion"],
     }

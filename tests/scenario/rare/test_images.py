@@ -184,6 +184,16 @@ async def test_a_deleted_image_waits_for_its_guests_and_names_them(scene: Scene)
     assert await scene.images.let_go("default", "debian") is None
 
 
+async def test_what_a_compressed_image_unpacks_to_stays_known(scene: Scene) -> None:
+    """Hosts read it by that digest, also while the image server looks at the image once more."""
+    packed = msgspec.structs.replace(READY, content_digest=f"sha256:{'c' * 64}")
+    await scene.check(packed)
+    await scene.look_again(CHANGED)
+    assert scene.known[-1] == packed
+    assert scene.conditions == {"Ready": ("False", "DigestMismatch")}
+    assert scene.status["contentDigest"] == packed.content_digest
+
+
 async def test_a_ready_image_is_looked_at_with_what_is_known_of_it(scene: Scene) -> None:
     await scene.check(READY)
     assert await scene.look_again(READY) is None

@@ -54,6 +54,7 @@ def test_the_wire_form_of_the_answers() -> None:
         "size": 1,
         "virtualSize": 2,
         "digest": "d",
+        "contentDigest": None,
         "manifestDigest": "m",
         "sourceVersion": "1-x",
     }

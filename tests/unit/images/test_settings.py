@@ -31,6 +31,7 @@ def test_the_url_that_hosts_are_told(given: dict[str, object], url: str) -> None
     ("given", "message"),
     [
         ({"directory": "/nowhere/at/all"}, "no directory"),
+        ({"store_directory": "/nowhere/at/all"}, "no directory"),
         ({"tls_cert_file": "c"}, "go together"),
         ({"listen": "localhost"}, "localhost"),
         ({"port": 70000}, "65535"),
