@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import msgspec
 
 from innkeeper.agent import trust
+from innkeeper.agent.store.reading import HOST_SETTINGS
 from innkeeper.agent.store.store import Store
-from innkeeper.views.host import HostAgent, Network, Overcommit, Reserved
+from innkeeper.views.host import HostAgent, HostAgentSpec, Network, Overcommit, Reserved
 
 _KEY = "host_orders"
 
@@ -32,11 +33,14 @@ class HostOrders:
     def __init__(self, store: Store, pinned: Mapping[str, bytes]) -> None:
         self._store = store
         self._pinned = dict(pinned)
+        self._seen: HostAgentSpec | None = None  # as a reader of the store is told
         self.settings: HostSettings | None = None
         self.keys: dict[str, bytes] = dict(pinned)
 
     async def load(self) -> None:
         """Read what was kept."""
+        seen = await self._store.meta(HOST_SETTINGS)
+        self._seen = None if seen is None else msgspec.json.decode(seen, type=HostAgentSpec)
         text = await self._store.meta(_KEY)
         if text is not None:
             self.settings = msgspec.json.decode(text, type=HostSettings)
@@ -56,8 +60,11 @@ class HostOrders:
             endorsed_keys=trust.encode_keys(endorsed),
             pinned=sorted(self._pinned),
         )
-        if settings == self.settings:
+        if (settings, agent.spec) == (self.settings, self._seen):
             return False
-        await self._store.keep_meta(_KEY, msgspec.json.encode(settings).decode())
-        self.settings, self.keys = settings, keys
+        kept = {_KEY: settings, HOST_SETTINGS: agent.spec}
+        await self._store.keep_meta(
+            **{key: msgspec.json.encode(value).decode() for key, value in kept.items()}
+        )
+        self.settings, self.keys, self._seen = settings, keys, agent.spec
         return True

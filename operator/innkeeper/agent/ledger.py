@@ -1,19 +1,27 @@
 """The guests of this host in memory, always behind the store: written there first, then shown.
 
-Beside each record it keeps what is shown of a guest at the moment (a step of its build), which is worth no write.
+Beside each record it keeps what is shown of a guest at the moment (a step of its build), which is worth no write of its
+own: such steps go into the guest's history with the next write, or a few seconds later, those of all guests at once.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
+from innkeeper.agent.steps import PendingSteps
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import orders
-from innkeeper.domain.orders import Order, Rank
+from innkeeper.domain.host_store import Step
+from innkeeper.domain.orders import Order
 from innkeeper.domain.reasons import GuestReason, OrderOutcome
+from innkeeper.errors import InnkeeperError
 from innkeeper.to_its_end import to_its_end
+
+STEPS_WAIT_S = 5.0
 
 # On the way: neither a failure nor an end, so it may wait for the next write.
 _ON_THE_WAY = frozenset(
@@ -48,6 +56,8 @@ class Ledger:
         self._clock = clock
         self._on_shown = on_shown
         self._guests: dict[str, HeldGuest] = {}
+        self._steps = PendingSteps(clock)
+        self._log = structlog.get_logger(__name__)
         # Writes one after another: a record made from what was held must not land after a newer order.
         self._writing = asyncio.Lock()
 
@@ -55,6 +65,7 @@ class Ledger:
         """Read all guests from the store. Their orders were verified before they were kept."""
         for record in await self._store.guests():
             self._guests[record.guest_id] = HeldGuest(record, orders.peek(record.order), record.ready)
+            self._steps.stands(record.guest_id, record.ready)
 
     def get(self, guest_id: str) -> HeldGuest | None:
         """Return a guest, if it is here (a refused one included)."""
@@ -74,8 +85,7 @@ class Ledger:
     async def put(self, record: GuestRecord, order: Order, *, what: str) -> None:
         """Keep a guest with a new order."""
         async with self._writing:
-            await to_its_end(self._store.put(record, what=what, at=self._now()))
-            self._guests[record.guest_id] = HeldGuest(record, order, record.ready)
+            await to_its_end(self._keep(HeldGuest(record, order, record.ready), what=what))
         self._on_shown(record.guest_id, record.outcome == OrderOutcome.REFUSED)
 
     async def settle(self, guest_id: str, *, life: Life, ready: Ready, shown: Ready | None = None) -> None:
@@ -84,8 +94,7 @@ class Ledger:
             held = self._guests.get(guest_id)
             if held is not None and (held.record.life, held.record.ready) != (life, ready):
                 record = replace(held.record, life=life, ready=ready)
-                await to_its_end(self._store.put(record, what=ready.reason, at=self._now()))
-                self._guests[guest_id] = replace(held, record=record)
+                await to_its_end(self._keep(replace(held, record=record), what=ready.reason))
         self.show(guest_id, shown or ready)
 
     def show(self, guest_id: str, ready: Ready) -> None:
@@ -94,15 +103,50 @@ class Ledger:
         if held is None or held.shown == ready:
             return
         self._guests[guest_id] = replace(held, shown=ready)
+        self._steps.note(guest_id, ready)
         runs_on = ready.status and ready.reason == held.shown.reason  # only how much of its image is here
         is_news = ready.reason not in _ON_THE_WAY and not runs_on
         self._on_shown(guest_id, ready.status != held.shown.status or is_news)
 
-    async def bury(self, guest_id: str, rank: Rank) -> None:
-        """Replace a guest by its tombstone."""
+    async def bury(self, order: Order, text: str) -> None:
+        """Replace a guest by its tombstone, with the order to destroy it as it was signed."""
+        tombstone = Tombstone(order.guest_id, order.rank, text, order.namespace, order.name)
         async with self._writing:
-            await to_its_end(self._store.bury(Tombstone(guest_id, rank), at=self._now()))
-            self._guests.pop(guest_id, None)
+            await to_its_end(self._bury(tombstone))
+
+    async def keep_history(self) -> None:
+        """Write for ever the steps that no other write took along, those of all guests in one commit."""
+        while True:
+            await self._steps.wait()
+            await self._clock.sleep(STEPS_WAIT_S)
+            try:
+                await self.flush_history()
+            except InnkeeperError as error:
+                self._log.warning("history_not_kept", reason=error.reason, message=error.message)
+
+    async def flush_history(self) -> None:
+        """Write the steps that wait."""
+        async with self._writing:
+            await to_its_end(self._keep_steps(self._steps.all()))
+
+    async def _keep(self, held: HeldGuest, *, what: str) -> None:
+        """Write a guest with the steps that led here, and then hold it so."""
+        guest_id = held.record.guest_id
+        self._steps.note(guest_id, held.record.ready)
+        taken = self._steps.of(guest_id)
+        await self._store.put(held.record, what=what, at=self._now(), steps=taken)
+        self._guests[guest_id] = held
+        self._steps.written({guest_id: taken})
+
+    async def _keep_steps(self, taken: Mapping[str, Sequence[Step]]) -> None:
+        if taken:
+            await self._store.add_steps(taken)
+            self._steps.written(taken)
+
+    async def _bury(self, tombstone: Tombstone) -> None:
+        await self._store.bury(tombstone, at=self._now())
+        self._guests.pop(tombstone.guest_id, None)
+        self._steps.forget(tombstone.guest_id)
 
     def _now(self) -> str:
         return rfc3339(self._clock.now())

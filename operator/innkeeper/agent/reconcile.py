@@ -106,7 +106,7 @@ class Reconciler:
             case Meaning.SUPERSEDED:
                 self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.SUPERSEDED))
             case Meaning.DESTROYED_BEFORE:
-                await self._destroyed_before(order, tombstone, verdict)
+                await self._destroyed_before(order, text, tombstone, verdict)
             case _:
                 kept = await self._keep(found, order, text, held)
                 if kept is not None:
@@ -212,11 +212,13 @@ class Reconciler:
         )
         await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
 
-    async def _destroyed_before(self, order: Order, tombstone: Tombstone | None, verdict: Verdict) -> None:
+    async def _destroyed_before(
+        self, order: Order, text: str, tombstone: Tombstone | None, verdict: Verdict
+    ) -> None:
         rank = tombstone.rank if tombstone else order.rank
         if order.desired == Desired.DESTROYED and order.rank > rank:
             rank = order.rank
-            await self.ledger.bury(order.guest_id, rank)
+            await self.ledger.bury(order, text)
         ready = Ready(status=False, reason=GuestReason.DESTROYED)
         self.report.say(
             order.guest_id, replace(verdict, outcome=OrderOutcome.DESTROYED, held=rank, ready=ready)

@@ -135,6 +135,7 @@ class Agent:
             stack.push_async_callback(store.close)
             ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
             await ledger.load()
+            stack.push_async_callback(ledger.flush_history)
             host_orders = HostOrders(store, parts.pinned_keys)
             await host_orders.load()
             hypervisor = await self._probe()
@@ -178,6 +179,7 @@ class Agent:
             )
             for number in range(parts.workers):
                 tasks.create_task(self._worker(reconciler, host_orders), name=f"worker {number}")
+            tasks.create_task(reconciler.ledger.keep_history(), name="history")
             tasks.create_task(self._pivot(reconciler).run(), name="streams")
             tasks.create_task(self._assignments.run(), name="assignments")
             tasks.create_task(self._host_agents.run(), name="host agent")

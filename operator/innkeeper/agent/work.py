@@ -68,7 +68,7 @@ class GuestWork:
         await self.network.release(guest_id)
         await asyncio.to_thread(_remove_tree, self.paths.guest(guest_id).directory)
         await self.images.release(guest_id)
-        await self.ledger.bury(guest_id, guest.order.rank)
+        await self.ledger.bury(guest.order, guest.record.order)
 
     def _build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> Build:
         guest_id = guest.order.guest_id

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.agent.store import store as store_module
+from innkeeper.agent.store import rows
+from innkeeper.agent.store.opening import StoreOfAnotherHostError
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
-from innkeeper.agent.store.schema import StoreTooNewError
-from innkeeper.agent.store.store import Store, StoreOfAnotherHostError
+from innkeeper.agent.store.store import Store
+from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
 
@@ -53,11 +54,12 @@ async def test_what_was_put_is_there_after_a_restart(store: Store, path: Path) -
     await again.close()
 
 
-async def test_a_buried_guest_leaves_its_rank_only(store: Store) -> None:
+async def test_a_buried_guest_leaves_the_order_that_ended_it(store: Store) -> None:
     await store.put(RECORD, what="Accepted", at=AT)
-    await store.bury(Tombstone("g1", Rank(2, 4)), at=AT)
+    buried = Tombstone("g1", Rank(2, 4), "signed to destroy", "guests", "web")
+    await store.bury(buried, at=AT)
     assert await store.guests() == []
-    assert await store.tombstone("g1") == Tombstone("g1", Rank(2, 4))
+    assert await store.tombstone("g1") == buried
     assert [entry.what for entry in await store.changes()] == ["Accepted", "Destroyed"]
 
 
@@ -68,9 +70,9 @@ async def test_the_files_are_for_their_owner_alone(store: Store, path: Path) -> 
 
 
 async def test_every_commit_is_synced(store: Store) -> None:
-    synchronous = await store._run(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
+    synchronous = await store._read(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
     assert synchronous == 2
-    assert await store._run(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+    assert await store._read(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
 
 
 async def test_another_hosts_database_is_refused(store: Store, path: Path) -> None:
@@ -79,32 +81,53 @@ async def test_another_hosts_database_is_refused(store: Store, path: Path) -> No
     assert store.store_id == "id-1"
 
 
-async def test_a_later_versions_database_is_refused(path: Path) -> None:
-    path.parent.mkdir()
-    later = sqlite3.connect(path)
-    later.execute("PRAGMA user_version = 99")
-    later.close()
-    with pytest.raises(StoreTooNewError, match="99"):
-        await Store.open(path, host="inn-a", new_id="id-1")
-
-
 async def test_a_failed_transaction_leaves_nothing_behind(store: Store) -> None:
     def half(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO meta (key, value) VALUES ('half', 'done')")
         raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError):
-        await store._run(half)
+        await store._write(half)
     assert await store.meta("half") is None
 
 
 async def test_the_change_log_does_not_grow_without_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "KEPT_CHANGES", 10)
-    monkeypatch.setattr(store_module, "_PRUNE_EVERY", 20)
+    monkeypatch.setattr(rows, "KEPT_CHANGES", 10)
+    monkeypatch.setattr(rows, "PRUNE_EVERY", 20)
     for number in range(40):
         await store.put(RECORD, what=str(number), at=AT)
     kept = await store.changes()
     assert [entry.what for entry in kept] == [str(number) for number in range(30, 40)]
     assert (await store.changes(after=kept[-2].seq))[0].what == "39"
+
+
+async def test_a_history_keeps_its_newest_steps(store: Store) -> None:
+    await store.put(RECORD, what="Accepted", at=AT, steps=[step(number) for number in range(40)])
+    await store.put(replace(RECORD, guest_id="g2"), what="Accepted", at=AT, steps=[step(7)])
+    await store.add_steps({"g1": [step(number) for number in range(40, 70)]})
+    page = await store.snapshot()
+    assert [each.history for each in page.guests] == [[step(number) for number in range(20, 70)], [step(7)]]
+
+
+async def test_the_signed_orders_of_old_tombstones_go_and_their_ranks_stay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "KEPT_TOMBSTONE_ORDERS", 2)
+    monkeypatch.setattr(rows, "PRUNE_EVERY", 5)
+    for number in range(5):
+        await store.bury(Tombstone(f"g{number}", Rank(1, 2), "signed"), at=AT)
+    kept = {each.guest_id: (each.epoch, each.order) for each in (await store.snapshot()).tombstones}
+    assert kept == {f"g{number}": (1, None if number < 3 else "signed") for number in range(5)}
+
+
+async def test_a_buried_guests_history_does_not_come_back_with_its_next_epoch(store: Store) -> None:
+    await store.put(RECORD, what="Accepted", at=AT, steps=[step(1)])
+    await store.bury(Tombstone("g1", Rank(2, 4)), at=AT)
+    await store.put(replace(RECORD, rank=Rank(3, 1)), what="Accepted", at=AT, steps=[step(2)])
+    assert [each.history for each in (await store.snapshot()).guests] == [[step(2)]]
+
+
+def step(number: int) -> Step:
+    return Step(at=AT, reason=f"Step{number}", message="m" * (number % 3))

@@ -50,17 +50,13 @@ class GuestRecord:
 
 @dataclass(frozen=True)
 class Tombstone:
-    """A guest that was destroyed here by an order of this rank."""
+    """A guest that was destroyed here by an order of this rank.
+
+    `order` is that order as it was signed. One of an earlier version of the agent, or one that lies far back, has none.
+    """
 
     guest_id: str
     rank: Rank
-
-
-@dataclass(frozen=True)
-class ChangeEntry:
-    """One line of the change log."""
-
-    seq: int
-    guest_id: str
-    what: str
-    at: str
+    order: str | None = None
+    namespace: str | None = None
+    name: str | None = None

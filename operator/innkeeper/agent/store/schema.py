@@ -43,6 +43,22 @@ STEPS = (
         "ALTER TABLE guests ADD COLUMN conflict_address TEXT",
         "ALTER TABLE guests ADD COLUMN conflict_mac TEXT",
     ),
+    # What happened to each guest, and the order that ended one: who rebuilds from here asks for both.
+    (
+        """CREATE TABLE history (
+            step INTEGER PRIMARY KEY AUTOINCREMENT,
+            guest_id TEXT NOT NULL,
+            at TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            message TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX history_of_guest ON history (guest_id, step)",
+        """INSERT INTO history (guest_id, at, reason, message)
+            SELECT guest_id, updated, reason, message FROM guests ORDER BY updated, guest_id""",
+        'ALTER TABLE tombstones ADD COLUMN "order" TEXT',
+        "ALTER TABLE tombstones ADD COLUMN namespace TEXT",
+        "ALTER TABLE tombstones ADD COLUMN name TEXT",
+    ),
 )
 
 
@@ -52,17 +68,28 @@ class StoreTooNewError(TerminalError):
     reason = "StoreTooNew"
 
 
+def check(connection: sqlite3.Connection) -> int:
+    """Return the database's version; 0 is one that was never written.
+
+    Raises:
+        StoreTooNewError: it is a later one than this agent knows.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(STEPS):
+        raise StoreTooNewError(
+            f"the agent's database is of version {version}, and this agent knows {len(STEPS)}: install the agent that "
+            "wrote it, or a newer one; guests run on meanwhile"
+        )
+    return int(version)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to this version.
 
     Raises:
         StoreTooNewError: it is of a later version.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(STEPS):
-        raise StoreTooNewError(
-            f"the agent's database is of version {version}, and this agent knows {len(STEPS)}: install a newer agent"
-        )
+    version = check(connection)
     for number, statements in enumerate(STEPS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

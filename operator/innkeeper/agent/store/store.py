@@ -5,209 +5,170 @@ user data.
 """
 
 import asyncio
-import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from innkeeper.agent.store import schema
-from innkeeper.agent.store.records import AddressInUse, ChangeEntry, GuestRecord, Life, Ready, Tombstone
-from innkeeper.domain.orders import Rank
-from innkeeper.domain.reasons import OrderOutcome
-from innkeeper.errors import TerminalError
+from innkeeper.agent.store import opening, reading, rows
+from innkeeper.agent.store.highwater import HighWater
+from innkeeper.agent.store.records import GuestRecord, Tombstone
+from innkeeper.domain.host_store import PAGE, Change, Events, Snapshot, Step
 
 T = TypeVar("T")
-
-KEPT_CHANGES = 10_000
-_PRUNE_EVERY = 500
-
-_PUT = """INSERT OR REPLACE INTO guests
-    (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-     conflict_address, conflict_mac, updated)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_GET = """SELECT guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-    conflict_address, conflict_mac FROM guests"""
-
-
-class StoreOfAnotherHostError(TerminalError):
-    """The database belongs to a host of another name."""
-
-    reason = "StoreOfAnotherHost"
+Connection = sqlite3.Connection
 
 
 class Store:
-    """One host's database. Use `Store.open`."""
+    """One host's database. Use `Store.open`.
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, store_id: str) -> None:
+    Every call may raise StoreDamagedError or StoreUnusableError; then nothing of it was kept.
+    """
+
+    def __init__(
+        self, path: Path, connection: Connection, thread: ThreadPoolExecutor, high_water: HighWater
+    ) -> None:
+        self._path = path
         self._connection = connection
         self._thread = thread
-        self.store_id = store_id
+        self._high_water = high_water
+        self.store_id = high_water.store_id
 
     @classmethod
     async def open(cls, path: Path, *, host: str, new_id: str) -> "Store":
         """Open the database of `host`, or make it with the store ID `new_id`.
 
         Raises:
+            StoreDamagedError: it is damaged; nothing was changed.
             StoreOfAnotherHostError: it is another host's.
             StoreTooNewError: a later version of the agent wrote it.
+            StoreUnusableError: SQLite cannot work.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         loop = asyncio.get_running_loop()
         try:
-            connection, store_id = await loop.run_in_executor(thread, _open, path, host, new_id)
+            connection, high_water = await loop.run_in_executor(thread, _open, path, host, new_id)
         except BaseException:
             thread.shutdown()
             raise
-        return cls(connection, thread, store_id)
+        return cls(path, connection, thread, high_water)
 
     async def guests(self) -> list[GuestRecord]:
         """Return every guest."""
-        return await self._run(lambda c: [_record(row) for row in c.execute(_GET)])
+        return await self._read(rows.guests)
 
     async def tombstone(self, guest_id: str) -> Tombstone | None:
         """Return the tombstone of a guest, if there is one."""
+        found = await self._read(lambda c: rows.tombstone(c, guest_id))
+        return None if found is None else found[0]
 
-        def work(connection: sqlite3.Connection) -> Tombstone | None:
-            row = connection.execute(
-                "SELECT epoch, serial FROM tombstones WHERE guest_id = ?", (guest_id,)
-            ).fetchone()
-            return None if row is None else Tombstone(guest_id, Rank(*row))
+    async def put(self, record: GuestRecord, *, what: str, at: str, steps: Sequence[Step] = ()) -> None:
+        """Keep a guest and the steps that led here; a tombstone of an earlier epoch goes."""
 
-        return await self._run(work)
+        def work(connection: Connection) -> None:
+            rows.put_guest(connection, record, at=at)
+            rows.add_steps(connection, record.guest_id, steps)
+            rows.log(connection, record.guest_id, what, at=at)
 
-    async def put(self, record: GuestRecord, *, what: str, at: str) -> None:
-        """Keep a guest; a tombstone of an earlier epoch goes."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_PUT, (*_row(record), at))
-            connection.execute("DELETE FROM tombstones WHERE guest_id = ?", (record.guest_id,))
-            _log(connection, record.guest_id, what, at)
-
-        await self._run(work)
+        await self._write(work)
 
     async def bury(self, tombstone: Tombstone, *, at: str) -> None:
         """Replace a guest by its tombstone."""
 
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM guests WHERE guest_id = ?", (tombstone.guest_id,))
-            connection.execute(
-                "INSERT OR REPLACE INTO tombstones (guest_id, epoch, serial, destroyed_at) VALUES (?, ?, ?, ?)",
-                (tombstone.guest_id, *tombstone.rank, at),
-            )
-            _log(connection, tombstone.guest_id, "Destroyed", at)
+        def work(connection: Connection) -> None:
+            rows.put_tombstone(connection, tombstone, at=at)
+            rows.log(connection, tombstone.guest_id, "Destroyed", at=at)
 
-        await self._run(work)
+        await self._write(work)
+
+    async def add_steps(self, steps: Mapping[str, Sequence[Step]]) -> None:
+        """Keep steps of guests, by Guest ID. No line of the change log: how the guests stand is as it was kept."""
+
+        def work(connection: Connection) -> None:
+            for guest_id, taken in steps.items():
+                rows.add_steps(connection, guest_id, taken)
+
+        await self._write(work)
 
     async def meta(self, key: str) -> str | None:
         """Return one setting that was kept."""
+        return await self._read(lambda c: rows.meta(c, key))
 
-        def work(connection: sqlite3.Connection) -> str | None:
-            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-            return None if row is None else str(row[0])
+    async def keep_meta(self, **settings: str) -> None:
+        """Keep settings, all of them or none."""
+        statement = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
+        await self._write(lambda c: c.executemany(statement, settings.items()))
 
-        return await self._run(work)
-
-    async def keep_meta(self, key: str, value: str) -> None:
-        """Keep one setting."""
-        await self._run(
-            lambda c: c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
-        )
-
-    async def changes(self, *, after: int = 0, limit: int = 1000) -> list[ChangeEntry]:
+    async def changes(self, *, after: int = 0, limit: int = PAGE) -> list[Change]:
         """Return the change log behind a sequence number, the oldest first."""
-        query = "SELECT seq, guest_id, what, at FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
-        return await self._run(lambda c: [ChangeEntry(*row) for row in c.execute(query, (after, limit))])
+        return await self._read(lambda c: rows.changes(c, after=after, limit=limit))
+
+    async def snapshot(self, *, after: str | None = None, limit: int = PAGE) -> Snapshot:
+        """Return one page of all that is held: the Guest IDs behind `after`."""
+        return await self._read(lambda c: reading.snapshot(c, after=after, limit=limit))
+
+    async def events(self, *, store_id: str, since: int, limit: int = PAGE) -> Events:
+        """Return what changed since a cursor.
+
+        Raises:
+            LogGapError: the store is another one, or its log does not reach to that place.
+        """
+        return await self._read(lambda c: reading.events(c, store_id=store_id, since=since, limit=limit))
 
     async def close(self) -> None:
         """Finish what was begun and close the database."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+
+        def work() -> None:
+            with ExitStack() as stack:
+                stack.callback(self._high_water.close)
+                stack.callback(self._connection.close)
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
         self._thread.shutdown(wait=False)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await self._run("BEGIN", work)
+
+    async def _write(self, work: Callable[[Connection], object]) -> None:
+        def and_log_end(connection: Connection) -> int:
+            work(connection)
+            return rows.log_end(connection)
+
+        await self._run("BEGIN IMMEDIATE", and_log_end, then=self._high_water.reach)
+
+    async def _run(
+        self, begin: str, work: Callable[[Connection], T], *, then: Callable[[T], None] | None = None
+    ) -> T:
+        """Do work in a transaction; `then` takes what it returned once that is on the disk."""
+
         def transaction() -> T:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(begin)
             try:
                 answer = work(self._connection)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # some errors roll back by themselves
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            if then is not None:
+                then(answer)
             return answer
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        def told() -> T:
+            with opening.told(self._path):
+                return transaction()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, told)
 
 
-def _open(path: Path, host: str, new_id: str) -> tuple[sqlite3.Connection, str]:
-    # The hypervisor passes through to the disks of guests, and lists nothing.
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+def _open(path: Path, host: str, new_id: str) -> tuple[Connection, HighWater]:
+    connection, store_id = opening.open_to_write(path, host=host, new_id=new_id)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        schema.migrate(connection)
-        return connection, _own_id(connection, path, host, new_id)
+        high_water = HighWater(path, store_id)
+        high_water.reach(rows.log_end(connection))
     except BaseException:
         connection.close()
         raise
-
-
-def _own_id(connection: sqlite3.Connection, path: Path, host: str, new_id: str) -> str:
-    connection.execute(
-        "INSERT OR IGNORE INTO meta (key, value) VALUES ('store_id', ?), ('host', ?)", (new_id, host)
-    )
-    kept = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('store_id', 'host')"))
-    if kept["host"] != host:
-        raise StoreOfAnotherHostError(
-            f"{path} is the database of the host {kept['host']!r}, not of {host!r}: "
-            "give each host a --state-dir of its own"
-        )
-    return str(kept["store_id"])
-
-
-def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
-    ready, conflict = record.ready, record.conflict
-    return (
-        record.guest_id,
-        record.order,
-        *record.rank,
-        record.namespace,
-        record.name,
-        record.outcome,
-        record.life,
-        str(ready.status),
-        ready.reason,
-        ready.message,
-        conflict.address if conflict else None,
-        conflict.mac if conflict else None,
-    )
-
-
-def _record(row: Sequence[Any]) -> GuestRecord:
-    guest_id, order, epoch, serial, namespace, name, outcome, life, status, reason, message, address, mac = (
-        row
-    )
-    return GuestRecord(
-        guest_id=guest_id,
-        order=order,
-        rank=Rank(epoch, serial),
-        namespace=namespace,
-        name=name,
-        outcome=OrderOutcome(outcome),
-        life=Life(life),
-        ready=Ready(status == str(True), reason, message),
-        conflict=None if address is None else AddressInUse(address, mac),
-    )
-
-
-def _log(connection: sqlite3.Connection, guest_id: str, what: str, at: str) -> None:
-    cursor = connection.execute(
-        "INSERT INTO changes (guest_id, what, at) VALUES (?, ?, ?)", (guest_id, what, at)
-    )
-    last = cursor.lastrowid or 0
-    if last % _PRUNE_EVERY == 0:
-        connection.execute("DELETE FROM changes WHERE seq <= ?", (last - KEPT_CHANGES,))
+    return connection, high_water
