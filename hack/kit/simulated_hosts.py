@@ -15,6 +15,7 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.paths import StatePaths
@@ -38,6 +39,7 @@ class SimulatedHost:
     images: ImageStore | None = None
     network: HostNet | None = None
     asker: Asker | None = None
+    api: ListenAt | None = None
     heartbeat_s: float = 10.0
     pull_bytes_per_s: int = 0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -68,6 +70,7 @@ class SimulatedHost:
             clock=self.clock,
             registry=self.registry,
             readiness=self.readiness,
+            api=self.api,
             heartbeat_s=self.heartbeat_s,
             pull_bytes_per_s=self.pull_bytes_per_s,
         )

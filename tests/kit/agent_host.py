@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed
 from innkeeper.agent.drivers.driver import DomainSpec, DomainState
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, SystemClock
@@ -29,6 +30,7 @@ from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, NAMESPACES
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import ReadinessProbe
+from innkeeper.views.host import HostAgent
 from innkeeper.views.meta import Condition
 from kit.simulated_hosts import SimulatedHost
 from tests.kit.agent_orders import HOST, KEYS, SIGNER, STORE
@@ -218,6 +220,7 @@ class AgentHost:
         self.signer: Signer = SIGNER
         self.pinned = KEYS
         self.registry = CollectorRegistry()
+        self.api_place: ListenAt | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
@@ -254,6 +257,7 @@ class AgentHost:
             asker=self.asker,
             registry=self.registry,
             readiness=Readiness(),
+            api=self.api_place,
             heartbeat_s=0.5,
             pull_bytes_per_s=PULL_BYTES_PER_S,
         )
@@ -295,6 +299,10 @@ class AgentHost:
     async def assignment(self, guest_id: str) -> Assignment:
         """Read an Assignment."""
         return await self.admin.get(ASSIGNMENTS, guest_id, namespace=self.namespace)
+
+    async def host_agent(self) -> HostAgent:
+        """Read the HostAgent."""
+        return await self.admin.get(HOST_AGENTS, "host", namespace=self.namespace)
 
     async def told(self, guest_id: str, reason: str, *, outcome: str = "Accepted") -> Condition:
         """Wait until the agent tells this reason of Ready with this outcome, of the order that is there now."""

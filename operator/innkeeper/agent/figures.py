@@ -33,6 +33,18 @@ class AgentFigures:
             "Guests started again after they ended by themselves.",
             registry=registry,
         )
+        self.api_answers = Counter(
+            "innkeeper_agent_api_answers",
+            "Answers of the host API by endpoint and HTTP status.",
+            ["endpoint", "code"],
+            registry=registry,
+        )
+        self.api_refused = Counter(
+            "innkeeper_agent_api_refused",
+            "Connections to the host API that were closed before a request: Handshake, TooMany.",
+            ["why"],
+            registry=registry,
+        )
         self.guests = Gauge(
             "innkeeper_agent_guests", "Guests that this host promised to run.", registry=registry
         )

@@ -28,6 +28,7 @@ class HostReport:
     hypervisor: Hypervisor
     trouble: Callable[[], str | None]  # why machines cannot be read now
     network_trouble: Callable[[], str | None]
+    address: Callable[[], str | None]  # where the host API listens
     images: Callable[[], Mapping[str, int]]  # percent that is here, by digest
     read: Callable[[Key], HostAgent | None]
     clock: Clock
@@ -44,6 +45,7 @@ class HostReport:
             "storeId": self.store_id,
             "agentVersion": __version__,
             "bootId": self.boot_id,
+            "address": self.address(),
             "hypervisor": str(self.hypervisor.kind),
             "driver": self.driver,
             "capacity": {
@@ -74,6 +76,7 @@ def _is_told(status: dict[str, Any], told: HostAgentStatus) -> bool:
         "storeId": told.store_id,
         "agentVersion": told.agent_version,
         "bootId": told.boot_id,
+        "address": told.address,
         "hypervisor": told.hypervisor,
         "driver": told.driver,
         "capacity": amounts,

@@ -52,6 +52,7 @@ async def run_agent(settings: AgentSettings) -> None:
             clock=clock,
             registry=registry,
             readiness=readiness,
+            api=settings.api,
             stop_grace_s=settings.stop_grace_s,
             max_builds=settings.max_builds,
             pull_bytes_per_s=int(settings.image_fill_mib_s * 1024**2),

@@ -20,6 +20,8 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.drivers.driver import Driver, Hypervisor
 from innkeeper.agent.drivers.patient import PatientDriver
 from innkeeper.agent.figures import AgentFigures
+from innkeeper.agent.host_api.listener import HostApiListener, ListenAt
+from innkeeper.agent.host_api.server import HostApi
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.host_report import HostReport, boot_id
 from innkeeper.agent.inventory import Inventory
@@ -69,6 +71,7 @@ class AgentParts:
     clock: Clock
     registry: CollectorRegistry
     readiness: Readiness
+    api: ListenAt | None = None  # None: nobody but the API server hears of this host
     stop_grace_s: float = 60.0
     max_builds: int = 4
     pull_bytes_per_s: int = 0  # at which the disk of a guest is made whole; 0 is no limit
@@ -120,6 +123,7 @@ class Agent:
         )
         self._host_statuses: StatusWriter[HostAgent] | None = None
         self._ledger: Ledger | None = None
+        self._api: HostApiListener | None = None
 
     def _rank(self, guest_id: str) -> tuple[int, str]:
         """Of orders that come at once the lower epoch is judged first, then the older: what is left may not fit."""
@@ -147,6 +151,7 @@ class Agent:
                 hypervisor=str(hypervisor.kind),
                 guests=len(ledger),
             )
+            self._api = self._listener(store)
             self._tell_figures(ledger)
             reconciler = self._reconciler(store, ledger, host_orders, hypervisor)
             stack.push_async_callback(self._prober.close)
@@ -186,6 +191,8 @@ class Agent:
             tasks.create_task(self._statuses.run(), name="statuses")
             tasks.create_task(host_statuses.run(), name="host status")
             tasks.create_task(heartbeat.run(), name="heartbeat")
+            if self._api is not None:
+                tasks.create_task(self._api.run(), name="host API")
 
     def _reconciler(
         self, store: Store, ledger: Ledger, host_orders: HostOrders, hypervisor: Hypervisor
@@ -234,6 +241,17 @@ class Agent:
             on_held=lambda: self._touch_host(urgent=False),
         )
 
+    def _listener(self, store: Store) -> HostApiListener | None:
+        if self._parts.api is None:
+            return None
+        return HostApiListener(
+            HostApi(store, self._figures).application,
+            self._parts.api,
+            figures=self._figures,
+            clock=self._parts.clock,
+            on_change=self._touch_host,
+        )
+
     def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:
         report = HostReport(
             store_id=store.store_id,
@@ -242,6 +260,7 @@ class Agent:
             hypervisor=hypervisor,
             trouble=lambda: self._inventory.trouble,
             network_trouble=lambda: self._parts.network.trouble,
+            address=lambda: self._api.address if self._api is not None else None,
             images=self._parts.images.held,
             read=self._host_agents.objects.get,
             clock=self._parts.clock,
@@ -334,6 +353,7 @@ class Agent:
         readiness = self._parts.readiness
         readiness.add("hypervisor", lambda: self._inventory.trouble or self._unread())
         readiness.add("network", lambda: self._parts.network.trouble)
+        readiness.add("host API", lambda: self._api.trouble if self._api is not None else None)
         readiness.watch("assignments", self._assignments)
         readiness.watch("hostagents", self._host_agents)
 

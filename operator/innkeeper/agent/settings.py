@@ -6,6 +6,7 @@ files with the order keys do. Keys are pinned: what the API server says about th
 
 import base64
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,8 +15,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import SettingsConfigDict
 
 from innkeeper.agent import trust
+from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.domain import names, orders
 from innkeeper.errors import TerminalError
+from innkeeper.mutual_tls import TlsFiles
 from innkeeper.settings import CommonSettings
 
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=names.MAX_HOST_NAME)]
@@ -59,6 +62,22 @@ class AgentSettings(CommonSettings):
         description="The group of QEMU, which may read images on their way; `libvirt-qemu` or `qemu` where there is one.",
     )
     metrics_port: int = Field(9103, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
+    api_listen: str = Field("127.0.0.1", description="The address of the host API, which the operator calls.")
+    api_port: int = Field(9104, ge=0, le=65535, description="The port of the host API; 0 is any.")
+    api_certificate_file: Path | None = Field(
+        None,
+        description="The host API's certificate (PEM), with the host's name; without one it is not served.",
+    )
+    api_key_file: Path | None = Field(None, description="The key of that certificate (PEM).")
+    api_ca_file: Path | None = Field(
+        None, description="The authority of the operator's certificate towards hosts (PEM)."
+    )
+    api_address: str | None = Field(
+        None,
+        pattern=r"^([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]{0,4})?$",
+        max_length=253,
+        description="Where the operator reaches the host API (host or host:port; IPv6 in brackets), if not there.",
+    )
     stop_grace_s: float = Field(
         60, ge=0, le=3600, description="How long a guest may take to power itself off."
     )
@@ -71,7 +90,29 @@ class AgentSettings(CommonSettings):
             raise ValueError("--join-file names host and keys: leave out --host and --order-key-file")
         if self.join_file is None and (self.host is None or not self.order_key_file):
             raise ValueError("give --join-file, or --host with --order-key-file (and a kubeconfig)")
+        files = (self.api_certificate_file, self.api_key_file, self.api_ca_file)
+        if any(files) and not all(files):
+            raise ValueError("--api-certificate-file, --api-key-file and --api-ca-file go together")
+        if all(files) and self.api_address is None and ip_address(self.api_listen).is_unspecified:
+            raise ValueError(
+                f"--api-listen {self.api_listen} is no address to be called at: add --api-address"
+            )
         return self
+
+    @field_validator("api_listen")
+    @classmethod
+    def _listens_at_address(cls, value: str) -> str:
+        ip_address(value)
+        return value
+
+    @property
+    def api(self) -> ListenAt | None:
+        """Where the host API listens; None where there are no certificate files."""
+        certificate, key, authority = self.api_certificate_file, self.api_key_file, self.api_ca_file
+        if certificate is None or key is None or authority is None:
+            return None
+        files = TlsFiles(certificate=certificate, key=key, authority=authority)
+        return ListenAt(listen=self.api_listen, port=self.api_port, files=files, reported=self.api_address)
 
 
 class JoinFile(BaseModel):

@@ -55,6 +55,28 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     max_builds: Annotated[
         int | None, typer.Option(help="How many guests are built at once. [default: 4]")
     ] = None,
+    api_listen: Annotated[
+        str | None, typer.Option(help="The address of the host API. [default: 127.0.0.1]")
+    ] = None,
+    api_port: Annotated[
+        int | None, typer.Option(help="The port of the host API; 0 is any. [default: 9104]")
+    ] = None,
+    api_certificate_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The host API's certificate (PEM), with the host's name; without one it is not served."
+        ),
+    ] = None,
+    api_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    api_ca_file: Annotated[
+        Path | None, typer.Option(help="The authority of the operator's certificate towards hosts (PEM).")
+    ] = None,
+    api_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the operator reaches the host API: host or host:port. [default: where it listens]"
+        ),
+    ] = None,
     listen: Listen = None,
     metrics_port: MetricsPort = None,
     log_format: LogFormatOption = None,

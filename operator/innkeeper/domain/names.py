@@ -24,6 +24,7 @@ HOST_LABEL = "innkeeper.dev/host"
 
 SYSTEM_NAMESPACE = "innkeeper-system"
 AGENT_SERVICE_ACCOUNT = "agent"
+OPERATOR_COMMON_NAME = "innkeeper-operator"  # of the certificate that it shows to hosts
 HOST_AGENT_NAME = "host"
 HEARTBEAT_LEASE = "heartbeat"
 USER_DATA_KEY = "userData"

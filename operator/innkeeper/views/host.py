@@ -117,6 +117,7 @@ class HostAgentStatus(View, frozen=True, kw_only=True):
     store_id: str | None = None
     agent_version: str | None = None
     boot_id: str | None = None
+    address: str | None = None  # host:port of its API
     hypervisor: str | None = None  # KVM or Emulation
     driver: str | None = None
     capacity: Resources | None = None

@@ -14,9 +14,8 @@ from innkeeper.errors import TerminalError
 from innkeeper.views.host import HostAgentSpec
 
 HOST_SETTINGS = "host_agent_spec"  # the setting that holds the host's own orders as they were seen last
-MAX_CHARACTERS = (
-    8 * 1024**2
-)  # of the texts of one answer; as JSON in UTF-8 they stay far below MAX_ANSWER_BYTES
+# Of the texts of one answer; as JSON in UTF-8 they stay far below MAX_ANSWER_BYTES.
+MAX_CHARACTERS = 2 * 1024**2
 
 Entry = GuestEntry | TombstoneEntry
 

@@ -15,6 +15,15 @@ from innkeeper.api.v1alpha1.host import AgentVersion, Hypervisor, Overcommit, Re
 KeyId = Annotated[str, Field(max_length=16, pattern="^[0-9a-f]{16}$")]
 
 
+HostPort = Annotated[
+    str,
+    Field(
+        max_length=259,
+        pattern=r"^([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\]):[1-9][0-9]{0,4}$",
+    ),
+]
+
+
 class OrderKey(ApiModel):
     """A key that orders are signed with. A later one carries the signature of an earlier one."""
 
@@ -65,6 +74,8 @@ class HostAgentStatus(ApiModel):
     """Its version."""
     boot_id: Annotated[str, Field(max_length=64)] | None = None
     """The machine's boot ID."""
+    address: HostPort | None = None
+    """Where its agent answers the operator itself (`host:port`); none where it has no certificate for that."""
     hypervisor: Hypervisor | None = None
     """How guests run here: found out by running code."""
     driver: Annotated[str, Field(max_length=32)] | None = None

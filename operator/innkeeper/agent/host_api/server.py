@@ -1,0 +1,159 @@
+"""The HTTP face of the store: routes, who may ask, and errors as JSON.
+
+    GET /v1/snapshot?after=<Guest ID>&limit=<n>              a page of all that the store holds
+    GET /v1/events?store=<store ID>&since=<seq>&limit=<n>    what changed since a cursor; 410 where that is a gap
+
+It reads and changes nothing. TLS has checked the caller's certificate; only the name `innkeeper-operator` may ask. Every
+error's body is `{"reason": ..., "message": ...}`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from innkeeper.agent.figures import AgentFigures
+from innkeeper.agent.store.opening import StoreUnusableError
+from innkeeper.agent.store.reading import LogGapError
+from innkeeper.domain import names
+from innkeeper.domain.host_store import PAGE, Events, Snapshot
+from innkeeper.errors import InnkeeperError, TerminalError
+
+log = structlog.get_logger(__name__)
+
+ANSWER_WITHIN_S = 20.0
+_MAX_BODY = 1024  # nothing is asked with a body
+_MAX_TEXT = 100
+_MAX_DIGITS = 18
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class InvalidRequestError(TerminalError):
+    """A parameter is missing or not what it should be."""
+
+    reason = "InvalidRequest"
+
+
+class NotAllowedError(TerminalError):
+    """The caller's certificate is not the operator's."""
+
+    reason = "NotAllowed"
+
+
+_STATUS: tuple[tuple[type[InnkeeperError], int], ...] = (
+    (InvalidRequestError, 400),
+    (NotAllowedError, 403),
+    (LogGapError, 410),
+    (StoreUnusableError, 503),
+)
+
+
+class StoreReader(Protocol):
+    """What is asked of the store."""
+
+    async def snapshot(self, *, after: str | None = None, limit: int = PAGE) -> Snapshot:
+        """Return one page of all that is held."""
+        ...
+
+    async def events(self, *, store_id: str, since: int, limit: int = PAGE) -> Events:
+        """Return what changed since a cursor."""
+        ...
+
+
+class HostApi:
+    """The endpoints of one host."""
+
+    def __init__(self, store: StoreReader, figures: AgentFigures) -> None:
+        self._store = store
+        self._figures = figures
+        # One answer after another: a write of the agent waits for one page at most.
+        self._reading = asyncio.Lock()
+
+    def application(self) -> web.Application:
+        """Return the application, ready to be run."""
+        application = web.Application(client_max_size=_MAX_BODY, middlewares=[self._answer])
+        application.router.add_get("/v1/snapshot", self._snapshot, name="snapshot", allow_head=False)
+        application.router.add_get("/v1/events", self._events, name="events", allow_head=False)
+        return application
+
+    async def _snapshot(self, request: web.Request) -> web.Response:
+        after, limit = _text(request, "after"), _limit(request)
+        async with self._reading:
+            return _json(200, await self._store.snapshot(after=after, limit=limit))
+
+    async def _events(self, request: web.Request) -> web.Response:
+        store_id, since, limit = _text(request, "store"), _number(request, "since"), _limit(request)
+        if store_id is None or since is None:
+            raise InvalidRequestError(
+                "name the store and the line that you read last: store=<ID>&since=<number>"
+            )
+        async with self._reading:
+            return _json(200, await self._store.events(store_id=store_id, since=since, limit=limit))
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            _check_caller(request)
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                response = await handler(request)
+        except InnkeeperError as error:
+            response = _error(_status_of(error), error.reason, error.message)
+        except web.HTTPException as error:
+            response = _error(error.status, error.reason.replace(" ", ""), error.text or error.reason)
+        except TimeoutError:
+            response = _error(503, "Busy", f"the store did not answer within {ANSWER_WITHIN_S:.0f} s")
+        except Exception:
+            log.exception("request_broke", path=request.path)
+            response = _error(500, "InternalError", "the agent failed; its log says why")
+        endpoint = request.match_info.route.name or "none"
+        self._figures.api_answers.labels(endpoint=endpoint, code=str(response.status)).inc()
+        return response
+
+
+def _check_caller(request: web.Request) -> None:
+    transport = request.transport
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    parts = (part for each in (certificate or {}).get("subject", ()) for part in each)
+    found = [value for kind, value in parts if kind == "commonName"]
+    if found != [names.OPERATOR_COMMON_NAME]:
+        raise NotAllowedError(f"only a certificate with the common name {names.OPERATOR_COMMON_NAME} may ask")
+
+
+def _limit(request: web.Request) -> int:
+    found = _number(request, "limit")
+    return PAGE if not found else min(found, PAGE)
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise InvalidRequestError(f"{name} must be a number of at most {_MAX_DIGITS} digits")
+    return int(text)
+
+
+def _text(request: web.Request, name: str) -> str | None:
+    text = request.query.get(name)
+    if text is not None and not (text.isascii() and text.isprintable() and len(text) <= _MAX_TEXT):
+        raise InvalidRequestError(f"{name} must be at most {_MAX_TEXT} letters, digits and signs")
+    return text
+
+
+def _status_of(error: InnkeeperError) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def _json(status: int, answer: Any) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
+
+
+def _error(status: int, reason: str, message: str) -> web.Response:
+    response = _json(status, {"reason": reason, "message": message})
+    if status == 503:  # noqa: PLR2004 - HTTP's "Service Unavailable"
+        response.headers["Retry-After"] = "2"
+    return response
