@@ -8,7 +8,6 @@ import asyncio
 import json
 import platform
 import sys
-from enum import StrEnum
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ import uvloop
 from typer.core import TyperGroup
 
 from innkeeper import __version__
+from innkeeper.cli.output import Output
 from innkeeper.cli.running import command_of
 
 COMMANDS = {
@@ -28,6 +28,7 @@ COMMANDS = {
 
 
 SUBCOMMANDS = {
+    "agent inspect": "Print all that a host's store holds; no API server and no running agent is needed.",
     "images manifest": "Write the manifest of an image: the digest of each chunk.",
 }
 
@@ -53,13 +54,6 @@ class LateCommands(TyperGroup):
         if args and args[0] in COMMANDS:
             return args[0], _import(args[0]), args[1:]
         return super().resolve_command(ctx, args)
-
-
-class Output(StrEnum):
-    """How `version` answers."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 app = typer.Typer(

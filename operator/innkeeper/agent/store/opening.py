@@ -82,7 +82,7 @@ def open_to_write(path: Path, *, host: str, new_id: str) -> tuple[sqlite3.Connec
     """
     # The hypervisor passes through to the disks of guests, and lists nothing.
     path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    _check(path)
+    check(path)
     # SQLite gives its -wal and -shm files the mode of the database.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
@@ -116,8 +116,14 @@ def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
 
 
-def _check(path: Path) -> None:
-    """Look at the database that is there, if one is. A connection that only reads writes no log back."""
+def check(path: Path) -> None:
+    """Look at the database that is there, if one is. A connection that only reads writes no log back.
+
+    Raises:
+        StoreDamagedError: it is damaged.
+        StoreTooNewError: a later version of the agent wrote it.
+        StoreUnusableError: SQLite cannot work.
+    """
     reached = highwater.read(path)
     if not path.exists() or path.stat().st_size == 0:
         wal = path.with_name(f"{path.name}-wal")
