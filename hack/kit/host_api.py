@@ -22,7 +22,7 @@ def authority(directory: Path) -> Authority:
 
 def agent_arguments(vouching: Authority, host: str, *, address: str) -> list[str | Path]:
     """Return the options of a host's agent, with a new certificate."""
-    pair = vouching.issue_server(host, alternative_names=[host])
+    pair = vouching.issue_server(f"host-{host}", alternative_names=[host])
     files: list[str | Path] = ["--api-certificate-file", pair.certificate, "--api-key-file", pair.key]
     where: list[str | Path] = ["--api-listen", address, "--api-port", str(PORT)]
     return [*where, *files, "--api-ca-file", vouching.own.certificate]

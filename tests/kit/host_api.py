@@ -6,8 +6,8 @@ from pathlib import Path
 
 import aiohttp
 
+from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
-from innkeeper.mutual_tls import TlsFiles
 from kit.certificates import Authority, Pair
 
 HOST = "inn-a"

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kit import paths, steps
+from kit import host_api, paths, steps
 from kit.daemons import Daemon
 from kit.kubectl import Kubectl
 from kit.lab import identities, machines
@@ -60,6 +60,14 @@ def start_operator(plan: Plan, *words: str | Path) -> None:
         *words,
     ]  # fmt: skip - a flag and its value share a line
     _start(daemon(plan, "operator"), command)
+
+
+def prepare_host_api(plan: Plan) -> None:
+    """Make what the operator reaches hosts with: its certificate, and a file that tells where they are."""
+    host_api.operator_pair(host_api.authority(plan.directory))
+    host_api.write_hosts_file(
+        plan.directory / "hosts.yaml", {host: plan.host_address(host) for host in plan.hosts}
+    )
 
 
 def start_images(plan: Plan, *, directory: Path) -> None:
@@ -137,6 +145,7 @@ def start_agent(plan: Plan, host: str) -> None:
         plan.host_address(host),
         "--metrics-port",
         str(AGENT_METRICS),
+        *host_api.agent_arguments(host_api.authority(plan.directory), host, address=plan.host_address(host)),
     ]  # fmt: skip - a flag and its value share a line
     _start(agent(plan, host), machines.inside(plan, host, command))
 

@@ -15,10 +15,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import SettingsConfigDict
 
 from innkeeper.agent import trust
+from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.domain import names, orders
 from innkeeper.errors import TerminalError
-from innkeeper.mutual_tls import TlsFiles
 from innkeeper.settings import CommonSettings
 
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=names.MAX_HOST_NAME)]

@@ -1,9 +1,9 @@
-"""What a host tells of its store: all that it holds, or what changed since a place in its change log.
+"""What a host tells of its store: all that it holds, or what changed since a cursor.
 
 A host's store is the canonical record of its guests; who reads it checks each order's signature and never trusts the
 plain fields beside it. An entry is always the newest state, so one that is told twice does no harm. The wire form is
-JSON. A place is the store's own ID and a sequence number: another ID, or a number that the log has dropped, is a gap, and
-everything is read again.
+JSON. A cursor is the store's own ID and a line's number in its change log: another ID, or a number that the log does not
+reach, is a gap, and everything is read again.
 """
 
 from typing import Annotated
@@ -15,7 +15,7 @@ from innkeeper.views.host import HostAgentSpec
 
 PAGE = 500  # entries of one answer at most
 MAX_ANSWER_BYTES = 64 * 1024**2
-GAP = "Gap"  # the reason of an answer (410) to a place that the log does not reach back to
+GAP = "Gap"  # the reason of an answer (410) to a cursor that the log cannot go on from
 
 Seq = Annotated[int, Meta(ge=0)]
 
@@ -82,7 +82,7 @@ class Snapshot(Message, frozen=True):
 
 
 class Events(Message, frozen=True):
-    """What changed since a place: the lines of the log, and the newest state of each guest that they name."""
+    """What changed since a cursor: the lines of the log, and the newest state of each guest that they name."""
 
     host: str
     store_id: str

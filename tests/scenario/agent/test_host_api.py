@@ -298,6 +298,23 @@ async def test_a_port_that_somebody_has_is_waited_for(scene: Scene) -> None:
         assert f"127.0.0.1:{port}" in str(listener.trouble)
 
 
+async def test_what_breaks_there_is_tried_again_and_ends_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    with monkeypatch.context() as patched:
+        patched.setattr(listener_module, "_bound", lambda _: 1 / 0)
+        async with listening(scene.files, scene.store, clock) as (listener, _):
+            await eventually(lambda: clock.sleepers == 1)
+            assert (listener.address, listener.trouble) == (
+                None,
+                "the host API broke; the agent's log says why",
+            )
+            patched.undo()
+            clock.advance(30)
+            await eventually(lambda: listener.address)
+
+
 async def test_callers_who_stay_leave_room_for_no_more_than_a_number(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,3 +86,39 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("INNKEEPER_AGENT_STATE_DIR", "/srv/innkeeper")
     found = AgentSettings()
     assert (found.join_file, found.state_dir) == (tmp_path / "join.json", Path("/srv/innkeeper"))
+
+
+FILES = {"api_certificate_file": Path("a.crt"), "api_key_file": Path("a.key"), "api_ca_file": Path("ca.crt")}
+
+
+def with_api(tmp_path: Path, **options: object) -> AgentSettings:
+    return AgentSettings(join_file=join_file(tmp_path), **options)  # type: ignore[arg-type] # wrong ones on purpose
+
+
+def test_without_certificates_no_host_api_is_served(tmp_path: Path) -> None:
+    assert with_api(tmp_path, api_listen="0.0.0.0").api is None  # noqa: S104 - a listening address is the point
+
+
+def test_the_host_api_listens_where_it_is_told(tmp_path: Path) -> None:
+    found = with_api(tmp_path, api_listen="10.0.0.1", api_port=0, api_address="host-a:443", **FILES).api
+    assert found is not None
+    assert (found.listen, found.port, found.reported) == ("10.0.0.1", 0, "host-a:443")
+    assert found.files.authority == Path("ca.crt")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"api_certificate_file": Path("a.crt")}, "go together"),
+        ({**FILES, "api_ca_file": None}, "go together"),
+        ({**FILES, "api_listen": "0.0.0.0"}, "add --api-address"),  # noqa: S104 - a listening address is the point
+        ({**FILES, "api_listen": "::"}, "add --api-address"),
+        ({**FILES, "api_listen": "host-a"}, "api_listen"),
+        ({**FILES, "api_address": "https://host-a"}, "api_address"),
+        ({**FILES, "api_address": "fd00::1"}, "api_address"),
+        ({**FILES, "api_port": 70_000}, "api_port"),
+    ],
+)
+def test_a_host_api_that_cannot_work_is_refused(tmp_path: Path, options: dict[str, object], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        with_api(tmp_path, **options)

@@ -6,7 +6,6 @@ connections, each with a longest life. What goes wrong here is told and tried ag
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import structlog
 from aiohttp import web
 
 from innkeeper.agent.figures import AgentFigures
+from innkeeper.agent.host_api.certificates import ServerTls, TlsFiles
 from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
-from innkeeper.mutual_tls import MutualTls, TlsFiles
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +65,7 @@ class HostApiListener:
         self._figures = figures
         self._clock = clock
         self._on_change = on_change
-        self._tls = MutualTls(at.files, ssl.Purpose.CLIENT_AUTH)
+        self._tls = ServerTls(at.files)
         self._handshakes: set[asyncio.Task[None]] = set()
         self.address: str | None = None
         self.trouble: str | None = "it does not listen yet"
@@ -80,6 +79,9 @@ class HostApiListener:
                     await self._serve(listening)
             except (InnkeeperError, OSError) as error:
                 self._note(None, f"the host API cannot listen at {self._at.listen}:{self._at.port}: {error}")
+            except Exception:
+                log.exception("host_api_broke")
+                self._note(None, "the host API broke; the agent's log says why")
             await self._clock.sleep(_AGAIN_AFTER_S)
 
     async def _serve(self, listening: socket.socket) -> None:

@@ -1,7 +1,7 @@
-"""TLS between a host's agent and the operator: 1.3 only, both sides show a certificate, and files may change at any time.
+"""The host API's TLS: 1.3 only, a caller must show a certificate, and the files may change at any time.
 
 A context is never changed, since an authority that was loaded once cannot be taken out of it: changed files make a new
-one, for the connections from then on. Which name the other side must have is its caller's to check.
+one, for the connections from then on. Which name a caller must have is not decided here.
 """
 
 import ssl
@@ -21,19 +21,18 @@ class CertificateUnusableError(InnkeeperError):
 
 @dataclass(frozen=True, kw_only=True)
 class TlsFiles:
-    """PEM files: one's own certificate with its chain, its key, and the authority of the other side."""
+    """PEM files: the agent's own certificate with its chain, its key, and the authority of callers."""
 
     certificate: Path
     key: Path
     authority: Path
 
 
-class MutualTls:
-    """The context of one side: `Purpose.CLIENT_AUTH` for a server, `Purpose.SERVER_AUTH` for a client."""
+class ServerTls:
+    """The server's context, made from files."""
 
-    def __init__(self, files: TlsFiles, purpose: ssl.Purpose) -> None:
+    def __init__(self, files: TlsFiles) -> None:
         self._files = files
-        self._purpose = purpose
         self._seen: _Seen | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -69,7 +68,7 @@ class MutualTls:
 
     def _made(self) -> ssl.SSLContext:
         files = self._files
-        context = ssl.create_default_context(self._purpose, cafile=str(files.authority))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(files.authority))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_REQUIRED
         context.num_tickets = 0  # a session that is taken up again would skip the check of its certificate
