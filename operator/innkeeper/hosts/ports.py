@@ -13,7 +13,7 @@ class HostUnreadError(InnkeeperError):
 
 
 class GapError(HostUnreadError):
-    """The host's log does not reach back to that place, or the store is another one: read a snapshot."""
+    """The host's log cannot go on from that cursor, or the store is another one: read a snapshot."""
 
     reason = GAP
 
@@ -30,7 +30,7 @@ class HostReader(Protocol):
         ...
 
     async def events(self, *, store_id: str, since: int) -> Events:
-        """Return what changed since a place.
+        """Return what changed since a cursor.
 
         Raises:
             GapError: a snapshot is needed.

@@ -104,8 +104,7 @@ class HostApiListener:
                 tasks.create_task(self._accept(listening, server))
                 tasks.create_task(self._look(server))
         finally:
-            for each in self._handshakes:
-                each.cancel()
+            self._end(server)
             await runner.cleanup()
 
     async def _accept(self, listening: socket.socket, server: web.Server) -> None:
@@ -135,9 +134,8 @@ class HostApiListener:
                 ssl_handshake_timeout=HANDSHAKE_WITHIN_S,
                 ssl_shutdown_timeout=HANDSHAKE_WITHIN_S,
             )
-        except (
-            OSError
-        ) as error:  # no certificate, another authority's, one that is over; or nothing was said in time
+        except OSError as error:
+            # No certificate, another authority's, one that is over; or nothing was said in time.
             connection.close()
             self._refused("Handshake")
             log.info("host_api_handshake_failed", message=str(error))
@@ -155,8 +153,13 @@ class HostApiListener:
             self._note(self.address, None)
             if changed:
                 log.info("host_api_certificate_read")
-                for connection in server.connections:  # who came by the old files comes again by the new ones
-                    connection.force_close()
+                self._end(server)  # who came by the old files comes again by the new ones
+
+    def _end(self, server: web.Server) -> None:
+        for handshake in self._handshakes:
+            handshake.cancel()
+        for connection in server.connections:
+            connection.force_close()
 
     def _refused(self, why: str) -> None:
         self._figures.api_refused.labels(why).inc()

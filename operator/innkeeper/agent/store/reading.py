@@ -17,8 +17,6 @@ HOST_SETTINGS = "host_agent_spec"  # the setting that holds the host's own order
 # Of the texts of one answer; as JSON in UTF-8 they stay far below MAX_ANSWER_BYTES.
 MAX_CHARACTERS = 2 * 1024**2
 
-Entry = GuestEntry | TombstoneEntry
-
 _IDS = """SELECT guest_id FROM guests WHERE guest_id > ?1
     UNION ALL SELECT guest_id FROM tombstones WHERE guest_id > ?1
     ORDER BY guest_id LIMIT ?2"""
@@ -46,7 +44,7 @@ def snapshot(connection: sqlite3.Connection, *, after: str | None = None, limit:
         settings=settings(connection),
         guests=page.guests,
         tombstones=page.tombstones,
-        next_after=page.ids[-1] if len(page.ids) < len(found) else None,
+        next_after=next(reversed(page.ids)) if len(page.ids) < len(found) else None,
     )
 
 
@@ -98,10 +96,9 @@ class _Page:
     """The entries of one answer, each once, and how large they are."""
 
     def __init__(self) -> None:
-        self.ids: list[str] = []
+        self.ids: dict[str, None] = {}  # in the order in which they were told
         self.guests: list[GuestEntry] = []
         self.tombstones: list[TombstoneEntry] = []
-        self._told: set[str] = set()
         self._characters = 0
 
     @property
@@ -109,10 +106,9 @@ class _Page:
         return self._characters >= MAX_CHARACTERS
 
     def add(self, connection: sqlite3.Connection, guest_id: str) -> None:
-        if guest_id in self._told:
+        if guest_id in self.ids:
             return
-        self._told.add(guest_id)
-        self.ids.append(guest_id)
+        self.ids[guest_id] = None
         if (guest := _guest(connection, guest_id)) is not None:
             self.guests.append(guest)
             self._characters += len(guest.order) + len(guest.message)
