@@ -45,5 +45,5 @@ def test_only_a_file_is_read(log: Path, tmp_path: Path, trap: str) -> None:
         os.mkfifo(log)
     else:
         log.mkdir()
-    with pytest.raises(OSError, match="no file|Is a directory|symbolic links"):
+    with pytest.raises(OSError, match=r"no file|Is a directory|symbolic links"):
         console.tail(log, max_bytes=10)
