@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -245,12 +246,16 @@ class Agent:
         if self._parts.api is None:
             return None
         return HostApiListener(
-            HostApi(store, self._figures).application,
+            HostApi(store, self._figures, console_log=self._console_log).application,
             self._parts.api,
             figures=self._figures,
             clock=self._parts.clock,
             on_change=self._touch_host,
         )
+
+    def _console_log(self, guest_id: str) -> Path | None:
+        held = self._ledger is not None and self._ledger.get(guest_id) is not None
+        return self._parts.paths.guest(guest_id).console_log if held else None
 
     def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:
         report = HostReport(

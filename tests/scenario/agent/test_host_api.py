@@ -89,7 +89,7 @@ async def listening(
 ) -> AsyncIterator[tuple[HostApiListener, AgentFigures]]:
     figures = AgentFigures(CollectorRegistry())
     listener = HostApiListener(
-        HostApi(reader, figures).application,
+        HostApi(reader, figures, console_log=lambda _guest_id: None).application,
         files.place(port=port),
         figures=figures,
         clock=clock,
@@ -405,6 +405,16 @@ def test_what_is_reported(tmp_path: Path, listen: str, reported: str | None, add
     assert replace(place, listen=listen).address(9104) == address
 
 
+async def reported(host: AgentHost) -> str:
+    """Wait until the agent tells where it listens."""
+
+    async def address() -> str | None:
+        return (await host.host_agent()).status.address
+
+    found: str = await eventually(address)
+    return found
+
+
 async def test_an_agent_reports_where_it_listens_and_answers_there(host: AgentHost, tmp_path: Path) -> None:
     vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
     files.fill(vouching)
@@ -412,14 +422,7 @@ async def test_an_agent_reports_where_it_listens_and_answers_there(host: AgentHo
     host.start()
     await host.assign(order())
     await host.told(guest_id(), "Running")
-    address = ""
-
-    async def reported() -> bool:
-        nonlocal address
-        address = (await host.host_agent()).status.address or ""
-        return bool(address)
-
-    await eventually(reported)
+    address = await reported(host)
     tls = context(vouching, trial.operator_pair(vouching))
     told = snapshot(await ask(address, "/v1/snapshot", tls=tls))
     (guest,) = told.guests
@@ -427,6 +430,25 @@ async def test_an_agent_reports_where_it_listens_and_answers_there(host: AgentHo
     steps = [step.reason for step in guest.history]
     assert (steps[0], steps[-1]) == ("Accepted", "Running")
     assert told.settings == (await host.host_agent()).spec
+
+
+async def test_the_console_of_a_guest_that_is_here_can_be_read(host: AgentHost, tmp_path: Path) -> None:
+    vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
+    files.fill(vouching)
+    host.api_place = files.place()
+    host.start()
+    await host.assign(order())
+    await host.told(guest_id(), "Running")
+    address = await reported(host)
+    host.disk(guest_id()).with_name("console.log").write_bytes(b"booted\x1b[0m\xff\nlogin: ")
+    tls = context(vouching, trial.operator_pair(vouching))
+    whole = await ask(address, f"/v1/guests/{guest_id()}/console", tls=tls)
+    assert (whole.status, whole.body) == (200, b"booted\x1b[0m\xff\nlogin: ")
+    part = await ask(address, f"/v1/guests/{guest_id()}/console?bytes=7", tls=tls)
+    assert part.body == b"login: "
+    for unknown in (guest_id(2), "..", "%2e%2e%2fagent.db"):
+        answer = await ask(address, f"/v1/guests/{unknown}/console", tls=tls)
+        assert answer.status == 404, unknown
 
 
 async def test_without_certificates_none_is_served(host: AgentHost) -> None:

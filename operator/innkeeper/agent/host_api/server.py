@@ -2,6 +2,7 @@
 
     GET /v1/snapshot?after=<Guest ID>&limit=<n>              a page of all that the store holds
     GET /v1/events?store=<store ID>&since=<seq>&limit=<n>    what changed since a cursor; 410 where that is a gap
+    GET /v1/guests/<Guest ID>/console?bytes=<n>              the end of what a guest wrote to its console
 
 It reads and changes nothing. TLS has checked the caller's certificate; only the name `innkeeper-operator` may ask. Every
 error's body is `{"reason": ..., "message": ...}`.
@@ -9,12 +10,14 @@ error's body is `{"reason": ..., "message": ...}`.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from innkeeper.agent import console
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.reading import LogGapError
@@ -44,9 +47,16 @@ class NotAllowedError(TerminalError):
     reason = "NotAllowed"
 
 
+class GuestUnknownError(TerminalError):
+    """No such guest is held here."""
+
+    reason = "NotFound"
+
+
 _STATUS: tuple[tuple[type[InnkeeperError], int], ...] = (
     (InvalidRequestError, 400),
     (NotAllowedError, 403),
+    (GuestUnknownError, 404),
     (LogGapError, 410),
     (StoreUnusableError, 503),
 )
@@ -64,12 +74,16 @@ class StoreReader(Protocol):
         ...
 
 
+ConsoleLog = Callable[[str], Path | None]  # by Guest ID; None where no such guest is held
+
+
 class HostApi:
     """The endpoints of one host."""
 
-    def __init__(self, store: StoreReader, figures: AgentFigures) -> None:
+    def __init__(self, store: StoreReader, figures: AgentFigures, *, console_log: ConsoleLog) -> None:
         self._store = store
         self._figures = figures
+        self._console_log = console_log
         # One answer after another: a write of the agent waits for one page at most.
         self._reading = asyncio.Lock()
 
@@ -78,6 +92,9 @@ class HostApi:
         application = web.Application(client_max_size=_MAX_BODY, middlewares=[self._answer])
         application.router.add_get("/v1/snapshot", self._snapshot, name="snapshot", allow_head=False)
         application.router.add_get("/v1/events", self._events, name="events", allow_head=False)
+        application.router.add_get(
+            "/v1/guests/{guest_id}/console", self._console, name="console", allow_head=False
+        )
         return application
 
     async def _snapshot(self, request: web.Request) -> web.Response:
@@ -93,6 +110,17 @@ class HostApi:
             )
         async with self._reading:
             return _json(200, await self._store.events(store_id=store_id, since=since, limit=limit))
+
+    async def _console(self, request: web.Request) -> web.Response:
+        file = self._console_log(request.match_info["guest_id"])
+        if file is None:
+            raise GuestUnknownError("no guest of this ID is held here")
+        wanted = _number(request, "bytes") or console.MAX_BYTES
+        try:
+            found = await asyncio.to_thread(console.tail, file, max_bytes=wanted)
+        except OSError as error:
+            raise InnkeeperError(f"the console's log cannot be read: {error.strerror or error}") from error
+        return web.Response(body=found, content_type="application/octet-stream")
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
