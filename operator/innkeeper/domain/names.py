@@ -15,6 +15,7 @@ ADDRESS_FINALIZER = "innkeeper.dev/address"
 HOST_FINALIZER = "innkeeper.dev/host"
 
 ID_ANNOTATION = "innkeeper.dev/id"
+REVIVED_FROM_ANNOTATION = "innkeeper.dev/revived-from"  # the host whose order a Guest was made anew from
 FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"
 HELD_BY_HOST_ANNOTATION = "innkeeper.dev/held-by-host"  # of an IPAddress whose guest was deleted by force
 

@@ -208,10 +208,7 @@ class AssignerWorker:
 
     async def _create(self, order: Order, spec: Mapping[str, Any]) -> Blocked | None:
         namespace = names.host_namespace(order.host)
-        body = {
-            "metadata": {"name": order.guest_id, "labels": {names.HOST_LABEL: order.host}},
-            "spec": spec,
-        }
+        body = ordering.assignment_document(order, spec)
         try:
             created = await self._client.create(ASSIGNMENTS, body, namespace=namespace)
         except AlreadyExistsError:
@@ -225,16 +222,8 @@ class AssignerWorker:
     def _spec(self, guest: Guest, order: Order) -> dict[str, Any]:
         text = self._signer.sign(order)
         self._remember(order, text)
-        return {
-            "order": text,
-            "guest": {"namespace": guest.metadata.namespace, "name": guest.metadata.name},
-            "guestId": order.guest_id,
-            "desired": order.desired,
-            "epoch": order.epoch,
-            "serial": order.serial,
-            "imageDigest": guest.status.image.digest if guest.status.image else "",
-            "addresses": [each.address for each in order.addresses],
-        }
+        digest = guest.status.image.digest if guest.status.image else ""
+        return ordering.assignment_spec(order, text, image_digest=digest)
 
     def _read(self, assignment: Assignment | None) -> Order | None:
         """Return the order that stands, if we signed it: what others put there counts for nothing."""

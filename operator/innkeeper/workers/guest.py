@@ -7,22 +7,23 @@ any two writes, the next call ends in the same state.
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import structlog
 
 from innkeeper.domain import names
+from innkeeper.domain.lifecycle.binding import binding
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.kube.client import Client
-from innkeeper.kube.conditions import document, find
+from innkeeper.kube.conditions import find
 from innkeeper.kube.resources import GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.workers.assigner import AssignerWorker, is_refused, refused
+from innkeeper.workers.binding import write_facts
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import NetworkWorker
@@ -132,16 +133,15 @@ class GuestWorker:
         addresses: list[GuestAddress],
     ) -> Guest:
         guest_id = guest_id_of(guest)
-        facts: dict[str, Any] = {
-            "id": guest_id,
-            "urn": names.urn(guest_id),
-            "cluster": placement.cluster,
-            "host": placement.host,
-            "epoch": max(1, guest.status.epoch),
-            "addresses": [msgspec.to_builtins(each) for each in addresses],
-            "image": {"namespace": image.namespace, "name": image.name, "digest": image.digest},
-            "resources": msgspec.to_builtins(amounts.quantities()),
-        }
+        facts = binding(
+            guest_id,
+            host=placement.host,
+            cluster=placement.cluster,
+            epoch=max(1, guest.status.epoch),
+            addresses=addresses,
+            image=image,
+            amounts=amounts,
+        )
         written = await self._write_status(guest, facts)
         log.info("guest_bound", guest=guest_id, host=placement.host, cluster=placement.cluster)
         return written
@@ -173,17 +173,7 @@ class GuestWorker:
 
     async def _write_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
         """Write facts beside what the status says already; None takes a field away."""
-        # Views leave out what has its default value; a condition must say its message even where it is empty.
-        told = {"conditions": [document(each) for each in guest.status.conditions]}
-        status = {**msgspec.to_builtins(guest.status), **told, **facts}
-        written = await self._client.replace_status(
-            GUESTS,
-            guest.metadata.name,
-            {key: value for key, value in status.items() if value is not None},
-            namespace=guest.metadata.namespace,
-            resource_version=guest.metadata.resource_version,
-            uid=guest.metadata.uid,
-        )
+        written = await write_facts(self._client, guest, facts)
         self._subset.assume(written)
         return written
 

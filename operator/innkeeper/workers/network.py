@@ -13,18 +13,20 @@ import structlog
 
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import names
+from innkeeper.domain.addressing.claim import claim_document, is_held_by
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import free_addresses
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
+from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest, GuestAddress
-from innkeeper.views.network import IPAddress
+from innkeeper.views.network import AddressOwner, IPAddress
+from innkeeper.workers.creation import create_or_get
 from innkeeper.workers.reach import Reach, Wanted, owner_of
 
 log = structlog.get_logger()
@@ -140,37 +142,19 @@ class NetworkWorker:
 
     async def _create(self, guest: Guest, wanted: Wanted, address: str) -> IPAddress | None:
         """Claim one address; None when somebody else holds it."""
-        guest_id = guest_id_of(guest)
-        name = names.address_name(wanted.pool.space, address)
-        owner = {
-            "id": guest_id,
-            "namespace": guest.metadata.namespace,
-            "name": guest.metadata.name,
-            "interface": wanted.interface,
-        }
-        body: dict[str, Any] = {
-            "metadata": {
-                "name": name,
-                "labels": {names.GUEST_ID_LABEL: guest_id, names.POOL_LABEL: wanted.name},
-                "finalizers": [names.ADDRESS_FINALIZER],
-            },
-            "spec": {
-                "pool": wanted.name,
-                "addressSpace": wanted.pool.space,
-                "address": address,
-                "owner": owner,
-            },
-        }
+        owner = AddressOwner(
+            id=guest_id_of(guest),
+            namespace=guest.metadata.namespace,
+            name=guest.metadata.name,
+            interface=wanted.interface,
+        )
+        body = claim_document(address, pool=wanted.name, space=wanted.pool.space, owner=owner)
         try:
-            created = await self._client.create(IP_ADDRESSES, body)
-        except AlreadyExistsError:
-            try:
-                created = await self._client.get(IP_ADDRESSES, name)
-            except NotFoundError:
-                return None  # its quarantine ended between the two calls; the next one is as good
+            created = await create_or_get(self._client, IP_ADDRESSES, body)
+        except NotFoundError:
+            return None  # its quarantine ended between the two calls; the next one is as good
         self._subset.assume(created)
-        mine = created.spec.owner is not None and created.spec.owner.id == guest_id
-        return created if mine else None
+        return created if is_held_by(created, owner.id) else None
 
     async def _give_back(self, fresh: list[IPAddress]) -> None:
         """Free claims that were made a moment ago and never used: they need no rest."""

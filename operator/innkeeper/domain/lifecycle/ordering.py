@@ -6,6 +6,7 @@ a host that holds more is signed above; nothing changed means no order.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,13 @@ from innkeeper.domain.reasons import Desired, OrderOutcome, Power
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 
-_LEFT_OUT = frozenset({"kubectl.kubernetes.io/last-applied-configuration", names.FORCE_DELETE_ANNOTATION})
+_LEFT_OUT = frozenset(
+    {
+        "kubectl.kubernetes.io/last-applied-configuration",
+        names.FORCE_DELETE_ANNOTATION,
+        names.REVIVED_FROM_ANNOTATION,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,28 @@ def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
         labels=guest.metadata.labels,
         annotations={key: value for key, value in guest.metadata.annotations.items() if key not in _LEFT_OUT},
     )
+
+
+def assignment_spec(order: Order, text: str, *, image_digest: str) -> dict[str, Any]:
+    """Return the spec of the Assignment that carries a signed order (`text`), with the copies that people read."""
+    return {
+        "order": text,
+        "guest": {"namespace": order.namespace, "name": order.name},
+        "guestId": order.guest_id,
+        "desired": order.desired,
+        "epoch": order.epoch,
+        "serial": order.serial,
+        "imageDigest": image_digest,
+        "addresses": [each.address for each in order.addresses],
+    }
+
+
+def assignment_document(order: Order, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Assignment of an order, for the namespace of the order's host."""
+    return {
+        "metadata": {"name": order.guest_id, "labels": {names.HOST_LABEL: order.host}},
+        "spec": dict(spec),
+    }
 
 
 def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddress, ...]:

@@ -1,0 +1,34 @@
+"""The IPAddress that claims an address for a guest. Whether it can be had is decided by who creates it first."""
+
+from typing import Any
+
+import msgspec
+
+from innkeeper.domain import names
+from innkeeper.views.network import AddressOwner, IPAddress
+
+
+def claim_document(address: str, *, pool: str, space: str, owner: AddressOwner) -> dict[str, Any]:
+    """Return the IPAddress to create.
+
+    Raises:
+        ValueError: `address` is none.
+    """
+    return {
+        "metadata": {
+            "name": names.address_name(space, address),
+            "labels": {names.GUEST_ID_LABEL: owner.id, names.POOL_LABEL: pool},
+            "finalizers": [names.ADDRESS_FINALIZER],
+        },
+        "spec": {
+            "pool": pool,
+            "addressSpace": space,
+            "address": address,
+            "owner": msgspec.to_builtins(owner),
+        },
+    }
+
+
+def is_held_by(claim: IPAddress, guest_id: str) -> bool:
+    """Tell whether an address is that guest's."""
+    return claim.spec.owner is not None and claim.spec.owner.id == guest_id

@@ -1,0 +1,156 @@
+"""Makes the objects of a guest anew from the order that its host holds: Guest, claims, binding, Assignment.
+
+The guest itself is not touched: nothing restarts, and it keeps its addresses. Each write is create-if-absent or guarded,
+and they are in an order in which a kill between any two leaves what the next run completes: the Guest comes first, with
+its Guest ID, its finalizer and a mark that keeps it from being placed anew. Which orders are good is the caller's part.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from innkeeper.domain import names
+from innkeeper.domain.addressing.claim import is_held_by
+from innkeeper.domain.lifecycle.revival import (
+    HeldOrder,
+    NotRevivableError,
+    binding_of,
+    claim_documents,
+    guest_document,
+    held_assignment_document,
+)
+from innkeeper.domain.orders import Order
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, IP_ADDRESSES
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest
+from innkeeper.views.meta import View
+from innkeeper.views.network import IPAddress
+from innkeeper.workers.binding import write_facts
+from innkeeper.workers.creation import create_or_get
+
+log = structlog.get_logger()
+
+Places = Mapping[str, tuple[str, str]]  # address -> (address space, pool)
+
+
+class NameTakenError(NotRevivableError):
+    """A Guest of that name is there, and it is another one."""
+
+    reason = "NameTaken"
+
+
+class AddressHeldError(NotRevivableError):
+    """Another guest holds an address that this one uses."""
+
+    reason = "AddressHeld"
+
+
+class BoundOtherwiseError(NotRevivableError):
+    """The Guest is bound to another host, or was and is to be placed anew."""
+
+    reason = "BoundOtherwise"
+
+
+class Revival:
+    """Revives one guest at a time. `assume` takes what each write answers."""
+
+    def __init__(self, client: Client, *, assume: Callable[[View], None] = lambda _: None) -> None:
+        self._client = client
+        self._assume = assume
+
+    async def revive(self, held: HeldOrder, *, cluster: str, places: Places | None = None) -> Guest:
+        """Make everything of a guest that is not there yet, and return its Guest.
+
+        Raises:
+            NotRevivableError: something else is in the way; its message says what. Nothing was bound.
+            ApiError: the API server refused, or is away; the next call goes on from there.
+        """
+        guest = await self.make_guest(held.order)
+        return await self.complete(guest, held, cluster=cluster, places=places)
+
+    async def make_guest(self, order: Order) -> Guest:
+        """Create the Guest, or find that it was made before.
+
+        Raises:
+            NameTakenError: another Guest has the name.
+            ApiError: the API server refused, or is away.
+        """
+        guest = await create_or_get(self._client, GUESTS, guest_document(order), namespace=order.namespace)
+        found = guest.metadata.annotations.get(names.ID_ANNOTATION) or guest.metadata.uid
+        if found != order.guest_id:
+            raise NameTakenError(
+                f"the Guest {order.namespace}/{order.name} is another one (its ID is {found}): delete it, or remove "
+                f"the guest {order.guest_id} from its host"
+            )
+        self._assume(guest)
+        return guest
+
+    async def complete(
+        self, guest: Guest, held: HeldOrder, *, cluster: str, places: Places | None = None
+    ) -> Guest:
+        """Claim the addresses of a Guest that was made anew, bind it to where it runs, and give back its Assignment.
+
+        Raises:
+            NotRevivableError: something else is in the way; its message says what. Nothing was bound.
+            ApiError: the API server refused, or is away; the next call goes on from there.
+        """
+        facts = binding_of(held.order, cluster=cluster, places=places)
+        await self._claim(held.order, places)
+        bound = await self._bind(guest, held.order, facts)
+        await self._assign(held)
+        return bound
+
+    async def _bind(self, guest: Guest, order: Order, facts: Mapping[str, Any]) -> Guest:
+        """Write the binding, unless the Guest has it already."""
+        if guest.status.host is None and guest.status.epoch == 0:
+            guest = await write_facts(self._client, guest, facts)
+            self._assume(guest)
+            log.info("guest_revived", guest=order.guest_id, host=order.host)
+        elif guest.status.host != order.host:
+            raise BoundOtherwiseError(
+                f"the Guest {order.namespace}/{order.name} is bound to {guest.status.host or 'no host'}, and the order "
+                f"is of host {order.host}"
+            )
+        return guest
+
+    async def _claim(self, order: Order, places: Places | None) -> None:
+        """Hold every address of the order, or stop at the first that is another's."""
+        for body in claim_documents(order, places=places):
+            claim = await create_or_get(self._client, IP_ADDRESSES, body)
+            if claim.spec.owner is None:
+                claim = await self._end_rest(claim, body)
+            self._assume(claim)
+            if not is_held_by(claim, order.guest_id):
+                raise _held_by_another(claim, order)
+
+    async def _end_rest(self, claim: IPAddress, body: Mapping[str, Any]) -> IPAddress:
+        """Take an address out of its quarantine: that keeps it from everybody but the guest that still uses it."""
+        change = {
+            "metadata": {"labels": body["metadata"]["labels"]},
+            "spec": {"owner": body["spec"]["owner"], "releasedAt": None},
+        }
+        return await self._client.patch(
+            IP_ADDRESSES,
+            claim.metadata.name,
+            change,
+            resource_version=claim.metadata.resource_version,
+            uid=claim.metadata.uid,
+        )
+
+    async def _assign(self, held: HeldOrder) -> Assignment:
+        namespace = names.host_namespace(held.order.host)
+        body = held_assignment_document(held)
+        assignment = await create_or_get(self._client, ASSIGNMENTS, body, namespace=namespace)
+        self._assume(assignment)
+        return assignment
+
+
+def _held_by_another(claim: IPAddress, order: Order) -> AddressHeldError:
+    owner = claim.spec.owner
+    holder = f"the Guest {owner.namespace}/{owner.name} ({owner.id})" if owner else "nobody"
+    return AddressHeldError(
+        f"the address {claim.spec.address}, which {order.namespace}/{order.name} uses on host {order.host}, is held by "
+        f"{holder}"
+    )
