@@ -11,6 +11,7 @@ from pydantic import AnyHttpUrl, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from innkeeper.domain import names
+from innkeeper.domain.reasons import OrphanPolicy
 from innkeeper.telemetry.logs import LogFormat, LogLevel
 
 
@@ -76,6 +77,25 @@ class OperatorSettings(CommonSettings):
         None, description="The query API's certificate (PEM); without one it is not served."
     )
     query_key_file: Path | None = Field(None, description="The key of that certificate (PEM).")
+    hosts_ca_file: Path | None = Field(
+        None, description="The authority of hosts (PEM); without it no host is asked what it holds."
+    )
+    hosts_certificate_file: Path | None = Field(
+        None, description="The certificate (PEM, common name innkeeper-operator) that hosts are shown."
+    )
+    hosts_key_file: Path | None = Field(None, description="The key of that certificate (PEM).")
+    hosts_file: Path | None = Field(
+        None, description="Where hosts are reached of which the API server does not say it (YAML)."
+    )
+    host_records_s: float = Field(
+        300,
+        ge=5,
+        le=86400,
+        description="How often a host is asked what it holds, when nothing else calls for it.",
+    )
+    orphan_policy: OrphanPolicy = Field(
+        OrphanPolicy.KEEP, description="What becomes of guests that hosts hold and that have no Guest object."
+    )
     guest_workers: int = Field(32, ge=1, le=256, description="How many guests are worked on at once.")
     host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")
 
@@ -85,6 +105,11 @@ class OperatorSettings(CommonSettings):
             raise ValueError("--previous-order-key-file goes with --order-key-file; a Secret holds both keys")
         if (self.query_certificate_file is None) != (self.query_key_file is None):
             raise ValueError("--query-certificate-file and --query-key-file go together")
+        files = (self.hosts_ca_file, self.hosts_certificate_file, self.hosts_key_file)
+        if any(files) != all(files):
+            raise ValueError("--hosts-ca-file, --hosts-certificate-file and --hosts-key-file go together")
+        if self.hosts_file is not None and self.hosts_ca_file is None:
+            raise ValueError("--hosts-file goes with --hosts-ca-file: hosts are asked over mutual TLS only")
         return self
 
     @property

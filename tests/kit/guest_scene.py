@@ -16,12 +16,17 @@ from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Informer
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES, NAMESPACES, Resource
+from innkeeper.state.host_records import HostRecords
 from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.flow import GuestFlow
+from innkeeper.workers.held import HeldByHosts
+from innkeeper.workers.order_reader import OrderReader
+from innkeeper.workers.orphans.finding import Orphans
+from innkeeper.workers.orphans.word import OrphanWord
 from innkeeper.workers.sweeper import Finding, Sweeper
 from tests.kit import objects
 from tests.kit.fake_api import Call, FakeApi
@@ -58,6 +63,7 @@ class Operator:
         previous: Signer | None = None,
     ) -> None:
         self.subset = Subset()
+        self.records = HostRecords()
         self.found: list[Finding] = []
         self._client = client
         self._clock = clock
@@ -79,12 +85,16 @@ class Operator:
         for informer in self.informers:
             async with asyncio.timeout(10):
                 await informer.synced.wait()
+        orders = OrderReader(self._signer, self._previous)
+        self.held = HeldByHosts(self.subset, self.records, orders)
+        self.orphans = Orphans(self.held, clock=self._clock, fresh=self._is_fresh)
+        self.word = OrphanWord(self._client, self.subset, self.orphans)
         self.flow = GuestFlow(
             self._client,
             self.subset,
             clock=self._clock,
             signer=self._signer,
-            previous_signer=self._previous,
+            held=self.held,
             images_url=IMAGES_URL,
             status_delay_s=self._status_delay_s,
         )
@@ -92,10 +102,14 @@ class Operator:
             self.subset,
             network=self.flow.network,
             clock=self._clock,
-            fresh=lambda: all(each.synced.is_set() for each in self.informers),
+            fresh=self._is_fresh,
+            is_held=self.held.is_held,
             found=self.found.append,
         )
         self._tasks.append(asyncio.create_task(self.flow.run()))
+
+    def _is_fresh(self) -> bool:
+        return all(each.synced.is_set() for each in self.informers)
 
     async def kill(self) -> None:
         """End it where it stands."""

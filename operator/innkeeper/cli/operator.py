@@ -13,6 +13,7 @@ from innkeeper.cli.options import (
     MetricsPort,
     settings_from,
 )
+from innkeeper.domain.reasons import OrphanPolicy
 
 
 async def run(  # noqa: PLR0913 - each option of the command line is a parameter
@@ -65,6 +66,23 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         Path | None, typer.Option(help="The query API's certificate (PEM); without one it is not served.")
     ] = None,
     query_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    hosts_ca_file: Annotated[
+        Path | None,
+        typer.Option(help="The authority of hosts (PEM); without it no host is asked what it holds."),
+    ] = None,
+    hosts_certificate_file: Annotated[
+        Path | None,
+        typer.Option(help="The certificate that hosts are shown (PEM, common name innkeeper-operator)."),
+    ] = None,
+    hosts_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    hosts_file: Annotated[
+        Path | None,
+        typer.Option(help="Where hosts are reached of which the API server does not say it (YAML)."),
+    ] = None,
+    orphan_policy: Annotated[
+        OrphanPolicy | None,
+        typer.Option(help="What becomes of guests that hosts hold and that have no Guest. (default: Keep)"),
+    ] = None,
     listen: Listen = None,
     metrics_port: MetricsPort = None,
     log_format: LogFormatOption = None,

@@ -17,6 +17,9 @@ HOST_FINALIZER = "innkeeper.dev/host"
 ID_ANNOTATION = "innkeeper.dev/id"
 REVIVED_FROM_ANNOTATION = "innkeeper.dev/revived-from"  # the host whose order a Guest was made anew from
 FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"
+REMOVE_ORPHAN_ANNOTATION = (
+    "innkeeper.dev/remove-orphan"  # of an Assignment: a person's word, for the order of that rank
+)
 HELD_BY_HOST_ANNOTATION = "innkeeper.dev/held-by-host"  # of an IPAddress whose guest was deleted by force
 
 GUEST_ID_LABEL = "innkeeper.dev/guest-id"

@@ -62,6 +62,13 @@ class OrderOutcome(StrEnum):
     INVALID = "Invalid"  # forged, for another host or store, or not readable: nothing was done
 
 
+class OrphanPolicy(StrEnum):
+    """What becomes of guests without an object that nobody has said a word about. None is ever removed by itself."""
+
+    KEEP = "Keep"  # they run on and are told of
+    ADOPT = "Adopt"  # their objects are made anew
+
+
 class GuestReason(StrEnum):
     """Reasons of a Guest's conditions."""
 
@@ -76,6 +83,10 @@ class GuestReason(StrEnum):
     SCHEDULED = "Scheduled"
     FLAVOR_NOT_FOUND = "FlavorNotFound"
     NO_HOST_FITS = "NoHostFits"
+    REVIVAL_WAITS = (
+        "RevivalWaits"  # the object was made anew; what its host holds of the guest is not known yet
+    )
+    REVIVAL_FAILED = "RevivalFailed"  # what its host holds does not fit what others hold; the guest runs on
     # AddressesAssigned
     ADDRESSES_ASSIGNED = "AddressesAssigned"
     POOL_NOT_FOUND = "PoolNotFound"

@@ -91,6 +91,9 @@ class Informer(Generic[V]):
         self.resource_version = ""
         self.watching = False
         self.starts: Counter[Way] = Counter()
+        self.on_relist: Callable[[], None] = lambda: (
+            None
+        )  # what happened meanwhile was not told, change by change
         self._scope = Scope(client, resource, namespace, label_selector)
         self._on_change = on_change
         self._clock = clock
@@ -163,6 +166,7 @@ class Informer(Generic[V]):
         self.starts[learnt.way] += 1
         self._heard()
         self.synced.set()
+        self.on_relist()
 
     def _catch_up(self, learnt: Learnt[V], listed_at: int) -> None:
         """Take what changed: newer versions, and what is no longer there."""

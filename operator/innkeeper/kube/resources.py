@@ -66,6 +66,7 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", False, core.Namespace
 SECRETS = Resource("", "v1", "secrets", "Secret", True, core.Secret)
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", True, core.ConfigMap)
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", True, core.Named)
+EVENTS = Resource("", "v1", "events", "Event", True, core.Named)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", True, core.Lease)
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True, core.Role)
 ROLE_BINDINGS = Resource(

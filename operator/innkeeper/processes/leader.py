@@ -14,8 +14,9 @@ from innkeeper.controllers.process import RareKindHandlers
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ApiError
 from innkeeper.kube.queue import LatestQueue
+from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.order_key import KeySource, OrderKeys, load_order_keys, who_obeys
-from innkeeper.processes.watches import Watches
+from innkeeper.processes.watches import Watches, are_fresh
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import OperatorMetrics
@@ -23,6 +24,7 @@ from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.hosts.flow import HostFlow, Identities
 from innkeeper.workers.hosts.silence import Silence
 from innkeeper.workers.hosts.statuses import HostStatuses, pulse
+from innkeeper.workers.orphans.keeper import OrphanKeeper
 from innkeeper.workers.rare.clusters import Clusters
 from innkeeper.workers.rare.image_server import ImageServer
 from innkeeper.workers.rare.images import Images
@@ -34,7 +36,6 @@ log = structlog.get_logger(__name__)
 
 COUNTERS_WAIT_S = 2.0
 AGAIN_S = 2.0
-FRESH_S = 75.0
 
 
 class Leader:
@@ -49,6 +50,7 @@ class Leader:
         metrics: OperatorMetrics,
         subset: Subset,
         watches: Watches,
+        holdings: Holdings,
         identity: str,
     ) -> None:
         self._settings = settings
@@ -57,11 +59,13 @@ class Leader:
         self._metrics = metrics
         self._subset = subset
         self._watches = watches
+        self._holdings = holdings
         self._identity = identity
 
     async def run(self) -> None:
         """Work until cancelled."""
         keys = await self._order_keys()
+        self._holdings.held.orders.trust(keys.signer, keys.previous)
         log.info("leader_starts", order_key=keys.signer.key_id)
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(self._image_server())
@@ -81,18 +85,14 @@ class Leader:
             )
             guests = self._guest_flow(keys)
             statuses.give_way(lambda: guests.depth > 0)
-            own = (self._sweeper(guests), self._recounting())
+            own = (self._sweeper(guests), self._recounting(), self._orphan_keeper())
             for work in (beat, statuses, hosts, pools, clusters, guests, *own):
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
             group.create_task(handlers.run())
 
     async def _order_keys(self) -> OrderKeys:
-        source = KeySource(
-            namespace=self._settings.namespace,
-            file=self._settings.order_key_file,
-            previous_file=self._settings.previous_order_key_file,
-        )
+        source = KeySource.of(self._settings)
         while True:
             try:
                 return await load_order_keys(self._client, source, obeyed=who_obeys(self._subset))
@@ -106,7 +106,7 @@ class Leader:
             self._subset,
             clock=self._clock,
             signer=keys.signer,
-            previous_signer=keys.previous,
+            held=self._holdings.held,
             images_url=self._settings.images_base_url,
             workers=self._settings.guest_workers,
         )
@@ -119,16 +119,23 @@ class Leader:
         return flow
 
     def _sweeper(self, guests: GuestFlow) -> Sweeper:
-        informers = [
-            watch.informer
-            for watch in (self._watches.guests, self._watches.assignments, self._watches.addresses)
-        ]
+        watches = self._watches
         return Sweeper(
             self._subset,
             network=guests.network,
             clock=self._clock,
-            fresh=lambda: all(each.watching and each.age_s() < FRESH_S for each in informers),
+            fresh=lambda: are_fresh(watches.guests, watches.assignments, watches.addresses),
+            is_held=self._holdings.held.is_held,
             found=lambda finding: self._metrics.address_findings.labels(finding=finding).inc(),
+        )
+
+    def _orphan_keeper(self) -> OrphanKeeper:
+        return OrphanKeeper(
+            self._client,
+            self._subset,
+            orphans=self._holdings.orphans,
+            policy=self._settings.orphan_policy,
+            clock=self._clock,
         )
 
     def _recounting(self) -> Recounting:

@@ -20,6 +20,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.lease import LeaderElection
 from innkeeper.kube.reviews import AccessReviews, TokenReviews
+from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.leader import Leader
 from innkeeper.processes.snapshots import Snapshots
 from innkeeper.processes.watches import Watches
@@ -30,7 +31,13 @@ from innkeeper.query.trust import Trust
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry import logs
-from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics, QueryMetrics, SnapshotMetrics
+from innkeeper.telemetry.metrics import (
+    HostRecordMetrics,
+    OperatorMetrics,
+    ProcessMetrics,
+    QueryMetrics,
+    SnapshotMetrics,
+)
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
 from innkeeper.workers.scheduler import SchedulerWorker
@@ -69,6 +76,14 @@ class OperatorProcess:
         self.snapshots: Snapshots | None = None
         self.subset = Subset()
         self.watches = Watches(client, clock=clock, subset=self.subset)
+        self.holdings = Holdings(
+            settings,
+            client=client,
+            clock=clock,
+            watches=self.watches,
+            subset=self.subset,
+            metrics=HostRecordMetrics(self.registry),
+        )
 
     @property
     def query_port(self) -> int:
@@ -97,6 +112,7 @@ class OperatorProcess:
                 group.create_task(listener.run())
             for watch in self.watches.all:
                 group.create_task(watch.informer.run())
+            group.create_task(self.holdings.run())
             if self.snapshots is not None:
                 group.create_task(self.snapshots.run())
             group.create_task(self._elect())
@@ -175,6 +191,7 @@ class OperatorProcess:
                 metrics=self._metrics,
                 subset=self.subset,
                 watches=self.watches,
+                holdings=self.holdings,
                 identity=self.identity,
             )
             await leader.run()

@@ -10,6 +10,7 @@ import binascii
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import structlog
 
@@ -19,6 +20,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
 from innkeeper.kube.resources import SECRETS
 from innkeeper.kube.views import Secret
+from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.views.host import OrderKey
 
@@ -49,6 +51,11 @@ class KeySource:
     namespace: str
     file: Path | None = None
     previous_file: Path | None = None
+
+    @classmethod
+    def of(cls, settings: OperatorSettings) -> Self:
+        """Return where the settings say that they lie."""
+        return cls(settings.namespace, settings.order_key_file, settings.previous_order_key_file)
 
 
 @dataclass(frozen=True)
@@ -81,16 +88,33 @@ async def load_order_keys(client: Client, source: KeySource, *, obeyed: str | No
         OrderKeyLostError: there is no key, and hosts obey one.
         ApiError: the API server refused, or is away.
     """
+    found = await read_order_keys(client, source)
+    if found is not None:
+        return found
+    if obeyed is not None:
+        raise _lost(source.namespace, obeyed)
+    return _of_secret(await _create(client, source.namespace), source.namespace)
+
+
+async def read_order_keys(client: Client, source: KeySource) -> OrderKeys | None:
+    """Return the keys, or None where there is none yet.
+
+    Raises:
+        OrderKeyError: a key is not 32 bytes.
+        ApiError: the API server refused, or is away.
+    """
     if source.file is not None:
         previous = _from_file(source.previous_file) if source.previous_file is not None else None
         return _keys(_from_file(source.file), previous)
     try:
         secret = await client.get(SECRETS, SECRET_NAME, namespace=source.namespace)
     except NotFoundError:
-        if obeyed is not None:
-            raise _lost(source.namespace, obeyed) from None
-        secret = await _create(client, source.namespace)
-    where = f"the Secret {source.namespace}/{SECRET_NAME}"
+        return None
+    return _of_secret(secret, source.namespace)
+
+
+def _of_secret(secret: Secret, namespace: str) -> OrderKeys:
+    where = f"the Secret {namespace}/{SECRET_NAME}"
     current = _decoded(secret.data.get(SECRET_FIELD, ""), where=f"{where}, data.{SECRET_FIELD},")
     before = secret.data.get(PREVIOUS_FIELD)
     return _keys(current, _decoded(before, where=f"{where}, data.{PREVIOUS_FIELD},") if before else None)

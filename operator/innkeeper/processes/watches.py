@@ -21,6 +21,7 @@ from innkeeper.workers.hosts.flow import HostFlow
 from innkeeper.workers.hosts.statuses import HostStatuses
 
 V = TypeVar("V", bound=View)
+FRESH_S = 75.0  # a watch gives a sign of life each minute, however quiet it is
 RARE_KINDS = ("clusters", "ippools", "images", "flavors")
 
 
@@ -109,6 +110,12 @@ class Watches:
 
     def _crd(self, plural: str) -> CustomResourceDefinition | None:
         return self.crds.informer.objects.get(("", f"{plural}.{GROUP}"))
+
+
+def are_fresh(*watches: Watch[Any]) -> bool:
+    """Tell whether what these watches show is complete and not old."""
+    informers = [each.informer for each in watches]
+    return all(each.watching and each.age_s() < FRESH_S for each in informers)
 
 
 def is_served(crd: CustomResourceDefinition | None) -> bool:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.orders import Order, OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
@@ -267,7 +268,7 @@ class Subset:
         guest = self.guests.get(key) if key else None
         if guest is not None and guest.status.host is not None:
             self.promises.keep(guest_id, resident_of(guest, guest.status.host))
-        elif guest is not None or not self._keep_by_order(guest_id):
+        elif (guest is not None and not is_unbound_revival(guest)) or not self._keep_by_order(guest_id):
             self.promises.release(guest_id)
         self._tell_of_room()
 

@@ -111,6 +111,38 @@ class QueryMetrics:
         self._answers.labels(path=path, code=str(code)).inc()
 
 
+class HostRecordMetrics:
+    """What a process that reads hosts tells."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pulls = Counter(
+            "innkeeper_host_record_pulls",
+            "How often a host was asked what it holds, by outcome: events, snapshot or failed.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.foreign_orders = Counter(
+            "innkeeper_host_record_foreign_orders",
+            "Orders that hosts showed and that our key did not sign; they count for nothing.",
+            registry=registry,
+        )
+        self.oldest = Gauge(
+            "innkeeper_host_record_oldest_age_seconds",
+            "Seconds since the host was heard whose record is the oldest.",
+            registry=registry,
+        )
+        self.unread = Gauge(
+            "innkeeper_hosts_unread",
+            "Hosts of which it is not known what they hold, or that did not answer the last time.",
+            registry=registry,
+        )
+        self.orphans = Gauge(
+            "innkeeper_orphans",
+            "Guests that hosts hold and that have no Guest object.",
+            registry=registry,
+        )
+
+
 class OperatorMetrics:
     """What the operator tells."""
 

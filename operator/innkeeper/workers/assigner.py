@@ -4,7 +4,6 @@ What an Assignment carries is compared with what it should carry; only a differe
 The user-data Secret is written before the Assignment, so that a host never sees an order whose data are missing.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +18,8 @@ from innkeeper.domain.orders import (
     Order,
     OrderAddress,
     OrderImage,
-    OrderInvalidError,
     Rank,
     Signer,
-    verify,
 )
 from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
@@ -34,12 +31,12 @@ from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.order_reader import OrderReader
 from innkeeper.workers.userdata import UserDataWorker
 
 log = structlog.get_logger()
 
 NAMESPACE_AGAIN_S = 2.0
-MAX_VERIFIED = 10_000
 
 
 class AssignerWorker:
@@ -54,17 +51,15 @@ class AssignerWorker:
         images: ImageWorker,
         network: NetworkWorker,
         user_data: UserDataWorker,
-        previous: Signer | None = None,
+        orders: OrderReader,
     ) -> None:
         self._client = client
         self._subset = subset
         self._signer = signer
-        self._previous = {previous.key_id: previous.public_key} if previous else {}
-        self._keys = {**self._previous, signer.key_id: signer.public_key}
+        self._orders = orders
         self._images = images
         self._network = network
         self._user_data = user_data
-        self._verified: OrderedDict[str, tuple[str, Order]] = OrderedDict()  # by Guest ID
 
     async def ensure(self, guest: Guest) -> Blocked | None:
         """Have the host of a bound guest hold the order that the Guest asks for; return why that cannot be done.
@@ -105,6 +100,23 @@ class AssignerWorker:
             destroy=True,
         )
         return await self._order(guest, ingredients)
+
+    async def destroy_unowned(self, assignment: Assignment, *, host: str) -> None:
+        """Have a host destroy a guest that has no object, by what its standing order says.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        signed = self._read(assignment)
+        if signed is None:
+            log.warning("order_not_ours", guest=assignment.spec.guest_id, host=host)
+            return
+        order = ordering.to_destroy(signed, assignment, store_id=self._store_id(host) or signed.store_id)
+        text = self._signer.sign(order)
+        self._orders.remember(order, text)
+        spec = ordering.assignment_spec(order, text, image_digest=assignment.spec.image_digest)
+        await self._write(assignment, spec)
+        log.info("orphan_destroyed", guest=order.guest_id, host=host, rank=list(order.rank))
 
     async def remove(self, assignment: Assignment) -> None:
         """Remove an Assignment that holds nothing any more, with its user data."""
@@ -194,6 +206,11 @@ class AssignerWorker:
             return _too_large(len(spec["order"]))
         if assignment is None:
             return await self._create(order, spec)
+        await self._write(assignment, spec)
+        log.info("order_changed", guest=order.guest_id, host=host, desired=order.desired, rank=list(rank))
+        return None
+
+    async def _write(self, assignment: Assignment, spec: Mapping[str, Any]) -> None:
         written = await self._client.patch(
             ASSIGNMENTS,
             assignment.metadata.name,
@@ -203,8 +220,6 @@ class AssignerWorker:
             uid=assignment.metadata.uid,
         )
         self._subset.assume(written)
-        log.info("order_changed", guest=order.guest_id, host=host, desired=order.desired, rank=list(rank))
-        return None
 
     async def _create(self, order: Order, spec: Mapping[str, Any]) -> Blocked | None:
         namespace = names.host_namespace(order.host)
@@ -221,7 +236,7 @@ class AssignerWorker:
 
     def _spec(self, guest: Guest, order: Order) -> dict[str, Any]:
         text = self._signer.sign(order)
-        self._remember(order, text)
+        self._orders.remember(order, text)
         digest = guest.status.image.digest if guest.status.image else ""
         return ordering.assignment_spec(order, text, image_digest=digest)
 
@@ -229,32 +244,10 @@ class AssignerWorker:
         """Return the order that stands, if we signed it: what others put there counts for nothing."""
         if assignment is None:
             return None
-        text = assignment.spec.order
-        known = self._verified.get(assignment.spec.guest_id)
-        if known is not None and known[0] == text:
-            return known[1]
-        try:
-            order = verify(text, self._keys)
-        except OrderInvalidError:
-            return None
-        self._remember(order, text)
-        return order
-
-    def _remember(self, order: Order, text: str) -> None:
-        """Keep an order that is known to be ours: a signature costs more to check than all else here."""
-        self._verified[order.guest_id] = (text, order)
-        self._verified.move_to_end(order.guest_id)
-        if len(self._verified) > MAX_VERIFIED:
-            self._verified.popitem(last=False)
+        return self._orders.read(assignment.spec.order, guest_id=assignment.spec.guest_id)
 
     def _is_of_previous_key(self, assignment: Assignment | None) -> bool:
-        if assignment is None or not self._previous:
-            return False
-        try:
-            verify(assignment.spec.order, self._previous)
-        except OrderInvalidError:
-            return False
-        return True
+        return assignment is not None and self._orders.is_of_previous_key(assignment.spec.order)
 
     def _store_id(self, host: str) -> str | None:
         agent = self._subset.host_agents.get(host)

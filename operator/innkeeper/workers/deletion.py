@@ -73,7 +73,8 @@ class DeletionWorker:
     async def finish_unowned(self, host: str, guest_id: str) -> None:
         """Clear up behind a guest whose object is gone: after a forced deletion, or a restart between two writes.
 
-        Acts only where the host confirmed an order to destroy, is lost, or refused the guest and so holds nothing.
+        Acts only where the host confirmed an order to destroy, is lost, or refused the guest and so holds nothing; and
+        where a person said that this guest, which no object is left of, is to be removed.
 
         Raises:
             ApiError: the API server refused, or is away.
@@ -89,6 +90,8 @@ class DeletionWorker:
         elif is_refused(assignment):
             # Another host may hold this guest and its addresses; where none does, the sweeper finds them.
             await self._assigner.remove(assignment)
+        elif is_to_be_removed(assignment) or _destroys_in_vain(assignment):
+            await self._assigner.destroy_unowned(assignment, host=host)
 
     def _held_elsewhere(self, guest_id: str, host: str) -> bool:
         """Tell whether another host may still run the guest, and so use its addresses."""
@@ -142,6 +145,25 @@ class DeletionWorker:
             resource_version=guest.metadata.resource_version,
             uid=guest.metadata.uid,
         )
+
+
+def is_to_be_removed(assignment: Assignment) -> bool:
+    """Tell whether a person asked for the end of an orphan; the word is for the very order that stood then."""
+    asked = assignment.metadata.annotations.get(names.REMOVE_ORPHAN_ANNOTATION)
+    return asked == removal_of(assignment) and assignment.spec.desired != Desired.DESTROYED
+
+
+def removal_of(assignment: Assignment) -> str:
+    """Return the word that asks for the end of a guest by the order that stands: a later order voids it."""
+    return f"{assignment.spec.epoch}.{assignment.spec.serial}"
+
+
+def _destroys_in_vain(assignment: Assignment) -> bool:
+    """Tell whether the host holds a later order than the one to destroy the guest: it is signed anew, above that."""
+    spec, status = assignment.spec, assignment.status
+    if spec.desired != Desired.DESTROYED or status.outcome != OrderOutcome.SUPERSEDED or status.held is None:
+        return False
+    return (status.held.epoch, status.held.serial) >= (spec.epoch, spec.serial)
 
 
 def _destroyed(assignment: Assignment) -> bool:

@@ -31,8 +31,10 @@ from innkeeper.views.meta import Condition
 from innkeeper.workers.assigner import AssignerWorker
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.guest import GuestWorker
+from innkeeper.workers.held import HeldByHosts
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.reviver import Reviver
 from innkeeper.workers.scheduler import SchedulerWorker
 from innkeeper.workers.userdata import UserDataWorker
 
@@ -58,10 +60,10 @@ class GuestFlow:
         *,
         clock: Clock,
         signer: Signer,
+        held: HeldByHosts,
         images_url: str,
         status_delay_s: float = STATUS_DELAY_S,
         workers: int = WORKERS,
-        previous_signer: Signer | None = None,
     ) -> None:
         self._workers = workers
         self._subset = subset
@@ -79,7 +81,7 @@ class GuestFlow:
             images=images,
             network=self.network,
             user_data=UserDataWorker(client),
-            previous=previous_signer,
+            orders=held.orders,
         )
         self._deletion = DeletionWorker(client, subset, assigner=self._assigner, network=self.network)
         self.scheduler = SchedulerWorker(subset, clock)
@@ -91,6 +93,7 @@ class GuestFlow:
             network=self.network,
             assigner=self._assigner,
             deletion=self._deletion,
+            reviver=Reviver(client, subset, held=held),
         )
         self._statuses = StatusWriter(
             client,

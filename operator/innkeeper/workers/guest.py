@@ -12,6 +12,7 @@ import structlog
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.binding import binding
 from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
@@ -27,6 +28,7 @@ from innkeeper.workers.binding import write_facts
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.reviver import Reviver
 from innkeeper.workers.scheduler import SchedulerWorker
 
 log = structlog.get_logger()
@@ -47,6 +49,7 @@ class GuestWorker:
         network: NetworkWorker,
         assigner: AssignerWorker,
         deletion: DeletionWorker,
+        reviver: Reviver,
     ) -> None:
         self._client = client
         self._subset = subset
@@ -55,6 +58,7 @@ class GuestWorker:
         self._network = network
         self._assigner = assigner
         self._deletion = deletion
+        self._reviver = reviver
 
     async def advance(self, guest: Guest) -> Blocked | None:
         """Go as far as can be gone now; return why it does not go further, or None.
@@ -64,9 +68,16 @@ class GuestWorker:
         """
         if guest.metadata.deletion_timestamp is not None:
             self._scheduler.forget(guest_id_of(guest))
+            if is_unbound_revival(guest) and names.GUEST_FINALIZER in guest.metadata.finalizers:
+                guest = await self._reviver.bind_to_destroy(guest)
             return await self._deletion.advance(guest)
         if names.GUEST_FINALIZER not in guest.metadata.finalizers:
             guest = await self._with_finalizer(guest)
+        if is_unbound_revival(guest):
+            revived = await self._reviver.complete(guest)
+            if isinstance(revived, Blocked):
+                return revived
+            guest = revived
         if self._subset.guest_is_lost(guest):
             await self._network.release_all(guest_id_of(guest))
             return None

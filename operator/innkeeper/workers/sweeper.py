@@ -38,7 +38,10 @@ class Finding(StrEnum):
 
 
 class Sweeper:
-    """Looks at every address in each period. `fresh` tells whether the view is complete and not old."""
+    """Looks at every address in each period.
+
+    `fresh` tells whether the view is complete and not old, `is_held` whether some host was heard to hold a guest.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Sweeper:
         network: NetworkWorker,
         clock: Clock,
         fresh: Callable[[], bool],
+        is_held: Callable[[str], bool] = lambda guest_id: False,  # noqa: ARG005 - a default that does nothing
         found: Callable[[Finding], None] = lambda finding: None,  # noqa: ARG005 - a default that does nothing
         period_s: float = PERIOD_S,
     ) -> None:
@@ -54,6 +58,7 @@ class Sweeper:
         self._network = network
         self._clock = clock
         self._fresh = fresh
+        self._is_held = is_held
         self._found = found
         self._period_s = period_s
         self._sightings: Counter[str] = Counter()
@@ -133,7 +138,7 @@ class Sweeper:
             # A host may still hold this guest, whose object is gone; a silent one even without an order there.
             holder = address.metadata.annotations.get(HELD_BY_HOST_ANNOTATION)
             held = holder is not None and not self._subset.host_is_lost(holder)
-            return held or bool(self._subset.assignments_of(owner.id))
+            return held or bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
         if guest.status.host is None:
             return True
         return any(each.address == address.spec.address for each in guest.status.addresses)

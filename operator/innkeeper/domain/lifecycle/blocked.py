@@ -12,6 +12,7 @@ STALLED = frozenset(
         GuestReason.IMAGE_FAILED,
         GuestReason.IMAGE_LARGER_THAN_DISK,
         GuestReason.FLAVOR_NOT_FOUND,
+        GuestReason.REVIVAL_FAILED,
         GuestReason.POOL_NOT_FOUND,
         GuestReason.POOL_UNUSABLE,
         GuestReason.POOL_NOT_SERVING_CLUSTER,

@@ -79,6 +79,20 @@ def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
     )
 
 
+def to_destroy(signed: Order, assignment: Assignment, *, store_id: str) -> Order:
+    """Return the order to destroy a guest that has no object: what stands, ranked above all that the host holds."""
+    held = assignment.status.held
+    highest = max(signed.rank, Rank(held.epoch, held.serial)) if held else signed.rank
+    return msgspec.structs.replace(
+        signed,
+        store_id=store_id,
+        desired=Desired.DESTROYED,
+        image=None,
+        epoch=highest.epoch,
+        serial=highest.serial + 1,
+    )
+
+
 def assignment_spec(order: Order, text: str, *, image_digest: str) -> dict[str, Any]:
     """Return the spec of the Assignment that carries a signed order (`text`), with the copies that people read."""
     return {

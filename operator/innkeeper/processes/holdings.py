@@ -1,0 +1,182 @@
+"""What hosts hold, as one replica knows it: records of hosts, kept over restarts, and the orphans among their guests.
+
+Every replica does this, so that each can answer who asks and one that takes over knows everything already. Where no
+certificates are given, no host is asked, and Assignments alone tell what hosts hold.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from innkeeper.clock import Clock
+from innkeeper.errors import InnkeeperError
+from innkeeper.hosts.client import Agents, ClientFiles
+from innkeeper.hosts.directory import HostDirectory
+from innkeeper.hosts.ports import HostReader
+from innkeeper.kube.client import Client
+from innkeeper.processes.order_key import KeySource, read_order_keys
+from innkeeper.processes.watches import Watches, are_fresh
+from innkeeper.settings import OperatorSettings
+from innkeeper.state import host_records, snapshot
+from innkeeper.state.host_records import HostRecord, HostRecords, RecordsDamagedError
+from innkeeper.state.snapshot import SnapshotRefusedError
+from innkeeper.state.subset import Subset
+from innkeeper.telemetry.metrics import HostRecordMetrics
+from innkeeper.workers.held import HeldByHosts
+from innkeeper.workers.hosts.records import Asked, RecordKeeper
+from innkeeper.workers.order_reader import OrderReader
+from innkeeper.workers.orphans.finding import Orphans
+
+log = structlog.get_logger(__name__)
+
+AGAIN_S = 10.0
+DIRECTORY_S = 30.0  # how often the hosts file is looked at
+
+
+class Holdings:
+    """Records and orphans of one replica."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        *,
+        client: Client,
+        clock: Clock,
+        watches: Watches,
+        subset: Subset,
+        metrics: HostRecordMetrics,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._watches = watches
+        self._subset = subset
+        self._metrics = metrics
+        self.records = HostRecords()
+        self.held = HeldByHosts(subset, self.records, OrderReader())
+        self.orphans = Orphans(self.held, clock=clock, fresh=self._is_fresh)
+        self._directory = HostDirectory(self._reported, file=settings.hosts_file)
+        metrics.orphans.set_function(lambda: float(len(self.orphans.all())))
+
+    async def run(self) -> None:
+        """Read hosts and look for orphans, for ever."""
+        await self._watches.synced()
+        await self._learn_keys()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.orphans.run())
+            files = _client_files(self._settings)
+            if files is not None:
+                group.create_task(self._read_hosts(files))
+
+    def _is_fresh(self) -> bool:
+        return self.held.orders.is_ready and are_fresh(self._watches.guests, self._watches.assignments)
+
+    def _reported(self, host: str) -> str | None:
+        agent = self._subset.host_agents.get(host)
+        return agent.status.address if agent is not None else None
+
+    async def _learn_keys(self) -> None:
+        """Wait until there is an order key; the leader makes one where there is none."""
+        while not self.held.orders.is_ready:
+            try:
+                keys = await read_order_keys(self._client, KeySource.of(self._settings))
+            except InnkeeperError as error:
+                log.warning("order_key_not_read", reason=error.reason, message=error.message)
+                keys = None
+            if keys is not None:
+                self.held.orders.trust(keys.signer, keys.previous)
+                return
+            await self._clock.sleep(AGAIN_S)
+
+    async def _read_hosts(self, files: ClientFiles) -> None:
+        path = _records_file(self._settings)
+        if path is not None:
+            self._load(path)
+        async with Agents(files) as agents, asyncio.TaskGroup() as group:
+            keeper = self._keeper(agents)
+            group.create_task(self._follow_directory(keeper))
+            group.create_task(keeper.run())
+            if path is not None:
+                group.create_task(self._save(path))
+
+    def _keeper(self, agents: Agents) -> RecordKeeper:
+        def reader(host: str) -> HostReader | None:
+            address = self._directory.address_of(host)
+            return agents.reader(host, address) if address is not None else None
+
+        keeper = RecordKeeper(
+            self._subset,
+            records=self.records,
+            orders=self.held.orders,
+            asked=Asked(reader=reader, listed=self._directory.listed),
+            clock=self._clock,
+            period_s=self._settings.host_records_s,
+        )
+        pulls, foreign = self._metrics.pulls, self._metrics.foreign_orders
+        keeper.observed_by(lambda pull: pulls.labels(outcome=pull).inc(), foreign=foreign.inc)
+        self._metrics.unread.set_function(lambda: float(keeper.unread()))
+        self._metrics.oldest.set_function(self._oldest_age_s)
+        self.orphans.want_text = keeper.ask_whole
+        self._watches.host_agents.join(keeper.agent_changed)
+        self._watches.hosts.join(keeper.host_changed)
+        for watch in (self._watches.guests, self._watches.assignments):
+            watch.informer.on_relist = keeper.ask_all
+        return keeper
+
+    def _oldest_age_s(self) -> float:
+        oldest = self.records.oldest_at()
+        return 0.0 if oldest is None else max(0.0, self._clock.now().timestamp() - oldest)
+
+    async def _follow_directory(self, keeper: RecordKeeper) -> None:
+        """Ask hosts that the hosts file names newly."""
+        while True:
+            before = self._directory.listed()
+            await asyncio.to_thread(self._directory.read)
+            for host in self._directory.listed() - before:
+                keeper.ask(host)
+            await self._clock.sleep(DIRECTORY_S)
+
+    def _load(self, path: Path) -> None:
+        """Begin from where the last process left off; without that, hosts are read whole."""
+        try:
+            found = host_records.decode(snapshot.read(path))
+        except (SnapshotRefusedError, RecordsDamagedError) as error:
+            log.info("host_records_not_used", message=str(error))
+            return
+        for host, record in found.items():
+            self.records.replace(host, record)
+        log.info("host_records_used", hosts=len(found))
+
+    async def _save(self, path: Path) -> None:
+        """Write the records now and then, and once more at an orderly end."""
+        try:
+            while True:
+                await self._clock.sleep(self._settings.snapshot_every_s)
+                await asyncio.to_thread(self._write, path, self.records.state())
+        finally:
+            self._write(path, self.records.state())
+
+    def _write(self, path: Path, state: Mapping[str, HostRecord]) -> None:
+        try:
+            snapshot.write(path, host_records.encode(state))
+        except OSError as error:
+            log.warning("host_records_not_written", message=str(error))
+
+
+def _client_files(settings: OperatorSettings) -> ClientFiles | None:
+    authority, certificate, key = (
+        settings.hosts_ca_file,
+        settings.hosts_certificate_file,
+        settings.hosts_key_file,
+    )
+    if authority is None or certificate is None or key is None:
+        return None
+    return ClientFiles(authority=authority, certificate=certificate, key=key)
+
+
+def _records_file(settings: OperatorSettings) -> Path | None:
+    """The records lie beside the snapshot, in a file of their own: they belong to hosts, not to an API server's store."""
+    file = settings.snapshot_file
+    return file.with_name(f"{file.name}.hosts") if file is not None else None

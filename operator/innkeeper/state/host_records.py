@@ -1,0 +1,168 @@
+"""What hosts were heard to hold: for each host its place in the change log, its guests and its tombstones.
+
+A cache of the hosts' own stores, which are the canonical record: to lose it costs a snapshot of each host. It is fed by
+whoever reads hosts, checks nothing itself, and can be kept in a file that is used whole or not at all.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from innkeeper.domain.orders import Rank
+
+V = TypeVar("V")
+
+MAGIC = b"innkeeper-host-records\n"
+FORM = 1  # of the file
+_DIGEST = 32
+
+
+class RecordsDamagedError(Exception):
+    """The bytes are no records, or not whole."""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A place in one store's change log."""
+
+    store_id: str
+    seq: int
+
+
+class HeldGuest(msgspec.Struct, frozen=True, array_like=True):
+    """A guest that a host holds, by an order that is ours.
+
+    `text` is the signed order; None where an Assignment carried the very same one when the host was heard.
+    """
+
+    namespace: str
+    name: str
+    rank: Rank
+    desired: str
+    outcome: str
+    text: str | None = None
+
+
+class HostRecord(msgspec.Struct, array_like=True):
+    """One host as it was heard last. `heard_at` is a Unix time in seconds."""
+
+    place: Place
+    heard_at: float
+    guests: dict[str, HeldGuest]
+    tombstones: dict[str, Rank]
+
+
+class HostRecords:
+    """Every host's record, and who holds which guest."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, HostRecord] = {}
+        self._holders: defaultdict[str, set[str]] = defaultdict(
+            set
+        )  # Guest ID -> hosts with a guest or a tombstone
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._hosts))
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def of(self, host: str) -> HostRecord | None:
+        """Return what is known of a host."""
+        return self._hosts.get(host)
+
+    def holders(self, guest_id: str) -> dict[str, HeldGuest]:
+        """Return who holds a guest, by host."""
+        found = {host: self._hosts[host].guests.get(guest_id) for host in self._holders.get(guest_id, ())}
+        return {host: each for host, each in found.items() if each is not None}
+
+    def tombstone(self, guest_id: str) -> Rank | None:
+        """Return the highest rank at which some host destroyed a guest."""
+        ranks = (self._hosts[host].tombstones.get(guest_id) for host in self._holders.get(guest_id, ()))
+        return max((rank for rank in ranks if rank is not None), default=None)
+
+    def guests(self) -> Iterator[tuple[str, str, HeldGuest]]:
+        """Yield every held guest as (host, Guest ID, guest); records may change meanwhile."""
+        for host in self:
+            record = self._hosts.get(host)
+            for guest_id, guest in list(record.guests.items()) if record else ():
+                yield host, guest_id, guest
+
+    def oldest_at(self) -> float | None:
+        """Return when the host was heard whose record is the oldest, as a Unix time."""
+        return min((each.heard_at for each in self._hosts.values()), default=None)
+
+    def replace(self, host: str, record: HostRecord) -> None:
+        """Take all that a host holds."""
+        self.forget(host)
+        self._hosts[host] = record
+        for guest_id in (*record.guests, *record.tombstones):
+            self._holders[guest_id].add(host)
+
+    def change(self, host: str, changed: HostRecord, *, named: Iterable[str]) -> None:
+        """Take the newest state of the guests that are `named`: one that `changed` does not hold is gone."""
+        record = self._hosts[host]
+        for guest_id in named:
+            _set(record.guests, guest_id, changed.guests.get(guest_id))
+            _set(record.tombstones, guest_id, changed.tombstones.get(guest_id))
+            if guest_id in record.guests or guest_id in record.tombstones:
+                self._holders[guest_id].add(host)
+            else:
+                self._let_go(guest_id, host)
+        record.place, record.heard_at = changed.place, changed.heard_at
+
+    def forget(self, host: str) -> None:
+        """Drop what is known of a host."""
+        record = self._hosts.pop(host, None)
+        if record is not None:
+            for guest_id in (*record.guests, *record.tombstones):
+                self._let_go(guest_id, host)
+
+    def _let_go(self, guest_id: str, host: str) -> None:
+        self._holders[guest_id].discard(host)
+        if not self._holders[guest_id]:
+            del self._holders[guest_id]
+
+    def state(self) -> dict[str, HostRecord]:
+        """Return all records as they are now; what is taken later does not change them."""
+        return {
+            host: HostRecord(each.place, each.heard_at, dict(each.guests), dict(each.tombstones))
+            for host, each in self._hosts.items()
+        }
+
+
+def encode(state: Mapping[str, HostRecord]) -> bytes:
+    """Return the bytes of a file."""
+    content = MAGIC + msgspec.msgpack.encode((FORM, state))
+    return content + _digest(content)
+
+
+def decode(content: bytes) -> dict[str, HostRecord]:
+    """Return what a file held.
+
+    Raises:
+        RecordsDamagedError: it is cut, damaged, or of another form.
+    """
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if not body.startswith(MAGIC) or _digest(body) != digest:
+        raise RecordsDamagedError("the records are cut or damaged")
+    try:
+        form, hosts = msgspec.msgpack.decode(body[len(MAGIC) :], type=tuple[int, dict[str, HostRecord]])
+    except msgspec.DecodeError as error:
+        raise RecordsDamagedError(f"the records have another form: {error}") from error
+    if form != FORM:
+        raise RecordsDamagedError(f"the records have the form {form}, not {FORM}")
+    return hosts
+
+
+def _set(table: dict[str, V], key: str, value: V | None) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST).digest()

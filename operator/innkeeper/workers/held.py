@@ -1,0 +1,57 @@
+"""What hosts hold of a guest, as far as it is known: by their Assignments, and by what they were heard to hold.
+
+Only orders that are ours count. Nothing is asked of anybody here.
+"""
+
+from collections.abc import Iterator
+
+from innkeeper.domain.lifecycle.revival import HeldOrder
+from innkeeper.domain.orders import Order
+from innkeeper.domain.reasons import Desired, OrderOutcome
+from innkeeper.state.host_records import HostRecords
+from innkeeper.state.subset import Subset
+from innkeeper.views.assignment import Assignment
+from innkeeper.workers.assigner import is_refused
+from innkeeper.workers.order_reader import OrderReader
+
+
+class HeldByHosts:
+    """Looks into both places. The records may be empty, where no host can be asked."""
+
+    def __init__(self, subset: Subset, records: HostRecords, orders: OrderReader) -> None:
+        self.subset = subset
+        self.records = records
+        self.orders = orders
+
+    def order(self, guest_id: str, host: str) -> HeldOrder | None:
+        """Return the latest order by which a host keeps a guest, where its text is known."""
+        found = (self._read(text, guest_id, host) for text in self._texts(guest_id, host))
+        return max(
+            (each for each in found if each is not None), key=lambda each: each.order.rank, default=None
+        )
+
+    def by_assignment(self, assignment: Assignment, host: str) -> Order | None:
+        """Return the order by which an Assignment has its host keep a guest, if it does."""
+        holds = assignment.status.outcome in (None, OrderOutcome.ACCEPTED, OrderOutcome.SUPERSEDED)
+        if not holds or is_refused(assignment):
+            return None
+        held = self._read(assignment.spec.order, assignment.spec.guest_id, host)
+        return held.order if held is not None else None
+
+    def is_held(self, guest_id: str) -> bool:
+        """Tell whether some host was heard to hold a guest and is not lost: it uses its addresses."""
+        return any(not self.subset.host_is_lost(host) for host in self.records.holders(guest_id))
+
+    def _texts(self, guest_id: str, host: str) -> Iterator[str]:
+        assignment = self.subset.assignment(guest_id, host)
+        if assignment is not None:
+            yield assignment.spec.order
+        held = self.records.holders(guest_id).get(host)
+        if held is not None and held.text is not None:
+            yield held.text
+
+    def _read(self, text: str, guest_id: str, host: str) -> HeldOrder | None:
+        order = self.orders.read(text, guest_id=guest_id)
+        if order is None or order.host != host or order.desired == Desired.DESTROYED:
+            return None
+        return HeldOrder(order=order, text=text)

@@ -1,0 +1,262 @@
+"""Keeps the records of what hosts hold: asks agents for what changed since the last place, or for everything.
+
+A host is asked at start, after the API server's own window was lost, when it is heard again after silence, and slowly
+on a timer. Only so many are asked at once, each by itself: one that does not answer holds up nobody. Only orders that
+are ours count; anything else is counted and passed over. It writes to nobody.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+import structlog
+
+from innkeeper.clock import Clock
+from innkeeper.domain.host_store import Events, GuestEntry, Snapshot, TombstoneEntry
+from innkeeper.domain.names import host_of_namespace
+from innkeeper.domain.orders import Rank
+from innkeeper.domain.reasons import HostReason
+from innkeeper.hosts.ports import GapError, HostReader, HostUnreadError
+from innkeeper.kube.conditions import find
+from innkeeper.kube.informer import Change
+from innkeeper.kube.queue import LatestQueue
+from innkeeper.state.host_records import HeldGuest, HostRecord, HostRecords, Place
+from innkeeper.state.subset import Subset
+from innkeeper.views.host import Host, HostAgent
+from innkeeper.workers.order_reader import OrderReader
+
+log = structlog.get_logger(__name__)
+
+WORKERS = 8
+PERIOD_S = 300.0
+FIRST_BACKOFF_S = 5.0
+MAX_PAGES = 400  # of one pull; with the size of a page, more guests than a host can have
+_SLICE = 50  # entries whose signatures are checked in one go
+_UNHEARD = (HostReason.SILENT, HostReason.NEVER_REPORTED, HostReason.UNHEARD)
+
+
+class Pull(StrEnum):
+    """How a host was read."""
+
+    EVENTS = "events"
+    SNAPSHOT = "snapshot"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Who is asked. `reader` gives None where nobody knows where a host is reached; `listed` are hosts of the file."""
+
+    reader: Callable[[str], HostReader | None]
+    listed: Callable[[], Iterable[str]] = tuple
+
+
+class RecordKeeper:
+    """Asks hosts."""
+
+    def __init__(
+        self,
+        subset: Subset,
+        *,
+        records: HostRecords,
+        orders: OrderReader,
+        asked: Asked,
+        clock: Clock,
+        period_s: float = PERIOD_S,
+        workers: int = WORKERS,
+        random: Random | None = None,
+    ) -> None:
+        self._subset = subset
+        self._records = records
+        self._orders = orders
+        self._asked = asked
+        self._clock = clock
+        self._period_s = period_s
+        self._workers = workers
+        self._random = random or Random()  # noqa: S311 - it only spreads questions over time
+        self._queue: LatestQueue[str] = LatestQueue(
+            clock, first_delay_s=FIRST_BACKOFF_S, last_delay_s=period_s
+        )
+        self._whole: set[str] = set()  # hosts of which the next pull is to read everything
+        self._failing: set[str] = set()
+        self._observe: Callable[[Pull], None] = lambda pull: None  # noqa: ARG005 - a default that does nothing
+        self._foreign: Callable[[], None] = lambda: None
+
+    def observed_by(self, observe: Callable[[Pull], None], *, foreign: Callable[[], None]) -> None:
+        """Tell somebody of each pull, and of each order that is not ours."""
+        self._observe = observe
+        self._foreign = foreign
+
+    # What wakes it
+
+    def ask(self, host: str) -> None:
+        """Have a host asked soon."""
+        self._queue.add(host)
+
+    def ask_whole(self, host: str) -> None:
+        """Have a host asked soon for everything that it holds."""
+        self._whole.add(host)
+        self._queue.add(host)
+
+    def ask_all(self) -> None:
+        """Have every host asked soon."""
+        for host in self.hosts():
+            self.ask(host)
+
+    def agent_changed(self, change: Change[HostAgent]) -> None:
+        """Ask a host whose agent is reached elsewhere than before."""
+        before = change.old.status.address if change.old else None
+        after = change.new.status.address if change.new else None
+        host = host_of_namespace(change.key[0])
+        if host is not None and after is not None and before != after:
+            self.ask(host)
+
+    def host_changed(self, change: Change[Host]) -> None:
+        """Ask a host that is heard again; forget one that is gone."""
+        if change.new is None or (_is_unheard(change.old) and not _is_unheard(change.new)):
+            self.ask(change.key[1])
+
+    # What it tells
+
+    def hosts(self) -> set[str]:
+        """Return every host that there is, as the API server or the hosts file says."""
+        return {*self._subset.hosts, *self._asked.listed()}
+
+    def unread(self) -> int:
+        """Return how many hosts were not read, or not the last time."""
+        return sum(host in self._failing or self._records.of(host) is None for host in self.hosts())
+
+    # What it does
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        self.ask_all()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            host = await self._queue.take()
+            try:
+                await self.pull(host)
+            except HostUnreadError as error:
+                delay = self._queue.failed(host)
+                log.info(
+                    "host_not_read", host=host, reason=error.reason, message=error.message, again_s=delay
+                )
+            except Exception:
+                self._queue.failed(host)
+                log.exception("host_reading_broke", host=host)
+            else:
+                self._queue.done(host)
+                if host in self.hosts():
+                    self._queue.add(host, after_s=self._period_s * self._random.uniform(0.8, 1.2))
+
+    async def pull(self, host: str) -> None:
+        """Read one host: what changed, or everything where that is not known any more.
+
+        Raises:
+            HostUnreadError: it could not be read; what was known of it stays.
+        """
+        if host not in self.hosts():
+            self._records.forget(host)
+            self._failing.discard(host)
+            return
+        reader = self._asked.reader(host)
+        if reader is None:
+            return
+        try:
+            how = await self._read(host, reader)
+        except HostUnreadError:
+            self._failing.add(host)
+            self._observe(Pull.FAILED)
+            raise
+        self._failing.discard(host)
+        self._observe(how)
+
+    async def _read(self, host: str, reader: HostReader) -> Pull:
+        if self._records.of(host) is not None and host not in self._whole:
+            try:
+                await self._catch_up(host, reader)
+            except GapError as error:
+                log.info("host_log_gap", host=host, message=error.message)
+            else:
+                return Pull.EVENTS
+        self._records.replace(host, await self._everything(host, reader))
+        self._whole.discard(host)
+        await self._catch_up(host, reader)
+        return Pull.SNAPSHOT
+
+    async def _everything(self, host: str, reader: HostReader) -> HostRecord:
+        """Read all pages; the place is that of the first, so that what changed meanwhile is told again."""
+        page = await reader.snapshot()
+        found = await self._taken(host, page, Place(page.store_id, page.seq))
+        for _ in range(MAX_PAGES):
+            after = page.next_after
+            if after is None:
+                return found
+            page = await reader.snapshot(after=after)
+            goes_on = page.next_after is None or page.next_after > after
+            if page.store_id != found.place.store_id or not goes_on:
+                raise HostUnreadError(f"host {host} changed its store, or its pages do not go on")
+            part = await self._taken(host, page, found.place)
+            found.guests.update(part.guests)
+            found.tombstones.update(part.tombstones)
+        raise HostUnreadError(f"host {host} tells of more than {MAX_PAGES} pages of guests")
+
+    async def _catch_up(self, host: str, reader: HostReader) -> None:
+        """Take what changed since the place that is known."""
+        for _ in range(MAX_PAGES):
+            record = self._records.of(host)
+            if record is None:
+                return
+            place = record.place
+            answer = await reader.events(store_id=place.store_id, since=place.seq)
+            if answer.store_id != place.store_id or answer.seq < place.seq:
+                raise GapError(f"host {host} answers from another store, or from the past")
+            changed = await self._taken(host, answer, Place(answer.store_id, answer.seq))
+            self._records.change(host, changed, named={each.guest_id for each in answer.changes})
+            if not answer.has_more or answer.seq == place.seq:
+                return
+
+    async def _taken(self, host: str, answer: Snapshot | Events, place: Place) -> HostRecord:
+        """Return what is ours of an answer."""
+        guests: dict[str, HeldGuest] = {}
+        for number, entry in enumerate(answer.guests):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)  # signatures take time; other work goes on between slices
+            guest = self._guest(host, entry)
+            if guest is not None:
+                guests[entry.guest_id] = guest
+        tombstones = {each.guest_id: self._tombstone(each) for each in answer.tombstones}
+        return HostRecord(place, self._clock.now().timestamp(), guests, tombstones)
+
+    def _guest(self, host: str, entry: GuestEntry) -> HeldGuest | None:
+        order = self._orders.read(entry.order, guest_id=entry.guest_id)
+        if order is None or order.host != host:
+            self._foreign()
+            log.info("order_not_ours", host=host, guest=entry.guest_id[:63])
+            return None
+        assignment = self._subset.assignment(entry.guest_id, host)
+        is_carried = assignment is not None and assignment.spec.order == entry.order
+        return HeldGuest(
+            namespace=order.namespace,
+            name=order.name,
+            rank=order.rank,
+            desired=order.desired,
+            outcome=entry.outcome,
+            text=None if is_carried else entry.order,
+        )
+
+    @staticmethod
+    def _tombstone(entry: TombstoneEntry) -> Rank:
+        """Return its rank. It is the host's word alone; all that it does is to keep a guest from coming back."""
+        return Rank(entry.epoch, entry.serial)
+
+
+def _is_unheard(host: Host | None) -> bool:
+    ready = find(host.status.conditions, "Ready") if host is not None else None
+    return ready is not None and ready.reason in _UNHEARD

@@ -1,0 +1,105 @@
+"""What the leading operator does about orphans by itself: tells of them, and adopts them where the policy says so.
+
+It never destroys one: that takes a person's word.
+"""
+
+import structlog
+
+from innkeeper.clock import Clock, rfc3339
+from innkeeper.domain.names import API_VERSION
+from innkeeper.domain.reasons import OrphanPolicy
+from innkeeper.errors import InnkeeperError
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import AlreadyExistsError
+from innkeeper.kube.resources import EVENTS, HOSTS
+from innkeeper.state.subset import Subset
+from innkeeper.workers.orphans.finding import PERIOD_S, Orphan, Orphans, OrphanState
+from innkeeper.workers.orphans.word import OrphanWord
+
+log = structlog.get_logger()
+
+EVENTS_NAMESPACE = "default"  # where Events of objects without a namespace lie
+REASON = "OrphanFound"
+
+
+class OrphanKeeper:
+    """Looks after orphans while this process leads."""
+
+    def __init__(
+        self,
+        client: Client,
+        subset: Subset,
+        *,
+        orphans: Orphans,
+        policy: OrphanPolicy,
+        clock: Clock,
+        period_s: float = PERIOD_S,
+    ) -> None:
+        self._client = client
+        self._subset = subset
+        self._orphans = orphans
+        self._word = OrphanWord(client, subset, orphans)
+        self._policy = policy
+        self._clock = clock
+        self._period_s = period_s
+        self._told: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        """Look after them for ever."""
+        while True:
+            await self._clock.sleep(self._period_s)
+            await self.look()
+
+    async def look(self) -> None:
+        """Tell of new orphans, and adopt those that may be."""
+        orphans = self._orphans.all()
+        self._told &= {(each.guest_id, each.host) for each in orphans}
+        for each in orphans:
+            try:
+                await self._look_at(each)
+            except InnkeeperError as error:
+                log.warning("orphan_left", guest=each.guest_id, reason=error.reason, message=error.message)
+
+    async def _look_at(self, orphan: Orphan) -> None:
+        key = (orphan.guest_id, orphan.host)
+        if key not in self._told:
+            await self._tell(orphan)
+            self._told.add(key)
+        if self._policy is OrphanPolicy.ADOPT and self._is_latest(orphan):
+            await self._word.adopt(orphan)
+
+    def _is_latest(self, orphan: Orphan) -> bool:
+        """Tell whether no other host holds a later order of the same guest, and nobody wants it gone."""
+        first = next(iter(self._orphans.find(orphan.namespace, orphan.guest_id)), None)
+        return first == orphan and self._orphans.state_of(orphan) is OrphanState.HELD
+
+    async def _tell(self, orphan: Orphan) -> None:
+        """Write an Event on the Host; its name lets it exist once, whichever operator writes it."""
+        host = self._subset.hosts.get(orphan.host)
+        if host is None:
+            return
+        now = rfc3339(self._clock.now())
+        message = (
+            f"the guest {orphan.namespace}/{orphan.name} runs here and has no Guest object; bring it back with: kubectl "
+            f"guest adopt {orphan.guest_id} -n {orphan.namespace}"
+        )
+        body = {
+            "metadata": {"name": f"{orphan.host}.orphan.{orphan.guest_id}", "namespace": EVENTS_NAMESPACE},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": HOSTS.kind,
+                "name": orphan.host,
+                "uid": host.metadata.uid,
+            },
+            "reason": REASON,
+            "message": message,
+            "type": "Warning",
+            "source": {"component": "innkeeper-operator"},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._client.create(EVENTS, body, namespace=EVENTS_NAMESPACE)
+        except AlreadyExistsError:
+            log.debug("orphan_told_already", guest=orphan.guest_id)
