@@ -65,7 +65,7 @@ class Operator:
         self.subset = Subset()
         self.records = HostRecords()
         self.found: list[Finding] = []
-        self._client = client
+        self.client = client
         self._clock = clock
         self._status_delay_s = status_delay_s
         self._signer = signer
@@ -77,7 +77,7 @@ class Operator:
         """Learn everything, then work."""
         for kind in _KINDS:
             informer: Informer[Any] = Informer(
-                self._client, kind, on_change=self.subset.apply, clock=self._clock
+                self.client, kind, on_change=self.subset.apply, clock=self._clock
             )
             self.subset.attach(kind.view, informer.assume)
             self.informers.append(informer)
@@ -88,9 +88,9 @@ class Operator:
         orders = OrderReader(self._signer, self._previous)
         self.held = HeldByHosts(self.subset, self.records, orders)
         self.orphans = Orphans(self.held, clock=self._clock, fresh=self._is_fresh)
-        self.word = OrphanWord(self._client, self.subset, self.orphans)
+        self.word = OrphanWord(self.client, self.subset, self.orphans)
         self.flow = GuestFlow(
-            self._client,
+            self.client,
             self.subset,
             clock=self._clock,
             signer=self._signer,
@@ -119,7 +119,7 @@ class Operator:
             if isinstance(ended, Exception):
                 raise ended
         self._tasks.clear()
-        await self._client.close()
+        await self.client.close()
 
 
 class GuestScene:

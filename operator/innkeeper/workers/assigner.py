@@ -115,8 +115,16 @@ class AssignerWorker:
         text = self._signer.sign(order)
         self._orders.remember(order, text)
         spec = ordering.assignment_spec(order, text, image_digest=assignment.spec.image_digest)
-        await self._write(assignment, spec)
+        await self._write(assignment, {"spec": spec})
         log.info("orphan_destroyed", guest=order.guest_id, host=host, rank=list(order.rank))
+
+    async def void_removal(self, assignment: Assignment) -> None:
+        """Take a person's word that an orphan be removed off its Assignment.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        await self._write(assignment, {"metadata": {"annotations": {names.REMOVE_ORPHAN_ANNOTATION: None}}})
 
     async def remove(self, assignment: Assignment) -> None:
         """Remove an Assignment that holds nothing any more, with its user data."""
@@ -206,15 +214,15 @@ class AssignerWorker:
             return _too_large(len(spec["order"]))
         if assignment is None:
             return await self._create(order, spec)
-        await self._write(assignment, spec)
+        await self._write(assignment, {"spec": spec})
         log.info("order_changed", guest=order.guest_id, host=host, desired=order.desired, rank=list(rank))
         return None
 
-    async def _write(self, assignment: Assignment, spec: Mapping[str, Any]) -> None:
+    async def _write(self, assignment: Assignment, change: Mapping[str, Any]) -> None:
         written = await self._client.patch(
             ASSIGNMENTS,
             assignment.metadata.name,
-            {"spec": spec},
+            change,
             namespace=assignment.metadata.namespace,
             resource_version=assignment.metadata.resource_version,
             uid=assignment.metadata.uid,

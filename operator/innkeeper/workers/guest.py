@@ -73,6 +73,7 @@ class GuestWorker:
             return await self._deletion.advance(guest)
         if names.GUEST_FINALIZER not in guest.metadata.finalizers:
             guest = await self._with_finalizer(guest)
+        await self._void_removals(guest)
         if is_unbound_revival(guest):
             revived = await self._reviver.complete(guest)
             if isinstance(revived, Blocked):
@@ -174,6 +175,12 @@ class GuestWorker:
             self._scheduler.avoid(guest_id_of(guest), host)
         log.info("host_refused", guest=guest_id_of(guest), host=host, reason=_reason(assignment))
         return await self._write_status(guest, facts)
+
+    async def _void_removals(self, guest: Guest) -> None:
+        """Take back the word that an orphan be removed: this guest has an object, so it is none."""
+        for assignment in list(self._subset.assignments_of(guest_id_of(guest)).values()):
+            if names.REMOVE_ORPHAN_ANNOTATION in assignment.metadata.annotations:
+                await self._assigner.void_removal(assignment)
 
     async def _drop_old_orders(self, guest: Guest) -> None:
         """Remove refused orders of lower epochs on other hosts: they hold nothing."""

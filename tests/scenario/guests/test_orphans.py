@@ -1,0 +1,274 @@
+"""Guests whose object was lost: found after several looks, told of, adopted without a restart, or removed on a word."""
+
+import pytest
+
+from innkeeper.domain import names
+from innkeeper.domain.lifecycle.revival import NotRevivableError
+from innkeeper.domain.orders import Rank
+from innkeeper.kube.resources import ASSIGNMENTS, EVENTS, GUESTS, HOSTS, IP_ADDRESSES
+from innkeeper.state.host_records import HeldGuest, HostRecord, Place
+from innkeeper.workers.orphans.finding import SIGHTINGS, Orphan, OrphanState
+from innkeeper.workers.orphans.keeper import OrphanKeeper, OrphanPolicy
+from tests.kit import objects
+from tests.kit.guest_scene import GuestScene, Operator
+from tests.kit.objects import NAMESPACE, guest_id
+from tests.kit.waiting import eventually, settled
+
+
+def strip(scene: GuestScene, name: str = "web") -> None:
+    """Take a Guest away by force: its finalizer stripped, and deleted."""
+    scene.api.store.admission.clear()
+    scene.patch_guest({"metadata": {"finalizers": None}}, name=name)
+    scene.delete_guest(name)
+    assert scene.guest(name) is None
+
+
+async def orphaned(scene: GuestScene) -> Orphan:
+    """Build a guest, lose its object, and look as often as it takes."""
+    scene.add_guest(labels={"app": "web"})
+    await scene.until_ready()
+    strip(scene)
+    return await found(scene.operators[0])
+
+
+async def found(operator: Operator) -> Orphan:
+    await eventually(lambda: guest_id() not in operator.subset.guest_keys)
+    for _ in range(SIGHTINGS):
+        await operator.orphans.look()
+    [orphan] = operator.orphans.all()
+    return orphan
+
+
+def remember(scene: GuestScene, operator: Operator) -> None:
+    """Have the operator know of host `a` what its agent would tell."""
+    held = scene.hosts["a"].records[guest_id()]
+    guest = HeldGuest(held.namespace, held.name, held.rank, "Running", held.outcome, held.order)
+    operator.records.replace("a", HostRecord(Place("store-1", 1), 0.0, {guest_id(): guest}, {}))
+
+
+async def test_it_counts_after_several_looks_at_a_fresh_view(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    operator = scene.operators[0]
+    strip(scene)
+    await eventually(lambda: not operator.subset.guests)
+    for _ in range(SIGHTINGS - 1):
+        await operator.orphans.look()
+        assert operator.orphans.all() == []
+    operator.orphans._fresh = lambda: False
+    await operator.orphans.look()
+    operator.orphans._fresh = lambda: True
+    await operator.orphans.look()
+    assert operator.orphans.all() == []
+    assert not operator.orphans.is_known
+    for _ in range(SIGHTINGS - 1):
+        await operator.orphans.look()
+    [orphan] = operator.orphans.all()
+    assert (orphan.guest_id, orphan.host, orphan.namespace, orphan.name) == (
+        guest_id(),
+        "a",
+        NAMESPACE,
+        "web",
+    )
+    await settled(lambda: len(scene.api.calls))
+    assert scene.hosts["a"].destroyed == []
+    assert len(scene.addresses()) == 1
+
+
+async def test_guests_with_an_object_or_on_their_way_out_are_none(scene: GuestScene) -> None:
+    operator = scene.operators[0]
+    scene.add_guest()
+    await scene.until_ready()
+    scene.hear_host("a", heard=False)
+    await scene.until_reason("HostUnreachable")
+    for _ in range(SIGHTINGS):
+        await operator.orphans.look()
+    assert operator.orphans.all() == []
+    scene.patch_guest({"metadata": {"annotations": {names.FORCE_DELETE_ANNOTATION: "host burnt"}}})
+    scene.delete_guest()
+    await eventually(lambda: scene.guest() is None)
+    await eventually(lambda: not operator.subset.guests)
+    for _ in range(SIGHTINGS):
+        await operator.orphans.look()
+    assert operator.orphans.all() == [], "an order to destroy it stands already"
+
+
+async def test_adopted_it_runs_on_with_its_address_and_its_labels(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    [held] = scene.addresses()
+    operator = scene.operators[0]
+    await operator.word.adopt(orphan)
+    guest = await scene.until_ready()
+    assert guest.metadata.annotations[names.ID_ANNOTATION] == guest_id()
+    assert guest.metadata.labels == {"app": "web"}
+    assert (guest.status.id, guest.status.host, guest.status.cluster) == (guest_id(), "a", "lab")
+    assert [each.address for each in guest.status.addresses] == [held.spec.address]
+    assert [each.spec.address for each in scene.addresses()] == [held.spec.address]
+    assert scene.hosts["a"].destroyed == []
+    assert list(scene.hosts["a"].running) == [guest_id()]
+    assert operator.orphans.all() == []
+    scene.delete_guest()
+    await scene.until_gone()
+    assert scene.hosts["a"].destroyed == [guest_id()], "it is a guest like any other again"
+    await eventually(lambda: not scene.addresses())
+
+
+async def test_from_the_hosts_word_alone(scene: GuestScene) -> None:
+    """No Assignment, no claim: all that is left is what the host holds."""
+    scene.add_guest()
+    bound = await scene.until_ready()
+    operator = scene.operators[0]
+    remember(scene, operator)
+    strip(scene)
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    for held in scene.addresses():
+        scene.api.patch(IP_ADDRESSES, held.metadata.name, {"metadata": {"finalizers": None}})
+        scene.api.delete(IP_ADDRESSES, held.metadata.name)
+    await eventually(lambda: not operator.subset.assignments)
+    await eventually(lambda: not list(operator.subset.claims))
+    await operator.word.adopt(await found(operator))
+    guest = await scene.until_ready()
+    assert guest.status.addresses == bound.status.addresses
+    assert [each.spec.owner.id for each in scene.addresses() if each.spec.owner] == [guest_id()]
+    assert scene.hosts["a"].destroyed == []
+
+
+async def test_an_address_that_somebody_else_holds_stops_it_before_the_binding(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    [held] = scene.addresses()
+    other = {"spec": {"owner": {"id": "other", "namespace": "else", "name": "thief", "interface": "eth0"}}}
+    scene.api.patch(IP_ADDRESSES, held.metadata.name, other)
+    await scene.operators[0].word.adopt(orphan)
+
+    def is_told() -> bool:
+        scheduled = scene.condition("Scheduled")
+        assert scheduled is not None
+        assert scheduled.reason == "RevivalFailed"
+        assert "is held by the Guest else/thief (other)" in scheduled.message
+        return True
+
+    await eventually(is_told)
+    guest = scene.guest()
+    assert guest is not None
+    assert guest.status.host is None
+    assert scene.hosts["a"].destroyed == []
+
+
+async def test_a_guest_of_its_name_is_not_taken_for_it(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    scene.add_guest(number=2)
+    await scene.until_ready()
+    with pytest.raises(NotRevivableError, match="is another one"):
+        await scene.operators[0].word.adopt(orphan)
+    assert sorted(scene.hosts["a"].running) == [guest_id(1), guest_id(2)]
+
+
+async def test_removed_on_a_word_it_is_destroyed_and_leaves_nothing(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    await scene.operators[0].word.remove(orphan)
+    await eventually(lambda: not scene.assignments())
+    assert scene.hosts["a"].destroyed == [guest_id()]
+    await eventually(lambda: not scene.addresses())
+    assert len(scene.addresses(held=False)) == 1
+
+
+async def test_a_word_for_another_order_than_the_standing_one_destroys_nothing(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    word = {"metadata": {"annotations": {names.REMOVE_ORPHAN_ANNOTATION: "1.7"}}}
+    scene.api.patch(ASSIGNMENTS, guest_id(), word, namespace="host-a")
+    await settled(lambda: len(scene.api.calls))
+    assert scene.hosts["a"].destroyed == []
+    assert scene.operators[0].orphans.state_of(orphan) is OrphanState.HELD
+
+
+async def test_a_word_does_not_outlast_an_adoption(scene: GuestScene) -> None:
+    """Somebody asks for its end while somebody else adopts it; it must not fire when the object is lost again."""
+    operator = scene.operators[0]
+    await operator.word.adopt(await orphaned(scene))
+    await scene.until_ready()
+    [standing] = scene.assignments()
+    word = {names.REMOVE_ORPHAN_ANNOTATION: f"{standing.spec.epoch}.{standing.spec.serial}"}
+    scene.api.patch(ASSIGNMENTS, guest_id(), {"metadata": {"annotations": word}}, namespace="host-a")
+    await eventually(lambda: not scene.assignments()[0].metadata.annotations)
+    strip(scene)
+    await found(operator)
+    await settled(lambda: len(scene.api.calls))
+    assert scene.hosts["a"].destroyed == []
+
+
+async def test_a_silent_host_is_told_when_it_is_heard_again(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    operator = scene.operators[0]
+    scene.hear_host("a", heard=False)
+    await operator.word.remove(orphan)
+    await settled(lambda: len(scene.api.calls))
+    assert scene.hosts["a"].destroyed == []
+    scene.hear_host("a", heard=True)
+    await eventually(lambda: scene.hosts["a"].destroyed == [guest_id()])
+    await eventually(lambda: not scene.assignments())
+
+
+async def test_adopted_and_deleted_at_once_it_is_destroyed_and_not_forgotten(scene: GuestScene) -> None:
+    """Its object goes before it was ever bound: the host still holds the guest."""
+    orphan = await orphaned(scene)
+    await scene.operators.pop().kill()
+    body = {
+        "metadata": {
+            "name": "web",
+            "annotations": {names.ID_ANNOTATION: orphan.guest_id, names.REVIVED_FROM_ANNOTATION: "a"},
+            "finalizers": [names.GUEST_FINALIZER],
+        },
+        "spec": objects.guest()["spec"],
+    }
+    scene.api.create(GUESTS, body, namespace=NAMESPACE)
+    scene.delete_guest()
+    await scene.operator()
+    await scene.until_gone()
+    assert scene.hosts["a"].destroyed == [guest_id()]
+
+
+async def test_a_tombstone_elsewhere_keeps_it_from_coming_back(scene: GuestScene) -> None:
+    orphan = await orphaned(scene)
+    operator = scene.operators[0]
+    operator.records.replace("b", HostRecord(Place("store-b", 1), 0.0, {}, {guest_id(): Rank(9, 1)}))
+    assert operator.orphans.state_of(orphan) is OrphanState.SUPERSEDED
+    with pytest.raises(NotRevivableError, match="was destroyed elsewhere"):
+        await operator.word.adopt(orphan)
+
+
+@pytest.mark.parametrize("policy", list(OrphanPolicy))
+async def test_the_policy_keeps_or_adopts_and_tells_once(scene: GuestScene, policy: OrphanPolicy) -> None:
+    await orphaned(scene)
+    operator = scene.operators[0]
+    keeper = OrphanKeeper(
+        operator.client, operator.subset, orphans=operator.orphans, policy=policy, clock=scene.clock
+    )
+    await keeper.look()
+    [event] = scene.api.objects(EVENTS, namespace="default")
+    assert event["involvedObject"]["name"] == "a"
+    assert f"kubectl guest adopt {guest_id()} -n default" in event["message"]
+    if policy is OrphanPolicy.ADOPT:
+        await scene.until_ready()
+    else:
+        await keeper.look()
+        await settled(lambda: len(scene.api.calls))
+        assert scene.guest() is None
+    assert scene.hosts["a"].destroyed == []
+
+
+async def test_a_claim_of_a_guest_that_only_a_host_knows_is_kept(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    operator = scene.operators[0]
+    remember(scene, operator)
+    strip(scene)
+    scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+    await eventually(lambda: not operator.subset.assignments)
+    for _ in range(4):
+        await operator.sweeper.sweep()
+    assert len(scene.addresses()) == 1
+    scene.api.patch(HOSTS, "a", {"spec": {"lost": "stolen"}})
+    await eventually(lambda: operator.subset.host_is_lost("a"))
+    for _ in range(4):
+        await operator.sweeper.sweep()
+    assert scene.addresses() == []
