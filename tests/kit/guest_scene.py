@@ -16,7 +16,8 @@ from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Informer
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES, NAMESPACES, Resource
-from innkeeper.state.host_records import HostRecords
+from innkeeper.state import waiting
+from innkeeper.state.host_records import Cursor, HeldGuest, HostRecord, HostRecords
 from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
@@ -203,6 +204,24 @@ class GuestScene:
     def delete_guest(self, name: str = "web") -> None:
         """Delete a Guest as its user would."""
         self.api.delete(GUESTS, name, namespace=NAMESPACE)
+
+    def strip_guest(self, name: str = "web") -> None:
+        """Take a Guest away by force: its finalizer stripped, and deleted."""
+        self.api.store.admission.clear()
+        self.patch_guest({"metadata": {"finalizers": None}}, name=name)
+        self.delete_guest(name)
+        assert self.guest(name) is None
+
+    def remember(self, host: str, operator: Operator) -> None:
+        """Have an operator know what a host's agent would tell it."""
+        guests = {
+            guest_id: HeldGuest(each.namespace, each.name, each.rank, "Running", each.outcome, each.order)
+            for guest_id, each in self.hosts[host].records.items()
+        }
+        store_id = self.hosts[host].store_id
+        asked_at = self.clock.now().timestamp()
+        operator.records.replace(host, HostRecord(Cursor(store_id, 1), asked_at, guests, {}))
+        operator.subset.wake(waiting.host_record(host))
 
     # What a test asks
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from innkeeper import __version__
 from innkeeper.domain.host_store import MAX_ANSWER_BYTES, PAGE, Events, Snapshot
-from innkeeper.hosts.directory import place_of
+from innkeeper.hosts.directory import host_and_port
 from innkeeper.hosts.ports import GapError, HostUnreadError
 
 M = TypeVar("M", Snapshot, Events)
@@ -83,7 +83,7 @@ class Agents:
         if self._session is None:
             raise HostUnreadError("no host can be asked: the client is closed")
         try:
-            name, port = place_of(address)
+            name, port = host_and_port(address)
             url = URL.build(scheme="https", host=name, port=port, path=path, query=query)
             async with self._session.get(
                 url, ssl=self._tls(), server_hostname=host, allow_redirects=False

@@ -36,7 +36,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: list[_Entry]
 
 
-def place_of(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
     """Return host and port of `host:port`; an IPv6 address stands in brackets.
 
     Raises:
@@ -61,7 +61,7 @@ def read_hosts_file(path: Path) -> dict[str, str]:
     try:
         found = msgspec.yaml.decode(_content(path), type=_File)
         for each in found.hosts:
-            place_of(each.address)
+            host_and_port(each.address)
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise HostsFileError(
             f"the hosts file {path} cannot be used: {str(error)[:200]}; it looks like "

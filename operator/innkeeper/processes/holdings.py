@@ -11,11 +11,15 @@ from pathlib import Path
 import structlog
 
 from innkeeper.clock import Clock
+from innkeeper.domain.names import host_of_namespace
+from innkeeper.domain.orders import Rank
+from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.client import Agents, ClientFiles
 from innkeeper.hosts.directory import HostDirectory
 from innkeeper.hosts.ports import HostReader
 from innkeeper.kube.client import Client
+from innkeeper.kube.informer import Change
 from innkeeper.processes.order_key import KeySource, read_order_keys
 from innkeeper.processes.watches import Watches, are_fresh
 from innkeeper.settings import OperatorSettings
@@ -24,6 +28,7 @@ from innkeeper.state.host_records import HostRecord, HostRecords, RecordsDamaged
 from innkeeper.state.snapshot import SnapshotRefusedError
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import HostRecordMetrics
+from innkeeper.views.assignment import Assignment
 from innkeeper.workers.held import HeldByHosts
 from innkeeper.workers.hosts.records import Asked, RecordKeeper
 from innkeeper.workers.order_reader import OrderReader
@@ -118,12 +123,21 @@ class Holdings:
         keeper.observed_by(lambda pull: pulls.labels(outcome=pull).inc(), foreign=foreign.inc)
         self._metrics.unread.set_function(lambda: float(keeper.unread()))
         self._metrics.oldest.set_function(self._oldest_age_s)
-        self.orphans.want_text = keeper.ask_whole
+        self.orphans.ask, self.orphans.ask_whole = keeper.ask, keeper.ask_whole
+        self._watches.assignments.join(self._note_end)
         self._watches.host_agents.join(keeper.agent_changed)
         self._watches.hosts.join(keeper.host_changed)
         for watch in (self._watches.guests, self._watches.assignments):
             watch.informer.on_relist = keeper.ask_all
         return keeper
+
+    def _note_end(self, change: Change[Assignment]) -> None:
+        """What a host says in an Assignment's status is often newer than what it was asked for."""
+        assignment, host = change.new, host_of_namespace(change.key[0])
+        if assignment is None or host is None or assignment.status.outcome != OrderOutcome.DESTROYED:
+            return
+        held = assignment.status.held or assignment.spec
+        self.records.note_end(host, assignment.spec.guest_id, Rank(held.epoch, held.serial))
 
     def _oldest_age_s(self) -> float:
         oldest = self.records.oldest_at()

@@ -40,6 +40,7 @@ from innkeeper.telemetry.metrics import (
 )
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
+from innkeeper.workers.orphans.word import OrphanWord
 from innkeeper.workers.scheduler import SchedulerWorker
 
 log = structlog.get_logger(__name__)
@@ -148,6 +149,8 @@ class OperatorProcess:
             is_complete=lambda: all(watch.informer.synced.is_set() for watch in self.watches.all),
             clock=self._clock,
         )
+        orphans = self.holdings.orphans
+        server.tell_of_orphans(orphans, OrphanWord(self._client, self.subset, orphans))
         server.observed_by(QueryMetrics(self.registry).answered)
         address = Address(
             listen=self._settings.query_listen,

@@ -239,6 +239,23 @@ RESOURCES: Document = {
             "kind": "Explanation",
             "verbs": _verbs("create"),
         },
+        {
+            "name": "orphans",
+            "singularName": "orphan",
+            "namespaced": True,
+            "kind": "Orphan",
+            "verbs": _verbs("list"),
+        },
+        *(
+            {
+                "name": f"orphans/{word}",
+                "singularName": "",
+                "namespaced": True,
+                "kind": "Orphan",
+                "verbs": _verbs("create"),
+            }
+            for word in ("adoption", "removal")
+        ),
     ],
 }
 _THIS_VERSION = {"groupVersion": API_VERSION, "version": VERSION}

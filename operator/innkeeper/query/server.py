@@ -20,11 +20,15 @@ from innkeeper.domain.query.pages import Page, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
 from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.errors import InnkeeperError
-from innkeeper.kube.reviews import AccessReviews, Deed, User
+from innkeeper.kube.reviews import AccessReviews, Deed
 from innkeeper.query import documents
 from innkeeper.query.callers import Callers, UnauthenticatedError
+from innkeeper.query.orphans import OrphanRoutes
+from innkeeper.query.refusal import RefusedError, forbidden, refusal
 from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
+from innkeeper.workers.orphans.finding import Orphans
+from innkeeper.workers.orphans.word import OrphanWord
 
 log = structlog.get_logger(__name__)
 
@@ -66,12 +70,17 @@ class QueryServer:
         self._version = version
         self._is_complete = is_complete
         self._clock = clock
+        self._orphans: OrphanRoutes | None = None
         self._running = 0
         self._observe: Callable[[str, int, float], None] = lambda route, code, seconds: None  # noqa: ARG005 - a default that does nothing
 
     def observed_by(self, observe: Callable[[str, int, float], None]) -> None:
         """Tell somebody of each answer: what was asked (see `_route`), the HTTP status, and how many seconds it took."""
         self._observe = observe
+
+    def tell_of_orphans(self, orphans: Orphans, word: OrphanWord) -> None:
+        """Answer who asks for orphans, too, and write down what people say about them."""
+        self._orphans = OrphanRoutes(orphans, word, authorise=self._authorise)
 
     def application(self) -> web.Application:
         """Return the application, ready to be run."""
@@ -89,6 +98,8 @@ class QueryServer:
         add(_BASE + "/namespaces/{namespace}/guestviews/{name}", self._get)
         add(_BASE + "/namespaces/{namespace}/guestviews/{name}/explanation", self._explain)
         application.router.add_post(_BASE + "/namespaces/{namespace}/explanations", self._try)
+        if self._orphans is not None:
+            self._orphans.add_to(application.router, _BASE)
         return application
 
     def _fixed(self, document: documents.Document) -> Handler:
@@ -158,7 +169,7 @@ class QueryServer:
         )
         guest = self._subset.guests.get((namespace, name))
         if guest is None:
-            raise _refusal(
+            raise refusal(
                 404, "NotFound", f'guests.innkeeper.dev "{name}" not found in namespace {namespace}'
             )
         return guest
@@ -172,20 +183,21 @@ class QueryServer:
         namespace: str,
         subresource: str = "",
         name: str = "",
+        group: str = documents.GROUP,
     ) -> None:
         user = await self._callers.user_of(request)
         deed = Deed(
             verb=verb,
-            group=documents.GROUP,
+            group=group,
             resource=resource,
             subresource=subresource,
             namespace=namespace,
             name=name,
         )
         if not await self._access.allows(user, deed):
-            raise _forbidden(user, deed)
+            raise forbidden(user, deed)
         if not self._is_complete():
-            raise _refusal(503, "ServiceUnavailable", "the first lists are not complete yet; ask again")
+            raise refusal(503, "ServiceUnavailable", "the first lists are not complete yet; ask again")
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -203,7 +215,7 @@ class QueryServer:
             return await handler(request)
         except ConnectionResetError:
             raise  # the reader went away; there is nobody to answer
-        except _RefusedError as error:
+        except RefusedError as error:
             return _json(error.document, status=error.document["code"])
         except web.HTTPException as error:
             return _error(error.status, error.reason.replace(" ", ""), error.text or error.reason)
@@ -224,18 +236,6 @@ def _route(request: web.Request) -> str:
     return resource.canonical.removeprefix(f"{_BASE}/") if _BASE in resource.canonical else "discovery"
 
 
-class _RefusedError(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, document: documents.Document) -> None:
-        super().__init__(document["message"])
-        self.document = document
-
-
-def _refusal(code: int, reason: str, message: str) -> _RefusedError:
-    return _RefusedError(documents.error(code, reason, message))
-
-
 def _failure(error: InnkeeperError | QueryInvalidError) -> web.Response:
     if isinstance(error, QueryInvalidError):
         return _error(400, "BadRequest", str(error))
@@ -243,13 +243,6 @@ def _failure(error: InnkeeperError | QueryInvalidError) -> web.Response:
         return _error(401, error.reason, error.message)
     # Whatever else goes wrong lies between this server and the API server, which is asked about callers.
     return _error(503, "ServiceUnavailable", f"who asks cannot be looked at: {error.message}")
-
-
-def _forbidden(user: User, deed: Deed) -> _RefusedError:
-    what = f"{deed.resource}/{deed.subresource}" if deed.subresource else deed.resource
-    where = f'in the namespace "{deed.namespace}"' if deed.namespace else "at the cluster scope"
-    message = f'User "{user.name}" cannot {deed.verb} resource "{what}" in API group "{deed.group}" {where}'
-    return _refusal(403, "Forbidden", message)
 
 
 def _manifest(body: bytes, namespace: str) -> Guest:
@@ -271,10 +264,10 @@ def _manifest(body: bytes, namespace: str) -> Guest:
             for each in error.errors()
         ]  # fmt: skip - one cause a line
         told = "; ".join(f"{each['field']}: {each['message']}" for each in causes)
-        raise _RefusedError(documents.error(422, "Invalid", told, causes=causes)) from error
+        raise RefusedError(documents.error(422, "Invalid", told, causes=causes)) from error
     except (ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         message = "the body must hold spec.guest, a Guest with metadata and spec"
-        raise _refusal(400, "BadRequest", message) from error
+        raise refusal(400, "BadRequest", message) from error
 
 
 def _number(text: str | None, *, most: int, default: int | None = None) -> int:

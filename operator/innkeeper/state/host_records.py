@@ -1,4 +1,4 @@
-"""What hosts were heard to hold: for each host its place in the change log, its guests and its tombstones.
+"""What hosts were heard to hold: for each host how far its change log was read, its guests and its tombstones.
 
 A cache of the hosts' own stores, which are the canonical record: to lose it costs a snapshot of each host. It is fed by
 whoever reads hosts, checks nothing itself, and can be kept in a file that is used whole or not at all.
@@ -24,8 +24,8 @@ class RecordsDamagedError(Exception):
     """The bytes are no records, or not whole."""
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """A place in one store's change log."""
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """How far one store's change log was read."""
 
     store_id: str
     seq: int
@@ -46,10 +46,10 @@ class HeldGuest(msgspec.Struct, frozen=True, array_like=True):
 
 
 class HostRecord(msgspec.Struct, array_like=True):
-    """One host as it was heard last. `heard_at` is a Unix time in seconds."""
+    """One host as it was heard last; `asked_at` is when it was asked, as a Unix time in seconds."""
 
-    place: Place
-    heard_at: float
+    cursor: Cursor
+    asked_at: float
     guests: dict[str, HeldGuest]
     tombstones: dict[str, Rank]
 
@@ -91,8 +91,8 @@ class HostRecords:
                 yield host, guest_id, guest
 
     def oldest_at(self) -> float | None:
-        """Return when the host was heard whose record is the oldest, as a Unix time."""
-        return min((each.heard_at for each in self._hosts.values()), default=None)
+        """Return when the host was asked whose record is the oldest, as a Unix time."""
+        return min((each.asked_at for each in self._hosts.values()), default=None)
 
     def replace(self, host: str, record: HostRecord) -> None:
         """Take all that a host holds."""
@@ -111,7 +111,15 @@ class HostRecords:
                 self._holders[guest_id].add(host)
             else:
                 self._let_go(guest_id, host)
-        record.place, record.heard_at = changed.place, changed.heard_at
+        record.cursor, record.asked_at = changed.cursor, changed.asked_at
+
+    def note_end(self, host: str, guest_id: str, rank: Rank) -> None:
+        """Note that a host destroyed a guest, which it said elsewhere before it was asked here."""
+        record = self._hosts.get(host)
+        if record is not None:
+            record.guests.pop(guest_id, None)
+            record.tombstones[guest_id] = rank
+            self._holders[guest_id].add(host)
 
     def forget(self, host: str) -> None:
         """Drop what is known of a host."""
@@ -128,7 +136,7 @@ class HostRecords:
     def state(self) -> dict[str, HostRecord]:
         """Return all records as they are now; what is taken later does not change them."""
         return {
-            host: HostRecord(each.place, each.heard_at, dict(each.guests), dict(each.tombstones))
+            host: HostRecord(each.cursor, each.asked_at, dict(each.guests), dict(each.tombstones))
             for host, each in self._hosts.items()
         }
 

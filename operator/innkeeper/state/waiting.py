@@ -53,6 +53,11 @@ def mac(cluster: str, address_: str) -> str:
     return f"mac/{cluster}/{address_}"
 
 
+def host_record(host: str) -> str:
+    """Name the cause: it was read what a host holds."""
+    return f"record/{host}"
+
+
 class Waiting:
     """Guests by cause. What comes one by one, as a free address, is offered in turn: see `first`."""
 

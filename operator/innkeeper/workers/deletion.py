@@ -10,12 +10,13 @@ import structlog
 
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import CRDS, GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
-from innkeeper.views.assignment import Assignment
+from innkeeper.views.assignment import Assignment, AssignmentSpec
 from innkeeper.views.guest import Guest
 from innkeeper.workers.assigner import AssignerWorker, is_refused
 from innkeeper.workers.network import NetworkWorker
@@ -150,12 +151,12 @@ class DeletionWorker:
 def is_to_be_removed(assignment: Assignment) -> bool:
     """Tell whether a person asked for the end of an orphan; the word is for the very order that stood then."""
     asked = assignment.metadata.annotations.get(names.REMOVE_ORPHAN_ANNOTATION)
-    return asked == removal_of(assignment) and assignment.spec.desired != Desired.DESTROYED
+    return asked == removal_of(assignment.spec) and assignment.spec.desired != Desired.DESTROYED
 
 
-def removal_of(assignment: Assignment) -> str:
+def removal_of(order: AssignmentSpec | Rank) -> str:
     """Return the word that asks for the end of a guest by the order that stands: a later order voids it."""
-    return f"{assignment.spec.epoch}.{assignment.spec.serial}"
+    return f"{order.epoch}.{order.serial}"
 
 
 def _destroys_in_vain(assignment: Assignment) -> bool:

@@ -11,6 +11,7 @@ from innkeeper.domain.lifecycle.revival import NotRevivableError
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ForbiddenError, NotFoundError
+from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.binding import write_facts
@@ -40,7 +41,10 @@ class Reviver:
         held = self._held.order(guest_id, name)
         if held is None or host is None:
             missing = "there is no such Host" if host is None else "its order is not known yet"
-            return _waits(GuestReason.REVIVAL_WAITS, f"this guest runs on host {name}, and {missing}")
+            causes = (waiting.host_record(name),)
+            return _waits(
+                GuestReason.REVIVAL_WAITS, f"this guest runs on host {name}, and {missing}", causes=causes
+            )
         claims = self._subset.claims.of_guest(guest_id)
         places = {each.spec.address: (each.spec.address_space, each.spec.pool) for each in claims}
         try:
@@ -74,5 +78,11 @@ def _host(guest: Guest) -> str:
     return guest.metadata.annotations[names.REVIVED_FROM_ANNOTATION]
 
 
-def _waits(reason: GuestReason, message: str) -> Blocked:
-    return Blocked(step=ConditionType.SCHEDULED, reason=reason, message=message, again_after_s=AGAIN_S)
+def _waits(reason: GuestReason, message: str, *, causes: tuple[str, ...] = ()) -> Blocked:
+    return Blocked(
+        step=ConditionType.SCHEDULED,
+        reason=reason,
+        message=message,
+        causes=causes,
+        again_after_s=AGAIN_S,
+    )

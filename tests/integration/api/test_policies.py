@@ -85,6 +85,20 @@ def test_only_the_operator_sets_the_guest_id(server: Server, guest: dict[str, An
     assert server.patch(guest, {"spec": {"power": "Stopped"}}).status == 200
 
 
+def test_only_the_operator_says_where_a_guest_that_was_made_anew_runs(
+    server: Server, guest: dict[str, Any]
+) -> None:
+    message = "only the operator sets the annotation innkeeper.dev/revived-from: leave it as it is"
+    created = server.create(annotated(good("Guest", "made-anew"), revived_from="a"))
+    assert created.status == 403
+    assert message in created.message
+    change = {"metadata": {"annotations": {"innkeeper.dev/revived-from": "a"}}}
+    assert message in server.patch(guest, change).message
+    assert server.patch(guest, change, user=OPERATOR, dry_run=False).status == 200
+    assert message in server.patch(guest, {"metadata": {"annotations": None}}).message
+    assert server.patch(guest, {"spec": {"power": "Stopped"}}).status == 200
+
+
 @pytest.mark.parametrize("value", ["", "../x", "A", "a" * 64])
 def test_a_guest_id_that_could_not_name_things_is_refused(
     server: Server, guest: dict[str, Any], value: str
@@ -153,6 +167,10 @@ def test_only_the_operator_orders(server: Server) -> None:
         assert labelled.status == 200, labelled.message
         agent = f"system:serviceaccount:{HOST_NAMESPACE}:agent"
         assert server.patch(body, {"spec": {"serial": 9}}, user=agent).status == 403
+        word = {"metadata": {"annotations": {"innkeeper.dev/remove-orphan": "2.3"}}}
+        assert message in server.patch(body, word).message, "as good as an order to destroy the guest"
+        assert server.patch(body, word, user=OPERATOR, dry_run=False).status == 200
+        assert message in server.patch(body, {"metadata": {"annotations": None}}).message
         deleted = server.request(
             "DELETE", f"/apis/innkeeper.dev/v1alpha1/namespaces/{HOST_NAMESPACE}/assignments/0a1b"
         )

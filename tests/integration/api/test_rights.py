@@ -20,7 +20,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 # Each row: who, "group/resource/subresource", verbs that are allowed, verbs that are not.
 RIGHTS = [
-    (OPERATOR, f"{GROUP}/guests", "get list watch patch", "create delete deletecollection"),
+    (OPERATOR, f"{GROUP}/guests", "get list watch patch create", "delete deletecollection"),
     (OPERATOR, f"{GROUP}/guests/status", "patch", ""),
     (OPERATOR, f"{GROUP}/guests/force-delete", "", "update"),
     (OPERATOR, f"{GROUP}/hosts", "get list watch patch", "create delete"),
@@ -41,6 +41,12 @@ RIGHTS = [
     (IMAGES, "/secrets", "get", "list watch create patch update delete"),
     (IMAGES, f"{GROUP}/guests", "", "get list"),
     ("viewer", f"{GROUP}/guests", "get list watch", "create patch delete"),
+    ("viewer", "query.innkeeper.dev/orphans", "list", ""),
+    ("viewer", "query.innkeeper.dev/orphans/adoption", "", "create"),
+    ("viewer", "query.innkeeper.dev/orphans/removal", "", "create"),
+    ("editor", "query.innkeeper.dev/orphans/adoption", "create", ""),
+    ("editor", "query.innkeeper.dev/orphans/removal", "create", ""),
+    ("host-admin", "query.innkeeper.dev/orphans/removal", "", "create"),
     ("viewer", f"{GROUP}/images", "get list watch", "create patch delete"),
     ("editor", f"{GROUP}/guests", "get list watch create patch update delete", ""),
     ("editor", f"{GROUP}/guests/status", "get", "patch update"),

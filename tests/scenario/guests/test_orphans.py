@@ -5,52 +5,42 @@ import pytest
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.revival import NotRevivableError
 from innkeeper.domain.orders import Rank
+from innkeeper.domain.reasons import OrphanPolicy
 from innkeeper.kube.resources import ASSIGNMENTS, EVENTS, GUESTS, HOSTS, IP_ADDRESSES
-from innkeeper.state.host_records import HeldGuest, HostRecord, Place
+from innkeeper.state.host_records import Cursor, HostRecord
 from innkeeper.workers.orphans.finding import SIGHTINGS, Orphan, OrphanState
-from innkeeper.workers.orphans.keeper import OrphanKeeper, OrphanPolicy
+from innkeeper.workers.orphans.keeper import OrphanKeeper
 from tests.kit import objects
 from tests.kit.guest_scene import GuestScene, Operator
 from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually, settled
 
 
-def strip(scene: GuestScene, name: str = "web") -> None:
-    """Take a Guest away by force: its finalizer stripped, and deleted."""
-    scene.api.store.admission.clear()
-    scene.patch_guest({"metadata": {"finalizers": None}}, name=name)
-    scene.delete_guest(name)
-    assert scene.guest(name) is None
-
-
 async def orphaned(scene: GuestScene) -> Orphan:
     """Build a guest, lose its object, and look as often as it takes."""
     scene.add_guest(labels={"app": "web"})
     await scene.until_ready()
-    strip(scene)
+    scene.strip_guest()
     return await found(scene.operators[0])
+
+
+async def look(operator: Operator) -> None:
+    for _ in range(SIGHTINGS):
+        await operator.orphans.look()
 
 
 async def found(operator: Operator) -> Orphan:
     await eventually(lambda: guest_id() not in operator.subset.guest_keys)
-    for _ in range(SIGHTINGS):
-        await operator.orphans.look()
+    await look(operator)
     [orphan] = operator.orphans.all()
     return orphan
-
-
-def remember(scene: GuestScene, operator: Operator) -> None:
-    """Have the operator know of host `a` what its agent would tell."""
-    held = scene.hosts["a"].records[guest_id()]
-    guest = HeldGuest(held.namespace, held.name, held.rank, "Running", held.outcome, held.order)
-    operator.records.replace("a", HostRecord(Place("store-1", 1), 0.0, {guest_id(): guest}, {}))
 
 
 async def test_it_counts_after_several_looks_at_a_fresh_view(scene: GuestScene) -> None:
     scene.add_guest()
     await scene.until_ready()
     operator = scene.operators[0]
-    strip(scene)
+    scene.strip_guest()
     await eventually(lambda: not operator.subset.guests)
     for _ in range(SIGHTINGS - 1):
         await operator.orphans.look()
@@ -81,15 +71,13 @@ async def test_guests_with_an_object_or_on_their_way_out_are_none(scene: GuestSc
     await scene.until_ready()
     scene.hear_host("a", heard=False)
     await scene.until_reason("HostUnreachable")
-    for _ in range(SIGHTINGS):
-        await operator.orphans.look()
+    await look(operator)
     assert operator.orphans.all() == []
     scene.patch_guest({"metadata": {"annotations": {names.FORCE_DELETE_ANNOTATION: "host burnt"}}})
     scene.delete_guest()
     await eventually(lambda: scene.guest() is None)
     await eventually(lambda: not operator.subset.guests)
-    for _ in range(SIGHTINGS):
-        await operator.orphans.look()
+    await look(operator)
     assert operator.orphans.all() == [], "an order to destroy it stands already"
 
 
@@ -118,19 +106,40 @@ async def test_from_the_hosts_word_alone(scene: GuestScene) -> None:
     scene.add_guest()
     bound = await scene.until_ready()
     operator = scene.operators[0]
-    remember(scene, operator)
-    strip(scene)
+    scene.remember("a", operator)
+    scene.strip_guest()
     scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
     for held in scene.addresses():
         scene.api.patch(IP_ADDRESSES, held.metadata.name, {"metadata": {"finalizers": None}})
         scene.api.delete(IP_ADDRESSES, held.metadata.name)
     await eventually(lambda: not operator.subset.assignments)
     await eventually(lambda: not list(operator.subset.claims))
+    operator.orphans.ask = lambda host: scene.remember(host, operator)
     await operator.word.adopt(await found(operator))
     guest = await scene.until_ready()
     assert guest.status.addresses == bound.status.addresses
     assert [each.spec.owner.id for each in scene.addresses() if each.spec.owner] == [guest_id()]
     assert scene.hosts["a"].destroyed == []
+
+
+async def test_what_a_host_told_before_it_destroyed_a_guest_makes_no_orphan(scene: GuestScene) -> None:
+    """Its object and its Assignment go in order; what the host was asked for is older than that."""
+    scene.add_guest()
+    await scene.until_ready()
+    operator = scene.operators[0]
+    scene.remember("a", operator)
+    scene.delete_guest()
+    await scene.until_gone()
+    await eventually(lambda: not operator.subset.guests and not operator.subset.assignments)
+    asked: list[str] = []
+    operator.orphans.ask = asked.append
+    await look(operator)
+    await look(operator)
+    assert operator.orphans.all() == []
+    assert set(asked) == {"a"}, "the host is asked whether it still is so"
+    scene.remember("a", operator)
+    await look(operator)
+    assert operator.orphans.all() == []
 
 
 async def test_an_address_that_somebody_else_holds_stops_it_before_the_binding(scene: GuestScene) -> None:
@@ -190,7 +199,7 @@ async def test_a_word_does_not_outlast_an_adoption(scene: GuestScene) -> None:
     word = {names.REMOVE_ORPHAN_ANNOTATION: f"{standing.spec.epoch}.{standing.spec.serial}"}
     scene.api.patch(ASSIGNMENTS, guest_id(), {"metadata": {"annotations": word}}, namespace="host-a")
     await eventually(lambda: not scene.assignments()[0].metadata.annotations)
-    strip(scene)
+    scene.strip_guest()
     await found(operator)
     await settled(lambda: len(scene.api.calls))
     assert scene.hosts["a"].destroyed == []
@@ -230,7 +239,7 @@ async def test_adopted_and_deleted_at_once_it_is_destroyed_and_not_forgotten(sce
 async def test_a_tombstone_elsewhere_keeps_it_from_coming_back(scene: GuestScene) -> None:
     orphan = await orphaned(scene)
     operator = scene.operators[0]
-    operator.records.replace("b", HostRecord(Place("store-b", 1), 0.0, {}, {guest_id(): Rank(9, 1)}))
+    operator.records.replace("b", HostRecord(Cursor("store-b", 1), 0.0, {}, {guest_id(): Rank(9, 1)}))
     assert operator.orphans.state_of(orphan) is OrphanState.SUPERSEDED
     with pytest.raises(NotRevivableError, match="was destroyed elsewhere"):
         await operator.word.adopt(orphan)
@@ -260,8 +269,8 @@ async def test_a_claim_of_a_guest_that_only_a_host_knows_is_kept(scene: GuestSce
     scene.add_guest()
     await scene.until_ready()
     operator = scene.operators[0]
-    remember(scene, operator)
-    strip(scene)
+    scene.remember("a", operator)
+    scene.strip_guest()
     scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
     await eventually(lambda: not operator.subset.assignments)
     for _ in range(4):

@@ -199,3 +199,56 @@ def test_what_kubectl_complains_of_is_told(kubectl: Path, complaint: str, told: 
     Path(f"{kubectl}.code").write_text("1")
     with pytest.raises(AskingError, match=told):
         Kubectl().get("/apis/x")
+
+
+def orphan(name: str = "web", state: str = "Held") -> dict[str, Any]:
+    status = {
+        "guest": name,
+        "host": "a",
+        "since": "2026-01-01T00:00:00Z",
+        "state": state,
+        "epoch": 2,
+        "serial": 3,
+    }
+    return {"metadata": {"name": f"id-{name}", "namespace": "default"}, "status": status}
+
+
+def test_orphans_are_listed_with_where_they_run() -> None:
+    answer = {"items": [orphan(), orphan("db", "Removing")]}
+    asking = Scripted(answer, answer)
+    lines = run(asking, "orphans", "-A").output.splitlines()
+    assert lines[0].split() == ["NAMESPACE", "NAME", "ID", "HOST", "SINCE"]
+    assert lines[1].split()[:4] == ["default", "web", "id-web", "a"]
+    wide = run(asking, "orphans", "-o", "wide").output.splitlines()
+    assert wide[2].split()[-2:] == ["Removing", "2.3"]
+    assert [path for path, _ in asking.asked] == [f"{BASE}/orphans", f"{BASE}/namespaces/default/orphans"]
+
+
+@pytest.mark.parametrize(
+    ("output", "told"), [("name", "orphan.query.innkeeper.dev/id-web"), ("json", '"guest": "web"')]
+)
+def test_orphans_for_machines(output: str, told: str) -> None:
+    assert told in run(Scripted({"items": [orphan()]}), "orphans", "-o", output).output
+
+
+def test_no_orphans_is_no_error() -> None:
+    done = run(Scripted({"items": []}), "orphans")
+    assert (done.exit_code, done.output) == (0, "no orphans found\n")
+
+
+def test_an_orphan_is_adopted_in_its_namespace() -> None:
+    asking = Scripted(orphan())
+    done = run(asking, "adopt", "id-web", "-n", "shop")
+    assert done.output == "guest.innkeeper.dev/web adopted\n"
+    assert asking.asked[0][0] == f"{BASE}/namespaces/shop/orphans/id-web/adoption"
+
+
+def test_an_orphan_is_removed_only_with_yes() -> None:
+    asking = Scripted(orphan())
+    refused = run(asking, "remove-orphan", "id-web")
+    assert refused.exit_code == 2
+    assert "destroyed for good" in refused.output
+    assert asking.asked == []
+    done = run(asking, "remove-orphan", "id-web", "--yes")
+    assert done.output == "web (id-web) is being removed from host a\n"
+    assert asking.asked[0][0] == f"{BASE}/namespaces/default/orphans/id-web/removal"

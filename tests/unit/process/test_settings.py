@@ -25,6 +25,10 @@ def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPa
         {"images_url": "images"},
         {"host_silence_s": 1},
         {"previous_order_key_file": "a.key"},
+        {"hosts_ca_file": "ca.crt"},
+        {"hosts_ca_file": "ca.crt", "hosts_certificate_file": "a.crt"},
+        {"hosts_file": "hosts.yaml"},
+        {"orphan_policy": "Remove"},
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_starts(wrong: dict[str, object]) -> None:

@@ -1,21 +1,20 @@
-"""The verbs of `kubectl guest`: explain and list. They read the query API and print; nothing is changed.
+"""The verbs of `kubectl guest`. Explain and list read the query API and print; those about orphans lie beside.
 
 Exit codes: 0, 1 where the answer is an error (or, with --exit-code, where no host fits), 2 for wrong usage.
 """
 
-import json
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import typer
 import yaml
 
-from innkeeper.cli.guest import tables
+from innkeeper.cli.guest import orphans, tables
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError, Kubectl
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
 
 OLD_S = 75.0  # a watch gives a sign of life each minute, however quiet it is
 app = typer.Typer(
@@ -24,22 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Output(StrEnum):
-    """How answers are printed."""
-
-    TABLE = "table"
-    WIDE = "wide"
-    JSON = "json"
-    YAML = "yaml"
-    NAME = "name"
-
-
-Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="The namespace. (default: the context's)")
-]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table, wide, json, yaml or name.")]
 
 
 @app.callback()
@@ -123,15 +106,15 @@ def _whole(asking: Asking, path: str, body: dict[str, Any] | None) -> dict[str, 
 
 def _show_explanations(answers: list[dict[str, Any]], output: Output) -> None:
     if output in (Output.JSON, Output.YAML):
-        _dump(answers[0] if len(answers) == 1 else {"kind": "List", "items": answers}, output)
+        dump(answers[0] if len(answers) == 1 else {"kind": "List", "items": answers}, output)
         return
     for at, answer in enumerate(answers):
         if at:
-            _say("")
-        _say(tables.summary(answer))
+            say("")
+        say(tables.summary(answer))
         if answer["status"]["verdicts"] and output is not Output.NAME:
-            _say("")
-            _say(tables.verdicts(answer, wide=output is Output.WIDE))
+            say("")
+            say(tables.verdicts(answer, wide=output is Output.WIDE))
 
 
 @app.command("list")
@@ -166,17 +149,17 @@ def list_guests(  # noqa: PLR0913 - each option of the command line is a paramet
     where = "" if all_namespaces else f"/namespaces/{quote(namespace or asking.namespace(), safe='')}"
     items, age_s = _items(asking, f"{BASE}{where}/guestviews", query, limit)
     if output in (Output.JSON, Output.YAML):
-        _dump({"kind": "GuestViewList", "viewAgeSeconds": age_s, "items": items}, output)
+        dump({"kind": "GuestViewList", "viewAgeSeconds": age_s, "items": items}, output)
     elif output is Output.NAME:
         for each in items:
-            _say(f"guest.innkeeper.dev/{each['metadata']['name']}")
+            say(f"guest.innkeeper.dev/{each['metadata']['name']}")
     elif items:
         now = datetime.now(UTC)
-        _say(tables.guests(items, wide=output is Output.WIDE, namespaces=all_namespaces, now=now))
+        say(tables.guests(items, wide=output is Output.WIDE, namespaces=all_namespaces, now=now))
     else:
-        _say("no guests found", to_error=True)
+        say("no guests found", to_error=True)
     if age_s > OLD_S:
-        _say(
+        say(
             f"this view is {age_s:.0f} s old: the operator hears nothing new from the API server",
             to_error=True,
         )
@@ -198,16 +181,9 @@ def _items(
             return items, age_s
 
 
-def _dump(document: dict[str, Any], output: Output) -> None:
-    _say(
-        json.dumps(document, indent=2)
-        if output is Output.JSON
-        else yaml.safe_dump(document, sort_keys=False).rstrip()
-    )
-
-
-def _say(text: str, *, to_error: bool = False) -> None:
-    typer.echo(text, err=to_error)
+app.command("orphans")(orphans.list_orphans)
+app.command()(orphans.adopt)
+app.command()(orphans.remove_orphan)
 
 
 def main() -> None:
@@ -215,5 +191,5 @@ def main() -> None:
     try:
         app(prog_name="kubectl guest")
     except AskingError as error:
-        _say(f"error: {error}", to_error=True)
+        say(f"error: {error}", to_error=True)
         sys.exit(1)

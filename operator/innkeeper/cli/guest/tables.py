@@ -92,6 +92,19 @@ def guests(items: Sequence[Document], *, wide: bool, namespaces: bool, now: date
     return columns(rows)
 
 
+def orphans(items: Sequence[Document], *, wide: bool, now: datetime) -> str:
+    """Return guests without an object, one for each host that holds it."""
+    head: list[object] = ["NAMESPACE", "NAME", "ID", "HOST", "SINCE"]
+    rows: list[list[object]] = [head + (["STATE", "ORDER"] if wide else [])]
+    for each in items:
+        meta, status = each["metadata"], each["status"]
+        since = age_of(status["since"], now=now)
+        row: list[object] = [meta["namespace"], status["guest"], meta["name"], status["host"], since]
+        order = f"{status['epoch']}.{status['serial']}"
+        rows.append(row + ([status["state"], order] if wide else []))
+    return columns(rows)
+
+
 def age_of(created: str | None, *, now: datetime) -> str:
     """Return how long ago something was made, as kubectl says it: `5m`, `3h`, `12d`."""
     if not created:

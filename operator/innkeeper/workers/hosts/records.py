@@ -1,4 +1,4 @@
-"""Keeps the records of what hosts hold: asks agents for what changed since the last place, or for everything.
+"""Keeps the records of what hosts hold: asks agents for what changed since the last cursor, or for everything.
 
 A host is asked at start, after the API server's own window was lost, when it is heard again after silence, and slowly
 on a timer. Only so many are asked at once, each by itself: one that does not answer holds up nobody. Only orders that
@@ -14,7 +14,7 @@ from random import Random
 import structlog
 
 from innkeeper.clock import Clock
-from innkeeper.domain.host_store import Events, GuestEntry, Snapshot, TombstoneEntry
+from innkeeper.domain.host_store import Events, GuestEntry, Snapshot
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import HostReason
@@ -22,7 +22,8 @@ from innkeeper.hosts.ports import GapError, HostReader, HostUnreadError
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change
 from innkeeper.kube.queue import LatestQueue
-from innkeeper.state.host_records import HeldGuest, HostRecord, HostRecords, Place
+from innkeeper.state import waiting
+from innkeeper.state.host_records import Cursor, HeldGuest, HostRecord, HostRecords
 from innkeeper.state.subset import Subset
 from innkeeper.views.host import Host, HostAgent
 from innkeeper.workers.order_reader import OrderReader
@@ -176,6 +177,7 @@ class RecordKeeper:
             raise
         self._failing.discard(host)
         self._observe(how)
+        self._subset.wake(waiting.host_record(host))
 
     async def _read(self, host: str, reader: HostReader) -> Pull:
         if self._records.of(host) is not None and host not in self._whole:
@@ -191,48 +193,49 @@ class RecordKeeper:
         return Pull.SNAPSHOT
 
     async def _everything(self, host: str, reader: HostReader) -> HostRecord:
-        """Read all pages; the place is that of the first, so that what changed meanwhile is told again."""
+        """Read all pages; the cursor is that of the first, so that what changed meanwhile is told again."""
+        asked_at = self._clock.now().timestamp()
         page = await reader.snapshot()
-        found = await self._taken(host, page, Place(page.store_id, page.seq))
+        found = HostRecord(Cursor(page.store_id, page.seq), asked_at, {}, {})
+        await self._take(host, page, found)
         for _ in range(MAX_PAGES):
             after = page.next_after
             if after is None:
                 return found
             page = await reader.snapshot(after=after)
             goes_on = page.next_after is None or page.next_after > after
-            if page.store_id != found.place.store_id or not goes_on:
+            if page.store_id != found.cursor.store_id or not goes_on:
                 raise HostUnreadError(f"host {host} changed its store, or its pages do not go on")
-            part = await self._taken(host, page, found.place)
-            found.guests.update(part.guests)
-            found.tombstones.update(part.tombstones)
+            await self._take(host, page, found)
         raise HostUnreadError(f"host {host} tells of more than {MAX_PAGES} pages of guests")
 
     async def _catch_up(self, host: str, reader: HostReader) -> None:
-        """Take what changed since the place that is known."""
+        """Take what changed since the cursor that is known."""
         for _ in range(MAX_PAGES):
             record = self._records.of(host)
             if record is None:
                 return
-            place = record.place
-            answer = await reader.events(store_id=place.store_id, since=place.seq)
-            if answer.store_id != place.store_id or answer.seq < place.seq:
+            cursor = record.cursor
+            asked_at = self._clock.now().timestamp()
+            answer = await reader.events(store_id=cursor.store_id, since=cursor.seq)
+            if answer.store_id != cursor.store_id or answer.seq < cursor.seq:
                 raise GapError(f"host {host} answers from another store, or from the past")
-            changed = await self._taken(host, answer, Place(answer.store_id, answer.seq))
+            changed = HostRecord(Cursor(answer.store_id, answer.seq), asked_at, {}, {})
+            await self._take(host, answer, changed)
             self._records.change(host, changed, named={each.guest_id for each in answer.changes})
-            if not answer.has_more or answer.seq == place.seq:
+            if not answer.has_more or answer.seq == cursor.seq:
                 return
 
-    async def _taken(self, host: str, answer: Snapshot | Events, place: Place) -> HostRecord:
-        """Return what is ours of an answer."""
-        guests: dict[str, HeldGuest] = {}
+    async def _take(self, host: str, answer: Snapshot | Events, into: HostRecord) -> None:
+        """Take what is ours of an answer."""
         for number, entry in enumerate(answer.guests):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)  # signatures take time; other work goes on between slices
             guest = self._guest(host, entry)
             if guest is not None:
-                guests[entry.guest_id] = guest
-        tombstones = {each.guest_id: self._tombstone(each) for each in answer.tombstones}
-        return HostRecord(place, self._clock.now().timestamp(), guests, tombstones)
+                into.guests[entry.guest_id] = guest
+        # A tombstone is the host's word alone; all that it does is to keep a guest from coming back.
+        into.tombstones.update({each.guest_id: Rank(each.epoch, each.serial) for each in answer.tombstones})
 
     def _guest(self, host: str, entry: GuestEntry) -> HeldGuest | None:
         order = self._orders.read(entry.order, guest_id=entry.guest_id)
@@ -250,11 +253,6 @@ class RecordKeeper:
             outcome=entry.outcome,
             text=None if is_carried else entry.order,
         )
-
-    @staticmethod
-    def _tombstone(entry: TombstoneEntry) -> Rank:
-        """Return its rank. It is the host's word alone; all that it does is to keep a guest from coming back."""
-        return Rank(entry.epoch, entry.serial)
 
 
 def _is_unheard(host: Host | None) -> bool:

@@ -1,7 +1,8 @@
 """Finds orphans: guests that a host holds and that have no Guest object.
 
 Slow on purpose, as the sweeper is: one counts only after several sightings in a row, each on a complete and fresh view,
-since an object may be about to come. Finding changes nothing anywhere.
+since an object may be about to come; and where only a host's own word tells of it, once that host was asked again.
+Finding changes nothing anywhere.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ SIGHTINGS = 3
 PERIOD_S = 20.0
 _SLICE = 200
 
-Place = tuple[str, str]  # (Guest ID, host)
+Key = tuple[str, str]  # (Guest ID, host)
 
 
 class OrphanState(StrEnum):
@@ -65,11 +66,10 @@ class Orphans:
         self._clock = clock
         self._fresh = fresh
         self._period_s = period_s
-        self._sightings: dict[Place, _Sighting] = {}
+        self._sightings: dict[Key, _Sighting] = {}
         self._looks = 0  # in a row, each on a fresh view
-        self.want_text: Callable[[str], None] = lambda _: (
-            None
-        )  # has a host read whole: an order's text is missing
+        self.ask: Callable[[str], None] = lambda _: None  # has a host read
+        self.ask_whole: Callable[[str], None] = lambda _: None  # the same, and all of it: a text is missing
 
     async def run(self) -> None:
         """Look for ever."""
@@ -97,7 +97,7 @@ class Orphans:
         """Return the order by which the host keeps an orphan; where its text is missing, have it read."""
         held = self._held.order(orphan.guest_id, orphan.host)
         if held is None:
-            self.want_text(orphan.host)
+            self.ask_whole(orphan.host)
         return held
 
     def state_of(self, orphan: Orphan) -> OrphanState:
@@ -114,24 +114,38 @@ class Orphans:
             self._sightings.clear()
             self._looks = 0
             return
-        before, seen = self._sightings, dict[Place, _Sighting]()
+        before, seen = self._sightings, dict[Key, _Sighting]()
         now = self._clock.now()
         for number, orphan in enumerate(self._candidates(now)):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)  # there may be many; other work goes on between slices
             if orphan is None:
                 continue
-            place = (orphan.guest_id, orphan.host)
-            known = before.get(place, _Sighting(orphan, 0))
-            if place not in seen or seen[place].orphan.rank < orphan.rank:
-                seen[place] = _Sighting(replace(orphan, since=known.orphan.since), known.count + 1)
+            key = (orphan.guest_id, orphan.host)
+            known = before.get(key, _Sighting(orphan, 0))
+            if key not in seen or seen[key].orphan.rank < orphan.rank:
+                orphan = replace(orphan, since=known.orphan.since)  # noqa: PLW2901 - the same one, seen before
+                seen[key] = _Sighting(orphan, self._counted(orphan, known.count + 1))
         self._sightings = seen
         self._looks += 1
         self._tell(before)
 
-    def _tell(self, before: dict[Place, _Sighting]) -> None:
-        for place, sighting in self._sightings.items():
-            known = before.get(place)
+    def _counted(self, orphan: Orphan, count: int) -> int:
+        """Return how many sightings count: by a host's word alone it is no orphan before the host has said it again.
+
+        What a host told may be old: it may have destroyed the guest since, on an order that is gone by now.
+        """
+        if self._held.subset.assignment(orphan.guest_id, orphan.host) is not None:
+            return count
+        record = self._held.records.of(orphan.host)
+        if record is not None and record.asked_at > orphan.since.timestamp():
+            return count
+        self.ask(orphan.host)
+        return min(count, SIGHTINGS - 1)
+
+    def _tell(self, before: dict[Key, _Sighting]) -> None:
+        for key, sighting in self._sightings.items():
+            known = before.get(key)
             if sighting.count >= SIGHTINGS and (known is None or known.count < SIGHTINGS):
                 one = sighting.orphan
                 log.warning(

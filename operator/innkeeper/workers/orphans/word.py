@@ -15,7 +15,7 @@ from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 from innkeeper.workers.creation import create_or_get
-from innkeeper.workers.deletion import removal_of
+from innkeeper.workers.deletion import is_to_be_removed, removal_of
 from innkeeper.workers.orphans.finding import Orphan, Orphans, OrphanState
 from innkeeper.workers.revival import Revival
 
@@ -62,29 +62,28 @@ class OrphanWord:
             OrderUnknownError: its host must be read first.
             ApiError: the API server refused, or is away.
         """
-        assignment = await self._assignment(orphan)
-        word = {names.REMOVE_ORPHAN_ANNOTATION: removal_of(assignment)}
-        written = await self._client.patch(
-            ASSIGNMENTS,
-            assignment.metadata.name,
-            {"metadata": {"annotations": word}},
-            namespace=assignment.metadata.namespace,
-            resource_version=assignment.metadata.resource_version,
-            uid=assignment.metadata.uid,
-        )
-        self._subset.assume(written)
+        assignment = self._subset.assignment(orphan.guest_id, orphan.host) or await self._assignment(orphan)
+        word = {names.REMOVE_ORPHAN_ANNOTATION: removal_of(assignment.spec)}
+        if not is_to_be_removed(assignment):
+            # Guarded by its uid alone: what the host says meanwhile changes nothing, and a later order voids the word.
+            assignment = await self._client.patch(
+                ASSIGNMENTS,
+                assignment.metadata.name,
+                {"metadata": {"annotations": word}},
+                namespace=assignment.metadata.namespace,
+                uid=assignment.metadata.uid,
+            )
+        self._subset.assume(assignment)
         log.info("orphan_removal_asked", guest=orphan.guest_id, host=orphan.host)
 
     async def _assignment(self, orphan: Orphan) -> Assignment:
-        """Return the Assignment of an orphan, made again from the order that the host holds where there is none."""
-        found = self._subset.assignment(orphan.guest_id, orphan.host)
-        if found is not None:
-            return found
-        body = held_assignment_document(self._order(orphan))
+        """Make an Assignment from the order that the host holds, with the word on it; or return the one that is there."""
+        held = self._order(orphan)
+        body = held_assignment_document(held)
+        word = {names.REMOVE_ORPHAN_ANNOTATION: removal_of(held.order.rank)}
+        body["metadata"] |= {"annotations": word}
         namespace = names.host_namespace(orphan.host)
-        made = await create_or_get(self._client, ASSIGNMENTS, body, namespace=namespace)
-        self._subset.assume(made)
-        return made
+        return await create_or_get(self._client, ASSIGNMENTS, body, namespace=namespace)
 
     def _order(self, orphan: Orphan) -> HeldOrder:
         held = self._orphans.order_of(orphan)
