@@ -33,6 +33,13 @@ def operator_pair(vouching: Authority) -> Pair:
     return vouching.ensure_client(OPERATOR, user=OPERATOR)
 
 
+def operator_arguments(vouching: Authority, *, hosts_file: Path) -> list[str | Path]:
+    """Return the options of the operator that asks hosts."""
+    pair = operator_pair(vouching)
+    files: list[str | Path] = ["--hosts-certificate-file", pair.certificate, "--hosts-key-file", pair.key]
+    return ["--hosts-ca-file", vouching.own.certificate, *files, "--hosts-file", hosts_file]
+
+
 def write_hosts_file(path: Path, addresses: Mapping[str, str]) -> None:
     """Write where hosts are reached, for the day on which no API server tells; JSON is YAML."""
     hosts = [{"name": name, "address": f"{address}:{PORT}"} for name, address in addresses.items()]

@@ -57,6 +57,7 @@ def start_operator(plan: Plan, *words: str | Path) -> None:
         str(OPERATOR_METRICS),
         "--snapshot-file",
         plan.directory / "operator.snapshot",
+        *host_api.operator_arguments(host_api.authority(plan.directory), hosts_file=_hosts_file(plan)),
         *words,
     ]  # fmt: skip - a flag and its value share a line
     _start(daemon(plan, "operator"), command)
@@ -65,9 +66,11 @@ def start_operator(plan: Plan, *words: str | Path) -> None:
 def prepare_host_api(plan: Plan) -> None:
     """Make what the operator reaches hosts with: its certificate, and a file that tells where they are."""
     host_api.operator_pair(host_api.authority(plan.directory))
-    host_api.write_hosts_file(
-        plan.directory / "hosts.yaml", {host: plan.host_address(host) for host in plan.hosts}
-    )
+    host_api.write_hosts_file(_hosts_file(plan), {host: plan.host_address(host) for host in plan.hosts})
+
+
+def _hosts_file(plan: Plan) -> Path:
+    return plan.directory / "hosts.yaml"
 
 
 def start_images(plan: Plan, *, directory: Path) -> None:

@@ -131,7 +131,7 @@ class AgentReader:
         return await self._ask("/v1/snapshot", query, Snapshot)
 
     async def events(self, *, store_id: str, since: int) -> Events:
-        """Return what changed since a place.
+        """Return what changed since a cursor.
 
         Raises:
             GapError: a snapshot is needed.

@@ -121,7 +121,6 @@ class HostAgentStatus(View, frozen=True, kw_only=True):
     hypervisor: str | None = None  # KVM or Emulation
     driver: str | None = None
     capacity: Resources | None = None
-    address: str | None = None  # where its agent answers: `host:port`
     images: list[HeldImage] = []
     conditions: list[Condition] = []
 

@@ -24,6 +24,8 @@ from innkeeper.agent.store.store import Store
 from innkeeper.domain.host_store import Events, Snapshot
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.hosts.client import Agents, ClientFiles
+from innkeeper.hosts.ports import GapError, HostUnreadError
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import STORE, guest_id, order
 from tests.kit.certificates import expired_client
@@ -461,3 +463,22 @@ async def test_without_certificates_none_is_served(host: AgentHost) -> None:
 
 def overwrite(path: Path, other: Path) -> None:
     path.write_bytes(other.read_bytes())
+
+
+async def test_the_operators_own_client_is_answered(scene: Scene) -> None:
+    for number in (1, 2, 3):
+        await scene.put(guest_id(number))
+    operator = scene.operator
+    files = ClientFiles(
+        authority=scene.vouching.own.certificate, certificate=operator.certificate, key=operator.key
+    )
+    async with Agents(files) as agents:
+        reader = agents.reader(HOST, scene.address)
+        snapshot = await reader.snapshot()
+        assert [each.guest_id for each in snapshot.guests] == [guest_id(number) for number in (1, 2, 3)]
+        events = await reader.events(store_id=snapshot.store_id, since=0)
+        assert (events.seq, len(events.changes)) == (snapshot.seq, 3)
+        with pytest.raises(GapError):
+            await reader.events(store_id="another", since=0)
+        with pytest.raises(HostUnreadError):
+            await agents.reader("another", scene.address).snapshot()

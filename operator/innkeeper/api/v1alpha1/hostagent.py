@@ -82,8 +82,6 @@ class HostAgentStatus(ApiModel):
     """The driver that runs guests."""
     capacity: Amounts | None = None
     """What the machine has."""
-    address: Annotated[str, Field(max_length=300)] | None = None
-    """Where the agent answers what its store holds, as `host:port`; absent where it does not."""
     images: Annotated[list[HeldImage], Field(max_length=50), ATOMIC] = Field(default_factory=list)
     """The images that lie there, those used last first: a guest is rather placed where its image is."""
     conditions: Conditions = Field(default_factory=list)
