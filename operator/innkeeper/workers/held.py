@@ -40,7 +40,11 @@ class HeldByHosts:
 
     def is_held(self, guest_id: str) -> bool:
         """Tell whether some host was heard to hold a guest and is not lost: it uses its addresses."""
-        return any(not self.subset.host_is_lost(host) for host in self.records.holders(guest_id))
+        holders = self.records.holders(guest_id).items()
+        return any(
+            each.outcome == OrderOutcome.ACCEPTED and not self.subset.host_is_lost(host)
+            for host, each in holders
+        )
 
     def _texts(self, guest_id: str, host: str) -> Iterator[str]:
         assignment = self.subset.assignment(guest_id, host)

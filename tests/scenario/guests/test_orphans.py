@@ -9,8 +9,9 @@ from innkeeper.domain.reasons import OrphanPolicy
 from innkeeper.kube.resources import ASSIGNMENTS, EVENTS, GUESTS, HOSTS, IP_ADDRESSES
 from innkeeper.state.host_records import Cursor, HostRecord
 from innkeeper.workers.orphans.finding import SIGHTINGS, Orphan, OrphanState
-from innkeeper.workers.orphans.keeper import OrphanKeeper
+from innkeeper.workers.orphans.keeper import AGAIN_S, OrphanKeeper
 from tests.kit import objects
+from tests.kit.clock import ManualClock
 from tests.kit.guest_scene import GuestScene, Operator
 from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually, settled
@@ -263,6 +264,44 @@ async def test_the_policy_keeps_or_adopts_and_tells_once(scene: GuestScene, poli
         await settled(lambda: len(scene.api.calls))
         assert scene.guest() is None
     assert scene.hosts["a"].destroyed == []
+
+
+async def test_one_that_cannot_be_adopted_is_left_alone_for_a_while(frozen_scene: GuestScene) -> None:
+    scene = frozen_scene
+    scene.add_guest()
+    await eventually(lambda: scene.hosts["a"].running)
+    scene.strip_guest()
+    operator = scene.operators[0]
+    await found(operator)
+    scene.add_guest(number=2)  # of the same name
+    keeper = OrphanKeeper(
+        operator.client,
+        operator.subset,
+        orphans=operator.orphans,
+        policy=OrphanPolicy.ADOPT,
+        clock=scene.clock,
+    )
+    await eventually(lambda: guest_id(2) in operator.subset.guest_keys)
+    for _ in range(3):
+        await keeper.look()
+    assert len(scene.api.called("create guests")) == 1
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(AGAIN_S)
+    await keeper.look()
+    assert len(scene.api.called("create guests")) == 2
+
+
+async def test_a_claim_of_a_guest_that_its_host_refused_is_released(scene: GuestScene) -> None:
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    operator = scene.operators[0]
+    scene.remember("a", operator)
+    scene.strip_guest()
+    await eventually(lambda: not operator.subset.guests and not operator.subset.assignments)
+    for _ in range(4):
+        await operator.sweeper.sweep()
+    assert scene.addresses() == []
 
 
 async def test_a_claim_of_a_guest_that_only_a_host_knows_is_kept(scene: GuestScene) -> None:

@@ -14,10 +14,11 @@ from innkeeper.kube.errors import AlreadyExistsError
 from innkeeper.kube.resources import EVENTS, HOSTS
 from innkeeper.state.subset import Subset
 from innkeeper.workers.orphans.finding import PERIOD_S, Orphan, Orphans, OrphanState
-from innkeeper.workers.orphans.word import OrphanWord
+from innkeeper.workers.orphans.word import OrderUnknownError, OrphanWord
 
 log = structlog.get_logger()
 
+AGAIN_S = 600.0  # after an orphan could not be adopted: mostly a person has to change something first
 EVENTS_NAMESPACE = "default"  # where Events of objects without a namespace lie
 REASON = "OrphanFound"
 
@@ -43,6 +44,7 @@ class OrphanKeeper:
         self._clock = clock
         self._period_s = period_s
         self._told: set[tuple[str, str]] = set()
+        self._left_until: dict[tuple[str, str], float] = {}  # on the monotonic clock
 
     async def run(self) -> None:
         """Look after them for ever."""
@@ -52,13 +54,22 @@ class OrphanKeeper:
 
     async def look(self) -> None:
         """Tell of new orphans, and adopt those that may be."""
-        orphans = self._orphans.all()
-        self._told &= {(each.guest_id, each.host) for each in orphans}
-        for each in orphans:
+        orphans = {(each.guest_id, each.host): each for each in self._orphans.all()}
+        self._told &= orphans.keys()
+        now = self._clock.monotonic()
+        self._left_until = {
+            key: until for key, until in self._left_until.items() if key in orphans and until > now
+        }
+        for key, orphan in orphans.items():
+            if key in self._left_until:
+                continue
             try:
-                await self._look_at(each)
+                await self._look_at(orphan)
+            except OrderUnknownError as error:
+                log.info("orphan_put_off", guest=orphan.guest_id, message=error.message)
             except InnkeeperError as error:
-                log.warning("orphan_left", guest=each.guest_id, reason=error.reason, message=error.message)
+                self._left_until[key] = now + AGAIN_S
+                log.warning("orphan_left", guest=orphan.guest_id, reason=error.reason, message=error.message)
 
     async def _look_at(self, orphan: Orphan) -> None:
         key = (orphan.guest_id, orphan.host)
