@@ -1,0 +1,141 @@
+"""A heartbeat that one process alone may give: it finds out when another one of the same identity is alive.
+
+Where the Lease names another holder, nothing is written before that one was not heard for a while of watching; one that
+renews it is alive, and then who watches must end. Only changes of the Lease count, never the times in it, so clocks may
+differ. Each write replaces the version that the last one made, so a second process is noticed by both.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from innkeeper.clock import Clock, rfc3339_micro
+from innkeeper.errors import InnkeeperError, TerminalError
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import ConflictError, NotFoundError
+from innkeeper.kube.resources import LEASES
+from innkeeper.kube.views import Lease
+
+log = structlog.get_logger()
+
+WATCHED_PERIODS = 3  # of a Lease that names another holder, before it is taken over
+LOOKS_PER_PERIOD = 5  # while it is not ours
+
+
+class AnotherHolderError(TerminalError):
+    """Another process of this identity is alive."""
+
+    reason = "AnotherAgent"
+
+
+@dataclass(frozen=True)
+class _Rival:
+    """Another holder, what it wrote last, and when, by our monotonic clock, that was seen first."""
+
+    holder: str
+    renewed: str | None
+    seen_at: float
+
+
+class SoleHeartbeat:
+    """One host's heartbeat. `ours` is set once the Lease names us."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        labels: dict[str, str],
+        clock: Clock,
+    ) -> None:
+        self.ours = asyncio.Event()
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._labels = labels
+        self._clock = clock
+        self._version: str | None = None  # the resourceVersion that our next write replaces
+        self._rival: _Rival | None = None
+
+    async def run(self, *, period_s: float, duration_s: float) -> None:
+        """Renew for ever; a failure is logged and tried again.
+
+        Raises:
+            AnotherHolderError: another process renews it.
+        """
+        while True:
+            try:
+                # A call that hangs must not cost the beats after it.
+                async with asyncio.timeout(period_s):
+                    await self._beat(watch_s=WATCHED_PERIODS * period_s, duration_s=duration_s)
+            except AnotherHolderError:
+                raise
+            except (InnkeeperError, TimeoutError) as error:
+                log.warning("heartbeat_failed", lease=self._name, error=str(error) or "too slow")
+            is_settled = self.ours.is_set() and self._version is not None
+            await self._clock.sleep(period_s if is_settled else period_s / LOOKS_PER_PERIOD)
+
+    async def _beat(self, *, watch_s: float, duration_s: float) -> None:
+        exists = self._version is not None or await self._may_take(watch_s)
+        if self._rival is not None:
+            return
+        metadata: dict[str, Any] = {"labels": self._labels}
+        spec = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": max(1, round(duration_s)),
+            "renewTime": rfc3339_micro(self._clock.now()),
+        }
+        try:
+            if exists:
+                lease = await self._client.patch(
+                    LEASES,
+                    self._name,
+                    {"metadata": metadata, "spec": spec},
+                    namespace=self._namespace,
+                    resource_version=self._version,
+                )
+            else:
+                body = {"metadata": {"name": self._name, **metadata}, "spec": spec}
+                lease = await self._client.create(LEASES, body, namespace=self._namespace)
+        except (ConflictError, NotFoundError):
+            self._version = None  # somebody wrote to it, or took it away: the next beat looks
+            raise
+        self._version = lease.metadata.resource_version
+        self.ours.set()
+
+    async def _may_take(self, watch_s: float) -> bool:
+        """Look who holds the Lease; tell whether there is one. While another holds it, `_rival` is set."""
+        try:
+            lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
+        except NotFoundError:
+            self._rival = None
+            return False
+        self._rival = self._alive(lease, watch_s)
+        if self._rival is None:
+            self._version = lease.metadata.resource_version
+        return True
+
+    def _alive(self, lease: Lease, watch_s: float) -> _Rival | None:
+        """Return who else may be alive.
+
+        Raises:
+            AnotherHolderError: it is.
+        """
+        holder, renewed = lease.spec.holder_identity, lease.spec.renew_time
+        if not holder or holder == self._identity:
+            return None
+        now, known = self._clock.monotonic(), self._rival
+        if known is None or known.holder != holder:
+            log.warning("heartbeat_of_another", lease=self._name, holder=holder)
+            return _Rival(holder, renewed, now)
+        if renewed != known.renewed:
+            raise AnotherHolderError(
+                f"another agent of this host is alive, with the store {holder}; this one has {self._identity}: one "
+                "host has one agent, so give each machine a join file of its own"
+            )
+        return None if now - known.seen_at >= watch_s else known

@@ -1,0 +1,136 @@
+"""A heartbeat that one process alone gives: who comes second ends, who is gone is taken over from, and clocks may lie."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import LEASES
+from innkeeper.kube.sole_heartbeat import AnotherHolderError, SoleHeartbeat
+from tests.kit.clock import ManualClock
+from tests.kit.fake_api import FakeApi
+from tests.kit.waiting import eventually, settled
+
+PERIOD_S = 10.0
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    async with FakeApi() as made:
+        yield made
+
+
+class Process:
+    """One process that beats, by a clock of its own."""
+
+    def __init__(self, client: Client, identity: str) -> None:
+        self.clock = ManualClock()
+        self.heartbeat = SoleHeartbeat(
+            client,
+            namespace="default",
+            name="heartbeat",
+            identity=identity,
+            labels={"l": "x"},
+            clock=self.clock,
+        )
+        self.task = asyncio.create_task(self.heartbeat.run(period_s=PERIOD_S, duration_s=40))
+
+    @property
+    def ended(self) -> bool:
+        return self.task.done()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass for this process, beat by beat."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end and not self.ended:
+            await eventually(lambda: self.clock.sleepers or self.ended)
+            self.clock.advance(min(self.clock.next_s, end - self.clock.monotonic()) if not self.ended else 0)
+        await eventually(lambda: self.clock.sleepers or self.ended)
+
+
+@asynccontextmanager
+async def process(api: FakeApi, identity: str) -> AsyncIterator[Process]:
+    async with Client(api.credentials()) as client:
+        made = Process(client, identity)
+        await eventually(lambda: made.clock.sleepers)
+        try:
+            yield made
+        finally:
+            made.task.cancel()
+            await asyncio.gather(made.task, return_exceptions=True)
+
+
+def holder(api: FakeApi) -> str | None:
+    found = api.get(LEASES, "heartbeat", namespace="default")
+    return found["spec"]["holderIdentity"] if found else None
+
+
+async def test_the_second_of_two_ends_and_says_why(api: FakeApi) -> None:
+    async with process(api, "store-1") as first, process(api, "store-2") as second:
+        assert (first.heartbeat.ours.is_set(), second.heartbeat.ours.is_set()) == (True, False)
+        await first.pass_time(PERIOD_S)
+        await second.pass_time(PERIOD_S)
+        assert second.ended
+        with pytest.raises(AnotherHolderError, match=r"store-1.*one host has one agent"):
+            await second.task
+        assert second.task.exception().reason == "AnotherAgent"  # type: ignore[union-attr] # it is one
+        await first.pass_time(10 * PERIOD_S)
+        assert (holder(api), first.ended) == ("store-1", False)
+
+
+async def test_one_that_is_gone_is_taken_over_from_after_three_periods(api: FakeApi) -> None:
+    async with process(api, "store-1"):
+        pass
+    async with process(api, "store-2") as second:
+        await second.pass_time(3 * PERIOD_S - 3)
+        assert holder(api) == "store-1"
+        await second.pass_time(4)
+        assert holder(api) == "store-2"
+
+
+async def test_one_that_returns_after_it_was_taken_over_from_ends(api: FakeApi) -> None:
+    async with process(api, "store-1") as first, process(api, "store-2") as second:
+        await second.pass_time(4 * PERIOD_S)  # the first is cut off all the while
+        assert holder(api) == "store-2"
+        for _ in range(3):  # it meets a conflict, looks who wrote, and sees that one write again
+            await first.pass_time(PERIOD_S)
+            await second.pass_time(PERIOD_S)
+        assert (first.ended, second.ended) == (True, False)
+
+
+async def test_one_process_restarts_at_once(api: FakeApi) -> None:
+    async with process(api, "store-1"):
+        pass
+    async with process(api, "store-1") as again:
+        assert again.heartbeat.ours.is_set()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_jumps_ends_nobody(api: FakeApi, hours: int) -> None:
+    async with process(api, "store-1") as first:
+        first.clock.set_wall(first.clock.now() + timedelta(hours=hours))
+        await first.pass_time(5 * PERIOD_S)
+        assert (first.ended, holder(api)) == (False, "store-1")
+
+
+async def test_what_somebody_else_writes_to_the_lease_or_its_deletion_ends_nobody(api: FakeApi) -> None:
+    async with process(api, "store-1") as first:
+        api.patch(LEASES, "heartbeat", {"metadata": {"labels": {"seen": "yes"}}}, namespace="default")
+        await first.pass_time(2 * PERIOD_S)
+        api.delete(LEASES, "heartbeat", namespace="default")
+        await first.pass_time(2 * PERIOD_S)
+        assert (first.ended, holder(api)) == (False, "store-1")
+
+
+async def test_it_goes_on_after_every_trouble(api: FakeApi) -> None:
+    async with process(api, "store-1") as first:
+        for status in (500, 429, 401, 403, 409, 503):
+            api.faults.fail("patch leases *", status=status)
+            await first.pass_time(2 * PERIOD_S)
+        written = len(api.writes("patch leases *"))
+        await first.pass_time(PERIOD_S)
+        assert len(api.writes("patch leases *")) == written + 1
+        await settled(lambda: first.ended, for_s=0.05)
