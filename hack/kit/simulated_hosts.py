@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
@@ -42,6 +43,9 @@ class SimulatedHost:
     api: ListenAt | None = None
     heartbeat_s: float = 10.0
     pull_bytes_per_s: int = 0
+    api_grace_s: float = 30.0
+    max_builds: int = 4
+    backups: Backups | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     readiness: Readiness = field(default_factory=Readiness)
 
@@ -73,6 +77,9 @@ class SimulatedHost:
             api=self.api,
             heartbeat_s=self.heartbeat_s,
             pull_bytes_per_s=self.pull_bytes_per_s,
+            api_grace_s=self.api_grace_s,
+            max_builds=self.max_builds,
+            backups=self.backups,
         )
         await Agent(parts).run()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed
 from innkeeper.agent.drivers.driver import DomainSpec, DomainState
 from innkeeper.agent.drivers.simulated import SimulatedDriver
@@ -171,6 +172,7 @@ class GatedDriver(SimulatedDriver):
     """A simulated hypervisor that can be held before and after what it does."""
 
     gates: Gates
+    asked: list[str]  # which guests' machines were to be started, in this order
 
     async def domains(self) -> dict[str, DomainState]:
         """Read the machines."""
@@ -185,6 +187,7 @@ class GatedDriver(SimulatedDriver):
 
     async def start(self, guest_id: str) -> None:
         """Start a machine."""
+        self.asked.append(guest_id)
         await self.gates.at("before-start")
         await super().start(guest_id)
         await self.gates.at("after-start")
@@ -213,6 +216,7 @@ class AgentHost:
         self.gates = Gates()
         self.driver = GatedDriver(self.clock)
         self.driver.gates = self.gates
+        self.driver.asked = []
         self.images = GatedImages(self.gates)
         self.network = SimulatedNetwork()
         self.asker = ScriptedAsker()
@@ -221,6 +225,10 @@ class AgentHost:
         self.pinned = KEYS
         self.registry = CollectorRegistry()
         self.api_place: ListenAt | None = None
+        self.heartbeat_s = 0.5
+        self.api_grace_s = 30.0
+        self.max_builds = 4
+        self.backups: Backups | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
@@ -258,7 +266,10 @@ class AgentHost:
             registry=self.registry,
             readiness=Readiness(),
             api=self.api_place,
-            heartbeat_s=0.5,
+            heartbeat_s=self.heartbeat_s,
+            api_grace_s=self.api_grace_s,
+            max_builds=self.max_builds,
+            backups=self.backups,
             pull_bytes_per_s=PULL_BYTES_PER_S,
         )
         self._task = asyncio.create_task(host.run())

@@ -10,7 +10,7 @@ from innkeeper.agent.judge import Meaning, meaning, read_order
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.domain import names
 from innkeeper.domain.orders import Order, OrderInvalidError, Rank, Signer, peek
-from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.domain.reasons import Desired, OrderOutcome
 from innkeeper.kube.resources import ASSIGNMENTS
 from innkeeper.views.assignment import Assignment
 from tests.kit.fake_api import FakeApi
@@ -43,7 +43,7 @@ class ObedientHost:
         return {
             guest_id: peek(record.order)
             for guest_id, record in self.records.items()
-            if record.outcome == OrderOutcome.ACCEPTED
+            if record.outcome == OrderOutcome.ACCEPTED and peek(record.order).desired != Desired.SUPERSEDED
         }
 
     def look(self) -> None:
@@ -93,7 +93,10 @@ class ObedientHost:
             name=order.name,
             outcome=outcome,
             life=Life.UP,
-            ready=Ready(not is_refused, reason if is_refused and reason else order.desired),
+            ready=Ready(
+                order.desired != Desired.SUPERSEDED and not is_refused,
+                reason if is_refused and reason else order.desired,
+            ),
         )
 
     def _report(self, assignment: Assignment, found: Meaning) -> None:

@@ -24,6 +24,7 @@ class Meaning(Enum):
     SAME = auto()  # what is held already
     SUPERSEDED = auto()  # something higher is held
     REFUSED_BEFORE = auto()  # another serial of an epoch that was refused
+    LIVES_ELSEWHERE = auto()  # only a higher epoch brings it back
     DESTROY = auto()
     DESTROYED_BEFORE = auto()
 
@@ -47,7 +48,7 @@ def read_order(text: str, *, keys: Mapping[str, bytes], host: str, store_id: str
         )
     if order.desired not in set(Desired):
         raise OrderInvalidError(f"the order asks for {order.desired[:63]!r}, which this agent does not know")
-    if order.desired != Desired.DESTROYED:
+    if order.desired not in {Desired.DESTROYED, Desired.SUPERSEDED}:
         _check_buildable(order)
     return order
 
@@ -58,6 +59,8 @@ def meaning(order: Order, record: GuestRecord | None, tombstone: Tombstone | Non
     if record is None:
         if tombstone is not None and order.epoch <= tombstone.rank.epoch:
             return Meaning.DESTROYED_BEFORE
+        if order.desired == Desired.SUPERSEDED:
+            return Meaning.UPDATE  # nothing of it is here; kept, so that no older order brings it
         return Meaning.DESTROY if destroys else Meaning.ADMIT
     if order.rank <= record.rank:
         return Meaning.SAME if _is_held(order, record) else Meaning.SUPERSEDED
@@ -66,9 +69,15 @@ def meaning(order: Order, record: GuestRecord | None, tombstone: Tombstone | Non
 
 def _beside(order: Order, record: GuestRecord) -> Meaning:
     """Return what a higher order, which is none to destroy, means beside the one that is held."""
-    if orders.peek(record.order).desired == Desired.DESTROYED:
+    held = orders.peek(record.order).desired
+    if held == Desired.DESTROYED:
         # Under way, and final: nothing is built before it is over. The tombstone then decides.
         return Meaning.SUPERSEDED
+    if order.desired == Desired.SUPERSEDED:
+        return Meaning.UPDATE
+    if held == Desired.SUPERSEDED:
+        # It gave up capacity and addresses here, so it is asked anew whether it fits.
+        return Meaning.ADMIT if order.epoch > record.rank.epoch else Meaning.LIVES_ELSEWHERE
     if record.outcome == OrderOutcome.REFUSED:
         return Meaning.REFUSED_BEFORE if order.epoch == record.rank.epoch else Meaning.ADMIT
     return Meaning.UPDATE

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import structlog
 
 from innkeeper.agent.steps import PendingSteps
-from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.records import GuestRecord, Life, LocalWish, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import orders
 from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Order
-from innkeeper.domain.reasons import GuestReason, OrderOutcome
+from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.to_its_end import to_its_end
 
@@ -27,6 +27,7 @@ STEPS_WAIT_S = 5.0
 _ON_THE_WAY = frozenset(
     {
         GuestReason.ACCEPTED,
+        GuestReason.WAITING_FOR_ORDERS,
         GuestReason.STREAMING,
         GuestReason.PREPARING_DISK,
         GuestReason.STARTING,
@@ -43,6 +44,19 @@ class HeldGuest:
     record: GuestRecord
     order: Order
     shown: Ready
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether capacity and addresses are held for it: not once it is off here and lives elsewhere."""
+        is_left = (
+            self.order.desired == Desired.SUPERSEDED and self.record.ready.reason == GuestReason.SUPERSEDED
+        )
+        return self.record.outcome == OrderOutcome.ACCEPTED and not is_left
+
+    @property
+    def start_rank(self) -> tuple[int, str, str]:
+        """What guests that are to start compare by: the higher priority first, then who was promised earlier."""
+        return (-self.order.spec.priority, self.record.accepted_at, self.order.guest_id)
 
 
 ShownCallback = Callable[[str, bool], None]  # Guest ID, whether it is urgent
@@ -71,12 +85,20 @@ class Ledger:
         """Return a guest, if it is here (a refused one included)."""
         return self._guests.get(guest_id)
 
+    def all(self) -> Iterator[HeldGuest]:
+        """Yield every guest, refused ones included."""
+        return iter(self._guests.values())
+
     def accepted(self) -> Iterator[HeldGuest]:
-        """Yield the guests that this host promised to run."""
+        """Yield the guests whose orders were accepted, also those that live elsewhere by now."""
         return (guest for guest in self._guests.values() if guest.record.outcome == OrderOutcome.ACCEPTED)
 
+    def promised(self) -> Iterator[HeldGuest]:
+        """Yield the guests that this host promised to run."""
+        return (guest for guest in self._guests.values() if guest.is_promised)
+
     def __len__(self) -> int:
-        return sum(1 for _ in self.accepted())
+        return sum(1 for _ in self.promised())
 
     async def tombstone(self, guest_id: str) -> Tombstone | None:
         """Return the tombstone of a guest that was destroyed here."""
@@ -108,9 +130,23 @@ class Ledger:
         is_news = ready.reason not in _ON_THE_WAY and not runs_on
         self._on_shown(guest_id, ready.status != held.shown.status or is_news)
 
-    async def bury(self, order: Order, text: str) -> None:
+    async def wish(self, guest_id: str, wish: LocalWish | None, *, life: Life) -> None:
+        """Keep what a person at the host wants of a guest."""
+        async with self._writing:
+            held = self._guests[guest_id]
+            what = f"{wish.power} at the host" if wish else "wish at the host ended"
+            record = replace(held.record, wish=wish, life=life)
+            await to_its_end(self._keep(replace(held, record=record), what=what))
+
+    async def bury(self, order: Order, text: str, *, forgotten: str = "") -> None:
         """Replace a guest by its tombstone, with the order to destroy it as it was signed."""
-        tombstone = Tombstone(order.guest_id, order.rank, text, order.namespace, order.name)
+        tombstone = Tombstone(order.guest_id, order.rank, text, order.namespace, order.name, forgotten)
+        async with self._writing:
+            await to_its_end(self._bury(tombstone))
+
+    async def forget(self, order: Order, *, by: str) -> None:
+        """Replace a guest by a tombstone that a person made; `by` says who and when."""
+        tombstone = Tombstone(order.guest_id, order.rank, None, order.namespace, order.name, by)
         async with self._writing:
             await to_its_end(self._bury(tombstone))
 

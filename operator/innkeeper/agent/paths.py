@@ -62,6 +62,15 @@ class StatePaths:
         """What the DHCP servers of this host read."""
         return self.root / "network"
 
+    @property
+    def socket(self) -> Path:
+        """Where the agent listens to people at this host."""
+        return self.root / "agent.sock"
+
+    def forgotten(self, guest_id: str) -> Path:
+        """Where the files of a guest lie that a person took off this host."""
+        return self.root / "forgotten" / self.guest(guest_id).directory.name
+
     def guest(self, guest_id: str) -> GuestFiles:
         """Return the files of a guest.
 

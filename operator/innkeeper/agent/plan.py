@@ -19,6 +19,7 @@ class JobKind(Enum):
     RESUME = "resume"
     STOP = "stop"
     DESTROY = "destroy"
+    FORGET = "forget"  # by a person's word, never by a step
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,18 @@ def next_step(
     phase: DomainPhase | None,
     ready: Ready,
     running: Ready = RUNNING,
+    off: Ready = STOPPED,
 ) -> Step:
     """Return the next step.
 
-    `phase` is None where the hypervisor does not know the guest; `running` is how it stands while its machine runs.
+    `phase` is None where the hypervisor does not know the guest; `running` is how it stands while its machine runs,
+    `off` once it is off as it should be.
     """
     alive = phase is not None and phase.alive
     if desired == Desired.DESTROYED:
         return Do(JobKind.DESTROY)
-    if desired == Desired.STOPPED:
-        return Do(JobKind.STOP) if alive else Settle(Life.NEW if life is Life.NEW else Life.OFF, STOPPED)
+    if desired in {Desired.STOPPED, Desired.SUPERSEDED}:
+        return Do(JobKind.STOP) if alive else Settle(Life.NEW if life is Life.NEW else Life.OFF, off)
     if phase is DomainPhase.RUNNING:
         return Settle(Life.UP, running)
     return _towards_running(restart_policy=restart_policy, life=life, phase=phase, ready=ready)

@@ -6,6 +6,8 @@ Heavy or optional dependencies are imported for the driver that is asked for onl
 from prometheus_client import CollectorRegistry
 
 from innkeeper.agent import settings as agent_settings
+from innkeeper.agent.backup.backups import BackupFigures, Backups
+from innkeeper.agent.backup.targets import BackupDirectory
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
@@ -56,6 +58,8 @@ async def run_agent(settings: AgentSettings) -> None:
             stop_grace_s=settings.stop_grace_s,
             max_builds=settings.max_builds,
             pull_bytes_per_s=int(settings.image_fill_mib_s * 1024**2),
+            api_grace_s=settings.api_grace_s,
+            backups=_backups(settings, host, paths, clock, registry),
         )
         try:
             await Agent(parts).run()
@@ -75,6 +79,20 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
         return join.host, join.pinned_keys, credentials
     keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
     return str(settings.host), keys, credentials
+
+
+def _backups(
+    settings: AgentSettings, host: str, paths: StatePaths, clock: Clock, registry: CollectorRegistry
+) -> Backups | None:
+    if settings.backup_directory is None:
+        return None
+    return Backups(
+        target=BackupDirectory(settings.backup_directory, host, settings.backup_keep),
+        paths=paths,
+        clock=clock,
+        figures=BackupFigures(registry),
+        every_s=settings.backup_every_s,
+    )
 
 
 def _runs_on(

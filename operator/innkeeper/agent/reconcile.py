@@ -5,7 +5,7 @@ so a newer order is always read at once. An Assignment that is gone or going cha
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -14,6 +14,7 @@ from innkeeper.agent import admission
 from innkeeper.agent.asking import Asking
 from innkeeper.agent.drivers.driver import DomainPhase, Hypervisor
 from innkeeper.agent.figures import AgentFigures
+from innkeeper.agent.goal import Goal, goal_of, outlives
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
@@ -23,10 +24,12 @@ from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.plan import RUNNING, Do, JobKind, Restart, Settle, next_step
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.report import AssignmentReport, Verdict
+from innkeeper.agent.slots import Slots
+from innkeeper.agent.start_gate import StartGate
 from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.trials import Trials
 from innkeeper.agent.work import GuestWork
-from innkeeper.clock import Clock
+from innkeeper.clock import Clock, rfc3339_micro
 from innkeeper.domain.allocatable import allocatable
 from innkeeper.domain.orders import Order, OrderInvalidError
 from innkeeper.domain.quantity import Amounts
@@ -34,6 +37,13 @@ from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.assignment import Assignment
 
+_STARTS = frozenset({JobKind.BUILD, JobKind.START})
+_ON_THE_WAY: Mapping[str, GuestReason] = {
+    Desired.RUNNING: GuestReason.STARTING,
+    Desired.STOPPED: GuestReason.STOPPING,
+    Desired.SUPERSEDED: GuestReason.STOPPING,
+    Desired.DESTROYED: GuestReason.DELETING,
+}
 Wake = Callable[[str, float], None]  # Guest ID, seconds from now
 
 
@@ -63,7 +73,9 @@ class Reconciler:
     figures: AgentFigures
     clock: Clock
     wake: Wake
-    build_slots: asyncio.Semaphore
+    gate: StartGate
+    build_slots: Slots
+    start_slots: Slots  # of their own: a guest that crashed does not wait for builds, which may copy an image
     trials: dict[str, Trials] = field(default_factory=dict)
     admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -96,9 +108,7 @@ class Reconciler:
                 guest_id=guest_id,
             )
         except OrderInvalidError as error:
-            self._log_invalid(guest_id, error)
-            ready = Ready(status=False, reason=error.reason, message=error.message)
-            self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.INVALID, ready=ready))
+            self._say_invalid(guest_id, verdict, error)
             return
         found = meaning(order, record, tombstone)
         self.figures.orders.labels(found.name.lower()).inc()
@@ -107,6 +117,11 @@ class Reconciler:
                 self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.SUPERSEDED))
             case Meaning.DESTROYED_BEFORE:
                 await self._destroyed_before(order, text, tombstone, verdict)
+            case Meaning.LIVES_ELSEWHERE:
+                message = (
+                    f"the guest lives elsewhere since epoch {order.epoch}: only a higher epoch brings it back"
+                )
+                self._say_invalid(guest_id, verdict, OrderInvalidError(message))
             case _:
                 kept = await self._keep(found, order, text, held)
                 if kept is not None:
@@ -145,7 +160,7 @@ class Reconciler:
                 await self._admit(order, text)
         else:
             life, ready = _carried_over(order, held)
-            await self._put(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready)
+            await self._put(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=held)
             self.trials.pop(order.guest_id, None)
             log.info("order_updated", desired=order.desired)
         return self.ledger.get(order.guest_id)
@@ -187,7 +202,7 @@ class Reconciler:
                 overcommit=settings.overcommit,
             ),
         )
-        return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.accepted()])
+        return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.promised()])
 
     async def _put(
         self,
@@ -198,6 +213,7 @@ class Reconciler:
         life: Life,
         ready: Ready,
         conflict: AddressInUse | None = None,
+        held: HeldGuest | None = None,  # the promise that goes on with this order
     ) -> None:
         record = GuestRecord(
             guest_id=order.guest_id,
@@ -209,6 +225,8 @@ class Reconciler:
             life=life,
             ready=ready,
             conflict=conflict,
+            accepted_at=held.record.accepted_at if held else rfc3339_micro(self.clock.now()),
+            wish=outlives(held.record.wish, held=held.order, order=order) if held else None,
         )
         await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
 
@@ -216,10 +234,14 @@ class Reconciler:
         self, order: Order, text: str, tombstone: Tombstone | None, verdict: Verdict
     ) -> None:
         rank = tombstone.rank if tombstone else order.rank
+        forgotten = tombstone.forgotten if tombstone else ""
         if order.desired == Desired.DESTROYED and order.rank > rank:
             rank = order.rank
-            await self.ledger.bury(order, text)
+            await self.ledger.bury(order, text, forgotten=forgotten)
         ready = Ready(status=False, reason=GuestReason.DESTROYED)
+        if forgotten:
+            message = f"taken off this host by {forgotten}; its files were set aside there, not deleted"
+            ready = Ready(status=False, reason=GuestReason.FORGOTTEN_AT_HOST, message=message)
         self.report.say(
             order.guest_id, replace(verdict, outcome=OrderOutcome.DESTROYED, held=rank, ready=ready)
         )
@@ -228,7 +250,7 @@ class Reconciler:
         await self.inventory.known.wait()
         guest = self.ledger.get(guest_id)
         job = self.jobs.get(guest_id)
-        if guest is None or (job is not None and job.desired == guest.order.desired):
+        if guest is None or (job is not None and job.desired == goal_of(guest.record, guest.order).desired):
             return
         if job is not None:
             await self.jobs.cancel(guest_id)
@@ -237,30 +259,38 @@ class Reconciler:
             if guest is None:
                 return
         phase = self.inventory.phases.get(guest_id)
+        goal = goal_of(guest.record, guest.order)
         step = next_step(
-            desired=guest.order.desired,
+            desired=goal.desired,
             restart_policy=guest.order.spec.restart_policy,
             life=guest.record.life,
             phase=phase,
             ready=guest.record.ready,
-            running=self._running(guest, phase),
+            running=self._running(guest, goal, phase),
+            off=goal.off,
         )
-        await self._take(guest, step, phase)
+        await self._take(guest, goal, step, phase)
 
-    def _running(self, guest: HeldGuest, phase: DomainPhase | None) -> Ready:
+    def _running(self, guest: HeldGuest, goal: Goal, phase: DomainPhase | None) -> Ready:
         """Return how a guest stands while its machine runs: its readiness probe decides."""
-        if phase is not DomainPhase.RUNNING or guest.order.desired != Desired.RUNNING:
+        if phase is not DomainPhase.RUNNING or goal.desired != Desired.RUNNING:
             self.prober.forget(guest.order.guest_id)
             return RUNNING
         return self.prober.verdict(guest.order, was_ready=guest.record.ready == RUNNING)
 
-    async def _take(self, guest: HeldGuest, step: Do | Restart | Settle, phase: DomainPhase | None) -> None:
+    async def _take(
+        self, guest: HeldGuest, goal: Goal, step: Do | Restart | Settle, phase: DomainPhase | None
+    ) -> None:
         guest_id, now = guest.order.guest_id, self.clock.monotonic()
         trials = self.trials.setdefault(guest_id, Trials())
         if isinstance(step, Settle):
             if phase is DomainPhase.RUNNING and (trials.started_at is None or trials.not_before is not None):
                 trials.started(now)
             await self.work.settle(guest, life=step.life, ready=step.ready)
+            return
+        held_up = self.gate.hold(guest) if step.job in _STARTS else None
+        if held_up is not None:
+            self.ledger.show(guest_id, held_up)
             return
         wait = trials.due(now) - now if isinstance(step, Restart) else trials.wait_s(now)
         if wait > 0:
@@ -271,14 +301,14 @@ class Reconciler:
             return
         if isinstance(step, Restart):
             self.figures.restarts.inc()
-        self.jobs.start(guest_id, step.job, desired=guest.order.desired, work=self._job(guest, step.job))
+        self.jobs.start(guest_id, step.job, desired=goal.desired, work=self._job(guest, goal, step.job))
 
-    async def _job(self, guest: HeldGuest, kind: JobKind) -> None:
+    async def _job(self, guest: HeldGuest, goal: Goal, kind: JobKind) -> None:
         guest_id = guest.order.guest_id
         log = structlog.get_logger(__name__).bind(guest=guest_id, job=kind.value)
         trials = self.trials.setdefault(guest_id, Trials())
         try:
-            await self._run(guest, kind)
+            await self._run(guest, goal, kind)
         except InnkeeperError as error:
             log.warning("job_failed", reason=error.reason, message=error.message)
             failure, retryable = (
@@ -291,7 +321,7 @@ class Reconciler:
             failure, retryable = Ready(status=False, reason=GuestReason.DRIVER_FAILED, message=message), True
         else:
             log.info("job_done")
-            if kind in {JobKind.BUILD, JobKind.START}:
+            if kind in _STARTS:
                 trials.started(self.clock.monotonic())
             elif kind is JobKind.DESTROY:
                 self.trials.pop(guest_id, None)
@@ -302,26 +332,33 @@ class Reconciler:
         self.ledger.show(guest_id, failure)
         await self.inventory.refresh()
 
-    async def _run(self, guest: HeldGuest, kind: JobKind) -> None:
+    async def _run(self, guest: HeldGuest, goal: Goal, kind: JobKind) -> None:
         match kind:
             case JobKind.BUILD:
-                async with self.build_slots:
-                    await self.work.build(guest, self._wanted)
+                async with self.build_slots.taken(guest.start_rank):
+                    await self.work.build(self._newest(guest), self._wanted)
             case JobKind.START:
-                await self.work.start(guest, self._wanted)
+                async with self.start_slots.taken(guest.start_rank):
+                    await self.work.start(self._newest(guest), self._wanted)
             case JobKind.RESUME:
                 await self.work.resume(guest)
             case JobKind.STOP:
-                await self.work.stop(guest)
+                await self.work.stop(guest, goal.off)
             case JobKind.DESTROY:
                 await self.work.destroy(guest)
+            case JobKind.FORGET:
+                raise InnkeeperError("only a person forgets a guest")
+
+    def _newest(self, guest: HeldGuest) -> HeldGuest:
+        """Return the guest as it is held now: its order may have changed while it waited for a slot."""
+        return self.ledger.get(guest.order.guest_id) or guest
 
     def network_wanted(self) -> Wanted | None:
         """Return what the host's network is made from, or None while nothing was ordered of the host."""
         settings = self.host_orders.settings
         if settings is None:
             return None
-        return Wanted(settings.network, tuple(guest.order for guest in self.ledger.accepted()))
+        return Wanted(settings.network, tuple(guest.order for guest in self.ledger.promised()))
 
     def _wanted(self) -> Wanted:
         found = self.network_wanted()
@@ -329,7 +366,9 @@ class Reconciler:
             raise InnkeeperError("the host was not told its network yet", reason=GuestReason.BRIDGE_MISSING)
         return found
 
-    def _log_invalid(self, guest_id: str, error: OrderInvalidError) -> None:
+    def _say_invalid(self, guest_id: str, verdict: Verdict, error: OrderInvalidError) -> None:
+        ready = Ready(status=False, reason=error.reason, message=error.message)
+        self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.INVALID, ready=ready))
         self.figures.orders.labels("invalid").inc()
         structlog.get_logger(__name__).warning(
             "order_invalid", assignment=guest_id[:253], message=error.message
@@ -338,12 +377,13 @@ class Reconciler:
 
 def _carried_over(order: Order, held: HeldGuest | None) -> tuple[Life, Ready]:
     """Return what of a guest's standing outlives a new order."""
-    if order.desired == Desired.DESTROYED or held is None:
-        return (held.record.life if held else Life.NEW), Ready(status=False, reason=GuestReason.DELETING)
+    if held is None:
+        return Life.NEW, Ready(status=False, reason=_ON_THE_WAY[order.desired])
+    if order.desired == Desired.DESTROYED:
+        return held.record.life, Ready(status=False, reason=GuestReason.DELETING)
     life, ready = held.record.life, held.shown
     if order.desired != held.order.desired:
-        on_the_way = GuestReason.STOPPING if order.desired == Desired.STOPPED else GuestReason.STARTING
-        ready = Ready(status=False, reason=on_the_way)
+        ready = Ready(status=False, reason=_ON_THE_WAY[order.desired])
         if life in {Life.UP, Life.RESTING}:
             # If its machine is found off from here on, that was by order, and no restart policy is asked.
             life = Life.OFF

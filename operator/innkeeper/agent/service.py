@@ -6,7 +6,7 @@ itself.
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from innkeeper import __version__
 from innkeeper.agent.asking import Asking
+from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.build.builder import Builder
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.drivers.driver import Driver, Hypervisor
@@ -28,15 +29,20 @@ from innkeeper.agent.host_report import HostReport, boot_id
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.ledger import Ledger
+from innkeeper.agent.local.socket import LocalSocket
+from innkeeper.agent.local.verbs import Verbs
+from innkeeper.agent.local.wishes import Wishes
 from innkeeper.agent.net.network import HostNet
-from innkeeper.agent.only_one import only_one
+from innkeeper.agent.only_one import AnotherOneError, only_one
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.pivot import Pivot
 from innkeeper.agent.readiness.ask import Asker
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
-from innkeeper.agent.store.records import Ready
+from innkeeper.agent.slots import Slots
+from innkeeper.agent.start_gate import StartGate
+from innkeeper.agent.store.records import TRUSTS_COPY, Ready
 from innkeeper.agent.store.store import Store
 from innkeeper.agent.user_data import SecretUserData
 from innkeeper.agent.work import GuestWork
@@ -45,9 +51,9 @@ from innkeeper.domain import names
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Informer
-from innkeeper.kube.lease import Heartbeat
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
+from innkeeper.kube.sole_heartbeat import SoleHeartbeat
 from innkeeper.kube.status_writer import StatusWriter
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.assignment import Assignment
@@ -55,6 +61,8 @@ from innkeeper.views.host import HostAgent
 
 _HOST = ""  # the queue's key for the host itself: no guest has an empty ID
 _LONGEST_PAUSE_S = 30.0
+_LOCK_S = 2.0
+HEARTBEAT_DURATION_S = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,8 @@ class AgentParts:
     stop_grace_s: float = 60.0
     max_builds: int = 4
     pull_bytes_per_s: int = 0  # at which the disk of a guest is made whole; 0 is no limit
+    api_grace_s: float = 30.0
+    backups: Backups | None = None
     heartbeat_s: float = 10.0
     workers: int = 4
 
@@ -97,7 +107,11 @@ class Agent:
         self._asking = Asking(parts.network, wake=self._queue.add)
         self._prober = Prober(parts.asker, parts.clock, on_change=self._queue.add)
         self._assignments: Informer[Assignment] = Informer(
-            parts.client, ASSIGNMENTS, on_change=self._assigned, clock=parts.clock, namespace=self._namespace
+            parts.client,
+            ASSIGNMENTS,
+            on_change=self._assigned,
+            clock=parts.clock,
+            namespace=self._namespace,
         )
         self._host_agents: Informer[HostAgent] = Informer(
             parts.client,
@@ -125,17 +139,27 @@ class Agent:
         self._host_statuses: StatusWriter[HostAgent] | None = None
         self._ledger: Ledger | None = None
         self._api: HostApiListener | None = None
+        self._gate: StartGate | None = None
 
-    def _rank(self, guest_id: str) -> tuple[int, str]:
-        """Of orders that come at once the lower epoch is judged first, then the older: what is left may not fit."""
+    def _rank(self, guest_id: str) -> tuple[int, int, str]:
+        """First the host's own orders, then guests that are here in the order of their start, then new ones.
+
+        Of new orders that come at once the lower epoch is judged first, then the older: what is left may not fit.
+        """
+        if guest_id == _HOST:
+            return (0, 0, "")
+        held = self._ledger.get(guest_id) if self._ledger is not None else None
+        if held is not None and held.is_promised:
+            before, since, _ = held.start_rank
+            return (1, before, since)
         found = self._assignments.objects.get((self._namespace, guest_id))
-        return (found.spec.epoch, found.metadata.creation_timestamp) if found else (0, "")
+        return (2, found.spec.epoch, found.metadata.creation_timestamp) if found else (2, 0, "")
 
     async def run(self) -> None:
         """Run the agent until it is cancelled."""
         parts = self._parts
         async with AsyncExitStack() as stack:
-            stack.enter_context(only_one(parts.paths.lock, who="agent"))
+            await self._be_the_only_one(stack)
             store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
             stack.push_async_callback(store.close)
             ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
@@ -154,29 +178,54 @@ class Agent:
             )
             self._api = self._listener(store)
             self._tell_figures(ledger)
-            reconciler = self._reconciler(store, ledger, host_orders, hypervisor)
+            gate = self._gate = StartGate(
+                parts.clock,
+                store_id=store.store_id,
+                grace_s=parts.api_grace_s,
+                on_open=self._wake_all,
+                trusts_copy=await store.meta(TRUSTS_COPY) is not None,
+            )
+            reconciler = self._reconciler(store, ledger, host_orders, hypervisor, gate)
             stack.push_async_callback(self._prober.close)
             stack.push_async_callback(self._asking.close)
             stack.push_async_callback(self._jobs.close)
             self._host_statuses = self._host_writer(store, hypervisor)
-            for guest in ledger.accepted():
-                self._queue.add(guest.order.guest_id)
-            await self._work(reconciler, host_orders, self._host_statuses)
+            self._wake_all()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._work(reconciler, host_orders, self._host_statuses), name="work")
+                if parts.backups is not None:
+                    tasks.create_task(parts.backups.run(store), name="backups")
+
+    async def _be_the_only_one(self, stack: AsyncExitStack) -> None:
+        """Take the lock; a person's command may hold it for a moment while no agent runs."""
+        end = self._parts.clock.monotonic() + _LOCK_S
+        while True:
+            try:
+                stack.enter_context(only_one(self._parts.paths.lock, who="agent"))
+            except AnotherOneError:
+                if self._parts.clock.monotonic() >= end:
+                    raise
+                await self._parts.clock.sleep(_LOCK_S / 10)
+            else:
+                return
 
     async def _work(
         self, reconciler: Reconciler, host_orders: HostOrders, host_statuses: StatusWriter[HostAgent]
     ) -> None:
         parts = self._parts
-        heartbeat = Heartbeat(
+        heartbeat = SoleHeartbeat(
             parts.client,
             namespace=self._namespace,
             name=names.HEARTBEAT_LEASE,
             identity=reconciler.identity.store_id,
-            clock=parts.clock,
-            period_s=parts.heartbeat_s,
             labels={names.HOST_LABEL: parts.host},
+            clock=parts.clock,
         )
+        listed = (self._assignments.synced, self._host_agents.synced, heartbeat.ours)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(
+                reconciler.gate.run(listed, refused=self._assignments.refused), name="start gate"
+            )
             # Machines first: nothing is started before it is known what runs already.
             tasks.create_task(self._inventory.run(), name="inventory")
             tasks.create_task(
@@ -186,17 +235,24 @@ class Agent:
             for number in range(parts.workers):
                 tasks.create_task(self._worker(reconciler, host_orders), name=f"worker {number}")
             tasks.create_task(reconciler.ledger.keep_history(), name="history")
+            tasks.create_task(self._local_socket(reconciler).run(), name="local socket")
             tasks.create_task(self._pivot(reconciler).run(), name="streams")
             tasks.create_task(self._assignments.run(), name="assignments")
             tasks.create_task(self._host_agents.run(), name="host agent")
-            tasks.create_task(self._statuses.run(), name="statuses")
-            tasks.create_task(host_statuses.run(), name="host status")
-            tasks.create_task(heartbeat.run(), name="heartbeat")
+            tasks.create_task(_after(heartbeat.ours, self._statuses.run()), name="statuses")
+            tasks.create_task(_after(heartbeat.ours, host_statuses.run()), name="host status")
+            beat = heartbeat.run(period_s=parts.heartbeat_s, duration_s=HEARTBEAT_DURATION_S)
+            tasks.create_task(beat, name="heartbeat")
             if self._api is not None:
                 tasks.create_task(self._api.run(), name="host API")
 
     def _reconciler(
-        self, store: Store, ledger: Ledger, host_orders: HostOrders, hypervisor: Hypervisor
+        self,
+        store: Store,
+        ledger: Ledger,
+        host_orders: HostOrders,
+        hypervisor: Hypervisor,
+        gate: StartGate,
     ) -> Reconciler:
         parts = self._parts
         work = GuestWork(
@@ -224,8 +280,15 @@ class Agent:
             figures=self._figures,
             clock=parts.clock,
             wake=lambda guest_id, after_s: self._queue.add(guest_id, after_s=after_s),
-            build_slots=asyncio.Semaphore(parts.max_builds),
+            gate=gate,
+            build_slots=Slots(parts.max_builds),
+            start_slots=Slots(parts.max_builds),
         )
+
+    def _local_socket(self, reconciler: Reconciler) -> LocalSocket:
+        wishes = Wishes(reconciler.ledger, reconciler.identity.store_id, self._parts.clock)
+        verbs = Verbs(wishes, reconciler, wake=self._queue.add)
+        return LocalSocket(self._parts.paths.socket, verbs.answer)
 
     def _pivot(self, reconciler: Reconciler) -> Pivot:
         parts = self._parts
@@ -306,13 +369,14 @@ class Agent:
                 self._queue.failed(key)
             else:
                 self._queue.done(key)
+            reconciler.gate.read(key)
 
     async def _follow_host(self, host_orders: HostOrders) -> None:
         agent = self._host_agents.objects.get((self._namespace, names.HOST_AGENT_NAME))
         if agent is not None and await host_orders.update(agent):
             self._log.info("host_orders_changed", bridge=agent.spec.network.base, keys=len(host_orders.keys))
             for _, guest_id in self._assignments.objects:
-                self._queue.add(guest_id)
+                self._arrived(guest_id)
 
     def _assigned(self, change: Change[Assignment]) -> None:
         guest_id, old, new = change.key[1], change.old, change.new
@@ -323,12 +387,23 @@ class Agent:
             new.metadata.uid,
             new.metadata.generation,
         ):
-            self._queue.add(guest_id)
+            self._arrived(guest_id)
 
     def _host_changed(self, change: Change[HostAgent]) -> None:
         if change.new is not None and change.key[1] == names.HOST_AGENT_NAME:
-            self._queue.add(_HOST)
+            self._arrived(_HOST)
             self._touch_host(urgent=change.new.status.store_id is None)
+
+    def _arrived(self, key: str) -> None:
+        if self._gate is not None:
+            self._gate.arrived(key)
+        self._queue.add(key)
+
+    def _wake_all(self) -> None:
+        """Have every guest looked at, in the order in which they start."""
+        if self._ledger is not None:
+            for guest in sorted(self._ledger.accepted(), key=lambda each: each.start_rank):
+                self._queue.add(guest.order.guest_id)
 
     def _phase_changed(self, guest_id: str) -> None:
         if self._ledger is not None and self._ledger.get(guest_id) is not None:
@@ -364,3 +439,13 @@ class Agent:
 
     def _unread(self) -> str | None:
         return None if self._inventory.known.is_set() else "the machines were not read yet"
+
+
+async def _after(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Begin work once an event is set."""
+    try:
+        await event.wait()
+    except BaseException:
+        work.close()
+        raise
+    await work

@@ -82,6 +82,17 @@ class AgentSettings(CommonSettings):
         60, ge=0, le=3600, description="How long a guest may take to power itself off."
     )
     max_builds: int = Field(4, ge=1, le=64, description="How many guests are built at once.")
+    api_grace_s: float = Field(
+        30, ge=0, le=3600, description="How long guests that are off wait for the API server after a start."
+    )
+    backup_directory: Path | None = Field(
+        None,
+        description="Where copies of the database go: a directory that is there, as a rule a mounted one.",
+    )
+    backup_every_s: float = Field(
+        300, ge=1, le=86_400, description="The shortest time between two backups; none without a change."
+    )
+    backup_keep: int = Field(24, ge=1, le=10_000, description="How many backups of this host are kept.")
     simulated_latency_s: float = Field(0, ge=0, le=600, description="How long each simulated call takes.")
 
     @model_validator(mode="after")

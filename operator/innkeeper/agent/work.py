@@ -4,6 +4,7 @@ Calls to the hypervisor always run to their end, so that a job that is cancelled
 """
 
 import asyncio
+import itertools
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.ledger import HeldGuest, Ledger
 from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.paths import StatePaths
-from innkeeper.agent.plan import NOT_YET, RUNNING, STOPPED
+from innkeeper.agent.plan import NOT_YET, RUNNING
 from innkeeper.agent.store.records import Life, Ready
 from innkeeper.domain.reasons import GuestReason
 
@@ -53,12 +54,14 @@ class GuestWork:
             await self.images.before_resume(image, guest_id, self.paths.guest(guest_id).disk)
         await self.driver.resume(guest_id)
 
-    async def stop(self, guest: HeldGuest) -> None:
-        """Let a guest power itself off; when its grace is over, take its power."""
+    async def stop(self, guest: HeldGuest, off: Ready) -> None:
+        """Let a guest power itself off; when its grace is over, take its power. `off` is how it stands then."""
         guest_id = guest.order.guest_id
         self.ledger.show(guest_id, Ready(status=False, reason=GuestReason.STOPPING))
         await self.driver.stop(guest_id, grace_s=self.stop_grace_s)
-        await self.ledger.settle(guest_id, life=Life.OFF, ready=STOPPED)
+        if off.reason == GuestReason.SUPERSEDED:
+            await self.network.release(guest_id)  # its addresses are in use elsewhere
+        await self.ledger.settle(guest_id, life=Life.OFF, ready=off)
 
     async def destroy(self, guest: HeldGuest) -> None:
         """Remove machine and disk, keep a tombstone. No grace: what the guest would still write goes with its disk."""
@@ -84,6 +87,17 @@ class GuestWork:
             show=partial(self.ledger.show, guest_id),
         )
 
+    async def forget(self, guest: HeldGuest, *, by: str) -> None:
+        """Take a guest that is off from this host by a person's word: its files are set aside, never deleted."""
+        guest_id = guest.order.guest_id
+        await self.driver.remove(guest_id)
+        await self.network.release(guest_id)
+        # The tombstone first: a record whose disk is gone would be built anew. Its image stays: the disk lies over it.
+        await self.ledger.forget(guest.order, by=by)
+        await asyncio.to_thread(
+            _set_aside, self.paths.guest(guest_id).directory, self.paths.forgotten(guest_id)
+        )
+
     async def _started(self, guest: HeldGuest) -> None:
         ready = RUNNING if guest.order.spec.readiness_probe is None else NOT_YET
         await self.settle(guest, life=Life.UP, ready=ready)
@@ -94,6 +108,19 @@ class GuestWork:
         if ready == RUNNING and guest.order.image is not None:
             shown = replace(ready, message=self.images.stands(guest.order.image, guest.order.guest_id))
         await self.ledger.settle(guest.order.guest_id, life=life, ready=ready, shown=shown)
+
+
+def _set_aside(directory: Path, target: Path) -> None:
+    """Move a guest's files; what was set aside for this guest before keeps a number of its own."""
+    if not directory.exists():
+        return
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    free = next(path for n in itertools.count() if not (path := _numbered(target, n)).exists())
+    directory.rename(free)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}") if number else path
 
 
 def _remove_tree(directory: Path) -> None:

@@ -77,6 +77,21 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
             help="Where the operator reaches the host API: host or host:port. [default: where it listens]"
         ),
     ] = None,
+    api_grace_s: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that guests which are off wait for newer orders after a start. [default: 30]"
+        ),
+    ] = None,
+    backup_directory: Annotated[
+        Path | None, typer.Option(help="Copy the database into this directory, which must be there.")
+    ] = None,
+    backup_every_s: Annotated[
+        float | None, typer.Option(help="The shortest time between two backups. [default: 300]")
+    ] = None,
+    backup_keep: Annotated[
+        int | None, typer.Option(help="How many backups of this host are kept. [default: 24]")
+    ] = None,
     listen: Listen = None,
     metrics_port: MetricsPort = None,
     log_format: LogFormatOption = None,

@@ -29,6 +29,11 @@ COMMANDS = {
 
 SUBCOMMANDS = {
     "agent inspect": "Print all that a host's store holds; no API server and no running agent is needed.",
+    "agent list": "List the guests of this host.",
+    "agent start": "Start a guest of this host.",
+    "agent stop": "Stop a guest of this host.",
+    "agent forget": "Take a guest that is off from this host.",
+    "agent restore": "Build the agent's store from a backup.",
     "images manifest": "Write the manifest of an image: the digest of each chunk.",
 }
 

@@ -34,6 +34,7 @@ class Desired(StrEnum):
 
     RUNNING = "Running"
     STOPPED = "Stopped"
+    SUPERSEDED = "Superseded"  # it lives elsewhere: be off, keep the disk, never start it
     DESTROYED = "Destroyed"
 
 
@@ -116,6 +117,11 @@ class GuestReason(StrEnum):
     NOT_ANSWERING = "NotAnswering"  # its machine runs, and its readiness probe does not succeed
     STOPPING = "Stopping"
     STOPPED = "Stopped"
+    STOPPED_AT_HOST = (
+        "StoppedAtHost"  # a person at the host stopped it, and it stays off until a person starts it
+    )
+    WAITING_FOR_ORDERS = "WaitingForOrders"  # off, and started only once newer orders were looked for
+    SUPERSEDED = "Superseded"  # it lives elsewhere by a newer binding; its disk is kept here
     COMPLETED = "Completed"  # ended by itself and its restart policy lets it rest
     CRASHED = "Crashed"  # ended by itself; will be started again after a back-off
     IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"
@@ -140,6 +146,7 @@ class GuestReason(StrEnum):
     DELETING = "Deleting"
     DELETION_WAITS_FOR_HOST = "DeletionWaitsForHost"
     DESTROYED = "Destroyed"
+    FORGOTTEN_AT_HOST = "ForgottenAtHost"  # a person took it off its host; its files were set aside there
 
 
 class HostReason(StrEnum):

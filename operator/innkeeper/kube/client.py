@@ -311,7 +311,7 @@ class Client:
             message = (
                 f"the API server {self.credentials.server} does not answer: {error or type(error).__name__}"
             )
-            raise errors.UnavailableError(message) from error
+            raise _unavailable(error)(message) from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
         """Return a URL that is encoded already: names in paths need no encoding, values are quoted here."""
@@ -339,3 +339,10 @@ class Client:
         if token := self.credentials.bearer():
             headers["Authorization"] = f"Bearer {token}"
         return {**headers, **(given or {})}
+
+
+def _unavailable(error: BaseException) -> type[errors.UnavailableError]:
+    refused = isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, ConnectionRefusedError
+    )
+    return errors.RefusedConnectionError if refused else errors.UnavailableError

@@ -18,7 +18,7 @@ from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import GoneError, ThrottledError
+from innkeeper.kube.errors import GoneError, RefusedConnectionError, ThrottledError
 from innkeeper.kube.relisting import Learnt, Scope, Way
 from innkeeper.kube.resources import Resource
 from innkeeper.views.meta import Meta, View
@@ -88,6 +88,7 @@ class Informer(Generic[V]):
         self.resource = resource
         self.objects: dict[Key, V] = {}
         self.synced = asyncio.Event()
+        self.refused = asyncio.Event()  # set once nobody listened where the API server should be
         self.resource_version = ""
         self.watching = False
         self.starts: Counter[Way] = Counter()
@@ -149,6 +150,8 @@ class Informer(Generic[V]):
             delay = max(delay, error.retry_after_s)
         self._failures = min(self._failures + 1, 10)
         log.warning("watch_failed", kind=self.resource.kind, reason=error.reason, message=error.message)
+        if isinstance(error, RefusedConnectionError):
+            self.refused.set()
         await self._clock.sleep(delay)
 
     async def _relist(self) -> None:

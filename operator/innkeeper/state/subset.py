@@ -12,7 +12,7 @@ from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.orders import Order, OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import ConditionType, GuestReason, HostReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason, OrderOutcome
 from innkeeper.domain.scheduling.asking import terms_apart
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident, Strategy
 from innkeeper.domain.scheduling.fleet import Fleet
@@ -130,9 +130,13 @@ class Subset:
         return ready is not None and ready.reason == GuestReason.HOST_LOST
 
     def guest_is_unheard(self, guest: Guest) -> bool:
-        """Tell whether nothing is heard of a bound guest's host: it is silent, or its Host is not there."""
+        """Tell whether nothing is heard of a bound guest's host."""
         host = guest.status.host
-        return host is not None and (host not in self.hosts or self.host_is_silent(host))
+        return host is not None and self.host_is_unheard(host)
+
+    def host_is_unheard(self, host: str) -> bool:
+        """Tell whether nothing is heard of a host: it is silent, or its Host is not there."""
+        return host not in self.hosts or self.host_is_silent(host)
 
     def _facts(self, host: Host) -> HostFacts:
         agent = self.host_agents.get(host.metadata.name)
@@ -286,7 +290,11 @@ class Subset:
         """A guest without an object still takes room on the host that may hold it: as much as its order says."""
         nothing_held = (OrderOutcome.DESTROYED, OrderOutcome.REFUSED)
         orders = self.assignments_of(guest_id).items()
-        holding = {host: each for host, each in orders if each.status.outcome not in nothing_held}
+        holding = {
+            host: each
+            for host, each in orders
+            if each.status.outcome not in nothing_held and each.spec.desired != Desired.SUPERSEDED
+        }
         if self.promises.host_of(guest_id) in holding:
             return True
         for host, each in holding.items():

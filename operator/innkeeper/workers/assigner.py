@@ -21,7 +21,7 @@ from innkeeper.domain.orders import (
     Rank,
     Signer,
 )
-from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, ApiError, ForbiddenError, NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS
@@ -77,13 +77,26 @@ class AssignerWorker:
             return ingredients
         return await self._order(guest, ingredients)
 
-    async def destroy(self, guest: Guest) -> Blocked | None:
-        """Have the host of a bound guest hold the order to destroy it.
+    async def destroy(self, guest: Guest, host: str) -> Blocked | None:
+        """Have a host hold the order to destroy a guest.
 
         Raises:
             ApiError: the API server refused, or is away.
         """
-        host = _host(guest)
+        return await self._end(guest, host, Desired.DESTROYED)
+
+    async def supersede(self, guest: Guest, host: str) -> Blocked | None:
+        """Have a host hold the order that says that a guest lives elsewhere, if it does not yet.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        signed = self._read(self._subset.assignment(guest_id_of(guest), host))
+        if signed is not None and signed.desired in {Desired.SUPERSEDED, Desired.DESTROYED}:
+            return None
+        return await self._end(guest, host, Desired.SUPERSEDED)
+
+    async def _end(self, guest: Guest, host: str, ending: Desired) -> Blocked | None:
         guest_id = guest_id_of(guest)
         signed = self._read(self._subset.assignment(guest_id, host))
         store_id = self._store_id(host) or (signed.store_id if signed else None)
@@ -95,9 +108,10 @@ class AssignerWorker:
         ingredients = Ingredients(
             guest_id=guest_id,
             store_id=store_id,
+            host=host,
             addresses=self._addresses(guest) or (),
             image=None,
-            destroy=True,
+            ending=ending,
         )
         return await self._order(guest, ingredients)
 
@@ -161,7 +175,7 @@ class AssignerWorker:
             return _waits(GuestReason.POOL_NOT_FOUND, message)
         return await self._with_user_data(
             guest,
-            Ingredients(guest_id=guest_id, store_id=store_id, addresses=addresses, image=image),
+            Ingredients(guest_id=guest_id, store_id=store_id, host=host, addresses=addresses, image=image),
             signed=signed,
         )
 
@@ -180,6 +194,7 @@ class AssignerWorker:
         return Ingredients(
             guest_id=ingredients.guest_id,
             store_id=ingredients.store_id,
+            host=ingredients.host,
             addresses=ingredients.addresses,
             image=ingredients.image,
             user_data_digest=digest,
@@ -197,10 +212,11 @@ class AssignerWorker:
             return _no_namespace(host, error)
 
     async def _order(self, guest: Guest, ingredients: Ingredients) -> Blocked | None:
-        host = _host(guest)
+        host = ingredients.host
         assignment = self._subset.assignment(ingredients.guest_id, host)
         signed = self._read(assignment)
-        if ordering.is_outdated(guest, ingredients.guest_id, signed, destroy=ingredients.destroy):
+        destroys = ingredients.ending is Desired.DESTROYED
+        if ordering.is_outdated(guest, ingredients.guest_id, signed, destroy=destroys):
             return _waits(GuestReason.WAITING_FOR_HOST, "a newer version of this Guest is on its way")
         wanted = ordering.compose(guest, ingredients, rank=Rank(guest.status.epoch, 1))
         rank = ordering.next_rank(guest, assignment, wanted=wanted, signed=signed)
@@ -299,10 +315,19 @@ def refused(guest: Guest, assignment: Assignment | None) -> bool:
     return assignment is not None and is_refused(assignment) and assignment.spec.epoch == guest.status.epoch
 
 
+def holds(assignment: Assignment) -> bool:
+    """Tell whether the host may hold something of the guest: a machine, a disk, or an order that it will obey."""
+    return not (is_refused(assignment) or _is_answered(assignment, OrderOutcome.DESTROYED))
+
+
 def is_refused(assignment: Assignment) -> bool:
     """Tell whether the host refused this very epoch; an older refusal says nothing of an order not yet answered."""
-    held, outcome = assignment.status.held, assignment.status.outcome
-    return outcome == OrderOutcome.REFUSED and held is not None and held.epoch == assignment.spec.epoch
+    return _is_answered(assignment, OrderOutcome.REFUSED)
+
+
+def _is_answered(assignment: Assignment, outcome: OrderOutcome) -> bool:
+    held = assignment.status.held
+    return assignment.status.outcome == outcome and held is not None and held.epoch == assignment.spec.epoch
 
 
 def _host(guest: Guest) -> str:

@@ -18,7 +18,7 @@ from innkeeper.kube.resources import CRDS, GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment, AssignmentSpec
 from innkeeper.views.guest import Guest
-from innkeeper.workers.assigner import AssignerWorker, is_refused
+from innkeeper.workers.assigner import AssignerWorker, holds, is_refused
 from innkeeper.workers.network import NetworkWorker
 
 log = structlog.get_logger()
@@ -62,8 +62,9 @@ class DeletionWorker:
             return None
         if fate is _Fate.GONE:
             await self._network.release_all(guest_id)
-        elif guest.status.host is not None:
-            await self._network.hold_for_host(guest_id, guest.status.host)
+        for host in self._holders(guest, guest_id) if fate is _Fate.FORCED else ():
+            if self._subset.host_is_unheard(host):
+                await self._network.hold_for_host(guest_id, host)
         await self._without_finalizer(guest)  # its answer is no news: the watch tells that the guest is gone
         log.info("guest_deleted", guest=guest_id, forced=fate is _Fate.FORCED)
         if fate is _Fate.GONE:
@@ -105,9 +106,26 @@ class DeletionWorker:
         )
 
     async def _destroy(self, guest: Guest, guest_id: str) -> _Fate | Blocked:
-        host = guest.status.host
-        if host is None or self._subset.guest_is_lost(guest):
-            return _Fate.GONE
+        """Order every host that holds the guest to destroy it; the slowest of them says how far it is."""
+        fates = [await self._destroy_on(guest, guest_id, host) for host in self._holders(guest, guest_id)]
+        blocked = next((fate for fate in fates if isinstance(fate, Blocked)), None)
+        if blocked is not None or _Fate.PENDING in fates:
+            return blocked or _Fate.PENDING
+        return _Fate.FORCED if _Fate.FORCED in fates else _Fate.GONE
+
+    def _holders(self, guest: Guest, guest_id: str) -> list[str]:
+        """Return the hosts that may hold something of the guest, the one that it is bound to among them."""
+        orders = self._subset.assignments_of(guest_id)
+        hosts = {
+            host for host, order in orders.items() if holds(order) and not self._subset.host_is_lost(host)
+        }
+        if guest.status.host is not None:
+            hosts.add(guest.status.host)
+            if self._subset.guest_is_lost(guest):
+                hosts.discard(guest.status.host)
+        return sorted(hosts)
+
+    async def _destroy_on(self, guest: Guest, guest_id: str, host: str) -> _Fate | Blocked:
         assignment = self._subset.assignment(guest_id, host)
         is_ordered = assignment is not None and assignment.spec.desired == Desired.DESTROYED
         if assignment is not None and is_ordered and _destroyed(assignment):
@@ -120,11 +138,11 @@ class DeletionWorker:
                 message=message,
                 again_after_s=CRD_AGAIN_S,
             )
-        blocked = await self._assigner.destroy(guest)
+        blocked = await self._assigner.destroy(guest, host)
         forced = bool(guest.metadata.annotations.get(names.FORCE_DELETE_ANNOTATION))
         if blocked is not None:
             return blocked
-        return _Fate.FORCED if forced and self._subset.guest_is_unheard(guest) else _Fate.PENDING
+        return _Fate.FORCED if forced and self._subset.host_is_unheard(host) else _Fate.PENDING
 
     async def _crd_is_leaving(self) -> bool:
         """Ask the API server itself: what a watch tells may be late, and a destroyed guest does not come back."""

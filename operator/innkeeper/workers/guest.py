@@ -23,7 +23,7 @@ from innkeeper.kube.resources import GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest, GuestAddress
-from innkeeper.workers.assigner import AssignerWorker, is_refused, refused
+from innkeeper.workers.assigner import AssignerWorker, holds, is_refused, refused
 from innkeeper.workers.binding import write_facts
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
@@ -183,11 +183,18 @@ class GuestWorker:
                 await self._assigner.void_removal(assignment)
 
     async def _drop_old_orders(self, guest: Guest) -> None:
-        """Remove refused orders of lower epochs on other hosts: they hold nothing."""
+        """Of orders of lower epochs on other hosts remove those that hold nothing; tell the rest where the guest lives.
+
+        A host whose guest a person destroyed or lost beside its order is asked for nothing more.
+        """
         for host, assignment in list(self._subset.assignments_of(guest_id_of(guest)).items()):
-            refused_before = is_refused(assignment) and assignment.spec.epoch < guest.status.epoch
-            if host != guest.status.host and refused_before:
+            if host == guest.status.host or assignment.spec.epoch >= guest.status.epoch:
+                continue
+            if is_refused(assignment):
                 await self._assigner.remove(assignment)
+            elif holds(assignment) and not self._subset.host_is_lost(host):
+                # What hinders that never hinders the guest itself: it is tried again with the next change.
+                await self._assigner.supersede(guest, host)
 
     async def _write_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
         """Write facts beside what the status says already; None takes a field away."""

@@ -27,6 +27,7 @@ def held(epoch: int, serial: int, outcome: OrderOutcome = OrderOutcome.ACCEPTED)
 
 REFUSED = OrderOutcome.REFUSED
 TOMBSTONE = Tombstone(guest_id(), Rank(3, 2))
+LEFT = replace(held(3, 1), order=SIGNER.sign(order(epoch=3, serial=1, desired="Superseded")))
 DESTROYING = replace(held(2, 3), order=SIGNER.sign(order(epoch=2, serial=3, desired="Destroyed")))
 
 
@@ -54,6 +55,16 @@ DESTROYING = replace(held(2, 3), order=SIGNER.sign(order(epoch=2, serial=3, desi
         (None, TOMBSTONE, order(epoch=3, serial=9), Meaning.DESTROYED_BEFORE),
         (None, TOMBSTONE, order(epoch=3, serial=9, desired="Destroyed"), Meaning.DESTROYED_BEFORE),
         (None, TOMBSTONE, order(epoch=4, serial=1), Meaning.ADMIT),
+        (held(2, 2), None, order(epoch=3, serial=1, desired="Superseded"), Meaning.UPDATE),
+        (held(2, 2), None, order(epoch=1, serial=9, desired="Superseded"), Meaning.SUPERSEDED),
+        (None, None, order(epoch=3, desired="Superseded"), Meaning.UPDATE),
+        (None, TOMBSTONE, order(epoch=3, serial=9, desired="Superseded"), Meaning.DESTROYED_BEFORE),
+        (LEFT, None, order(epoch=2, serial=9), Meaning.SUPERSEDED),
+        (LEFT, None, order(epoch=3, serial=2), Meaning.LIVES_ELSEWHERE),
+        (LEFT, None, order(epoch=4, serial=1), Meaning.ADMIT),
+        (LEFT, None, order(epoch=4, serial=1, desired="Superseded"), Meaning.UPDATE),
+        (LEFT, None, order(epoch=3, serial=2, desired="Destroyed"), Meaning.DESTROY),
+        (DESTROYING, None, order(epoch=3, serial=1, desired="Superseded"), Meaning.SUPERSEDED),
     ],
 )
 def test_orders_compare_by_epoch_and_serial(

@@ -40,6 +40,27 @@ def test_a_guest_that_shall_be_off(life: Life, phase: P | None, expected: Step) 
     assert step("Stopped", life, phase) == expected
 
 
+@pytest.mark.parametrize("life", list(Life))
+@pytest.mark.parametrize("policy", ["Always", "OnFailure", "Never"])
+@pytest.mark.parametrize("phase", [None, *P])
+def test_a_guest_that_lives_elsewhere_is_off_and_never_started(
+    life: Life, policy: str, phase: P | None
+) -> None:
+    found = next_step(
+        desired="Superseded",
+        restart_policy=policy,
+        life=life,
+        phase=phase,
+        ready=RESTED,
+        off=Ready(False, "Superseded"),
+    )
+    if phase is not None and phase.alive:
+        assert found == Do(JobKind.STOP)
+    else:
+        assert isinstance(found, Settle)
+        assert found.ready == Ready(False, "Superseded")
+
+
 @pytest.mark.parametrize(
     ("life", "phase", "job"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from innkeeper.agent.store import rows
 from innkeeper.agent.store.opening import StoreOfAnotherHostError
-from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.records import GuestRecord, Life, LocalPower, LocalWish, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Rank
@@ -52,6 +52,22 @@ async def test_what_was_put_is_there_after_a_restart(store: Store, path: Path) -
     assert await again.guests() == [replace(RECORD, life=Life.OFF)]
     assert again.store_id == "id-1", "an ID is made once"
     await again.close()
+
+
+async def test_a_person_s_wish_and_the_age_of_the_promise_are_kept(store: Store, path: Path) -> None:
+    wished = replace(RECORD, accepted_at=AT, wish=LocalWish(LocalPower.STOPPED, "root", AT))
+    await store.put(wished, what="Stopped at the host", at=AT)
+    again = await reopened(path)
+    assert await again.guests() == [wished]
+    await again.close()
+
+
+async def test_a_forgotten_guest_leaves_who_did_it(store: Store) -> None:
+    await store.put(RECORD, what="Accepted", at=AT)
+    buried = Tombstone("g1", Rank(2, 3), None, "guests", "web", f"root at {AT}")
+    await store.bury(buried, at=AT)
+    assert await store.tombstone("g1") == buried
+    assert [entry.what for entry in await store.changes()] == ["Accepted", "Forgotten"]
 
 
 async def test_a_buried_guest_leaves_the_order_that_ended_it(store: Store) -> None:

@@ -56,6 +56,7 @@ async def test_an_earlier_database_is_opened_with_all_that_it_held(tmp_path: Pat
             life=Life.NEW,
             ready=Ready(False, "AddressInUse", "taken"),
             conflict=AddressInUse("10.0.0.9", "52:54:00:00:00:01") if version >= 2 else None,
+            accepted_at="" if version >= 4 else AT,
         )
     ]
     assert await store.tombstone("g0") == Tombstone("g0", Rank(1, 2))

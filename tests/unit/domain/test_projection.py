@@ -44,7 +44,7 @@ def report(
     outcome: str = "Accepted",
     generation: int = 1,
 ) -> Assignment:
-    ingredients = Ingredients(guest_id=GUEST_ID, store_id="store-1", addresses=(), image=None)
+    ingredients = Ingredients(guest_id=GUEST_ID, store_id="store-1", host="a", addresses=(), image=None)
     order = Signer(b"\x01" * 32).sign(compose(guest(generation=generation), ingredients, rank=Rank(*rank)))
     said = {
         "outcome": outcome,

@@ -17,6 +17,7 @@ import structlog
 from innkeeper.agent.store import highwater, rows, schema
 from innkeeper.errors import InnkeeperError, TerminalError
 
+BACKUP_MARK = "backup"  # the setting that tells a copy from a store
 CHECK_WITHIN_S = 20.0
 _LOCKED_FOR_S = 10.0
 _HEADER_BYTES = 100  # https://www.sqlite.org/fileformat2.html
@@ -44,6 +45,18 @@ class StoreUnusableError(InnkeeperError):
     """The database cannot be used now: the disk is full or fails, or somebody holds a lock on it."""
 
     reason = "StoreUnusable"
+
+
+class StoreIsBackupError(TerminalError):
+    """The database is a backup."""
+
+    reason = "StoreIsBackup"
+
+
+class NotAStoreError(TerminalError):
+    """The file is no agent's database."""
+
+    reason = "NotAStore"
 
 
 class StoreOfAnotherHostError(TerminalError):
@@ -78,6 +91,7 @@ def open_to_write(path: Path, *, host: str, new_id: str) -> tuple[sqlite3.Connec
         StoreDamagedError: it is damaged.
         StoreTooNewError: a later version of the agent wrote it.
         StoreOfAnotherHostError: it is another host's.
+        StoreIsBackupError: it is a copy, which becomes a store only by `restore`.
         StoreUnusableError: SQLite cannot work.
     """
     # The hypervisor passes through to the disks of guests, and lists nothing.
@@ -96,6 +110,22 @@ def open_to_write(path: Path, *, host: str, new_id: str) -> tuple[sqlite3.Connec
     except BaseException:
         connection.close()
         raise
+
+
+def host_of(path: Path) -> str:
+    """Return the name of the host that a database belongs to.
+
+    Raises:
+        NotAStoreError: it is no agent's database.
+        StoreDamagedError: SQLite found damage.
+        StoreUnusableError: SQLite cannot work.
+    """
+    with open_to_read(path) as connection:
+        has_settings = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        host = rows.meta(connection, "host") if has_settings else None
+    if host is None:
+        raise NotAStoreError(f"{path} is no agent's database: it names no host")
+    return host
 
 
 @contextmanager
@@ -137,6 +167,11 @@ def check(path: Path) -> None:
         if found != "ok":
             raise StoreDamagedError(path, found)
         version = schema.check(connection)
+        if version and rows.meta(connection, BACKUP_MARK) is not None:
+            raise StoreIsBackupError(
+                f"{path} is a backup, which may be older than orders since: move it away and use "
+                "`innkeeper agent restore`"
+            )
         if reached is not None:
             _check_reached(connection, path, reached, is_new=version == 0)
 

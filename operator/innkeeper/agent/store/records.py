@@ -33,6 +33,25 @@ class AddressInUse:
     mac: str
 
 
+TRUSTS_COPY = "trusts_copy"  # a setting: a person lets guests of a store that was put back start by it
+
+
+class LocalPower(StrEnum):
+    """What a person at the host wants of a guest."""
+
+    RUNNING = "Running"  # started by this person's word, though no order for this store confirms it
+    STOPPED = "Stopped"
+
+
+@dataclass(frozen=True)
+class LocalWish:
+    """What a person at the host wants of a guest, who it was, and when (RFC 3339)."""
+
+    power: LocalPower
+    by: str
+    at: str
+
+
 @dataclass(frozen=True)
 class GuestRecord:
     """One guest: the newest order, as it was signed, and what became of it."""
@@ -46,13 +65,16 @@ class GuestRecord:
     life: Life
     ready: Ready
     conflict: AddressInUse | None = None  # of a refused order
+    accepted_at: str = ""  # RFC 3339: when this host promised to run it; the older starts first
+    wish: LocalWish | None = None
 
 
 @dataclass(frozen=True)
 class Tombstone:
-    """A guest that was destroyed here by an order of this rank.
+    """A guest that was destroyed here by an order of this rank, or that a person took off this host.
 
-    `order` is that order as it was signed. One of an earlier version of the agent, or one that lies far back, has none.
+    `order` is the order to destroy as it was signed. One of an earlier version of the agent, one that lies far back, and
+    one that a person made have none.
     """
 
     guest_id: str
@@ -60,3 +82,9 @@ class Tombstone:
     order: str | None = None
     namespace: str | None = None
     name: str | None = None
+    forgotten: str = ""  # by whom and when, where a person took it off this host
+
+    @property
+    def what(self) -> str:
+        """What became of the guest, for the change log."""
+        return "Forgotten" if self.forgotten else "Destroyed"

@@ -4,7 +4,15 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.records import (
+    AddressInUse,
+    GuestRecord,
+    Life,
+    LocalPower,
+    LocalWish,
+    Ready,
+    Tombstone,
+)
 from innkeeper.domain.host_store import Change, Step
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
@@ -17,11 +25,13 @@ _MAX_STEP_MESSAGE = 400
 
 _PUT = """INSERT OR REPLACE INTO guests
     (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-     conflict_address, conflict_mac, updated)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+     conflict_address, conflict_mac, accepted_at, wish, wish_by, wish_at, updated)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _GET = """SELECT guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-    conflict_address, conflict_mac, updated FROM guests"""
-_TOMBSTONE = 'SELECT guest_id, epoch, serial, "order", namespace, name, destroyed_at FROM tombstones'
+    conflict_address, conflict_mac, accepted_at, wish, wish_by, wish_at, updated FROM guests"""
+_TOMBSTONE = (
+    'SELECT guest_id, epoch, serial, "order", namespace, name, forgotten, destroyed_at FROM tombstones'
+)
 
 
 def guests(connection: sqlite3.Connection) -> list[GuestRecord]:
@@ -46,8 +56,8 @@ def tombstone(connection: sqlite3.Connection, guest_id: str) -> tuple[Tombstone,
     row = connection.execute(f"{_TOMBSTONE} WHERE guest_id = ?", (guest_id,)).fetchone()
     if row is None:
         return None
-    epoch, serial, order, namespace, name, destroyed_at = row[1:]
-    return Tombstone(guest_id, Rank(epoch, serial), order, namespace, name), destroyed_at
+    epoch, serial, order, namespace, name, forgotten, destroyed_at = row[1:]
+    return Tombstone(guest_id, Rank(epoch, serial), order, namespace, name, forgotten), destroyed_at
 
 
 def put_tombstone(connection: sqlite3.Connection, buried: Tombstone, *, at: str) -> None:
@@ -60,9 +70,10 @@ def put_tombstone(connection: sqlite3.Connection, buried: Tombstone, *, at: str)
     connection.execute("DELETE FROM history WHERE guest_id = ?", (buried.guest_id,))
     # A row that is replaced gets a new rowid: rows lie in the order in which guests were destroyed.
     cursor = connection.execute(
-        """INSERT OR REPLACE INTO tombstones (guest_id, epoch, serial, destroyed_at, "order", namespace, name)
-           VALUES (?, ?, ?, ?, ?, ?, ?)""",
-        (buried.guest_id, *buried.rank, at, buried.order, buried.namespace, buried.name),
+        """INSERT OR REPLACE INTO tombstones
+           (guest_id, epoch, serial, destroyed_at, "order", namespace, name, forgotten)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (buried.guest_id, *buried.rank, at, buried.order, buried.namespace, buried.name, buried.forgotten),
     )
     last = cursor.lastrowid or 0
     if last % PRUNE_EVERY == 0:
@@ -128,7 +139,7 @@ def meta(connection: sqlite3.Connection, key: str) -> str | None:
 
 
 def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
-    ready, conflict = record.ready, record.conflict
+    ready, conflict, wish = record.ready, record.conflict, record.wish
     return (
         record.guest_id,
         record.order,
@@ -142,12 +153,14 @@ def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
         ready.message,
         conflict.address if conflict else None,
         conflict.mac if conflict else None,
+        record.accepted_at,
+        *((wish.power, wish.by, wish.at) if wish else (None, None, None)),
     )
 
 
 def _record(row: Sequence[Any]) -> tuple[GuestRecord, str]:
     guest_id, order, epoch, serial, namespace, name, outcome, life, status, reason, message = row[:11]
-    address, mac, updated = row[11:]
+    address, mac, accepted_at, power, wished_by, wished_at, updated = row[11:]
     record = GuestRecord(
         guest_id=guest_id,
         order=order,
@@ -158,5 +171,7 @@ def _record(row: Sequence[Any]) -> tuple[GuestRecord, str]:
         life=Life(life),
         ready=Ready(status == str(True), reason, message),
         conflict=None if address is None else AddressInUse(address, mac),
+        accepted_at=accepted_at,
+        wish=None if power is None else LocalWish(LocalPower(power), wished_by, wished_at),
     )
     return record, updated

@@ -59,6 +59,15 @@ STEPS = (
         "ALTER TABLE tombstones ADD COLUMN namespace TEXT",
         "ALTER TABLE tombstones ADD COLUMN name TEXT",
     ),
+    # In which order guests start, and what a person at the host wants of them.
+    (
+        "ALTER TABLE guests ADD COLUMN accepted_at TEXT NOT NULL DEFAULT ''",
+        "UPDATE guests SET accepted_at = updated",
+        "ALTER TABLE guests ADD COLUMN wish TEXT",
+        "ALTER TABLE guests ADD COLUMN wish_by TEXT",
+        "ALTER TABLE guests ADD COLUMN wish_at TEXT",
+        "ALTER TABLE tombstones ADD COLUMN forgotten TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 

@@ -42,6 +42,7 @@ class Store:
 
         Raises:
             StoreDamagedError: it is damaged; nothing was changed.
+            StoreIsBackupError: it is a copy, which becomes a store only by `restore`.
             StoreOfAnotherHostError: it is another host's.
             StoreTooNewError: a later version of the agent wrote it.
             StoreUnusableError: SQLite cannot work.
@@ -54,6 +55,11 @@ class Store:
             thread.shutdown()
             raise
         return cls(path, connection, thread, high_water)
+
+    @property
+    def changes_made(self) -> int:
+        """How many rows this process has changed: another number means that there is something new to back up."""
+        return self._connection.total_changes
 
     async def guests(self) -> list[GuestRecord]:
         """Return every guest."""
@@ -79,7 +85,7 @@ class Store:
 
         def work(connection: Connection) -> None:
             rows.put_tombstone(connection, tombstone, at=at)
-            rows.log(connection, tombstone.guest_id, "Destroyed", at=at)
+            rows.log(connection, tombstone.guest_id, tombstone.what, at=at)
 
         await self._write(work)
 

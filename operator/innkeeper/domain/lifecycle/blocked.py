@@ -29,6 +29,7 @@ STALLED = frozenset(
         GuestReason.ORDER_INVALID,
         GuestReason.ORDER_TOO_LARGE,
         GuestReason.HOST_LOST,
+        GuestReason.FORGOTTEN_AT_HOST,
     }
 )
 """Reasons that end only when somebody changes something."""

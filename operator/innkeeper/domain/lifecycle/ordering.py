@@ -35,29 +35,22 @@ class Ingredients:
     store_id: str
     addresses: tuple[OrderAddress, ...]
     image: OrderImage | None
+    host: str  # whose order it is
     user_data_digest: str | None = None
-    destroy: bool = False
+    ending: Desired | None = None  # Destroyed or Superseded; None: as the Guest's power says
 
 
-def desired(guest: Guest, *, destroy: bool) -> Desired:
-    """Return what the host is asked for."""
-    if destroy:
-        return Desired.DESTROYED
+def desired(guest: Guest) -> Desired:
+    """Return what the host of a guest is asked for while it is to be there."""
     return Desired.STOPPED if guest.spec.power == Power.STOPPED else Desired.RUNNING
 
 
 def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
-    """Return the order of a bound guest.
-
-    Raises:
-        ValueError: the guest is bound to no host.
-    """
-    if guest.status.host is None:
-        raise ValueError("a guest without a host has no order")
+    """Return an order of a guest."""
     amounts = Amounts.of(guest.status.resources)
     secret = guest.spec.user_data.secret_name if guest.spec.user_data else None
     return Order(
-        host=guest.status.host,
+        host=ingredients.host,
         store_id=ingredients.store_id,
         guest_id=ingredients.guest_id,
         namespace=guest.metadata.namespace,
@@ -68,8 +61,8 @@ def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
             cpu_millis=amounts.cpu_millis, memory_bytes=amounts.memory_bytes, disk_bytes=amounts.disk_bytes
         ),
         addresses=list(ingredients.addresses),
-        image=None if ingredients.destroy else ingredients.image,
-        desired=desired(guest, destroy=ingredients.destroy),
+        image=None if ingredients.ending else ingredients.image,
+        desired=ingredients.ending or desired(guest),
         epoch=rank.epoch,
         serial=rank.serial,
         user_data_secret=names.user_data_secret(ingredients.guest_id) if secret else None,

@@ -1,0 +1,75 @@
+"""Takes backups of the store while the agent works: after changes only, and never oftener than it was told to.
+
+A failure is a metric and a line in the log. It stops nothing.
+"""
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from innkeeper import __version__
+from innkeeper.agent.backup.copying import BackupMark
+from innkeeper.agent.backup.targets import BackupTarget
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store.store import Store
+from innkeeper.clock import Clock, rfc3339
+from innkeeper.errors import InnkeeperError
+
+log = structlog.get_logger(__name__)
+
+
+class BackupFigures:
+    """What became of backups."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.backups = Counter(
+            "innkeeper_agent_backups",
+            "Backups of the store, by what became of them: taken, failed.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.last = Gauge(
+            "innkeeper_agent_backup_last_success_timestamp_seconds",
+            "When the last backup was taken, in Unix time; 0: none by this process.",
+            registry=registry,
+        )
+
+
+@dataclass(frozen=True)
+class Backups:
+    """The backups of one host."""
+
+    target: BackupTarget
+    paths: StatePaths
+    clock: Clock
+    figures: BackupFigures
+    every_s: float
+
+    async def run(self, store: Store) -> None:
+        """Take backups for ever. What changed before the agent started is not known, so the first is always taken."""
+        taken: int | None = None
+        while True:
+            changes = store.changes_made
+            if changes != taken and await self._take(store):
+                taken = changes
+            await self.clock.sleep(self.every_s)
+
+    async def _take(self, store: Store) -> bool:
+        now = self.clock.now()
+        mark = BackupMark(store_id=store.store_id, taken_at=rfc3339(now), agent_version=__version__)
+        moment = now.strftime("%Y%m%dT%H%M%S.%fZ")
+        try:
+            await asyncio.to_thread(self.target.take, self.paths.database, mark, moment=moment)
+        except (InnkeeperError, OSError, sqlite3.Error) as error:
+            log.warning("backup_failed", error=str(error))
+        except Exception:
+            log.exception("backup_broke")
+        else:
+            self.figures.backups.labels("taken").inc()
+            self.figures.last.set(now.timestamp())
+            return True
+        self.figures.backups.labels("failed").inc()
+        return False

@@ -1,0 +1,61 @@
+"""Copies a store while its agent writes to it, and marks the copy as one.
+
+SQLite's online backup (https://www.sqlite.org/backup.html), in one step over a connection of its own: a reader of a WAL
+database holds no writer up, and sees one moment of it. The mark keeps a copy from being used as a store.
+"""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from innkeeper.agent.store.opening import BACKUP_MARK
+
+
+class BackupMark(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a copy says of itself."""
+
+    store_id: str
+    taken_at: str
+    agent_version: str
+
+
+def copy_store(source: Path, target: Path, mark: BackupMark) -> None:
+    """Copy a database into a new file that its owner alone may read, synced to the disk.
+
+    Raises:
+        OSError: the file cannot be written.
+        sqlite3.Error: the database cannot be copied.
+    """
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    try:
+        with (
+            closing(sqlite3.connect(source, isolation_level=None, timeout=10)) as read,
+            closing(sqlite3.connect(target, isolation_level=None)) as written,
+        ):
+            read.backup(written)
+            written.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+            text = msgspec.json.encode(mark).decode()
+            written.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (BACKUP_MARK, text))
+        sync(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def put_in_place(partial: Path, target: Path) -> None:
+    """Give a finished file its name, so that it is there whole or not at all."""
+    partial.replace(target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file or a directory on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

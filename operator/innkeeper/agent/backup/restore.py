@@ -1,0 +1,123 @@
+"""Builds a store from a backup: for a person, on a host whose store is gone. It starts nothing.
+
+The store gets an ID of its own, so no order that was signed for the former one counts: what was ordered since the backup
+(a guest destroyed, or bound elsewhere) cannot be undone by an older copy. See `start_gate` for what starts then.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from innkeeper.agent.backup.copying import BackupMark, put_in_place, sync
+from innkeeper.agent.only_one import only_one
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store import highwater, schema
+from innkeeper.agent.store.opening import BACKUP_MARK, StoreDamagedError, StoreOfAnotherHostError, host_of
+from innkeeper.agent.store.records import TRUSTS_COPY, LocalPower
+from innkeeper.errors import TerminalError
+
+MAX_BACKUP_BYTES = 4 * 1024**3
+
+
+class NotRestoredError(TerminalError):
+    """Nothing was restored; the message says why."""
+
+    reason = "NotRestored"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored."""
+
+    store_id: str
+    former_store_id: str
+    taken_at: str
+    guests: int
+
+
+def restore(backup: Path, paths: StatePaths, *, host: str, new_id: str, trusts_copy: bool) -> Restored:
+    """Build the store of `host` from a backup, with the store ID `new_id`; the backup stays as it is.
+
+    `trusts_copy`: a person lets guests start by the orders that the copy holds.
+
+    Raises:
+        NotRestoredError: there is a store already, or the file is no backup that this agent can read.
+        StoreOfAnotherHostError: it is another host's.
+        AnotherOneError: an agent works in this directory.
+    """
+    partial = paths.database.with_name("agent.db.restoring")
+    with only_one(paths.lock, who="agent"):
+        _refuse_to_replace(paths.database)
+        _copy(backup, partial)
+        try:
+            restored = _made_a_store(partial, host=host, new_id=new_id, trusts_copy=trusts_copy)
+            sync(partial)
+            put_in_place(partial, paths.database)
+        finally:
+            partial.unlink(missing_ok=True)
+    return restored
+
+
+def _refuse_to_replace(database: Path) -> None:
+    """What belongs to another database must not be taken for a part of the new one, either."""
+    beside = [database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
+    for found in (database, *beside, highwater.path_of(database)):
+        if found.exists():
+            raise NotRestoredError(
+                f"{found} exists and is never replaced: move it away first, if it is really of no use"
+            )
+
+
+def _copy(backup: Path, partial: Path) -> None:
+    try:
+        if backup.stat().st_size > MAX_BACKUP_BYTES:
+            raise NotRestoredError(
+                f"{backup} is larger than {MAX_BACKUP_BYTES} bytes: it is no backup of a store"
+            )
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        shutil.copyfile(backup, partial)
+    except OSError as error:
+        raise NotRestoredError(f"the backup cannot be copied: {error}") from error
+
+
+def _made_a_store(partial: Path, *, host: str, new_id: str, trusts_copy: bool) -> Restored:
+    try:
+        owner = host_of(partial)
+        with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+            mark = _checked(connection)
+            if owner != host:
+                raise StoreOfAnotherHostError(f"the backup is of the host {owner!r}, not of {host!r}")
+            schema.migrate(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'store_id'", (new_id,))
+            connection.execute("DELETE FROM meta WHERE key IN (?, ?)", (BACKUP_MARK, TRUSTS_COPY))
+            # Who once said that a guest starts by a copy said so of another copy.
+            connection.execute("UPDATE guests SET wish = NULL WHERE wish = ?", (LocalPower.RUNNING,))
+            if trusts_copy:
+                connection.execute("INSERT INTO meta (key, value) VALUES (?, 'yes')", (TRUSTS_COPY,))
+            (guests,) = connection.execute("SELECT count(*) FROM guests").fetchone()
+            connection.execute("COMMIT")
+    except (sqlite3.Error, StoreDamagedError) as error:
+        raise NotRestoredError(f"the backup is damaged: {error.__cause__ or error}") from error
+    return Restored(new_id, mark.store_id, mark.taken_at, guests)
+
+
+def _checked(connection: sqlite3.Connection) -> BackupMark:
+    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+    if problems != ["ok"]:
+        raise NotRestoredError(f"the backup is damaged: {'; '.join(problems)[:300]}")
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (BACKUP_MARK,)).fetchone()
+    if row is None:
+        raise NotRestoredError(
+            "the file is no backup but a store, which may still be in use: only files that an agent wrote with "
+            "--backup-directory are restored"
+        )
+    try:
+        return msgspec.json.decode(row[0], type=BackupMark)
+    except msgspec.MsgspecError as error:
+        raise NotRestoredError(f"the backup's mark cannot be read: {error}") from error

@@ -1,0 +1,222 @@
+"""Backups of the store, and what a store that was built from one may and may not start."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from innkeeper import __version__
+from innkeeper.agent.backup.backups import BackupFigures, Backups
+from innkeeper.agent.backup.copying import BackupMark, copy_store
+from innkeeper.agent.backup.restore import NotRestoredError, restore
+from innkeeper.agent.backup.targets import BackupDirectory
+from innkeeper.agent.local.asking import ask
+from innkeeper.agent.local.messages import Question, Verb
+from innkeeper.agent.only_one import AnotherOneError
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store.opening import StoreIsBackupError
+from innkeeper.agent.store.store import Store
+from innkeeper.clock import SystemClock
+from innkeeper.errors import TerminalError
+from innkeeper.kube.resources import LEASES
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import HOST, STORE, guest_id, order
+from tests.kit.clock import ManualClock
+from tests.kit.waiting import eventually, settled
+
+GUEST = guest_id()
+NEW = "22222222-2222-4222-8222-222222222222"
+MARK = BackupMark(store_id=STORE, taken_at="2026-01-01T00:00:00Z", agent_version=__version__)
+
+
+def lose_store(paths: StatePaths) -> None:
+    for path in paths.root.glob("agent.db*"):
+        path.unlink()
+
+
+async def put_back(host: AgentHost, backup: Path, *, trusts_copy: bool = False) -> None:
+    """The host lost its power and its store, and has a store from the backup now; nobody holds its Lease."""
+    await host.kill()
+    host.driver.reboot()
+    paths = StatePaths(host.directory)
+    lose_store(paths)
+    made = restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=trusts_copy)
+    assert (made.store_id, made.former_store_id, made.guests) == (NEW, STORE, 1)
+    await host.admin.delete(LEASES, "heartbeat", namespace=host.namespace)
+
+
+@pytest.fixture
+async def backup(running: AgentHost, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup as of when the first guest ran."""
+    path = tmp_path_factory.mktemp("backups") / "inn-a.1.db"
+    copy_store(StatePaths(running.directory).database, path, MARK)
+    return path
+
+
+async def reason_here(host: AgentHost) -> str:
+    answer = await ask(StatePaths(host.directory), Question(verb=Verb.LIST), clock=SystemClock())
+    [line] = answer.guests
+    return line.reason
+
+
+async def test_a_guest_of_a_restored_store_waits_for_an_order_for_this_store(
+    running: AgentHost, backup: Path
+) -> None:
+    await put_back(running, backup)
+    running.start()
+    await running.told(GUEST, "OrderInvalid", outcome="Invalid")
+    assert await reason_here(running) == "WaitingForOrders"
+    assert running.driver.starts[GUEST] == 1
+    await running.assign(order(serial=2, store_id=NEW))
+    await running.told(GUEST, "Running")
+    assert running.disk(GUEST).exists()
+
+
+@pytest.mark.parametrize("desired", ["Destroyed", "Superseded"])
+async def test_what_was_ordered_since_the_backup_is_not_undone(
+    running: AgentHost, backup: Path, desired: str
+) -> None:
+    await running.assign(order(epoch=2, desired=desired))
+    outcome = "Destroyed" if desired == "Destroyed" else "Accepted"
+    await running.told(GUEST, desired, outcome=outcome)
+    await put_back(running, backup)
+    running.start()
+    await running.told(GUEST, "OrderInvalid", outcome="Invalid")
+    await settled(lambda: running.driver.starts[GUEST])
+    assert running.driver.starts[GUEST] == 1
+    await running.assign(order(epoch=2, serial=2, desired=desired, store_id=NEW))
+    await running.told(GUEST, desired, outcome=outcome)
+    assert running.driver.starts[GUEST] == 1
+
+
+async def test_without_an_api_server_it_waits_for_a_person(running: AgentHost, backup: Path) -> None:
+    await put_back(running, backup)
+    await running.api.down()
+    running.start()
+
+    async def waits() -> bool:
+        return await reason_here(running) == "WaitingForOrders"
+
+    await eventually(waits)
+    await settled(lambda: running.driver.starts[GUEST])
+    assert running.driver.starts[GUEST] == 1
+    question = Question(verb=Verb.START, guest=GUEST, by="root")
+    await ask(StatePaths(running.directory), question, clock=SystemClock())
+    await eventually(lambda: running.driver.running() == {GUEST})
+
+
+async def test_a_person_may_let_all_start_by_the_backup(running: AgentHost, backup: Path) -> None:
+    await put_back(running, backup, trusts_copy=True)
+    await running.api.down()
+    running.start()
+    await eventually(lambda: running.driver.running() == {GUEST})
+
+
+async def test_guests_that_run_are_left_as_they_are(running: AgentHost, backup: Path) -> None:
+    await running.kill()
+    paths = StatePaths(running.directory)
+    lose_store(paths)
+    restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=False)
+    await running.admin.delete(LEASES, "heartbeat", namespace=running.namespace)
+    running.start()
+    await running.told(GUEST, "OrderInvalid", outcome="Invalid")
+    assert running.driver.running() == {GUEST}
+    assert await reason_here(running) == "Running"
+
+
+async def test_a_store_is_never_replaced_nor_is_what_is_left_of_one(running: AgentHost, backup: Path) -> None:
+    paths = StatePaths(running.directory)
+    with pytest.raises(AnotherOneError):
+        restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=False)
+    await running.kill()
+    with pytest.raises(NotRestoredError, match="never replaced"):
+        restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=False)
+    lose_store(paths)
+    paths.database.with_name("agent.db-wal").write_bytes(b"of another one")
+    with pytest.raises(NotRestoredError, match=r"agent\.db-wal"):
+        restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=False)
+    assert not paths.database.exists()
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[..., None]:
+    """Check that a file is not restored, and leaves nothing."""
+
+    def check(file: Path, match: str, *, host: str = HOST) -> None:
+        paths = StatePaths(tmp_path / "fresh")
+        with pytest.raises(TerminalError, match=match):
+            restore(file, paths, host=host, new_id=NEW, trusts_copy=False)
+        assert not list(paths.root.glob("agent.db*"))
+
+    return check
+
+
+def test_only_an_undamaged_backup_of_this_host_is_restored(
+    backup: Path, tmp_path: Path, refused: Callable[..., None]
+) -> None:
+    refused(backup, "of the host 'inn-a'", host="inn-b")
+    refused(tmp_path / "nowhere.db", "cannot be copied")
+    refused(StatePaths(tmp_path).database, "no backup but a store")
+    damaged = tmp_path / "damaged.db"
+    content = bytearray(backup.read_bytes())
+    content[4096 : 4096 * 4] = os.urandom(4096 * 3)
+    damaged.write_bytes(content)
+    refused(damaged, "damaged|no agent's database")
+    newer = tmp_path / "newer.db"
+    newer.write_bytes(backup.read_bytes())
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    refused(newer, "of version 999")
+
+
+async def test_a_backup_is_no_store(backup: Path) -> None:
+    with pytest.raises(StoreIsBackupError, match="restore"):
+        await Store.open(backup, host=HOST, new_id=NEW)
+
+
+async def test_backups_are_taken_after_changes_only_and_the_oldest_go(
+    host: AgentHost, tmp_path: Path
+) -> None:
+    target, clock, registry = tmp_path / "mounted", ManualClock(), CollectorRegistry()
+    host.backups = Backups(
+        target=BackupDirectory(target, HOST, keep=2),
+        paths=StatePaths(host.directory),
+        clock=clock,
+        figures=BackupFigures(registry),
+        every_s=300,
+    )
+
+    def outcome(name: str) -> float:
+        return registry.get_sample_value("innkeeper_agent_backups_total", {"outcome": name}) or 0
+
+    async def round_is_over(name: str, count: int) -> None:
+        await eventually(lambda: outcome(name) == count and clock.sleepers)
+
+    host.start()
+    await round_is_over("failed", 1)
+    await host.assign(order())
+    await host.told(GUEST, "Running")  # nothing is held up by that
+    target.mkdir()
+    clock.advance(300)
+    await round_is_over("taken", 1)
+    clock.advance(300)
+    await settled(lambda: outcome("taken"))
+    assert outcome("taken") == 1, "nothing changed"
+    for count in range(2, 5):
+        await host.assign(order(serial=count, desired="Stopped" if count % 2 else "Running"))
+        await host.told(GUEST, "Stopped" if count % 2 else "Running")
+        await eventually(lambda: clock.sleepers)
+        clock.advance(299)
+        await settled(lambda: outcome("taken"), for_s=0.05)
+        assert outcome("taken") == count - 1
+        clock.advance(1)
+        await round_is_over("taken", count)
+    files = sorted(target.iterdir())
+    assert len(files) == 2
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+    made = restore(files[-1], StatePaths(tmp_path / "other"), host=HOST, new_id=NEW, trusts_copy=False)
+    assert (made.guests, made.former_store_id) == (1, STORE)

@@ -1,0 +1,191 @@
+"""A person at the host, with and without an agent and an API server: list, stop, start, forget."""
+
+import asyncio
+import json
+import stat
+
+import pytest
+
+from innkeeper.agent.local.asking import NoStoreError, ask
+from innkeeper.agent.local.messages import MAX_QUESTION_BYTES, Answer, GuestLine, Question, Verb
+from innkeeper.agent.local.wishes import NotPossibleError
+from innkeeper.agent.paths import StatePaths
+from innkeeper.clock import SystemClock
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import guest_id, order
+from tests.kit.waiting import eventually, settled
+
+GUEST = guest_id()
+
+
+async def say(host: AgentHost, verb: Verb, guest: str = GUEST) -> Answer:
+    question = Question(verb=verb, guest=guest, by="root")
+    return await ask(StatePaths(host.directory), question, clock=SystemClock())
+
+
+async def listed(host: AgentHost) -> GuestLine:
+    [line] = (await say(host, Verb.LIST, "")).guests
+    return line
+
+
+async def stopped(host: AgentHost) -> None:
+    await say(host, Verb.STOP)
+    await eventually(lambda: host.driver.running() == set())
+    told = await host.told(GUEST, "StoppedAtHost")
+    assert told.status == "False"
+    assert "root" in told.message
+
+
+async def test_a_stop_at_the_host_stands_until_somebody_there_starts_it(running: AgentHost) -> None:
+    await stopped(running)
+    await running.assign(order(serial=2, spec={"restart_policy": "OnFailure"}))
+    await running.told(GUEST, "StoppedAtHost")
+    await running.kill()
+    running.driver.reboot()
+    running.start()
+    await running.told(GUEST, "StoppedAtHost")
+    assert running.driver.running() == set()
+    assert (await listed(running)).reason == "StoppedAtHost"
+    await say(running, Verb.START)
+    assert (await running.told(GUEST, "Running")).status == "True"
+    assert running.driver.starts[GUEST] == 2
+
+
+async def test_an_order_that_changes_the_power_ends_it(running: AgentHost) -> None:
+    await stopped(running)
+    await running.assign(order(serial=2, desired="Stopped"))
+    assert (await running.told(GUEST, "Stopped")).status == "True"
+    await running.assign(order(serial=3))
+    await running.told(GUEST, "Running")
+
+
+async def test_all_of_it_works_while_the_api_server_is_away(running: AgentHost) -> None:
+    await running.api.down()
+    await say(running, Verb.STOP, "guests/web-1")
+    await eventually(lambda: running.driver.running() == set())
+
+    async def is_off() -> bool:
+        line = await listed(running)
+        return (line.machine, line.reason) == ("Completed", "StoppedAtHost")
+
+    await eventually(is_off)
+    await say(running, Verb.START, "guests/web-1")
+    await eventually(lambda: running.driver.running() == {GUEST})
+
+
+async def test_without_an_agent_the_wish_is_kept_and_carried_out_later(running: AgentHost) -> None:
+    await running.kill()
+    assert "kept" in (await say(running, Verb.STOP)).said
+    assert running.driver.running() == {GUEST}, "nobody is there to stop it"
+    line = await listed(running)
+    assert (line.reason, line.machine) == ("StoppedAtHost", None)
+    running.start()
+    await running.told(GUEST, "StoppedAtHost")
+    assert running.driver.running() == set()
+    await running.kill()
+    await say(running, Verb.START)
+    running.start()
+    await running.told(GUEST, "Running")
+
+
+async def test_a_guest_that_rests_is_started(host: AgentHost) -> None:
+    host.start()
+    await host.assign(order(spec={"restart_policy": "Never"}))
+    await host.told(GUEST, "Running")
+    host.driver.power_off(GUEST)
+    await host.told(GUEST, "Completed")
+    await say(host, Verb.START)
+    await host.told(GUEST, "Running")
+    assert host.driver.starts[GUEST] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "told"),
+    [
+        ({"serial": 2, "desired": "Stopped"}, "Stopped", "spec.power"),
+        ({"epoch": 2, "desired": "Superseded"}, "Superseded", "another host"),
+    ],
+)
+async def test_nobody_starts_here_what_an_order_wants_off(
+    running: AgentHost, changes: dict[str, object], reason: str, told: str
+) -> None:
+    await running.assign(order(**changes))
+    await running.told(GUEST, reason)
+    with pytest.raises(NotPossibleError, match=told):
+        await say(running, Verb.START)
+    await settled(lambda: running.driver.starts[GUEST])
+    assert running.driver.starts[GUEST] == 1
+
+
+async def test_a_name_that_no_guest_or_more_than_one_has_is_refused(running: AgentHost) -> None:
+    twin = order(2, name="web-1")
+    await running.assign(twin)
+    await running.told(guest_id(2), "Running")
+    with pytest.raises(NotPossibleError, match="by its ID"):
+        await say(running, Verb.STOP, "guests/web-1")
+    with pytest.raises(NotPossibleError, match="as `list` shows"):
+        await say(running, Verb.STOP, "guests/nobody")
+    assert running.driver.running() == {GUEST, guest_id(2)}
+
+
+async def test_a_forgotten_guest_leaves_its_files_and_an_honest_report(running: AgentHost) -> None:
+    running.disk(GUEST).write_text("what the guest wrote")
+    with pytest.raises(NotPossibleError, match="stop it first"):
+        await say(running, Verb.FORGET)
+    await stopped(running)
+    await say(running, Verb.FORGET)
+    told = await running.told(GUEST, "ForgottenAtHost", outcome="Destroyed")
+    assert "not deleted" in told.message
+    kept = running.directory / "forgotten" / GUEST / "disk.qcow2"
+    assert kept.read_text() == "what the guest wrote"
+    assert running.driver.spec(GUEST) is None
+    assert (await say(running, Verb.LIST, "")).guests == []
+    await running.assign(order(serial=2))
+    await running.told(GUEST, "ForgottenAtHost", outcome="Destroyed")
+    await running.kill()
+    running.start()
+    await running.assign(order(serial=3, desired="Destroyed"))
+    await running.told(GUEST, "ForgottenAtHost", outcome="Destroyed")
+    assert running.driver.starts[GUEST] == 1
+    assert kept.exists()
+
+
+async def test_a_forgotten_guest_that_is_ordered_anew_by_a_higher_epoch_begins_with_a_new_disk(
+    running: AgentHost,
+) -> None:
+    await stopped(running)
+    await say(running, Verb.FORGET)
+    await running.assign(order(epoch=2))
+    await running.told(GUEST, "Running")
+    assert running.disk(GUEST).read_text() == "a new disk"
+    await stopped(running)
+    await say(running, Verb.FORGET)
+    names = {path.name for path in (running.directory / "forgotten").iterdir()}
+    assert names == {GUEST, f"{GUEST}.1"}, "what was set aside before is kept"
+
+
+async def test_nothing_is_forgotten_without_an_agent(running: AgentHost) -> None:
+    await running.kill()
+    with pytest.raises(NotPossibleError, match="no agent runs"):
+        await say(running, Verb.FORGET)
+
+
+async def test_a_directory_without_a_store_is_told_and_left_as_it_is(host: AgentHost) -> None:
+    empty = host.directory / "empty"
+    with pytest.raises(NoStoreError, match="--state-dir"):
+        await ask(StatePaths(empty), Question(verb=Verb.LIST), clock=SystemClock())
+    assert not empty.exists()
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"{}\n", b'{"verb":"rm"}\n', b"x" * (MAX_QUESTION_BYTES + 10) + b"\n"]
+)
+async def test_what_cannot_be_read_is_answered_and_disturbs_nobody(running: AgentHost, line: bytes) -> None:
+    path = StatePaths(running.directory).socket
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(line)
+    answer = json.loads(await reader.readline())
+    writer.close()
+    assert "cannot be read" in answer["error"]
+    assert (await listed(running)).reason == "Running"

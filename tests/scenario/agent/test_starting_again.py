@@ -1,0 +1,118 @@
+"""A host that was off: newer orders are looked for before a guest starts, and guests start in order."""
+
+import base64
+from collections.abc import AsyncIterator
+
+import pytest
+
+from innkeeper.domain.orders import Signer
+from innkeeper.kube.resources import HOST_AGENTS
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import SIGNER, guest_id, order
+from tests.kit.clock import ManualClock
+from tests.kit.waiting import eventually, settled
+
+GUEST = guest_id()
+PRIORITIES = {1: 0, 2: 10, 3: 0, 4: 5}
+LIST = "list assignments *"
+
+
+@pytest.fixture
+async def off(running: AgentHost) -> AsyncIterator[AgentHost]:
+    """A host that ran one guest and was rebooted; its agent is not started yet, its clock stands still."""
+    await running.kill()
+    running.driver.reboot()
+    running.clock = ManualClock()
+    return running
+
+
+def clock(host: AgentHost) -> ManualClock:
+    assert isinstance(host.clock, ManualClock)
+    return host.clock
+
+
+@pytest.mark.parametrize("desired", ["Stopped", "Superseded", "Destroyed"])
+async def test_an_order_that_was_missed_is_read_before_the_guest_is_started(
+    off: AgentHost, desired: str
+) -> None:
+    await off.assign(order(serial=2, epoch=2, desired=desired))
+    off.start()
+    outcome = "Destroyed" if desired == "Destroyed" else "Accepted"
+    await off.told(GUEST, desired, outcome=outcome)
+    assert off.driver.starts[GUEST] == 1
+
+
+async def test_it_waits_for_the_api_server_and_says_so_but_not_for_ever(off: AgentHost) -> None:
+    hold = off.api.faults.hold("list hostagents *", times=None)
+    off.start()
+    await eventually(lambda: hold.met)
+    await settled(lambda: clock(off).sleepers)
+    clock(off).advance(2)  # it is no news, so it is told with the next write
+    told = await off.told(GUEST, "WaitingForOrders")
+    assert (told.status, "30 s" in told.message) == ("False", True)
+    clock(off).advance(27)
+    await settled(lambda: off.driver.starts[GUEST])
+    assert off.driver.starts[GUEST] == 1
+    clock(off).advance(1)
+    await eventually(lambda: off.driver.starts[GUEST] == 2)
+
+
+async def test_where_nobody_listens_nothing_is_waited_for(off: AgentHost) -> None:
+    await off.api.down()
+    off.start()
+    await eventually(lambda: off.driver.starts[GUEST] == 2)
+
+
+async def test_a_guest_that_runs_is_not_touched_by_the_wait(off: AgentHost) -> None:
+    await off.driver.start(GUEST)
+    off.api.faults.hold(LIST, times=None)
+    off.start()
+    await eventually(lambda: off.api.faults.faults[0].met)
+    await settled(lambda: off.driver.starts[GUEST])
+    assert off.driver.running() == {GUEST}
+
+
+async def test_orders_signed_with_a_newer_key_are_read_before_anything_starts(off: AgentHost) -> None:
+    newer = Signer(b"\x09" * 32)
+    key = {
+        "id": newer.key_id,
+        "publicKey": base64.b64encode(newer.public_key).decode(),
+        "signedBy": SIGNER.key_id,
+        "signature": SIGNER.endorse(newer.public_key),
+    }
+    await off.admin.patch(HOST_AGENTS, "host", {"spec": {"orderKeys": [key]}}, namespace=off.namespace)
+    off.signer = newer
+    await off.assign(order(serial=2, desired="Stopped"))
+    off.start()
+    await off.told(GUEST, "Stopped")
+    assert off.driver.starts[GUEST] == 1
+
+
+@pytest.mark.parametrize("api", ["heard", "away"])
+async def test_guests_start_by_priority_and_then_by_age(host: AgentHost, api: str) -> None:
+    host.start()
+    for number, priority in PRIORITIES.items():
+        await host.assign(order(number, spec={"priority": priority}))
+        await host.told(guest_id(number), "Running")
+    await host.assign(order(1, serial=2, spec={"priority": 0, "restart_policy": "OnFailure"}))
+    await eventually(lambda: host.figure("innkeeper_agent_orders_total", meaning="update") == 1)
+    await host.kill()
+    host.driver.reboot()
+    host.driver.asked.clear()
+    host.max_builds = 1
+    if api == "away":
+        await host.api.down()
+    host.start()
+    await eventually(lambda: len(host.driver.running()) == len(PRIORITIES))
+    assert host.driver.asked == [guest_id(number) for number in (2, 4, 1, 3)]
+
+
+async def test_a_machine_that_nobody_knows_any_more_is_built_from_what_the_store_holds(
+    off: AgentHost,
+) -> None:
+    off.disk(GUEST).write_text("what the guest wrote")
+    await off.driver.remove(GUEST)
+    await off.api.down()
+    off.start()
+    await eventually(lambda: off.driver.running() == {GUEST})
+    assert off.disk(GUEST).read_text() == "what the guest wrote"

@@ -1,0 +1,70 @@
+"""A guest that lives elsewhere: it is stopped and kept, holds nothing of its host, and comes back by a higher epoch."""
+
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import address, guest_id, order
+from tests.kit.waiting import eventually, settled
+
+GUEST = guest_id()
+ELSEWHERE = order(epoch=2, desired="Superseded", image=None, addresses=[])
+
+
+async def left(running: AgentHost) -> None:
+    await running.assign(ELSEWHERE)
+    told = await running.told(GUEST, "Superseded")
+    assert told.status == "False"
+
+
+async def test_it_is_stopped_and_its_disk_is_kept(running: AgentHost) -> None:
+    running.disk(GUEST).write_text("what the guest wrote")
+    await left(running)
+    assert running.driver.running() == set()
+    assert running.disk(GUEST).read_text() == "what the guest wrote"
+    assert running.images.users == {GUEST}, "its disk lies over the image"
+
+
+async def test_nothing_starts_it_neither_older_orders_nor_a_reboot(running: AgentHost) -> None:
+    await left(running)
+    await running.kill()
+    running.driver.reboot()
+    await running.api.down()
+    running.start()
+    await eventually(lambda: running.driver.spec(GUEST))
+    await settled(lambda: running.driver.starts[GUEST])
+    await running.api.up()
+    await running.assign(order(epoch=1, serial=9))
+    await running.told(GUEST, "Superseded", outcome="Superseded")
+    assert running.driver.starts[GUEST] == 1
+
+
+async def test_another_serial_of_the_epoch_in_which_it_left_is_refused_with_a_reason(
+    running: AgentHost,
+) -> None:
+    await left(running)
+    await running.assign(order(epoch=2, serial=2))
+    told = await running.told(GUEST, "OrderInvalid", outcome="Invalid")
+    assert "higher epoch" in told.message
+    assert running.driver.running() == set()
+
+
+async def test_it_holds_neither_capacity_nor_address(running: AgentHost) -> None:
+    await left(running)
+    assert running.figure("innkeeper_agent_guests") == 0
+    heir = order(2, addresses=[address(11, guest=guest_id(2))])
+    await running.assign(heir)
+    await running.told(guest_id(2), "Running")
+
+
+async def test_it_comes_back_with_its_disk_if_it_fits(running: AgentHost) -> None:
+    running.disk(GUEST).write_text("what the guest wrote")
+    await left(running)
+    await running.assign(order(epoch=3))
+    await running.told(GUEST, "Running")
+    assert running.disk(GUEST).read_text() == "what the guest wrote"
+    assert running.driver.running() == {GUEST}
+
+
+async def test_an_order_to_destroy_ends_it(running: AgentHost) -> None:
+    await left(running)
+    await running.assign(order(epoch=2, serial=2, desired="Destroyed", image=None, addresses=[]))
+    await running.told(GUEST, "Destroyed", outcome="Destroyed")
+    assert not running.disk(GUEST).parent.exists()
