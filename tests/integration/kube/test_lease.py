@@ -11,6 +11,7 @@ import pytest
 from innkeeper.clock import SystemClock, parse_rfc3339, rfc3339_micro
 from innkeeper.kube.lease import Heartbeat, LeaderElection, LeadershipLostError
 from innkeeper.kube.resources import LEASES
+from innkeeper.kube.sole_heartbeat import AnotherHolderError, SoleHeartbeat
 from innkeeper.kube.views import Lease
 from tests.integration.kube.conftest import Api
 from tests.kit.waiting import eventually
@@ -213,5 +214,27 @@ async def test_a_heartbeat_makes_its_lease_and_renews_it(api: Api) -> None:
     await api.client.delete(LEASES, "heartbeat", namespace=api.namespace)
     again: Lease = await eventually(beat)
     assert again.metadata.uid != first.metadata.uid
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+
+
+async def test_of_two_that_give_one_heartbeat_the_second_ends(api: Api) -> None:
+    def heartbeat(identity: str) -> SoleHeartbeat:
+        return SoleHeartbeat(
+            api.client,
+            namespace=api.namespace,
+            name="heartbeat",
+            identity=identity,
+            labels={"innkeeper.dev/host": "h"},
+            clock=SystemClock(),
+        )
+
+    first, second = heartbeat("store-1"), heartbeat("store-2")
+    beating = asyncio.create_task(first.run(period_s=0.5, duration_s=40))
+    await eventually(first.ours.is_set)
+    with pytest.raises(AnotherHolderError, match="store-1"):
+        await second.run(period_s=0.5, duration_s=40)
+    assert not second.ours.is_set()
+    assert not beating.done()
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
