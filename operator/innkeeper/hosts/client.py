@@ -140,6 +140,15 @@ class AgentReader:
         query = {"store": store_id, "since": str(since), "limit": str(PAGE)}
         return await self._ask("/v1/events", query, Events)
 
+    async def console(self, guest_id: str, *, max_bytes: int) -> bytes:
+        """Return the end of what a guest wrote to its console: bytes of the guest's choice.
+
+        Raises:
+            HostUnreadError: there is no answer that can be used.
+        """
+        path = f"/v1/guests/{guest_id}/console"
+        return await self._agents.ask(self._host, self._address, path, {"bytes": str(max_bytes)})
+
     async def _ask(self, path: str, query: dict[str, str], kind: type[M]) -> M:
         body = await self._agents.ask(self._host, self._address, path, query)
         try:

@@ -17,7 +17,7 @@ from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.client import Agents, ClientFiles
 from innkeeper.hosts.directory import HostDirectory
-from innkeeper.hosts.ports import HostReader
+from innkeeper.hosts.ports import HostReader, HostUnreadError
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change
 from innkeeper.processes.order_key import KeySource, read_order_keys
@@ -63,6 +63,7 @@ class Holdings:
         self.held = HeldByHosts(subset, self.records, OrderReader())
         self.orphans = Orphans(self.held, clock=clock, fresh=self._is_fresh)
         self._directory = HostDirectory(self._reported, file=settings.hosts_file)
+        self._agents: Agents | None = None
         metrics.orphans.set_function(lambda: float(len(self.orphans.all())))
 
     async def run(self) -> None:
@@ -74,6 +75,22 @@ class Holdings:
             files = _client_files(self._settings)
             if files is not None:
                 group.create_task(self._read_hosts(files))
+
+    async def console(self, host: str, guest_id: str, *, max_bytes: int) -> bytes:
+        """Return the end of what a guest wrote to its console, from its host.
+
+        Raises:
+            HostUnreadError: it cannot be had now.
+        """
+        address = self._directory.address_of(host)
+        if self._agents is None or address is None:
+            why = (
+                "its agent serves no host API"
+                if self._agents
+                else "the operator has no --hosts-* certificates"
+            )
+            raise HostUnreadError(f"host {host} cannot be asked: {why}")
+        return await self._agents.reader(host, address).console(guest_id, max_bytes=max_bytes)
 
     def _is_fresh(self) -> bool:
         return self.held.orders.is_ready and are_fresh(self._watches.guests, self._watches.assignments)
@@ -100,6 +117,7 @@ class Holdings:
         if path is not None:
             self._load(path)
         async with Agents(files) as agents, asyncio.TaskGroup() as group:
+            self._agents = agents
             keeper = self._keeper(agents)
             group.create_task(self._follow_directory(keeper))
             group.create_task(keeper.run())

@@ -193,6 +193,16 @@ def explanation(
     return {"kind": "Explanation", "apiVersion": API_VERSION, "metadata": meta, "status": status}
 
 
+def console(guest: Guest, written: bytes) -> Document:
+    """Return the end of what a guest wrote to its console; bytes that are no UTF-8 become the replacement character."""
+    return {
+        "kind": "Console",
+        "apiVersion": API_VERSION,
+        "metadata": {"name": guest.metadata.name, "namespace": guest.metadata.namespace},
+        "text": written.decode(errors="replace"),
+    }
+
+
 def error(code: int, reason: str, message: str, *, causes: Sequence[Mapping[str, str]] = ()) -> Document:
     """Return an error as the API server's own errors look."""
     found: Document = {
@@ -230,6 +240,13 @@ RESOURCES: Document = {
             "singularName": "",
             "namespaced": True,
             "kind": "Explanation",
+            "verbs": _verbs("get"),
+        },
+        {
+            "name": "guestviews/console",
+            "singularName": "",
+            "namespaced": True,
+            "kind": "Console",
             "verbs": _verbs("get"),
         },
         {

@@ -20,12 +20,13 @@ from innkeeper.domain.query.pages import Page, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
 from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.errors import InnkeeperError
+from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.reviews import AccessReviews, Deed
 from innkeeper.query import documents
 from innkeeper.query.callers import Callers, UnauthenticatedError
 from innkeeper.query.orphans import OrphanRoutes
 from innkeeper.query.refusal import RefusedError, forbidden, refusal
-from innkeeper.state.subset import Subset
+from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.orphans.finding import Orphans
 from innkeeper.workers.orphans.word import OrphanWord
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 MAX_BODY = 1024 * 1024
 MAX_AT_ONCE = 64
 MOST_ITEMS = 500
+MOST_CONSOLE_BYTES = 1024 * 1024
 _BASE = f"/apis/{documents.API_VERSION}"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,6 +46,14 @@ class Explainer(Protocol):
 
     def explain(self, guest: Guest) -> Explanation | Blocked:
         """Return every rule's verdict on every host, or what is in the way before hosts matter."""
+        ...
+
+
+class ConsoleOf(Protocol):
+    """Reads the end of a guest's console log from its host."""
+
+    async def __call__(self, host: str, guest_id: str, *, max_bytes: int) -> bytes:
+        """Return it, or raise HostUnreadError."""
         ...
 
 
@@ -71,6 +81,7 @@ class QueryServer:
         self._is_complete = is_complete
         self._clock = clock
         self._orphans: OrphanRoutes | None = None
+        self._console: ConsoleOf | None = None
         self._running = 0
         self._observe: Callable[[str, int, float], None] = lambda route, code, seconds: None  # noqa: ARG005 - a default that does nothing
 
@@ -81,6 +92,10 @@ class QueryServer:
     def tell_of_orphans(self, orphans: Orphans, word: OrphanWord) -> None:
         """Answer who asks for orphans, too, and write down what people say about them."""
         self._orphans = OrphanRoutes(orphans, word, authorise=self._authorise)
+
+    def tell_of_consoles(self, console: ConsoleOf) -> None:
+        """Answer who asks what a guest wrote to its console, too."""
+        self._console = console
 
     def application(self) -> web.Application:
         """Return the application, ready to be run."""
@@ -97,6 +112,7 @@ class QueryServer:
         add(_BASE + "/namespaces/{namespace}/guestviews", self._list)
         add(_BASE + "/namespaces/{namespace}/guestviews/{name}", self._get)
         add(_BASE + "/namespaces/{namespace}/guestviews/{name}/explanation", self._explain)
+        add(_BASE + "/namespaces/{namespace}/guestviews/{name}/console", self._show_console)
         application.router.add_post(_BASE + "/namespaces/{namespace}/explanations", self._try)
         if self._orphans is not None:
             self._orphans.add_to(application.router, _BASE)
@@ -149,6 +165,17 @@ class QueryServer:
     async def _explain(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="explanation")
         return self._explained(request, guest)
+
+    async def _show_console(self, request: web.Request) -> web.Response:
+        guest = await self._named(request, "guestviews", subresource="console")
+        most = _number(request.query.get("limitBytes"), most=MOST_CONSOLE_BYTES)
+        if self._console is None or guest.status.host is None:
+            raise refusal(409, "Conflict", "the guest is on no host yet, and so has written nothing")
+        try:
+            found = await self._console(guest.status.host, guest_id_of(guest), max_bytes=most)
+        except HostUnreadError as error:
+            raise refusal(503, "ServiceUnavailable", error.message) from error
+        return _json(documents.console(guest, found))
 
     async def _try(self, request: web.Request) -> web.Response:
         namespace = request.match_info["namespace"]

@@ -127,8 +127,10 @@ class Queries:
 
 
 @asynccontextmanager
-async def answering(plane: Plane, directory: Path) -> AsyncIterator[tuple[OperatorProcess, Queries]]:
-    """Run an operator that leads and answers queries."""
+async def answering(
+    plane: Plane, directory: Path, **settings: Any
+) -> AsyncIterator[tuple[OperatorProcess, Queries]]:
+    """Run an operator that leads and answers queries; `settings` are more of its settings."""
     authority = Authority(directory / "pki")
     authority.ensure()
     pair = authority.issue_server("query", alternative_names=["127.0.0.1"])
@@ -142,6 +144,7 @@ async def answering(plane: Plane, directory: Path) -> AsyncIterator[tuple[Operat
             query_certificate_file=pair.certificate,
             query_key_file=pair.key,
             leader_election=False,
+            **settings,
         ) as operator,
     ):
         await leads(operator)
