@@ -68,17 +68,25 @@ def asked_for(site: StreamSite) -> set[int]:
 async def test_a_guest_reads_what_is_not_here_yet_and_little_else_is_fetched(site: StreamSite) -> None:
     await site.serve()
     assert await site.read(12) == DISK[12 * CHUNK : 13 * CHUNK]
-    assert fetched(site) == 2 * supply.SPREAD_CHUNKS * CHUNK, (
-        "the head and what was read, and a little behind each"
-    )
+    assert fetched(site) == 4 * CHUNK, "the head and what was read, and the next behind each"
     assert site.status().mode is Mode.STREAMING
     assert site.status().here == fetched(site)
+
+
+async def test_who_reads_on_is_expected_to_go_on(site: StreamSite) -> None:
+    await site.serve()
+    before = asked_for(site)
+    await site.read(10)
+    assert asked_for(site) - before == {10, 11}
+    await site.read(11)
+    await site.read(12)
+    assert asked_for(site) - before == {10, 11, 12, 13, 14, 15}, "two were read before the second miss"
 
 
 async def test_zeros_are_read_and_never_fetched(site: StreamSite) -> None:
     await site.serve()
     assert await site.read(4, 6) == bytes(6 * CHUNK)
-    assert fetched(site) == supply.SPREAD_CHUNKS * CHUNK, "the head"
+    assert fetched(site) == 2 * CHUNK, "the head, and the next"
 
 
 async def test_a_read_may_cross_chunks_and_end_with_a_short_one(site: StreamSite) -> None:
@@ -153,7 +161,7 @@ async def test_after_the_boot_the_rest_comes_and_the_image_is_whole(site: Stream
 async def test_what_other_boots_read_is_fetched_ahead(site: StreamSite) -> None:
     site.server.profile = profile.encode([20, 21, 11, 4000, 5])
     await site.serve()
-    await eventually(lambda: site.status().here == (supply.SPREAD_CHUNKS + 3) * CHUNK)
+    await eventually(lambda: site.status().here == (2 + 3) * CHUNK)
     site.server.blob_status = 503
     assert await site.read(20, 2) == DISK[20 * CHUNK : 22 * CHUNK]
     assert await site.read(11) == DISK[11 * CHUNK : 12 * CHUNK]

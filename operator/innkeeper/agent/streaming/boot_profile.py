@@ -33,6 +33,13 @@ class BootWatch:
                 if len(self._order) < MAX_CHUNKS:
                     self._order.append(index)
 
+    def run_before(self, index: int, *, most: int) -> int:
+        """Return how many chunks right before one were read, counting to `most`."""
+        length = 0
+        while length < min(most, index) and self._seen[index - 1 - length]:
+            length += 1
+        return length
+
     @property
     def is_over(self) -> bool:
         """Whether guests have read, and nothing new for a while."""

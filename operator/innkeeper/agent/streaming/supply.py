@@ -25,7 +25,7 @@ from innkeeper.to_its_end import in_thread
 log = structlog.get_logger(__name__)
 
 TRIES = 3  # of a chunk that is wrong
-SPREAD_CHUNKS = 3  # fetched at a miss while nobody knows what boots read; docs/explanation/performance.md
+MOST_BEYOND = 8  # chunks behind a miss, at most; docs/explanation/performance.md
 AHEAD_RUNS = 2  # requests ahead of guests at once: one is on its way while the next is asked for
 SLOWEST_RETRY_S = 5.0
 DISK_FULL_PAUSE_S = 10.0
@@ -182,15 +182,18 @@ class Supply:
         """Return what a reader waits for: a reader that leaves ends nothing."""
         return asyncio.shield(self._coming[index])
 
-    def _beyond(self, new: Sequence[int]) -> Sequence[int]:
-        """Return what lies behind a miss: guests soon read it more often than not, and asking costs more than bytes."""
-        found: list[int] = []
-        while new and not self.is_profile_known and len(found) < SPREAD_CHUNKS - 1:
-            index = new[-1] + 1 + len(found)
-            if index >= len(self._file.chunks) or not self._is_open(index):
-                break
-            found.append(index)
-        return found
+    def _beyond(self, new: Sequence[int]) -> Iterator[int]:
+        """Yield what lies behind a miss while nobody knows what boots read: one chunk, and one more for each read before.
+
+        Asking costs more than bytes, and who has read a long run goes on more often than who has just come.
+        """
+        if not new or self.is_profile_known:
+            return
+        most = 1 + self.watch.run_before(new[-1], most=MOST_BEYOND - 1)
+        for index in range(new[-1] + 1, min(new[-1] + 1 + most, len(self._file.chunks))):
+            if not self._is_open(index):
+                return
+            yield index
 
     def _start(self, first: int, behind: int) -> "asyncio.Task[None]":
         loop = asyncio.get_running_loop()
