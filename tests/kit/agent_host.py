@@ -24,12 +24,13 @@ from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain import names
 from innkeeper.domain.orders import Order, OrderImage, Signer
+from innkeeper.domain.reasons import OperationPhase
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, NAMESPACES
 from innkeeper.telemetry.readiness import Readiness
-from innkeeper.views.assignment import Assignment
+from innkeeper.views.assignment import Assignment, OperationReport
 from innkeeper.views.guest import ReadinessProbe
 from innkeeper.views.host import HostAgent
 from innkeeper.views.meta import Condition
@@ -196,6 +197,19 @@ class GatedDriver(SimulatedDriver):
         """Stop a machine."""
         await self.gates.at("before-stop")
         await super().stop(guest_id, grace_s=grace_s)
+        await self.gates.at("after-stop")
+
+    async def pause(self, guest_id: str) -> None:
+        """Pause a machine."""
+        await self.gates.at("before-pause")
+        await super().pause(guest_id)
+        await self.gates.at("after-pause")
+
+    async def resume(self, guest_id: str) -> None:
+        """Let a machine go on."""
+        await self.gates.at("before-resume")
+        await super().resume(guest_id)
+        await self.gates.at("after-resume")
 
     async def remove(self, guest_id: str) -> None:
         """Remove a machine."""
@@ -333,6 +347,22 @@ class AgentHost:
         except AssertionError as error:
             status = (await self.assignment(guest_id)).status
             raise AssertionError(f"waited for {outcome} {reason}; the status is {status}") from error
+        assert found is not None
+        return found
+
+    async def ended_operation(self, guest_id: str, uid: str) -> OperationReport:
+        """Wait until the agent tells the end of an operation."""
+        found: OperationReport | None = None
+
+        async def check() -> bool:
+            nonlocal found
+            found = (await self.assignment(guest_id)).status.operation
+            return found is not None and found.id == uid and OperationPhase(found.phase).is_final
+
+        try:
+            await eventually(check, deadline_s=15)
+        except AssertionError as error:
+            raise AssertionError(f"waited for the end of {uid}; told was {found}") from error
         assert found is not None
         return found
 

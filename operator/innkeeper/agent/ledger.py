@@ -32,6 +32,7 @@ _ON_THE_WAY = frozenset(
         GuestReason.PREPARING_DISK,
         GuestReason.STARTING,
         GuestReason.STOPPING,
+        GuestReason.REBOOTING,
         GuestReason.DELETING,
     }
 )

@@ -20,6 +20,7 @@ class JobKind(Enum):
     STOP = "stop"
     DESTROY = "destroy"
     FORGET = "forget"  # by a person's word, never by a step
+    OPERATE = "operate"  # what is done once: the plan never asks for it
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ NOT_YET = Ready(
     status=False, reason=GuestReason.NOT_ANSWERING, message="the guest runs and was not asked yet"
 )
 STOPPED = Ready(status=True, reason=GuestReason.STOPPED)
+PAUSED = Ready(
+    status=False,
+    reason=GuestReason.PAUSED,
+    message="paused by a GuestOperation, until another one resumes it",
+)
 
 
 def next_step(
@@ -81,7 +87,8 @@ def next_step(
 
 def _towards_running(*, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready) -> Step:
     if phase is DomainPhase.PAUSED:
-        return Restart(JobKind.RESUME, _off(GuestReason.CRASHED, "its machine was paused at the host"))
+        by_hand = _off(GuestReason.CRASHED, "its machine was paused at the host")
+        return Settle(life, PAUSED) if life is Life.PAUSED else Restart(JobKind.RESUME, by_hand)
     if phase is DomainPhase.DISK_FAILED:
         return Do(JobKind.RESUME)  # the image's stream began anew, for example
     if life is Life.RESTING:

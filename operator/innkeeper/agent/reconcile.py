@@ -21,6 +21,7 @@ from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.judge import Meaning, held_rank, meaning, read_order
 from innkeeper.agent.ledger import HeldGuest, Ledger
 from innkeeper.agent.net.network import HostNet, Wanted
+from innkeeper.agent.operations.operating import Operating
 from innkeeper.agent.plan import RUNNING, Do, JobKind, Restart, Settle, next_step
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.report import AssignmentReport, Verdict
@@ -31,9 +32,16 @@ from innkeeper.agent.trials import Trials
 from innkeeper.agent.work import GuestWork
 from innkeeper.clock import Clock, rfc3339_micro
 from innkeeper.domain.allocatable import allocatable
-from innkeeper.domain.orders import Order, OrderInvalidError
+from innkeeper.domain.orders import Order, OrderInvalidError, OrderOperation
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
+from innkeeper.domain.reasons import (
+    Desired,
+    GuestReason,
+    OperationKind,
+    OperationPhase,
+    OperationReason,
+    OrderOutcome,
+)
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.assignment import Assignment
 
@@ -68,6 +76,7 @@ class Reconciler:
     prober: Prober
     hypervisor: Hypervisor
     work: GuestWork
+    operating: Operating
     jobs: Jobs
     report: AssignmentReport
     figures: AgentFigures
@@ -258,6 +267,8 @@ class Reconciler:
             guest = self.ledger.get(guest_id)
             if guest is None:
                 return
+        if await self._operate(guest):
+            return
         phase = self.inventory.phases.get(guest_id)
         goal = goal_of(guest.record, guest.order)
         step = next_step(
@@ -270,6 +281,38 @@ class Reconciler:
             off=goal.off,
         )
         await self._take(guest, goal, step, phase)
+
+    async def _operate(self, guest: HeldGuest) -> bool:
+        """Begin the operation of a guest that shall run, or go on with it; tell whether there is one.
+
+        Like a start it waits until newer orders were looked for: a store that was put back may lack what became of it.
+        """
+        operation, goal = self.operating.book.due(guest.order), goal_of(guest.record, guest.order)
+        if operation is None or goal.desired == Desired.DESTROYED or self.gate.hold(guest) is not None:
+            return False
+        if goal.desired != Desired.RUNNING:
+            await self.operating.fail(
+                guest,
+                operation,
+                reason=OperationReason.GUEST_STOPPED,
+                message="the guest was stopped before the operation was over",
+            )
+            return False
+        work = self._operation(guest, operation)
+        self.jobs.start(guest.order.guest_id, JobKind.OPERATE, desired=goal.desired, work=work)
+        return True
+
+    async def _operation(self, guest: HeldGuest, operation: OrderOperation) -> None:
+        guest_id = guest.order.guest_id
+        self.prober.forget(guest_id)  # what it answered before says nothing of it afterwards
+        trials = self.trials.setdefault(guest_id, Trials())
+        record, now = await self.operating.run(guest, operation, self._wanted), self.clock.monotonic()
+        if record.phase is OperationPhase.FAILED:
+            self.figures.job_failures.labels(JobKind.OPERATE.value, record.reason).inc()
+            trials.failed(now, retryable=True)
+        elif record.kind in (OperationKind.REBOOT, OperationKind.HARD_REBOOT):
+            trials.started(now)
+        await self.inventory.refresh()
 
     def _running(self, guest: HeldGuest, goal: Goal, phase: DomainPhase | None) -> Ready:
         """Return how a guest stands while its machine runs: its readiness probe decides."""
@@ -325,6 +368,7 @@ class Reconciler:
                 trials.started(self.clock.monotonic())
             elif kind is JobKind.DESTROY:
                 self.trials.pop(guest_id, None)
+                self.operating.book.forget(guest_id)
             await self.inventory.refresh()
             return
         self.figures.job_failures.labels(kind.value, failure.reason).inc()
@@ -384,7 +428,7 @@ def _carried_over(order: Order, held: HeldGuest | None) -> tuple[Life, Ready]:
     life, ready = held.record.life, held.shown
     if order.desired != held.order.desired:
         ready = Ready(status=False, reason=_ON_THE_WAY[order.desired])
-        if life in {Life.UP, Life.RESTING}:
+        if life in {Life.UP, Life.PAUSED, Life.RESTING}:
             # If its machine is found off from here on, that was by order, and no restart policy is asked.
             life = Life.OFF
     elif life is Life.RESTING and order.spec.restart_policy != held.order.spec.restart_policy:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import AddressInUse, Ready
 from innkeeper.clock import Clock
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import ConditionType, OrderOutcome
 from innkeeper.kube.conditions import document, documents
-from innkeeper.views.assignment import AddressConflict, Assignment, AssignmentStatus, Held
+from innkeeper.views.assignment import AddressConflict, Assignment, AssignmentStatus, Held, OperationReport
 from innkeeper.views.meta import Condition
 
 Key = tuple[str, str]
@@ -47,12 +48,14 @@ class AssignmentReport:
         *,
         namespace: str,
         shown: Callable[[str], Ready | None],
+        operation: Callable[[str], OperationRecord | None],
         read: Callable[[Key], Assignment | None],
         touch: Touch,
         clock: Clock,
     ) -> None:
         self._namespace = namespace
         self._shown = shown
+        self._operation = operation
         self._read = read
         self._touch = touch
         self._clock = clock
@@ -87,6 +90,7 @@ class AssignmentReport:
             # None takes away what an earlier store of this host said it held.
             "held": _held(verdict.held),
             "conflict": _conflict(verdict.conflict),
+            "operation": _operation(self._operation(guest_id)),
         }
         ready = verdict.ready or self._shown(guest_id)
         if ready is not None:
@@ -114,6 +118,20 @@ def _conflict(found: AddressInUse | AddressConflict | None) -> dict[str, str] | 
     return None if found is None else {"address": found.address, "mac": found.mac}
 
 
+def _operation(found: OperationRecord | OperationReport | None) -> dict[str, str | None] | None:
+    """Return what became of an operation; None takes away what was told of an earlier one."""
+    if found is None:
+        return None
+    return {
+        "id": found.id,
+        "phase": str(found.phase),
+        "startedAt": found.started_at,
+        "finishedAt": found.finished_at,
+        "reason": found.reason,
+        "message": found.message,
+    }
+
+
 def _is_told(status: dict[str, Any], told: AssignmentStatus) -> bool:
     """Tell whether the API server has this status."""
     return status == {
@@ -121,5 +139,6 @@ def _is_told(status: dict[str, Any], told: AssignmentStatus) -> bool:
         "outcome": told.outcome,
         "held": _held(told.held),
         "conflict": _conflict(told.conflict),
+        "operation": _operation(told.operation),
         **({"conditions": [document(each) for each in told.conditions]} if told.conditions else {}),
     }

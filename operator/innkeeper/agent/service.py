@@ -34,6 +34,8 @@ from innkeeper.agent.local.verbs import Verbs
 from innkeeper.agent.local.wishes import Wishes
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.only_one import AnotherOneError, only_one
+from innkeeper.agent.operations.book import OperationBook
+from innkeeper.agent.operations.operating import Operating
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.pivot import Pivot
 from innkeeper.agent.readiness.ask import Asker
@@ -42,6 +44,7 @@ from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
 from innkeeper.agent.slots import Slots
 from innkeeper.agent.start_gate import StartGate
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import TRUSTS_COPY, Ready
 from innkeeper.agent.store.store import Store
 from innkeeper.agent.user_data import SecretUserData
@@ -123,6 +126,7 @@ class Agent:
         self._report = AssignmentReport(
             namespace=self._namespace,
             shown=self._shown,
+            operation=self._operation,
             read=self._assignments.objects.get,
             touch=self._touch_assignment,
             clock=parts.clock,
@@ -140,6 +144,7 @@ class Agent:
         self._ledger: Ledger | None = None
         self._api: HostApiListener | None = None
         self._gate: StartGate | None = None
+        self._book: OperationBook | None = None
 
     def _rank(self, guest_id: str) -> tuple[int, int, str]:
         """First the host's own orders, then guests that are here in the order of their start, then new ones.
@@ -165,6 +170,8 @@ class Agent:
             ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
             await ledger.load()
             stack.push_async_callback(ledger.flush_history)
+            book = self._book = OperationBook(store, on_news=self._operation_changed)
+            await book.load()
             host_orders = HostOrders(store, parts.pinned_keys)
             await host_orders.load()
             hypervisor = await self._probe()
@@ -185,7 +192,7 @@ class Agent:
                 on_open=self._wake_all,
                 trusts_copy=await store.meta(TRUSTS_COPY) is not None,
             )
-            reconciler = self._reconciler(store, ledger, host_orders, hypervisor, gate)
+            reconciler = self._reconciler(store, ledger, book, host_orders, hypervisor, gate)
             stack.push_async_callback(self._prober.close)
             stack.push_async_callback(self._asking.close)
             stack.push_async_callback(self._jobs.close)
@@ -250,6 +257,7 @@ class Agent:
         self,
         store: Store,
         ledger: Ledger,
+        book: OperationBook,
         host_orders: HostOrders,
         hypervisor: Hypervisor,
         gate: StartGate,
@@ -265,6 +273,7 @@ class Agent:
             paths=parts.paths,
             stop_grace_s=parts.stop_grace_s,
         )
+        start_slots = Slots(parts.max_builds)
         return Reconciler(
             identity=Identity(host=parts.host, store_id=store.store_id),
             ledger=ledger,
@@ -275,6 +284,14 @@ class Agent:
             prober=self._prober,
             hypervisor=hypervisor,
             work=work,
+            operating=Operating(
+                book=book,
+                ledger=ledger,
+                driver=self._driver,
+                work=work,
+                start_slots=start_slots,
+                clock=parts.clock,
+            ),
             jobs=self._jobs,
             report=self._report,
             figures=self._figures,
@@ -282,7 +299,7 @@ class Agent:
             wake=lambda guest_id, after_s: self._queue.add(guest_id, after_s=after_s),
             gate=gate,
             build_slots=Slots(parts.max_builds),
-            start_slots=Slots(parts.max_builds),
+            start_slots=start_slots,
         )
 
     def _local_socket(self, reconciler: Reconciler) -> LocalSocket:
@@ -414,6 +431,13 @@ class Agent:
     def _shown(self, guest_id: str) -> Ready | None:
         guest = self._ledger.get(guest_id) if self._ledger is not None else None
         return None if guest is None else guest.shown
+
+    def _operation(self, guest_id: str) -> OperationRecord | None:
+        guest = self._ledger.get(guest_id) if self._ledger is not None else None
+        return None if guest is None or self._book is None else self._book.get(guest.order)
+
+    def _operation_changed(self, guest_id: str) -> None:
+        self._report.touch(guest_id, urgent=True)
 
     def _shown_changed(self, guest_id: str, urgent: bool) -> None:  # noqa: FBT001 - a callback with two facts
         self._report.touch(guest_id, urgent=urgent)

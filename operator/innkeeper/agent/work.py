@@ -40,12 +40,12 @@ class GuestWork:
     async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Bring a guest from its order to a running machine."""
         await self.builder.run(self._build(guest, wanted))
-        await self._started(guest)
+        await self.started(guest)
 
     async def start(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Start a guest that was built: the same machine, the same disk."""
         await self.builder.start(self._build(guest, wanted))
-        await self._started(guest)
+        await self.started(guest)
 
     async def resume(self, guest: HeldGuest) -> None:
         """Let a paused guest go on, once what its disk lies over can be read."""
@@ -98,7 +98,8 @@ class GuestWork:
             _set_aside, self.paths.guest(guest_id).directory, self.paths.forgotten(guest_id)
         )
 
-    async def _started(self, guest: HeldGuest) -> None:
+    async def started(self, guest: HeldGuest) -> None:
+        """Keep that a guest's machine runs by our doing; its readiness probe has not been asked."""
         ready = RUNNING if guest.order.spec.readiness_probe is None else NOT_YET
         await self.settle(guest, life=Life.UP, ready=ready)
 

@@ -81,6 +81,13 @@ class OrderImage(OrderStruct, frozen=True, kw_only=True):
     )
 
 
+class OrderOperation(OrderStruct, frozen=True, kw_only=True):
+    """What is to be done to the guest once. The ID is the GuestOperation's UID: a host never does the same one again."""
+
+    id: str
+    kind: str  # OperationKind
+
+
 class Order(OrderStruct, frozen=True, kw_only=True):
     """All that a host needs to build, keep, stop or destroy one guest."""
 
@@ -101,6 +108,7 @@ class Order(OrderStruct, frozen=True, kw_only=True):
     user_data_digest: str | None = None  # sha256:<hex> of the bytes under `userData`
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    operation: OrderOperation | None = None  # one that is over may stay until the next order
 
     @property
     def rank(self) -> Rank:

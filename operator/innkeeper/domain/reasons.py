@@ -116,6 +116,8 @@ class GuestReason(StrEnum):
     RUNNING = "Running"
     NOT_ANSWERING = "NotAnswering"  # its machine runs, and its readiness probe does not succeed
     STOPPING = "Stopping"
+    REBOOTING = "Rebooting"  # by a GuestOperation
+    PAUSED = "Paused"  # by a GuestOperation, until another one resumes it
     STOPPED = "Stopped"
     STOPPED_AT_HOST = (
         "StoppedAtHost"  # a person at the host stopped it, and it stays off until a person starts it
@@ -147,6 +149,55 @@ class GuestReason(StrEnum):
     DELETION_WAITS_FOR_HOST = "DeletionWaitsForHost"
     DESTROYED = "Destroyed"
     FORGOTTEN_AT_HOST = "ForgottenAtHost"  # a person took it off its host; its files were set aside there
+
+
+class OperationKind(StrEnum):
+    """What can be done to a guest once: `GuestOperation.spec.operation`."""
+
+    REBOOT = "Reboot"  # it powers itself off within the grace of a stop, and is started
+    HARD_REBOOT = "HardReboot"  # its power is taken, and it is started
+    PAUSE = "Pause"  # its processors stand still; its memory stays
+    RESUME = "Resume"
+
+
+class OperationPhase(StrEnum):
+    """Where a GuestOperation is in its life."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing of it changes any more."""
+        return self in (OperationPhase.SUCCEEDED, OperationPhase.FAILED)
+
+
+class OperationStep(StrEnum):
+    """Steps of a GuestOperation, in their order."""
+
+    ACCEPTED = "Accepted"  # its guest is known
+    ORDERED = "Ordered"  # it is in the order for the guest's host
+    STARTED = "Started"
+    FINISHED = "Finished"
+
+
+class OperationReason(StrEnum):
+    """Reasons of a GuestOperation's Ready, beside those that drivers give."""
+
+    PENDING = "Pending"
+    WAITS_ITS_TURN = "WaitsItsTurn"  # an older operation of the same guest is not over
+    WAITS_FOR_GUEST = "WaitsForGuest"  # the guest's machine is not up yet, or its host is not heard
+    ORDERED = "Ordered"  # its host has not begun
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    GUEST_NOT_FOUND = "GuestNotFound"
+    GUEST_DELETED = "GuestDeleted"
+    GUEST_STOPPED = "GuestStopped"  # its power is Stopped
+    GUEST_NOT_RUNNING = "GuestNotRunning"  # its machine was not up in time, or ended meanwhile
+    HOST_LOST = "HostLost"
+    OPERATION_UNKNOWN = "OperationUnknown"  # to the host's agent: it is older than the operator
 
 
 class HostReason(StrEnum):

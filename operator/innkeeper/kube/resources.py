@@ -12,6 +12,7 @@ from innkeeper.kube import views as core
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster, Flavor, Image
 from innkeeper.views.guest import Guest
+from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.host import Host, HostAgent
 from innkeeper.views.meta import View
 from innkeeper.views.network import IPAddress, IPPool
@@ -53,6 +54,7 @@ def _own(plural: str, view: type[V], *, namespaced: bool) -> Resource[V]:
 
 
 GUESTS = _own("guests", Guest, namespaced=True)
+GUEST_OPERATIONS = _own("guestoperations", GuestOperation, namespaced=True)
 IMAGES = _own("images", Image, namespaced=True)
 ASSIGNMENTS = _own("assignments", Assignment, namespaced=True)
 HOST_AGENTS = _own("hostagents", HostAgent, namespaced=True)

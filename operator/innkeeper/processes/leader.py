@@ -24,6 +24,7 @@ from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.hosts.flow import HostFlow, Identities
 from innkeeper.workers.hosts.silence import Silence
 from innkeeper.workers.hosts.statuses import HostStatuses, pulse
+from innkeeper.workers.operations import OperationFlow
 from innkeeper.workers.orphans.keeper import OrphanKeeper
 from innkeeper.workers.rare.clusters import Clusters
 from innkeeper.workers.rare.image_server import ImageServer
@@ -85,7 +86,8 @@ class Leader:
             )
             guests = self._guest_flow(keys)
             statuses.give_way(lambda: guests.depth > 0)
-            own = (self._sweeper(guests), self._recounting(), self._orphan_keeper())
+            operations = OperationFlow(self._client, self._subset, clock=self._clock)
+            own = (operations, self._sweeper(guests), self._recounting(), self._orphan_keeper())
             for work in (beat, statuses, hosts, pools, clusters, guests, *own):
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))

@@ -48,6 +48,7 @@ class Watches:
         self.all: list[Watch[Any]] = []
         self._by_view: dict[type[View], Watch[Any]] = {}
         self.guests = self._watch(resources.GUESTS)
+        self.operations = self._watch(resources.GUEST_OPERATIONS)
         self.assignments = self._watch(resources.ASSIGNMENTS)
         self.hosts = self._watch(resources.HOSTS)
         self.host_agents = self._watch(resources.HOST_AGENTS)

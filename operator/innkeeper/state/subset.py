@@ -21,6 +21,7 @@ from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
 from innkeeper.state.backlog import Backlog, Rank
 from innkeeper.state.claims import Claims
+from innkeeper.state.operations import Operations
 from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
@@ -28,6 +29,7 @@ from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster, Flavor, Image
 from innkeeper.views.guest import Guest
+from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.host import Host, HostAgent
 from innkeeper.views.meta import View
 from innkeeper.views.network import IPAddress, IPPool
@@ -51,6 +53,7 @@ class Subset:
             dict
         )  # Guest ID -> host -> it
         self.claims = Claims()
+        self.operations = Operations()
         self.pools: dict[str, IPPool] = {}
         self.pool_catalog = PoolCatalog()
         self.flavors: dict[str, Flavor] = {}
@@ -64,6 +67,7 @@ class Subset:
         self.refusals = Refusals()
         self.guest_crd_terminating = False
         self.on_guest: Callable[[Key], None] = lambda _: None
+        self.on_operation: Callable[[Key], None] = lambda _: None
         self.on_room: Callable[[], None] = lambda: (
             None
         )  # something changed that could help a guest in the backlog
@@ -179,6 +183,8 @@ class Subset:
             return self.host_agents.get(host)
         if isinstance(view, Guest):
             return self.guests.get((namespace, name))
+        if isinstance(view, GuestOperation):
+            return self.operations.by_key.get((namespace, name))
         if isinstance(view, Image):
             return self.images.get((namespace, name))
         tables: dict[type[View], Mapping[str, View]] = {
@@ -195,6 +201,7 @@ class Subset:
         view = change.new if change.new is not None else change.old
         appliers: dict[type[View], Callable[[Change[Any]], None]] = {
             Guest: self._apply_guest,
+            GuestOperation: self._apply_operation,
             Assignment: self._apply_assignment,
             Host: self._apply_host,
             HostAgent: self._apply_host_agent,
@@ -223,6 +230,17 @@ class Subset:
             # Its order may have been told before it, and have taken room on a host that it is no longer bound to.
             self.settle_promise(guest_id_of(change.new))
         self.on_guest(change.key)
+        self._tell_operations(change.key)
+
+    def _apply_operation(self, change: Change[GuestOperation]) -> None:
+        guest = self.operations.put(change.key, change.new)
+        if guest is not None:
+            self.on_guest(guest)  # its order may carry the next one now
+            self._tell_operations(guest)
+
+    def _tell_operations(self, guest: Key) -> None:
+        for key in self.operations.keys_of(guest):
+            self.on_operation(key)
 
     def _follow_up(self, old: Guest, new: Guest | None) -> None:
         """End the promise of a guest that is gone or refused, and have its orders looked at."""
@@ -323,6 +341,7 @@ class Subset:
         key = self.guest_keys.get(guest_id)
         if key is not None:
             self.on_guest(key)
+            self._tell_operations(key)
             return
         self.settle_promise(guest_id)
         if change.new is not None:
@@ -339,6 +358,7 @@ class Subset:
         if told_before != self._told_of(name):
             for key in list(self._guests_of_host.get(name, ())):
                 self.on_guest(key)
+                self._tell_operations(key)
             for order in self.assignments_of_host(name):
                 if order.spec.guest_id not in self.guest_keys:
                     self.on_unowned_assignment(name, order.spec.guest_id)

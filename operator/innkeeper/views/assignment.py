@@ -30,6 +30,17 @@ class AddressConflict(View, frozen=True, kw_only=True):
     mac: str
 
 
+class OperationReport(View, frozen=True, kw_only=True):
+    """What became of the operation in the order."""
+
+    id: str
+    phase: str  # OperationPhase
+    started_at: str | None = None
+    finished_at: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
 class AssignmentStatus(View, frozen=True, kw_only=True):
     """The agent's answer."""
 
@@ -37,6 +48,7 @@ class AssignmentStatus(View, frozen=True, kw_only=True):
     outcome: str | None = None  # OrderOutcome: Accepted, Refused, Destroyed, Superseded, Invalid
     held: Held | None = None
     conflict: AddressConflict | None = None
+    operation: OperationReport | None = None
     conditions: list[Condition] = []
 
 

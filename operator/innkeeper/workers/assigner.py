@@ -5,12 +5,13 @@ The user-data Secret is written before the Assignment, so that a host never sees
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from innkeeper.domain import names
-from innkeeper.domain.lifecycle import ordering
+from innkeeper.domain.lifecycle import operations, ordering
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.ordering import Ingredients
 from innkeeper.domain.orders import (
@@ -18,6 +19,7 @@ from innkeeper.domain.orders import (
     Order,
     OrderAddress,
     OrderImage,
+    OrderOperation,
     Rank,
     Signer,
 )
@@ -175,8 +177,27 @@ class AssignerWorker:
             return _waits(GuestReason.POOL_NOT_FOUND, message)
         return await self._with_user_data(
             guest,
-            Ingredients(guest_id=guest_id, store_id=store_id, host=host, addresses=addresses, image=image),
+            Ingredients(
+                guest_id=guest_id,
+                store_id=store_id,
+                host=host,
+                addresses=addresses,
+                image=image,
+                operation=self._operation(guest, guest_id, store_id=store_id, signed=signed),
+            ),
             signed=signed,
+        )
+
+    def _operation(
+        self, guest: Guest, guest_id: str, *, store_id: str, signed: Order | None
+    ) -> OrderOperation | None:
+        return operations.to_carry(
+            guest,
+            guest_id,
+            self._subset.operations.of((guest.metadata.namespace, guest.metadata.name)),
+            assignment=self._subset.assignment(guest_id, _host(guest)),
+            signed=signed,
+            store_id=store_id,
         )
 
     async def _with_user_data(
@@ -191,14 +212,7 @@ class AssignerWorker:
             if isinstance(found, Blocked):
                 return found
             digest = found
-        return Ingredients(
-            guest_id=ingredients.guest_id,
-            store_id=ingredients.store_id,
-            host=ingredients.host,
-            addresses=ingredients.addresses,
-            image=ingredients.image,
-            user_data_digest=digest,
-        )
+        return replace(ingredients, user_data_digest=digest)
 
     async def _carried(self, guest: Guest, host: str) -> str | Blocked:
         """Return the digest of the user data beside the Assignment, where they are put now if need be."""

@@ -98,6 +98,7 @@ class DomainState:
     """One machine as the hypervisor has it."""
 
     phase: DomainPhase
+    instance: str = ""  # another one each time that the machine is started; empty while it is off
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,13 @@ class Driver(Protocol):
             DriverError: it is not defined, or the hypervisor does not answer.
         """
 
+    async def pause(self, guest_id: str) -> None:
+        """Have a machine stand still, its memory kept; one that stands still by a person's hand is left alone.
+
+        Raises:
+            DriverError: it does not live, or stands still because its disk fails.
+        """
+
     async def resume(self, guest_id: str) -> None:
         """Let a paused machine go on; one that runs is left alone.
 
@@ -145,7 +153,10 @@ class Driver(Protocol):
         """
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
-        """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there."""
+        """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there.
+
+        A machine that a person paused goes on first, so that it hears the wish; without a grace it is not asked.
+        """
 
     async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:
         """Tell whether the QEMU guest agent in the guest answers a ping."""

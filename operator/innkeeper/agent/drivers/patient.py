@@ -36,6 +36,10 @@ class PatientDriver:
         """Start a machine."""
         await to_its_end(self._driver.start(guest_id))
 
+    async def pause(self, guest_id: str) -> None:
+        """Have a machine stand still."""
+        await to_its_end(self._driver.pause(guest_id))
+
     async def resume(self, guest_id: str) -> None:
         """Let a paused machine go on."""
         await to_its_end(self._driver.resume(guest_id))

@@ -54,6 +54,8 @@ class SimulatedDriver:
         self.talking: set[str] = set()  # guests whose guest agent answers
         self.resumes: Counter[str] = Counter()  # how often each guest's machine went on
         self.pull_limits: set[int] = set()  # bytes a second that were asked for
+        self.pauses: Counter[str] = Counter()  # how often each guest's machine was paused
+        self.stops: Counter[str] = Counter()  # how often each guest's machine was really stopped
         self.pulls: Counter[str] = Counter()  # how often each guest's disk was to be made whole
         self.disk_fails: set[str] = set()  # guests whose disk fails each time
         self.deaf: set[str] = set()  # guests that ignore the power button
@@ -64,7 +66,12 @@ class SimulatedDriver:
 
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine."""
-        return {guest_id: DomainState(machine.phase) for guest_id, machine in self._machines.items()}
+        return {
+            guest_id: DomainState(
+                machine.phase, instance=str(self.starts[guest_id]) if machine.phase.alive else ""
+            )
+            for guest_id, machine in self._machines.items()
+        }
 
     async def define(self, spec: DomainSpec) -> None:
         """Remember the machine; its phase stays."""
@@ -81,6 +88,17 @@ class SimulatedDriver:
         if not machine.phase.alive:
             self.starts[guest_id] += 1
         self._become(guest_id, DomainPhase.RUNNING)
+
+    async def pause(self, guest_id: str) -> None:
+        """Have a machine stand still."""
+        await self._take_time()
+        machine = self._machines.get(guest_id)
+        if machine is None or not machine.phase.alive:
+            raise DriverError(f"the machine of guest {guest_id} does not run")
+        if machine.phase is DomainPhase.DISK_FAILED:
+            raise DriverError("the machine's disk fails", reason=GuestReason.DISK_FAILED)
+        self.pauses[guest_id] += 1
+        self._become(guest_id, DomainPhase.PAUSED)
 
     async def resume(self, guest_id: str) -> None:
         """Let a paused machine go on."""
@@ -103,7 +121,8 @@ class SimulatedDriver:
             await self._clock.sleep(grace_s)
         machine = self._machines.get(guest_id)
         if machine is not None and machine.phase.alive:
-            deaf = guest_id in self.deaf
+            self.stops[guest_id] += 1
+            deaf = guest_id in self.deaf or grace_s == 0
             # As libvirt does: a guest that obeys the power button has powered itself off.
             self._become(guest_id, DomainPhase.STOPPED if deaf else DomainPhase.COMPLETED)
 

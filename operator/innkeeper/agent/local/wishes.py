@@ -63,7 +63,7 @@ class Wishes:
         if guest.order.desired != Desired.RUNNING:
             raise NotPossibleError(f"its order says {guest.order.desired} already")
         wish = LocalWish(LocalPower.STOPPED, by[:MAX_BY] or "somebody", rfc3339(self.clock.now()))
-        life = Life.OFF if guest.record.life in {Life.UP, Life.RESTING} else guest.record.life
+        life = Life.OFF if guest.record.life in {Life.UP, Life.PAUSED, Life.RESTING} else guest.record.life
         await self.ledger.wish(guest.order.guest_id, wish, life=life)
         return guest
 

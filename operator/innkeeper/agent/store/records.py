@@ -13,6 +13,7 @@ class Life(StrEnum):
     NEW = "New"  # not built yet
     UP = "Up"  # started; when it is found off, it ended by itself or the host did
     OFF = "Off"  # turned off by order
+    PAUSED = "Paused"  # stands still by an operation, until another one or a start
     RESTING = "Resting"  # ended by itself, and its restart policy lets it rest
 
 

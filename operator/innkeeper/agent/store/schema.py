@@ -6,6 +6,7 @@ from a later version is refused, never guessed at.
 
 import sqlite3
 
+from innkeeper.agent.store import operations
 from innkeeper.errors import TerminalError
 
 STEPS = (
@@ -68,6 +69,8 @@ STEPS = (
         "ALTER TABLE guests ADD COLUMN wish_at TEXT",
         "ALTER TABLE tombstones ADD COLUMN forgotten TEXT NOT NULL DEFAULT ''",
     ),
+    # What was done to a guest once.
+    (operations.TABLE,),
 )
 
 

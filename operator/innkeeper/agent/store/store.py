@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from innkeeper.agent.store import opening, reading, rows
+from innkeeper.agent.store import opening, operations, reading, rows
 from innkeeper.agent.store.highwater import HighWater
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import GuestRecord, Tombstone
 from innkeeper.domain.host_store import PAGE, Change, Events, Snapshot, Step
 
@@ -85,6 +86,7 @@ class Store:
 
         def work(connection: Connection) -> None:
             rows.put_tombstone(connection, tombstone, at=at)
+            operations.forget(connection, tombstone.guest_id)
             rows.log(connection, tombstone.guest_id, tombstone.what, at=at)
 
         await self._write(work)
@@ -97,6 +99,14 @@ class Store:
                 rows.add_steps(connection, guest_id, taken)
 
         await self._write(work)
+
+    async def operations(self) -> list[OperationRecord]:
+        """Return every operation that was begun and is kept."""
+        return await self._read(operations.read)
+
+    async def put_operation(self, record: OperationRecord) -> None:
+        """Keep how far an operation is."""
+        await self._write(lambda c: operations.put(c, record))
 
     async def meta(self, key: str) -> str | None:
         """Return one setting that was kept."""

@@ -8,6 +8,7 @@ from innkeeper.api.v1alpha1.assignment import Assignment
 from innkeeper.api.v1alpha1.cluster import Cluster
 from innkeeper.api.v1alpha1.flavor import Flavor
 from innkeeper.api.v1alpha1.guest import Guest
+from innkeeper.api.v1alpha1.guestoperation import GuestOperation
 from innkeeper.api.v1alpha1.host import Host
 from innkeeper.api.v1alpha1.hostagent import HostAgent
 from innkeeper.api.v1alpha1.image import Image
@@ -16,6 +17,7 @@ from innkeeper.api.v1alpha1.ippool import IPPool
 
 KINDS: tuple[type[Kind], ...] = (
     Guest,
+    GuestOperation,
     Image,
     Flavor,
     Host,
@@ -32,6 +34,7 @@ __all__ = [
     "Cluster",
     "Flavor",
     "Guest",
+    "GuestOperation",
     "Host",
     "HostAgent",
     "IPAddress",

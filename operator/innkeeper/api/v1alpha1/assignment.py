@@ -16,11 +16,12 @@ from innkeeper.api.fields import (
     MacAddress,
     NamespacedName,
     ObservedGeneration,
+    Time,
     WrittenIp,
 )
 from innkeeper.api.model import AGE, ATOMIC, READY, ApiModel, Column, Definition, Kind, Rule, immutable
 from innkeeper.domain.orders import MAX_ORDER_BYTES
-from innkeeper.domain.reasons import Desired, OrderOutcome
+from innkeeper.domain.reasons import Desired, OperationPhase, OrderOutcome
 
 _ANOTHER = "another guest has another Assignment"
 
@@ -73,6 +74,23 @@ class AddressConflict(ApiModel):
     """The machine that answered for it."""
 
 
+class OperationReport(ApiModel):
+    """What became of the operation in the order."""
+
+    id: Annotated[str, Field(min_length=1, max_length=63)]
+    """The UID of its GuestOperation."""
+    phase: OperationPhase
+    """How far it is."""
+    started_at: Time | None = None
+    """When the agent began."""
+    finished_at: Time | None = None
+    """When it ended."""
+    reason: Annotated[str, Field(max_length=64)] | None = None
+    """Why it failed, as a CamelCase word."""
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """The same for people."""
+
+
 class AssignmentStatus(ApiModel):
     """The agent's answer."""
 
@@ -84,6 +102,8 @@ class AssignmentStatus(ApiModel):
     """The latest order that it holds."""
     conflict: AddressConflict | None = None
     """Why the order was refused, where the reason is `AddressInUse`."""
+    operation: OperationReport | None = None
+    """What became of the operation in the order, once the agent began it."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: the guest is as ordered; its reasons are the steps on the host."""
 

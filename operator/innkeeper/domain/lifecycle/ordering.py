@@ -12,7 +12,7 @@ import msgspec
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool
-from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderResources, Rank
+from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderOperation, OrderResources, Rank
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, OrderOutcome, Power
 from innkeeper.views.assignment import Assignment
@@ -37,6 +37,7 @@ class Ingredients:
     image: OrderImage | None
     host: str  # whose order it is
     user_data_digest: str | None = None
+    operation: OrderOperation | None = None
     ending: Desired | None = None  # Destroyed or Superseded; None: as the Guest's power says
 
 
@@ -69,6 +70,7 @@ def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
         user_data_digest=ingredients.user_data_digest,
         labels=guest.metadata.labels,
         annotations={key: value for key, value in guest.metadata.annotations.items() if key not in _LEFT_OUT},
+        operation=ingredients.operation,
     )
 
 

@@ -118,7 +118,7 @@ def _deleting(situation: Situation) -> Condition:
 def _reported(situation: Situation) -> Condition:
     """What the host said, if it speaks of the newest order; else what was said before, which keeps its generation."""
     assignment = situation.assignment
-    reported = _newest_report(assignment)
+    reported = newest_report(assignment)
     if reported is not None:
         condition, generation = reported
         return Condition(
@@ -144,7 +144,7 @@ def _reported(situation: Situation) -> Condition:
     )
 
 
-def _newest_report(assignment: Assignment | None) -> tuple[Condition, int] | None:
+def newest_report(assignment: Assignment | None) -> tuple[Condition, int] | None:
     """Return the host's Ready and the Guest's generation that its order was made from, if it is the newest order."""
     if assignment is None or assignment.status.held is None:
         return None

@@ -6,6 +6,7 @@ remembers how a machine ended as long as it runs itself.
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -98,7 +99,7 @@ class LibvirtDriver:
             for domain in connection.listAllDomains():
                 guest_id = xml.guest_id_of(domain.name())
                 if guest_id is not None:
-                    found[guest_id] = DomainState(_phase(domain))
+                    found[guest_id] = DomainState(_phase(domain), _instance(domain))
             return found
 
         return await self._call(look)
@@ -126,6 +127,10 @@ class LibvirtDriver:
                 raise DriverError(f"the machine of guest {guest_id} is not defined") from error
             raise StartFailedError(f"the machine does not start: {_words(error)}") from error
 
+    async def pause(self, guest_id: str) -> None:
+        """Stop the machine's processors."""
+        await self._call(lambda connection: _pause(connection, guest_id))
+
     async def resume(self, guest_id: str) -> None:
         """Let a paused machine go on, and look whether it does: what failed is tried again bit by bit."""
         steady = 0
@@ -148,6 +153,11 @@ class LibvirtDriver:
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after the grace take its power."""
+        if grace_s > 0:
+            await self._ask_within(guest_id, grace_s)
+        await self._call(lambda connection: _take_power(connection, guest_id))
+
+    async def _ask_within(self, guest_id: str, grace_s: float) -> None:
         changed = self._changed.setdefault(guest_id, asyncio.Event())
         try:
             async with asyncio.timeout(grace_s):
@@ -156,7 +166,6 @@ class LibvirtDriver:
             log.info("grace_over", guest=guest_id, seconds=grace_s)
         finally:
             self._changed.pop(guest_id, None)
-        await self._call(lambda connection: _take_power(connection, guest_id))
 
     async def _ask_until_off(self, guest_id: str, changed: asyncio.Event) -> None:
         """Press the power button, and again from time to time: a guest that still boots does not see the first."""
@@ -268,6 +277,26 @@ def _phase(domain: Any) -> DomainPhase:
     return _ENDED.get(reason, DomainPhase.OFF)
 
 
+def _instance(domain: Any) -> str:
+    """Return what tells this run of a machine from any other: libvirt counts runs, anew after each boot of the host."""
+    number = domain.ID()
+    return f"{_boot_id()}/{number}" if number >= 0 else ""
+
+
+@functools.cache
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _pause(connection: Any, guest_id: str) -> None:
+    domain = _find(connection, guest_id)
+    if domain is None or not domain.isActive():
+        raise DriverError(f"the machine of guest {guest_id} does not run")
+    if _phase(domain) is DomainPhase.DISK_FAILED:
+        raise DriverError("the machine's disk fails", reason=GuestReason.DISK_FAILED)
+    domain.suspend()
+
+
 def _find(connection: Any, guest_id: str) -> Any:
     try:
         return connection.lookupByName(xml.domain_name(guest_id))
@@ -282,6 +311,8 @@ def _press_power_button(connection: Any, guest_id: str) -> bool:
     domain = _find(connection, guest_id)
     if domain is None or not domain.isActive():
         return False
+    if domain.state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]:
+        domain.resume()  # one that stands still hears nothing
     try:
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
     except libvirt.libvirtError as error:

@@ -1,0 +1,1 @@
+"""What is done to a guest once: rebooting, pausing, resuming."""
