@@ -15,16 +15,26 @@ from innkeeper.domain.orders import Signer
 from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Informer
-from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES, NAMESPACES, Resource
+from innkeeper.kube.resources import (
+    ASSIGNMENTS,
+    GUEST_OPERATIONS,
+    GUESTS,
+    HOSTS,
+    IP_ADDRESSES,
+    NAMESPACES,
+    Resource,
+)
 from innkeeper.state import waiting
 from innkeeper.state.host_records import Cursor, HeldGuest, HostRecord, HostRecords
 from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
+from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.held import HeldByHosts
+from innkeeper.workers.operations import OperationFlow
 from innkeeper.workers.order_reader import OrderReader
 from innkeeper.workers.orphans.finding import Orphans
 from innkeeper.workers.orphans.word import OrphanWord
@@ -40,6 +50,7 @@ IMAGES_URL = "http://images.example:8470"
 
 _KINDS: tuple[Resource[Any], ...] = (
     resources.GUESTS,
+    resources.GUEST_OPERATIONS,
     resources.ASSIGNMENTS,
     resources.HOSTS,
     resources.HOST_AGENTS,
@@ -107,7 +118,9 @@ class Operator:
             is_held=self.held.is_held,
             found=self.found.append,
         )
+        operations = OperationFlow(self._client, self.subset, clock=self._clock)
         self._tasks.append(asyncio.create_task(self.flow.run()))
+        self._tasks.append(asyncio.create_task(operations.run()))
 
     def _is_fresh(self) -> bool:
         return all(each.synced.is_set() for each in self.informers)
@@ -223,7 +236,34 @@ class GuestScene:
         operator.records.replace(host, HostRecord(Cursor(store_id, 1), asked_at, guests, {}))
         operator.subset.wake(waiting.host_record(host))
 
+    def operate(self, kind: str, name: str = "op", *, guest: str = "web", **spec: Any) -> str:
+        """Ask for an operation; return its UID."""
+        body = {"metadata": {"name": name}, "spec": {"guestName": guest, "operation": kind, **spec}}
+        made = self.api.create(GUEST_OPERATIONS, body, namespace=NAMESPACE)
+        return str(made["metadata"]["uid"])
+
     # What a test asks
+
+    def operation(self, name: str = "op") -> GuestOperation | None:
+        """Return a GuestOperation as it is."""
+        found = self.api.get(GUEST_OPERATIONS, name, namespace=NAMESPACE)
+        return view(found, GuestOperation) if found else None
+
+    async def until_phase(self, phase: str, reason: str | None = None, *, name: str = "op") -> GuestOperation:
+        """Wait until a GuestOperation is in a phase, and says this reason."""
+
+        def is_there() -> bool:
+            found = self.operation(name)
+            assert found is not None
+            reasons = [each.reason for each in found.status.conditions if each.type == "Ready"]
+            assert found.status.phase == phase, found.status
+            assert reason in (None, *reasons), found.status
+            return True
+
+        await eventually(is_there)
+        found = self.operation(name)
+        assert found is not None
+        return found
 
     def guest(self, name: str = "web") -> Guest | None:
         """Return a Guest as it is."""

@@ -30,6 +30,9 @@ class ObedientHost:
         self.records: dict[str, GuestRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
         self.destroyed: list[str] = []
+        self.operates = True  # off: it begins an operation and does not end it
+        self.done: list[tuple[str, str]] = []  # kind and ID of each operation, in the order of their doing
+        self._operations: dict[str, dict[str, Any]] = {}  # what is told, by ID
         self._api = api
         self._keys = {signer.key_id: signer.public_key}
 
@@ -85,6 +88,8 @@ class ObedientHost:
 
     def _keep(self, order: Order, text: str, outcome: OrderOutcome, *, reason: str | None = None) -> None:
         is_refused = outcome == OrderOutcome.REFUSED
+        if not is_refused:
+            self._operate(order)
         self.records[order.guest_id] = GuestRecord(
             guest_id=order.guest_id,
             order=text,
@@ -98,6 +103,27 @@ class ObedientHost:
                 reason if is_refused and reason else order.desired,
             ),
         )
+
+    def _operate(self, order: Order) -> None:
+        """Begin an operation that is new, as an agent's store knows."""
+        wanted = order.operation
+        if wanted is not None and wanted.id not in self._operations:
+            self.done.append((wanted.kind, wanted.id))
+            self._operations[wanted.id] = {"id": wanted.id, "phase": "Running", "startedAt": NOW}
+            if self.operates:
+                self.finish(wanted.id)
+
+    def finish(self, uid: str, **failure: str) -> None:
+        """End an operation; `failure` is the reason and the message, where it failed."""
+        phase = "Failed" if failure else "Succeeded"
+        self._operations[uid] |= {"phase": phase, "finishedAt": NOW, **failure}
+
+    def _told_operation(self, guest_id: str) -> dict[str, Any] | None:
+        record = self.records.get(guest_id)
+        wanted = peek(record.order).operation if record is not None else None
+        found = self._operations.get(wanted.id) if wanted is not None else None
+        blank = dict.fromkeys(("startedAt", "finishedAt", "reason", "message"))
+        return None if found is None else {**blank, **found}
 
     def _report(self, assignment: Assignment, found: Meaning) -> None:
         guest_id = assignment.metadata.name
@@ -132,6 +158,7 @@ class ObedientHost:
             "observedGeneration": metadata.generation,
             "outcome": str(outcome),
             "held": {"epoch": held.epoch, "serial": held.serial} if held else None,
+            "operation": self._told_operation(metadata.name),
             "conflict": {"address": self.conflict, "mac": "02:00:00:00:00:99"} if self.conflict else None,
             "conditions": [
                 {

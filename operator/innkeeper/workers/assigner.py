@@ -198,6 +198,7 @@ class AssignerWorker:
             assignment=self._subset.assignment(guest_id, _host(guest)),
             signed=signed,
             store_id=store_id,
+            host_unheard=self._subset.guest_is_unheard(guest),
         )
 
     async def _with_user_data(

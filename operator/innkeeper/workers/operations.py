@@ -13,7 +13,7 @@ import structlog
 from innkeeper.clock import Clock, parse_rfc3339, rfc3339
 from innkeeper.domain.lifecycle import operations
 from innkeeper.domain.lifecycle.operations import Standing
-from innkeeper.domain.reasons import OperationPhase
+from innkeeper.domain.reasons import OperationPhase, OperationStep
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import documents
@@ -119,8 +119,10 @@ class OperationFlow:
 
     async def _expire(self, operation: GuestOperation) -> float | None:
         """Delete an operation whose time after its end is over."""
-        metadata, status = operation.metadata, operation.status
-        ended = parse_rfc3339(status.finished_at or metadata.creation_timestamp)
+        metadata = operation.metadata
+        # By our own clock: a host's may be wrong.
+        seen = {each.name: each.at for each in operation.status.steps}
+        ended = parse_rfc3339(seen.get(OperationStep.FINISHED, metadata.creation_timestamp))
         over_at = ended + timedelta(seconds=operation.spec.ttl_seconds_after_finished)
         left_s = (over_at - self._clock.now()).total_seconds()
         if metadata.deletion_timestamp is not None:

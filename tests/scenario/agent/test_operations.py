@@ -15,6 +15,12 @@ def asked(kind: str, number: int = 1) -> OrderOperation:
     return OrderOperation(id=f"operation-{number}", kind=kind)
 
 
+async def has_read(host: AgentHost, *, serial: int) -> bool:
+    """Tell whether the agent holds the order of a serial."""
+    held = (await host.assignment(GUEST)).status.held
+    return held is not None and held.serial == serial
+
+
 @pytest.mark.parametrize("kind", ["Reboot", "HardReboot"])
 @pytest.mark.parametrize("policy", ["Always", "Never"])
 async def test_a_reboot_makes_one_new_machine_whatever_the_restart_policy(
@@ -133,6 +139,7 @@ async def test_a_stop_ends_a_reboot_that_is_under_way(running: AgentHost) -> Non
     await running.assign(order(serial=2, operation=asked("Reboot")))
     await running.gates.reached["before-stop"].wait()
     await running.assign(order(serial=3, operation=asked("Reboot"), desired="Stopped"))
+    await eventually(lambda: has_read(running, serial=3))
     running.gates.open()
     told = await running.ended_operation(GUEST, "operation-1")
     assert (told.phase, told.reason) == ("Failed", "GuestStopped")
@@ -145,6 +152,7 @@ async def test_a_destruction_ends_a_reboot_that_is_under_way(running: AgentHost)
     await running.assign(order(serial=2, operation=asked("Reboot")))
     await running.gates.reached["before-stop"].wait()
     await running.assign(order(serial=3, desired="Destroyed"))
+    await eventually(lambda: has_read(running, serial=3))
     running.gates.open()
     await running.told(GUEST, "Destroyed", outcome="Destroyed")
     assert (await running.assignment(GUEST)).status.operation is None

@@ -31,12 +31,12 @@ class GuestOperationSpec(ApiModel):
 
 
 class OperationStepTime(ApiModel):
-    """When the operation came to a step."""
+    """When the operation was seen at a step."""
 
     name: OperationStep
     """The step."""
     at: Time
-    """When it came there."""
+    """When the operator saw it there."""
 
 
 class GuestOperationStatus(ApiModel):
@@ -49,13 +49,13 @@ class GuestOperationStatus(ApiModel):
     phase: OperationPhase | None = None
     """Where it is in its life."""
     started_at: Time | None = None
-    """When the host began."""
+    """When the host began, by its own clock."""
     finished_at: Time | None = None
-    """When it ended."""
+    """When it ended, by the same clock."""
     steps: Annotated[list[OperationStepTime], Field(max_length=4), map_keys("name")] = Field(
         default_factory=list
     )
-    """When it came to each step."""
+    """When it was seen at each step, by the operator's clock."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: it succeeded; `Stalled` where it failed, which is final."""
 

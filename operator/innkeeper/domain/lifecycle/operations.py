@@ -85,6 +85,7 @@ def to_carry(
     assignment: Assignment | None,
     signed: Order | None,
     store_id: str,
+    host_unheard: bool,
 ) -> OrderOperation | None:
     """Return the operation that the order of a guest carries: the one that stands there until it is over, then the next.
 
@@ -98,7 +99,7 @@ def to_carry(
     # Its guest is written down before it is ordered: a later Guest of that name is never meant.
     if following is None or following.status.guest_id is None:
         return standing
-    if _was_ordered(following) or _may_begin(guest, assignment):
+    if _was_ordered(following) or (not host_unheard and _may_begin(guest, assignment)):
         return OrderOperation(id=following.metadata.uid, kind=following.spec.operation)
     return standing
 
@@ -116,9 +117,9 @@ def outlook(operation: GuestOperation, standing: Standing) -> GuestOperationStat
     if found.is_ordered or report is not None:
         reached.setdefault(OperationStep.ORDERED, standing.at)
     if started_at is not None:
-        reached.setdefault(OperationStep.STARTED, started_at)
+        reached.setdefault(OperationStep.STARTED, standing.at)
     if found.phase.is_final:
-        reached.setdefault(OperationStep.FINISHED, finished_at)
+        reached.setdefault(OperationStep.FINISHED, standing.at)
     return GuestOperationStatus(
         observed_generation=operation.metadata.generation,
         guest_id=guest_id,
