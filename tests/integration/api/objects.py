@@ -12,6 +12,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ5dGVz someone@somewhere"
 
 _PLURALS = {
     "Guest": "guests",
+    "GuestOperation": "guestoperations",
     "Image": "images",
     "Flavor": "flavors",
     "Host": "hosts",
@@ -23,6 +24,7 @@ _PLURALS = {
 }
 _NAMESPACES = {
     "Guest": "default",
+    "GuestOperation": "default",
     "Image": "default",
     "Assignment": HOST_NAMESPACE,
     "HostAgent": HOST_NAMESPACE,
@@ -37,6 +39,7 @@ _SPECS: dict[str, dict[str, Any]] = {
         "placement": {"cluster": "lab", "hostSelector": {"matchLabels": {"innkeeper.dev/rack": "a"}}},
         "hostname": "web",
     },
+    "GuestOperation": {"guestName": "web", "operation": "Reboot"},
     "Image": {
         "source": {"http": {"url": "https://images.example/a.qcow2"}},
         "format": "qcow2",

@@ -19,6 +19,14 @@ def ready(status: str, reason: str, kind: str = "Ready") -> dict[str, Any]:
     return condition | {"lastTransitionTime": "2026-01-02T03:04:05Z"}
 
 
+SHORT = {
+    "Guest": "gst",
+    "GuestOperation": "gop",
+    "Host": "hst",
+    "IPPool": "ipp",
+    "Image": "img",
+    "Cluster": "clu",
+}
 ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     (
         good("Guest", "web"),
@@ -33,6 +41,11 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
             "NAME READY POWER HOST IP REASON IMAGE FLAVOR PRIORITY AGE",
             "web True Running a 10.7.0.10 Running debian-12 small",
         ],
+    ),
+    (
+        good("GuestOperation", "again"),
+        {"phase": "Failed", "conditions": [ready("False", "GuestStopped")]},
+        ["NAME GUEST OPERATION PHASE REASON AGE", "again web Reboot Failed GuestStopped"],
     ),
     (
         good("Host", "a"),
@@ -75,7 +88,7 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("body", "status", "lines"), ROWS, ids=[row[0]["kind"] for row in ROWS])
 def test_columns(server: Server, body: dict[str, Any], status: dict[str, Any], lines: list[str]) -> None:
-    short = {"Guest": "gst", "Host": "hst", "IPPool": "ipp", "Image": "img", "Cluster": "clu"}[body["kind"]]
+    short = SHORT[body["kind"]]
     server.stored(body)
     try:
         written = server.patch(body, {"status": status}, subresource="/status", user=OPERATOR, dry_run=False)
@@ -94,6 +107,7 @@ def test_the_category_lists_every_kind(server: Server) -> None:
         "assignments",
         "clusters",
         "flavors",
+        "guestoperations",
         "guests",
         "hostagents",
         "hosts",

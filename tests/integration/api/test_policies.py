@@ -141,6 +141,19 @@ def test_only_the_operator_writes_a_guests_status(server: Server, guest: dict[st
     assert written.status == 200, written.message
 
 
+def test_only_the_operator_writes_an_operations_status(server: Server) -> None:
+    body = good("GuestOperation", "policies")
+    server.stored(body)
+    try:
+        refused = server.patch(body, {"status": {"phase": "Succeeded"}}, subresource="/status")
+        assert refused.status == 403
+        assert "only the operator writes the status of GuestOperations" in refused.message
+        written = server.patch(body, {"status": {"phase": "Pending"}}, subresource="/status", user=OPERATOR)
+        assert written.status == 200, written.message
+    finally:
+        server.discard(body)
+
+
 def test_only_the_operator_writes_ip_addresses(server: Server) -> None:
     message = "only the operator writes IPAddresses: to keep an address from guests, add it to spec.exclude"
     body = good("IPAddress")

@@ -101,6 +101,7 @@ async def test_what_is_deleted_before_it_was_ordered_is_cancelled(scene: GuestSc
     await scene.until_ready()
     scene.hosts["a"].operates = False
     first = scene.operate("Reboot", "op-1")
+    await scene.until_phase("Running", name="op-1")
     scene.operate("HardReboot", "op-2")
     await scene.until_phase("Pending", "WaitsItsTurn", name="op-2")
     scene.api.delete(GUEST_OPERATIONS, "op-2", namespace=NAMESPACE)

@@ -15,10 +15,11 @@ from pydantic.fields import FieldInfo
 
 from innkeeper.api import v1alpha1
 from innkeeper.api.model import ApiModel, Kind
-from innkeeper.views import assignment, catalog, guest, host, network
+from innkeeper.views import assignment, catalog, guest, guestoperation, host, network
 
 VIEWS: dict[type[Kind], type[msgspec.Struct]] = {
     v1alpha1.Guest: guest.Guest,
+    v1alpha1.GuestOperation: guestoperation.GuestOperation,
     v1alpha1.Image: catalog.Image,
     v1alpha1.Flavor: catalog.Flavor,
     v1alpha1.Host: host.Host,
