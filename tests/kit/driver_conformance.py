@@ -105,6 +105,52 @@ class DriverConformance:
         await bench.driver.start(GUEST)
         assert await phase(bench) is DomainPhase.RUNNING
 
+    async def test_without_a_grace_power_is_taken_at_once(self, bench: Bench) -> None:
+        await self._run(bench, await bench.polite(GUEST))
+        await bench.driver.stop(GUEST, grace_s=0)
+        assert await phase(bench) is DomainPhase.STOPPED
+
+    async def test_a_paused_machine_stands_still_until_it_is_resumed(self, bench: Bench) -> None:
+        await self._run(bench, await bench.polite(GUEST))
+        for _ in range(2):
+            await bench.driver.pause(GUEST)
+            assert await phase(bench) is DomainPhase.PAUSED
+        assert bench.alive(GUEST) == 1
+        for _ in range(2):
+            await bench.driver.resume(GUEST)
+            assert await phase(bench) is DomainPhase.RUNNING
+
+    async def test_a_paused_machine_hears_that_it_is_to_power_off(self, bench: Bench) -> None:
+        await self._run(bench, await bench.polite(GUEST))
+        await bench.driver.pause(GUEST)
+        async with asyncio.timeout(30):  # far less than the grace
+            await bench.driver.stop(GUEST, grace_s=LONG_S)
+        assert await phase(bench) is DomainPhase.COMPLETED
+
+    async def test_only_a_machine_that_lives_can_be_paused(self, bench: Bench) -> None:
+        with pytest.raises(DriverError, match="does not run"):
+            await bench.driver.pause(GUEST)
+        await bench.driver.define(await bench.polite(GUEST))
+        with pytest.raises(DriverError, match="does not run"):
+            await bench.driver.pause(GUEST)
+
+    async def test_each_run_of_a_machine_is_another_instance(self, bench: Bench) -> None:
+        spec = await bench.polite(GUEST)
+        await bench.driver.define(spec)
+        assert await instance(bench) == ""
+        await bench.driver.start(GUEST)
+        first = await instance(bench)
+        assert first
+        await bench.driver.define(spec)
+        await bench.driver.start(GUEST)
+        await bench.driver.pause(GUEST)
+        await bench.driver.resume(GUEST)
+        assert await instance(bench) == first
+        await bench.driver.stop(GUEST, grace_s=0)
+        assert await instance(bench) == ""
+        await bench.driver.start(GUEST)
+        assert await instance(bench) not in ("", first)
+
     async def test_a_guest_that_powers_off_is_completed_and_an_event_says_so(self, bench: Bench) -> None:
         heard = Heard(bench.driver)
         await bench.power_off_by_itself(GUEST)
@@ -185,6 +231,11 @@ async def phase(bench: Bench, guest_id: str = GUEST) -> DomainPhase | None:
     """Return the phase of a guest's machine; None where there is none."""
     state = (await bench.driver.domains()).get(guest_id)
     return None if state is None else state.phase
+
+
+async def instance(bench: Bench) -> str:
+    """Return which run of its machine the guest is in."""
+    return (await bench.driver.domains())[GUEST].instance
 
 
 async def is_phase(bench: Bench, wanted: DomainPhase, guest_id: str = GUEST) -> bool:

@@ -20,7 +20,7 @@ from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
 from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
 from innkeeper.agent.imaging import iso9660
 from tests.kit import boot_programs
-from tests.kit.driver_conformance import GUEST, Bench, DriverConformance, Heard, is_phase, phase
+from tests.kit.driver_conformance import GUEST, Bench, DriverConformance, Heard, instance, is_phase, phase
 from tests.kit.private_libvirt import BRIDGE, PrivateLibvirt
 from tests.kit.waiting import eventually
 
@@ -156,6 +156,25 @@ class TestFaults:
         await asyncio.to_thread(_suspend, bench.libvirtd.uri)
         await bench.driver.stop(GUEST, grace_s=1)
         assert bench.alive(GUEST) == 0
+
+    async def test_a_machine_is_the_same_instance_after_libvirtd_began_anew(
+        self, libvirt_bench: LibvirtBench
+    ) -> None:
+        bench = libvirt_bench
+        await bench.driver.define(await bench.polite(GUEST))
+        await bench.driver.start(GUEST)
+        before = await instance(bench)
+        bench.libvirtd.end_daemon()
+        bench.libvirtd.start_daemon()
+
+        async def is_read() -> bool:
+            try:
+                return await is_phase(bench, DomainPhase.RUNNING)
+            except DriverError:
+                return False
+
+        await eventually(is_read, deadline_s=60)
+        assert await instance(bench) == before
 
     async def test_a_machine_without_its_disk_does_not_start(self, libvirt_bench: LibvirtBench) -> None:
         bench = libvirt_bench

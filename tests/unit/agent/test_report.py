@@ -42,6 +42,7 @@ class Scene:
         self.report = AssignmentReport(
             namespace="host-inn-a",
             shown=lambda _: Ready(True, "Running"),
+            operation=lambda _: None,
             read=lambda _: self.assignment,
             touch=self.touch,
             clock=ManualClock(),
@@ -61,6 +62,7 @@ def test_a_verdict_becomes_a_status() -> None:
         "outcome": "Accepted",
         "held": {"epoch": 1, "serial": 2},
         "conflict": None,
+        "operation": None,
         "conditions": [
             {
                 "type": "Ready",

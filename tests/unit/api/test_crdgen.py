@@ -157,6 +157,7 @@ def test_conditions_are_a_map_by_type(kind: type[Kind]) -> None:
 def test_short_names_are_the_promised_ones() -> None:
     assert {kind.__name__: kind.definition.short_name for kind in KINDS} == {
         "Guest": "gst",
+        "GuestOperation": "gop",
         "Image": "img",
         "Flavor": "flv",
         "Host": "hst",

@@ -12,6 +12,7 @@ from innkeeper.cli.guest.asking import AskingError, Kubectl
 from innkeeper.cli.guest.commands import app
 
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
+ABSENT = "Error from server (NotFound): the server could not find the requested resource"
 RULES = [
     {"name": "maintenance", "kind": "Filter"},
     {"name": "memory", "kind": "Filter"},
@@ -72,6 +73,12 @@ class Scripted:
         if isinstance(answer, AskingError):
             raise answer
         return answer
+
+    def patch(self, *_: Any, **__: Any) -> dict[str, Any]:
+        raise AssertionError("these verbs change nothing")
+
+    def rest(self, *_: Any) -> None:
+        raise AssertionError("these verbs ask once")
 
     def namespace(self) -> str:
         return "default"
@@ -185,20 +192,18 @@ def test_it_asks_through_kubectl_with_the_options_given(kubectl: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "told"),
+    ("path", "complaint", "told"),
     [
-        ('Error from server (NotFound): guests "x" not found', 'guests "x" not found'),
-        (
-            "Error from server (NotFound): the server could not find the requested resource",
-            "has no query.innkeeper.dev",
-        ),
+        (BASE, 'Error from server (NotFound): guests "x" not found', 'guests "x" not found'),
+        (BASE, ABSENT, "has no query.innkeeper.dev"),
+        ("/apis/innkeeper.dev/v1alpha1/guests", ABSENT, "has no innkeeper.dev: install Innkeeper's CRDs"),
     ],
 )
-def test_what_kubectl_complains_of_is_told(kubectl: Path, complaint: str, told: str) -> None:
+def test_what_kubectl_complains_of_is_told(kubectl: Path, path: str, complaint: str, told: str) -> None:
     Path(f"{kubectl}.complains").write_text(complaint)
     Path(f"{kubectl}.code").write_text("1")
     with pytest.raises(AskingError, match=told):
-        Kubectl().get("/apis/x")
+        Kubectl().get(path)
 
 
 def orphan(name: str = "web", state: str = "Held") -> dict[str, Any]:

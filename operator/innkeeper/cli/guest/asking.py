@@ -7,16 +7,21 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 DEADLINE_S = 60.0
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
+OWN = "/apis/innkeeper.dev/v1alpha1"
 _ABSENT = (
     "the API server has no query.innkeeper.dev: install Innkeeper's query API (charts/innkeeper/files/query), "
     "or look whether the APIService v1alpha1.query.innkeeper.dev is Available"
 )
+
+
+_NO_KINDS = "the API server has no innkeeper.dev: install Innkeeper's CRDs (crds/)"
 
 
 class AskingError(Exception):
@@ -42,8 +47,20 @@ class Asking(Protocol):
         """
         ...
 
+    def patch(self, resource: str, name: str, change: dict[str, Any], *, namespace: str) -> dict[str, Any]:
+        """Merge a change into an object and return it.
+
+        Raises:
+            AskingError: it was refused.
+        """
+        ...
+
     def namespace(self) -> str:
         """Return the namespace of the context."""
+        ...
+
+    def rest(self, seconds: float) -> None:
+        """Let some time go by before the next question."""
         ...
 
 
@@ -60,6 +77,17 @@ class Kubectl:
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a document to a path and return the answer."""
         return self._document("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+    def patch(self, resource: str, name: str, change: dict[str, Any], *, namespace: str) -> dict[str, Any]:
+        """Merge a change into an object and return it."""
+        where = (resource, name, f"--namespace={namespace}")
+        return self._document(
+            "patch", *where, "--type=merge", f"--patch={json.dumps(change)}", "--output=json"
+        )
+
+    def rest(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
 
     def namespace(self) -> str:
         """Return the namespace of the context."""
@@ -90,10 +118,11 @@ class Kubectl:
         except subprocess.TimeoutExpired as error:
             raise AskingError(f"no answer within {DEADLINE_S:.0f} s") from error
         if done.returncode:
-            raise AskingError(_told(done.stderr.strip()))
+            raise AskingError(_told(done.stderr.strip(), of_query=any(BASE in word for word in words)))
         return done.stdout
 
 
-def _told(words: str) -> str:
-    absent = "the server could not find the requested resource" in words
-    return _ABSENT if absent else re.sub(r"^(Error from server \(\w+\)|error): ", "", words)
+def _told(words: str, *, of_query: bool) -> str:
+    if "the server could not find the requested resource" in words:
+        return _ABSENT if of_query else _NO_KINDS
+    return re.sub(r"^(Error from server \(\w+\)|error): ", "", words)

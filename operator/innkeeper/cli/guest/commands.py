@@ -1,4 +1,4 @@
-"""The verbs of `kubectl guest`. Explain and list read the query API and print; those about orphans lie beside.
+"""The verbs of `kubectl guest`. Explain and list read the query API and print; those that change something lie beside.
 
 Exit codes: 0, 1 where the answer is an error (or, with --exit-code, where no host fits), 2 for wrong usage.
 """
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import typer
 import yaml
 
-from innkeeper.cli.guest import orphans, tables
+from innkeeper.cli.guest import happened, operate, orphans, power, tables
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError, Kubectl
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
 
@@ -36,7 +36,7 @@ def guest(
         str | None, typer.Option("--as", help="Ask as somebody else, as for kubectl.")
     ] = None,
 ) -> None:
-    """Ask about guests: where they are, and why they are not where you want them."""
+    """Ask about guests, and have something done to them."""
     given = {"kubeconfig": kubeconfig, "context": kube_context, "as": impersonate}
     context.obj = context.obj or Kubectl([f"--{name}={value}" for name, value in given.items() if value])
 
@@ -184,6 +184,8 @@ def _items(
 app.command("orphans")(orphans.list_orphans)
 app.command()(orphans.adopt)
 app.command()(orphans.remove_orphan)
+for verb in (power.start, power.stop, operate.reboot, operate.pause, operate.resume, happened.events):
+    app.command()(verb)
 
 
 def main() -> None:

@@ -1,0 +1,68 @@
+"""Follows an object until something is so: asks again and again, and tells each new step once, on standard error."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from innkeeper.cli.guest.asking import Asking, AskingError
+from innkeeper.cli.guest.output import say
+from innkeeper.domain.durations import seconds
+
+Document = Mapping[str, Any]
+POLL_S = 1.0
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")]
+Timeout = Annotated[
+    float,
+    typer.Option(parser=_duration, metavar="DURATION", help="How long to follow it, such as 90s or 10m."),
+]
+TIMEOUT = "5m"
+
+
+def follow(
+    asking: Asking,
+    path: str,
+    *,
+    timeout_s: float,
+    told: Callable[[Document], str],
+    is_over: Callable[[Document], bool],
+) -> dict[str, Any]:
+    """Return the object at a path once it is over. An API server that does not answer for a while is asked again.
+
+    Raises:
+        AskingError: it is not over in time, or there is no such object.
+    """
+    end = time.monotonic() + timeout_s
+    last = ""
+    while True:
+        try:
+            found = asking.get(path)
+        except AskingError as error:
+            if "not found" in str(error) or time.monotonic() >= end:
+                raise
+        else:
+            line = told(found)
+            if line != last:
+                say(line, to_error=True)
+                last = line
+            if is_over(found):
+                return found
+            if time.monotonic() >= end:
+                raise AskingError(f"not over within {timeout_s:.0f} s: {line}")
+        asking.rest(POLL_S)
+
+
+def condition(found: Document, kind: str) -> Document:
+    """Return a condition of an object, or an empty one."""
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})

@@ -1,0 +1,131 @@
+"""reboot, pause and resume: each makes a GuestOperation and follows it to its end.
+
+Exit codes: 0, 1 where an operation failed or was not over in time, 2 for wrong usage.
+"""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from innkeeper.cli.guest.asking import OWN, Asking
+from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, condition, follow
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.domain.reasons import OperationKind, OperationPhase
+
+Names = Annotated[list[str], typer.Argument(help="The guests.")]
+_DONE = {
+    OperationKind.REBOOT: "rebooted",
+    OperationKind.HARD_REBOOT: "rebooted",
+    OperationKind.PAUSE: "paused",
+    OperationKind.RESUME: "resumed",
+}
+
+
+def reboot(
+    context: typer.Context,
+    names: Names,
+    *,
+    namespace: Namespace = None,
+    hard: Annotated[bool, typer.Option("--hard", help="Take its power; it is not asked.")] = False,
+    wait: Wait = True,
+    timeout: Timeout = TIMEOUT,  # type: ignore[assignment] # typer parses the default as it does an option
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Let guests power off and start them again; what does not power off in time loses its power."""
+    kind = OperationKind.HARD_REBOOT if hard else OperationKind.REBOOT
+    _Operations(context.obj, namespace, output, timeout if wait else None).run(kind, names)
+
+
+def pause(
+    context: typer.Context,
+    names: Names,
+    *,
+    namespace: Namespace = None,
+    wait: Wait = True,
+    timeout: Timeout = TIMEOUT,  # type: ignore[assignment] # typer parses the default as it does an option
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Have guests stand still; their memory stays, and their hosts forget it when they reboot."""
+    _Operations(context.obj, namespace, output, timeout if wait else None).run(OperationKind.PAUSE, names)
+
+
+def resume(
+    context: typer.Context,
+    names: Names,
+    *,
+    namespace: Namespace = None,
+    wait: Wait = True,
+    timeout: Timeout = TIMEOUT,  # type: ignore[assignment] # typer parses the default as it does an option
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Let paused guests go on."""
+    _Operations(context.obj, namespace, output, timeout if wait else None).run(OperationKind.RESUME, names)
+
+
+class _Operations:
+    """One call of the command line: who is asked, and how it is shown. Without a time-out nothing is followed."""
+
+    def __init__(
+        self, asking: Asking, namespace: str | None, output: Output, timeout_s: float | None
+    ) -> None:
+        self._asking = asking
+        self._base = f"{OWN}/namespaces/{quote(namespace or asking.namespace(), safe='')}"
+        self._output = output
+        self._timeout_s = timeout_s
+
+    def run(self, kind: OperationKind, names: list[str]) -> None:
+        """Have it done to each guest; all are asked for before the first is followed."""
+        made = [self._create(kind, name) for name in names]
+        ended = [self._followed(each) for each in made] if self._timeout_s is not None else made
+        if self._output in (Output.JSON, Output.YAML):
+            dump(ended[0] if len(ended) == 1 else {"kind": "List", "items": ended}, self._output)
+        else:
+            for each in ended:
+                self._show(each)
+        if any(each.get("status", {}).get("phase") == OperationPhase.FAILED for each in ended):
+            raise typer.Exit(1)
+
+    def _create(self, kind: OperationKind, name: str) -> dict[str, Any]:
+        self._asking.get(
+            f"{self._base}/guests/{quote(name, safe='')}"
+        )  # a name that is wrong is told at once
+        body = {
+            "apiVersion": "innkeeper.dev/v1alpha1",
+            "kind": "GuestOperation",
+            "metadata": {"generateName": f"{name}-{kind.lower()}-"},
+            "spec": {"guestName": name, "operation": kind},
+        }
+        return self._asking.create(f"{self._base}/guestoperations", body)
+
+    def _followed(self, made: Document) -> dict[str, Any]:
+        path = f"{self._base}/guestoperations/{quote(made['metadata']['name'], safe='')}"
+        return follow(
+            self._asking,
+            path,
+            timeout_s=self._timeout_s or 0,
+            told=_progress,
+            is_over=lambda found: _phase(found).is_final,
+        )
+
+    def _show(self, found: Document) -> None:
+        name, guest = found["metadata"]["name"], found["spec"]["guestName"]
+        if self._output is Output.NAME:
+            say(f"guestoperation.innkeeper.dev/{name}")
+        elif self._timeout_s is None:
+            say(f"guestoperation.innkeeper.dev/{name} created")
+        elif _phase(found) is OperationPhase.SUCCEEDED:
+            say(f"guest.innkeeper.dev/{guest} {_DONE[OperationKind(found['spec']['operation'])]}")
+        else:
+            ready = condition(found, "Ready")
+            say(f"error: {guest}: {ready.get('reason')}: {ready.get('message')}", to_error=True)
+
+
+def _phase(found: Document) -> OperationPhase:
+    return OperationPhase(found.get("status", {}).get("phase") or OperationPhase.PENDING)
+
+
+def _progress(found: Document) -> str:
+    ready = condition(found, "Ready")
+    words = ": ".join(word for word in (ready.get("reason"), ready.get("message")) if word)
+    return f"{found['spec']['guestName']}: {words or _phase(found)}"
