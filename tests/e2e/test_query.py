@@ -1,12 +1,10 @@
 """The query API through the API server, as the lab registers it: who is let in, and what the plug-in prints."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 
 import pytest
-from kit import paths, steps
+from kit import steps
 
 from tests.kit.lab import Lab, guest, until
 
@@ -21,21 +19,6 @@ def alice(lab: Lab) -> Iterator[str]:
     lab.kubectl.run("create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", "default")
     yield "alice"
     lab.kubectl.run("delete", "rolebinding", "alice", "-n", "default")
-
-
-def plugin(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `kubectl guest` as a person does: kubectl finds it on PATH."""
-    programs = str(paths.venv_program("kubectl-guest").parent)
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
-    command = lab.kubectl.command()
-    return subprocess.run(
-        [command[0], "guest", f"--kubeconfig={lab.kubectl.kubeconfig}", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=environment,
-    )
 
 
 def test_an_account_sees_its_own_guests_and_nobody_else_s(lab: Lab, alice: str) -> None:
@@ -61,12 +44,12 @@ def test_the_plug_in_says_why_not(lab: Lab, alice: str) -> None:
             "asked-about", image={"name": "idle"}, placement={"hostSelector": {"matchLabels": {"no": "such"}}}
         )
     )
-    until(lambda: plugin(lab, "explain", "asked-about").returncode == 0, what="the guest to be known")
-    told = plugin(lab, f"--as={alice}", "explain", "asked-about", "--exit-code")
+    until(lambda: lab.plugin("explain", "asked-about").returncode == 0, what="the guest to be known")
+    told = lab.plugin(f"--as={alice}", "explain", "asked-about", "--exit-code")
     assert told.returncode == 1
     assert "0 of 2 hosts fit: 2 are left out by hostSelector" in told.stdout
     assert "host-a" in told.stdout
-    refused = plugin(lab, "--as=bob", "explain", "asked-about")
+    refused = lab.plugin("--as=bob", "explain", "asked-about")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert 'User "bob" cannot get resource "guestviews/explanation"' in refused.stderr
     lab.kubectl.run("delete", "guest", "asked-about", "-n", "default")

@@ -28,6 +28,7 @@ T = TypeVar("T")
 # `sti; hlt` in a loop, and the two bytes that make it a boot sector: a guest that boots at once and stays.
 IDLE_DISK = b"\xfb\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa" + bytes(1024 * 1024 - 512)
 _PAUSE = 0.2
+PLUGIN_DEADLINE_S = 400.0  # beyond every --timeout that tests give
 
 
 class NotSoError(AssertionError):
@@ -74,6 +75,18 @@ class Lab:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script} {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def plugin(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `kubectl guest` as a person does: kubectl finds it on PATH."""
+        programs = str(paths.venv_program("kubectl-guest").parent)
+        return subprocess.run(
+            [self.kubectl.command()[0], "guest", f"--kubeconfig={self.kubectl.kubeconfig}", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PLUGIN_DEADLINE_S,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        )
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Apply objects as a person would."""

@@ -3,7 +3,7 @@
 import pytest
 
 from innkeeper.agent.drivers.driver import DomainPhase as P
-from innkeeper.agent.plan import Do, JobKind, Restart, Settle, Step, next_step
+from innkeeper.agent.plan import PAUSED, RUNNING, Do, JobKind, Restart, Settle, Step, next_step
 from innkeeper.agent.store.records import Life, Ready
 
 RESTED = Ready(False, "Completed", "rests")
@@ -77,6 +77,25 @@ def test_what_was_not_ended_by_the_guest_asks_no_policy(
     life: Life, phase: P | None, job: JobKind, policy: str
 ) -> None:
     assert step("Running", life, phase, policy) == Do(job)
+
+
+@pytest.mark.parametrize(
+    ("life", "phase", "expected"),
+    [
+        (Life.PAUSED, P.PAUSED, Settle(Life.PAUSED, PAUSED)),
+        (Life.PAUSED, P.RUNNING, Settle(Life.UP, RUNNING)),  # a person at the host had it go on
+        (Life.PAUSED, P.OFF, Do(JobKind.START)),  # the host was rebooted
+        (Life.PAUSED, P.DISK_FAILED, Do(JobKind.RESUME)),
+    ],
+)
+def test_a_guest_that_was_paused_by_an_operation(life: Life, phase: P, expected: Step) -> None:
+    assert step("Running", life, phase) == expected
+
+
+def test_a_guest_that_a_person_paused_at_the_host_goes_on() -> None:
+    found = step("Running", Life.UP, P.PAUSED)
+    assert isinstance(found, Restart)
+    assert found.job is JobKind.RESUME
 
 
 @pytest.mark.parametrize(
