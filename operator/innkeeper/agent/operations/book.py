@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.store import Store
-from innkeeper.agent.to_its_end import to_its_end
 from innkeeper.domain.orders import Order, OrderOperation
+from innkeeper.to_its_end import to_its_end
 
 
 class OperationBook:
