@@ -14,7 +14,8 @@ from innkeeper.domain import names
 from innkeeper.domain.orders import Signer
 from innkeeper.kube import resources
 from innkeeper.kube.client import Client
-from innkeeper.kube.informer import Informer
+from innkeeper.kube.events import EventWriter
+from innkeeper.kube.informer import Change, Informer
 from innkeeper.kube.resources import (
     ASSIGNMENTS,
     GUEST_OPERATIONS,
@@ -32,6 +33,7 @@ from innkeeper.views.guest import Guest
 from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress
+from innkeeper.workers.events import GuestEvents
 from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.held import HeldByHosts
 from innkeeper.workers.operations import OperationFlow
@@ -84,13 +86,13 @@ class Operator:
         self._previous = previous
         self._tasks: list[asyncio.Task[None]] = []
         self.informers: list[Informer[Any]] = []
+        self._writer = EventWriter(client, clock=clock, component="operator", instance="o")
+        self._events = GuestEvents(self.subset, tell=self._writer.tell)
 
     async def start(self) -> None:
         """Learn everything, then work."""
         for kind in _KINDS:
-            informer: Informer[Any] = Informer(
-                self.client, kind, on_change=self.subset.apply, clock=self._clock
-            )
+            informer: Informer[Any] = Informer(self.client, kind, on_change=self._changed, clock=self._clock)
             self.subset.attach(kind.view, informer.assume)
             self.informers.append(informer)
             self._tasks.append(asyncio.create_task(informer.run()))
@@ -118,9 +120,18 @@ class Operator:
             is_held=self.held.is_held,
             found=self.found.append,
         )
-        operations = OperationFlow(self._client, self.subset, clock=self._clock)
+        operations = OperationFlow(self.client, self.subset, clock=self._clock)
         self._tasks.append(asyncio.create_task(self.flow.run()))
         self._tasks.append(asyncio.create_task(operations.run()))
+        self._tasks.append(asyncio.create_task(self._writer.run()))
+
+    def _changed(self, change: Change[Any]) -> None:
+        self.subset.apply(change)
+        view = change.new or change.old
+        if isinstance(view, Guest):
+            self._events.guest_changed(change)
+        elif isinstance(view, GuestOperation):
+            self._events.operation_changed(change)
 
     def _is_fresh(self) -> bool:
         return all(each.synced.is_set() for each in self.informers)

@@ -39,6 +39,13 @@ class ConfigMap(View, frozen=True, kw_only=True):
     data: dict[str, str] = {}
 
 
+class Event(View, frozen=True, kw_only=True):
+    """An Event; of one that is there only the count matters."""
+
+    metadata: Meta
+    count: int = 1
+
+
 class LeaseSpec(View, frozen=True, kw_only=True):
     """Who holds a Lease and when they said so last; `renewTime` is a MicroTime."""
 

@@ -13,6 +13,7 @@ from innkeeper.controllers.handlers import RareKinds
 from innkeeper.controllers.process import RareKindHandlers
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ApiError
+from innkeeper.kube.events import EventWriter
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.order_key import KeySource, OrderKeys, load_order_keys, who_obeys
@@ -20,6 +21,7 @@ from innkeeper.processes.watches import Watches, are_fresh
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import OperatorMetrics
+from innkeeper.workers.events import GuestEvents
 from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.hosts.flow import HostFlow, Identities
 from innkeeper.workers.hosts.silence import Silence
@@ -37,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 COUNTERS_WAIT_S = 2.0
 AGAIN_S = 2.0
+OPERATOR_COMPONENT = "innkeeper-operator"  # as Events name it
 
 
 class Leader:
@@ -87,7 +90,13 @@ class Leader:
             guests = self._guest_flow(keys)
             statuses.give_way(lambda: guests.depth > 0)
             operations = OperationFlow(self._client, self._subset, clock=self._clock)
-            own = (operations, self._sweeper(guests), self._recounting(), self._orphan_keeper())
+            own = (
+                operations,
+                self._events(),
+                self._sweeper(guests),
+                self._recounting(),
+                self._orphan_keeper(),
+            )
             for work in (beat, statuses, hosts, pools, clusters, guests, *own):
                 group.create_task(work.run())
             handlers = self._handlers(RareKinds(images=images, pools=pools, clusters=clusters))
@@ -119,6 +128,15 @@ class Leader:
         )
         self._metrics.guests_waiting_for_room.set_function(lambda: len(self._subset.backlog))
         return flow
+
+    def _events(self) -> EventWriter:
+        writer = EventWriter(
+            self._client, clock=self._clock, component=OPERATOR_COMPONENT, instance=self._identity
+        )
+        events = GuestEvents(self._subset, tell=writer.tell)
+        self._watches.guests.join(events.guest_changed)
+        self._watches.operations.join(events.operation_changed)
+        return writer
 
     def _sweeper(self, guests: GuestFlow) -> Sweeper:
         watches = self._watches

@@ -1,0 +1,72 @@
+"""Which changes of a Guest are worth a Kubernetes Event: trouble, and the ends of operations.
+
+A build that goes well has none: its times stand in the conditions, and two more writes for each guest would be too many.
+Only what changes before our eyes is told; a process that begins to lead tells nothing of what it finds.
+"""
+
+from collections.abc import Callable
+
+from innkeeper.domain.lifecycle.operations import is_over
+from innkeeper.domain.reasons import ConditionType, GuestReason, OperationPhase
+from innkeeper.kube.conditions import find
+from innkeeper.kube.events import News
+from innkeeper.kube.informer import Change
+from innkeeper.kube.resources import GUESTS
+from innkeeper.state.subset import Subset
+from innkeeper.views.guest import Guest
+from innkeeper.views.guestoperation import GuestOperation
+
+REFUSED = "Refused"
+_TROUBLE = frozenset(
+    {
+        GuestReason.CRASHED,
+        GuestReason.DISK_FAILED,
+        GuestReason.START_FAILED,
+        GuestReason.DRIVER_FAILED,
+        GuestReason.NETWORK_FAILED,
+        GuestReason.HOST_UNREACHABLE,
+        GuestReason.HOST_LOST,
+        GuestReason.DELETION_WAITS_FOR_HOST,
+    }
+)
+_NOTABLE = frozenset({GuestReason.COMPLETED, GuestReason.STOPPED})
+
+
+class GuestEvents:
+    """Looks at changes and tells what is worth it."""
+
+    def __init__(self, subset: Subset, *, tell: Callable[[News], None]) -> None:
+        self._subset = subset
+        self._tell = tell
+
+    def guest_changed(self, change: Change[Guest]) -> None:
+        """Tell of a refusal, of a new trouble, and of an end."""
+        old, new = change.old, change.new
+        if old is None or new is None or old.metadata.uid != new.metadata.uid:
+            return
+        if new.status.epoch > old.status.epoch and old.status.host is not None:
+            message = f"host {old.status.host} cannot keep the promise; another one is looked for"
+            self._tell(News(GUESTS, new.metadata, REFUSED, message, is_warning=True))
+        for kind in (ConditionType.READY, ConditionType.STALLED):
+            before, now = find(old.status.conditions, kind), find(new.status.conditions, kind)
+            if now is None or (before is not None and before.reason == now.reason):
+                continue
+            is_warning = kind is ConditionType.STALLED or now.reason in _TROUBLE
+            if is_warning or now.reason in _NOTABLE:
+                self._tell(News(GUESTS, new.metadata, now.reason, now.message, is_warning=is_warning))
+
+    def operation_changed(self, change: Change[GuestOperation]) -> None:
+        """Tell of the end of an operation, as news of its Guest."""
+        old, new = change.old, change.new
+        if old is None or new is None or is_over(old) or not is_over(new):
+            return
+        key = self._subset.guest_keys.get(new.status.guest_id or "")
+        guest = self._subset.guests.get(key) if key is not None else None
+        if guest is None:
+            return
+        ready = find(new.status.conditions, ConditionType.READY)
+        why = f": {ready.reason}: {ready.message}" if ready is not None and ready.status != "True" else ""
+        reason = f"{new.spec.operation}{new.status.phase}"
+        message = f"GuestOperation {new.metadata.name}{why}"
+        is_warning = new.status.phase == OperationPhase.FAILED
+        self._tell(News(GUESTS, guest.metadata, reason, message, is_warning=is_warning))
