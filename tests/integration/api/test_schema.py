@@ -18,22 +18,12 @@ from tests.integration.api.objects import (
     good,
     v6_pool,
 )
+from tests.integration.api.operation_cases import CHANGED_OPERATIONS, GOOD_OPERATIONS, REFUSED_OPERATIONS
 from tests.integration.api.placement_cases import EVERY_WISH, LARGEST, REFUSED_PLACEMENTS, placed
 
 pytestmark = pytest.mark.control_plane
 
-KINDS = [
-    "Guest",
-    "GuestOperation",
-    "Image",
-    "Flavor",
-    "Host",
-    "Cluster",
-    "IPPool",
-    "IPAddress",
-    "Assignment",
-    "HostAgent",
-]
+KINDS = [kind.__name__ for kind in v1alpha1.KINDS]
 SIZE = {"cpu": "500m", "memory": "1Gi", "disk": "10Gi"}
 ANOTHER_KEY = KEY.replace("someone", "another")
 
@@ -63,8 +53,7 @@ GOOD = [
     placed(**LARGEST),
     good("Guest", readinessProbe={"tcp": {"port": 22}, "initialDelaySeconds": 5, "failureThreshold": 1}),
     good("Guest", readinessProbe={"guestAgent": {}}),
-    good("GuestOperation", operation="HardReboot", ttlSecondsAfterFinished=0),
-    good("GuestOperation", operation="Pause", ttlSecondsAfterFinished=2_592_000),
+    *GOOD_OPERATIONS,
     good("Cluster", scheduling={"strategy": "Pack"}),
     good("Cluster", network={"bridge": "br0", "vlan": 5, "mtu": 9000}),
     good("Cluster", network={"managed": {}}),
@@ -190,14 +179,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (good("Guest", image={"name": "../x"}), "spec.image.name in body should match"),
     # A field that does nothing is refused, not ignored.
     (good("Guest", tolerations=[]), 'unknown field "spec.tolerations"'),
-    # GuestOperation
-    (good("GuestOperation", operation="Teleport"), 'spec.operation: Unsupported value: "Teleport"'),
-    (good("GuestOperation", drop="operation"), "spec.operation: Required value"),
-    (good("GuestOperation", guestName="web.example"), "spec.guestName in body should match"),
-    (
-        good("GuestOperation", ttlSecondsAfterFinished=-1),
-        "ttlSecondsAfterFinished in body should be greater than or equal to 0",
-    ),
+    *REFUSED_OPERATIONS,
     # Image
     (good("Image", source={}), "set exactly one of http and directory"),
     (
@@ -359,14 +341,7 @@ def test_is_refused(server: Server, body: dict[str, Any], message: str) -> None:
 
 AGAIN = "immutable: delete the Guest and create it again"
 CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    *(
-        (
-            good("GuestOperation"),
-            change,
-            "a GuestOperation's spec is immutable: create another GuestOperation",
-        )
-        for change in ({"guestName": "db"}, {"operation": "Pause"}, {"ttlSecondsAfterFinished": 1})
-    ),
+    *CHANGED_OPERATIONS,
     (good("Guest"), {"image": {"name": "other"}}, f"spec.image: Invalid value: image is {AGAIN}"),
     (good("Guest"), {"flavor": "big"}, f"flavor is {AGAIN}"),
     (good("Guest"), {"flavor": None, "resources": SIZE}, f"resources is {AGAIN}"),
