@@ -45,6 +45,7 @@ from innkeeper.domain.reasons import (
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.assignment import Assignment
 
+STORE_AGAIN_S = 5.0
 _STARTS = frozenset({JobKind.BUILD, JobKind.START})
 _ON_THE_WAY: Mapping[str, GuestReason] = {
     Desired.RUNNING: GuestReason.STARTING,
@@ -306,7 +307,16 @@ class Reconciler:
         guest_id = guest.order.guest_id
         self.prober.forget(guest_id)  # what it answered before says nothing of it afterwards
         trials = self.trials.setdefault(guest_id, Trials())
-        record, now = await self.operating.run(guest, operation, self._wanted), self.clock.monotonic()
+        try:
+            record = await self.operating.run(guest, operation, self._wanted)
+        except InnkeeperError as error:
+            # The store keeps nothing now, so nothing has ended: the next look goes on from what it kept.
+            structlog.get_logger(__name__).warning(
+                "operation_not_kept", guest=guest_id, reason=error.reason, message=error.message
+            )
+            await self.clock.sleep(STORE_AGAIN_S)
+            return
+        now = self.clock.monotonic()
         if record.phase is OperationPhase.FAILED:
             self.figures.job_failures.labels(JobKind.OPERATE.value, record.reason).inc()
             trials.failed(now, retryable=True)

@@ -5,10 +5,12 @@ import itertools
 
 import pytest
 
+from innkeeper.agent import reconcile
 from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.store import Store
 from innkeeper.domain.orders import Order, OrderOperation
 from innkeeper.domain.reasons import OperationPhase
+from innkeeper.errors import InnkeeperError
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
@@ -102,6 +104,22 @@ async def test_killed_at_a_write_of_the_store(
     await killing
     running.start()
     await assert_done_once(running, kind)
+
+
+async def test_a_store_that_keeps_nothing_for_a_while_is_asked_again(
+    running: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "STORE_AGAIN_S", 0.01)
+    put, failures = Store.put_operation, iter(range(4))
+
+    async def put_operation(store: Store, record: OperationRecord) -> None:
+        if next(failures, None) is not None:
+            raise InnkeeperError("the disk is full", reason="StoreUnusable")
+        await put(store, record)
+
+    monkeypatch.setattr(Store, "put_operation", put_operation)
+    await running.assign(asking("Reboot", serial=2))
+    await assert_done_once(running, "Reboot")
 
 
 async def test_a_machine_that_was_started_by_somebody_else_meanwhile_is_taken_for_rebooted(

@@ -6,7 +6,7 @@ It decides nothing. What is not in it was never begun here.
 from collections import defaultdict
 from collections.abc import Callable
 
-from innkeeper.agent.store.operations import OperationRecord
+from innkeeper.agent.store.operations import KEPT_OF_A_GUEST, OperationRecord
 from innkeeper.agent.store.store import Store
 from innkeeper.domain.orders import Order, OrderOperation
 from innkeeper.to_its_end import to_its_end
@@ -39,7 +39,10 @@ class OperationBook:
     async def put(self, record: OperationRecord) -> OperationRecord:
         """Keep how far an operation is."""
         await to_its_end(self._store.put_operation(record))
-        self._of_guest[record.guest_id][record.id] = record
+        kept = self._of_guest[record.guest_id]
+        kept[record.id] = record
+        if len(kept) > KEPT_OF_A_GUEST:
+            del kept[next(iter(kept))]
         self._on_news(record.guest_id)
         return record
 
