@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import typer
 import yaml
 
-from innkeeper.cli.guest import happened, operate, orphans, power, tables
+from innkeeper.cli.guest import happened, operate, orphans, power, tables, written
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError, Kubectl
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
 
@@ -184,7 +184,15 @@ def _items(
 app.command("orphans")(orphans.list_orphans)
 app.command()(orphans.adopt)
 app.command()(orphans.remove_orphan)
-for verb in (power.start, power.stop, operate.reboot, operate.pause, operate.resume, happened.events):
+for verb in (
+    power.start,
+    power.stop,
+    operate.reboot,
+    operate.pause,
+    operate.resume,
+    happened.events,
+    written.logs,
+):
     app.command()(verb)
 
 

@@ -1,0 +1,44 @@
+"""logs: the end of what a guest wrote to its console, as its host keeps it.
+
+A guest chooses every byte of it. So what would move the cursor, change colours or ring a bell is left out, unless the
+person asks for all of it.
+"""
+
+import re
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from innkeeper.cli.guest.asking import BASE, Asking
+from innkeeper.cli.guest.output import Namespace
+
+# ECMA-48: a control sequence, an operating system command up to its end, another escape; then the control characters.
+_CONTROLS = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def logs(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The guest.")],
+    namespace: Namespace = None,
+    tail: Annotated[
+        int, typer.Option(min=-1, help="So many lines from the end; -1 for all that is kept.")
+    ] = -1,
+    limit_bytes: Annotated[int, typer.Option(min=0, help="At most so many bytes. (default: 1 MiB)")] = 0,
+    *,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave escape sequences in, as the guest wrote them.")
+    ] = False,
+) -> None:
+    """Show what a guest wrote to its console: its host keeps the last few MiB, also of a guest that is off."""
+    asking: Asking = context.obj
+    where = quote(namespace or asking.namespace(), safe="")
+    path = f"{BASE}/namespaces/{where}/guestviews/{quote(name, safe='')}/console"
+    text = asking.get(f"{path}?limitBytes={limit_bytes}" if limit_bytes else path)["text"]
+    lines = (text if raw else _CONTROLS.sub("", text)).removesuffix("\n").split("\n") if text else []
+    shown = lines if tail < 0 else lines[len(lines) - min(tail, len(lines)) :]
+    if shown:
+        # Colours too, where they were asked for: typer leaves them out of what goes into a file.
+        typer.echo("\n".join(shown), color=True if raw else None)
