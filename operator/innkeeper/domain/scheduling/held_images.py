@@ -51,10 +51,11 @@ class HeldImages:
         if isinstance(numbers, range):
             inside = (rows >= numbers.start) & (rows < numbers.stop)
             found[rows[inside] - numbers.start] = shares[inside]
-        elif len(numbers):
-            at = np.minimum(np.searchsorted(numbers, rows), len(numbers) - 1)
-            inside = numbers[at] == rows
-            found[at[inside]] = shares[inside]
+        elif rows.size:
+            # The numbers come in any order; only the holders are sorted.
+            at = np.minimum(np.searchsorted(rows, numbers), rows.size - 1)
+            inside = rows[at] == numbers
+            found[inside] = shares[at[inside]]
         return found
 
     def _holders(self, image: str) -> tuple[RowNumbers, Shares]:

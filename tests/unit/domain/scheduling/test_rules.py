@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.scheduling.cycle import NoHostFits, decide, no_host_fits
+from innkeeper.domain.scheduling.cycle import NoHostFits, Placement, decide, no_host_fits
 from innkeeper.domain.scheduling.explain import explain
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident, Strategy
 from innkeeper.domain.scheduling.fleet import Fleet
@@ -313,6 +313,17 @@ def test_a_host_that_has_more_of_the_image_is_better_but_room_counts_more() -> N
     rule = next(each for each in SCORES if each.name == "imageLocality")
     assert rule.weight * rule.highest < 50, "less than half a host's room"
     assert "imageLocality" not in scores(ASK, HOST, half)["h"], "an image that no host has ranks none"
+
+
+def test_the_host_with_the_image_is_chosen_whichever_host_is_looked_at_first() -> None:
+    asks = replace(ASK, image="i")
+    whole = replace(HOST, name="whole", images={"i": 100})
+    others = [replace(HOST, name=f"h{number}") for number in range(5)]
+    fleet = Fleet()
+    for each in (*others[:3], whole, *others[3:]):
+        fleet.put_host(each)
+    chosen = {decide(asks, fleet, seed=seed) for seed in range(12)}
+    assert chosen == {Placement("whole", HOST.cluster)}
 
 
 def test_scores_stay_in_their_ranges() -> None:
