@@ -19,6 +19,17 @@ async def test_one_host_that_is_not_heard_is_silent_and_heard_again_at_once(scen
     await eventually(lambda: scene.reason("c") == "Ready")
 
 
+async def test_a_host_that_reports_and_never_beats_is_heard_once_and_then_silent(scene: Scene) -> None:
+    """An operator that starts later says the same of it: two that differ would write over each other for ever."""
+    scene.host("a")
+    await eventually(lambda: scene.orders("a"))
+    scene.report("a")
+    await scene.pass_time(14)  # what it reported is told with the counters
+    await eventually(lambda: scene.reason("a") == "Ready")
+    await scene.pass_time(43)
+    await eventually(lambda: scene.reason("a") == "Silent")
+
+
 async def test_when_most_hosts_fall_silent_at_once_none_counts(scene: Scene) -> None:
     await scene.joined("a", "b", "c")
     await scene.pass_time(60, beating=("a",))

@@ -98,7 +98,9 @@ class HostStatuses:
         if change.new is None:
             self._silence.forget(name)
             return
-        if change.old is None and change.new.status.store_id is not None:
+        had_reported = change.old is not None and change.old.status.store_id is not None
+        if not had_reported and change.new.status.store_id is not None:
+            # A first report is a sign of life, even where no heartbeat ever follows it.
             ready = find(change.new.status.conditions, ConditionType.READY)
             self._silence.expect(name, was_silent=ready is not None and ready.reason == HostReason.SILENT)
         self.touch(name)
