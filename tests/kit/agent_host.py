@@ -47,7 +47,7 @@ class Gates:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
-        self.failures: dict[str, list[InnkeeperError]] = defaultdict(list)
+        self.failures: dict[str, list[Exception]] = defaultdict(list)
         self.reached: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.passed: Counter[str] = Counter()
         self._open = asyncio.Event()

@@ -12,6 +12,7 @@ from innkeeper.agent.store.records import Ready
 from innkeeper.clock import Clock
 from innkeeper.domain.quantity import format_bytes, format_cpu
 from innkeeper.domain.reasons import GuestReason, HostReason
+from innkeeper.errors import InnkeeperError
 from innkeeper.kube.conditions import document, documents
 from innkeeper.views.host import HostAgent, HostAgentStatus
 
@@ -28,6 +29,7 @@ class HostReport:
     hypervisor: Hypervisor
     trouble: Callable[[], str | None]  # why machines cannot be read now
     network_trouble: Callable[[], str | None]
+    store_trouble: Callable[[], InnkeeperError | None]  # why orders cannot be kept now
     address: Callable[[], str | None]  # where the host API listens
     images: Callable[[], Mapping[str, int]]  # percent that is here, by digest
     read: Callable[[Key], HostAgent | None]
@@ -65,6 +67,9 @@ class HostReport:
         trouble = self.network_trouble()
         if trouble is not None:
             return Ready(status=False, reason=GuestReason.NETWORK_FAILED, message=trouble)
+        unkept = self.store_trouble()
+        if unkept is not None:
+            return Ready(status=False, reason=unkept.reason, message=unkept.message)
         return Ready(status=True, reason=HostReason.READY)
 
 

@@ -44,6 +44,7 @@ from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
 from innkeeper.agent.slots import Slots
 from innkeeper.agent.start_gate import StartGate
+from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import TRUSTS_COPY, Ready
 from innkeeper.agent.store.store import Store
@@ -106,6 +107,7 @@ class Agent:
         self._inventory = Inventory(
             self._driver, parts.clock, on_phase=self._phase_changed, on_trouble=self._touch_host
         )
+        self._unkept: dict[str, StoreUnusableError] = {}  # whose order the store did not take
         self._jobs = Jobs(on_end=self._queue.add)
         self._asking = Asking(parts.network, wake=self._queue.add)
         self._prober = Prober(parts.asker, parts.clock, on_change=self._queue.add)
@@ -345,6 +347,7 @@ class Agent:
             hypervisor=hypervisor,
             trouble=lambda: self._inventory.trouble,
             network_trouble=lambda: self._parts.network.trouble,
+            store_trouble=lambda: next(iter(self._unkept.values()), None),
             address=lambda: self._api.address if self._api is not None else None,
             images=self._parts.images.held,
             read=self._host_agents.objects.get,
@@ -380,13 +383,23 @@ class Agent:
                     await reconciler.reconcile(key, self._assignments.objects.get((self._namespace, key)))
             except InnkeeperError as error:
                 self._log.warning("reconcile_failed", guest=key, reason=error.reason, message=error.message)
+                self._note_store(key, error if isinstance(error, StoreUnusableError) else None)
                 self._queue.failed(key)
             except Exception:  # noqa: BLE001 - one guest that breaks our own code must not stop the others
                 self._log.exception("reconcile_broke", guest=key)
                 self._queue.failed(key)
             else:
+                self._note_store(key, None)
                 self._queue.done(key)
             reconciler.gate.read(key)
+
+    def _note_store(self, guest_id: str, error: StoreUnusableError | None) -> None:
+        """Have the host say that it cannot keep an order, which it therefore never answered, until it can."""
+        if error is not None:
+            self._unkept[guest_id] = error
+        elif self._unkept.pop(guest_id, None) is None:
+            return
+        self._touch_host()
 
     async def _follow_host(self, host_orders: HostOrders) -> None:
         agent = self._host_agents.objects.get((self._namespace, names.HOST_AGENT_NAME))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from innkeeper.agent import disk_room
 from innkeeper.agent.build import domain, fetch, first_boot, overlay, plug, rest_on, start
 from innkeeper.agent.build.build import HYPERVISOR, IMAGE, NETWORK, Build, BuildStep
 from innkeeper.agent.figures import AgentFigures
@@ -29,7 +30,8 @@ class Builder:
 
     async def _go(self, build: Build, steps: tuple[BuildStep, ...], *, told: str) -> None:
         for step in steps:
-            await step(build)
+            with disk_room.told():
+                await step(build)
         watch = build.stopwatch
         seconds = {
             "agent": watch.own(),

@@ -5,13 +5,12 @@ The header is QEMU's and this agent's: a guest writes into its disk, never into 
 """
 
 import asyncio
-import functools
 import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from innkeeper.agent import programs
+from innkeeper.agent import disk_room, programs
 from innkeeper.agent.build.ports import Backing
 from innkeeper.agent.unprivileged import ToolsUser, start_as
 from innkeeper.domain.reasons import GuestReason
@@ -96,7 +95,7 @@ class DiskTool:
                 QEMU_IMG,
                 words,
                 package="qemu-utils",
-                failure=functools.partial(InnkeeperError, reason=GuestReason.DRIVER_FAILED),
+                failure=_failure,
                 deadline_s=QEMU_IMG_DEADLINE_S,
                 under=(*start_as(self._user), *LIMITS),
                 files=(file,),
@@ -118,6 +117,11 @@ class DiskTool:
         # Somebody who gave it to a third one meanwhile, as libvirt does at a start by hand, was right.
         if self._user is not None and os.fstat(file).st_uid == self._user.uid:
             os.fchown(file, *owner)
+
+
+def _failure(message: str) -> InnkeeperError:
+    reason = GuestReason.HOST_DISK_FULL if disk_room.SAID in message else GuestReason.DRIVER_FAILED
+    return InnkeeperError(message, reason=reason)
 
 
 def _over(base: Backing, image_format: str) -> Sequence[str]:

@@ -4,12 +4,12 @@ After a kill the file is read again, so the digest is always that of bytes on di
 its final name. Blocking: callers use `on_disk`.
 """
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from innkeeper.agent.disk_room import is_full
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
@@ -99,8 +99,7 @@ async def on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return await in_thread(work, *args, **kwargs)
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise DownloadFailedError(
             f"this host cannot keep the image: {error.strerror}",
-            reason=GuestReason.HOST_DISK_FULL if is_full else None,
+            reason=GuestReason.HOST_DISK_FULL if is_full(error) else None,
         ) from error

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import structlog
 
 from innkeeper.agent.store import highwater, rows, schema
+from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError, TerminalError
 
 BACKUP_MARK = "backup"  # the setting that tells a copy from a store
@@ -76,7 +77,11 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StoreUnusableError(f"the agent's database {path} cannot be used: {error}") from error
+        is_full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+        reason = GuestReason.HOST_DISK_FULL if is_full else None
+        raise StoreUnusableError(
+            f"the agent's database {path} cannot be used: {error}", reason=reason
+        ) from error
     except sqlite3.DatabaseError as error:
         # The low byte is the kind; the others say more of it.
         if error.sqlite_errorcode & 0xFF in _DAMAGE:

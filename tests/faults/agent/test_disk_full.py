@@ -1,0 +1,81 @@
+"""The host's disk is full at one step of a build: who runs is not hurt, who comes is told, and all heals with room."""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from innkeeper.agent.store.store import Store
+from innkeeper.kube.resources import HOST_AGENTS
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import guest_id, order
+from tests.kit.waiting import eventually
+
+GUEST, OTHER = guest_id(), guest_id(2)
+
+
+def full() -> OSError:
+    """Return what the system says."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("step", ["fetch", "overlay", "seed"])
+async def test_at_a_step_of_the_build(running: AgentHost, step: str) -> None:
+    running.gates.failures[step] += [full(), full()]
+    await running.assign(order(2))
+    told = await running.told(OTHER, "HostDiskFull")
+    assert "make room" in told.message
+    assert running.driver.running() == {GUEST}
+    running.driver.crash(GUEST)
+    await eventually(lambda: running.driver.starts[GUEST] == 2)
+    await running.told(OTHER, "Running")
+    assert running.driver.starts[OTHER] == 1
+
+
+class Room:
+    """How large the agent's database may grow: SQLite answers as it does on a full disk."""
+
+    def __init__(self) -> None:
+        self._store: Store | None = None
+
+    def opened(self, open_store: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what opens a store and remembers it."""
+
+        async def open_and_remember(*words: Any, **more: Any) -> Store:
+            self._store = await open_store(*words, **more)
+            return self._store
+
+        return open_and_remember
+
+    async def limit(self, *, is_full: bool) -> None:
+        """Let the database grow no more, or as it likes."""
+        assert self._store is not None
+        await self._store._read(
+            lambda c: c.execute(f"PRAGMA max_page_count = {1 if is_full else 1_000_000}").fetchall()
+        )
+
+
+async def test_in_the_store(host: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No order is taken that cannot be kept; the host says why, and guests run on."""
+    room = Room()
+    monkeypatch.setattr(Store, "open", room.opened(Store.open))
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    await room.limit(is_full=True)
+    large = order(2, annotations={"note": "x" * 20_000})  # more than what is left of the pages that are there
+    await host.assign(large)
+
+    async def host_says(status: str, reason: str) -> bool:
+        agent = await host.admin.get(HOST_AGENTS, "host", namespace=host.namespace)
+        return (agent.status.conditions[0].status, agent.status.conditions[0].reason) == (status, reason)
+
+    await eventually(lambda: host_says("False", "HostDiskFull"))
+    assert (await host.assignment(OTHER)).status.outcome is None
+    assert host.driver.running() == {GUEST}
+    await room.limit(is_full=False)
+    await host.told(OTHER, "Running")
+    await eventually(lambda: host_says("True", "Ready"))
+    assert host.driver.starts[GUEST] == 1
