@@ -3,8 +3,10 @@
 import pytest
 
 from innkeeper.domain import names
+from innkeeper.domain.orders import Signer
 from innkeeper.kube.resources import ASSIGNMENTS, CRDS, GUESTS, HOSTS, IP_ADDRESSES, SECRETS
 from tests.kit import objects
+from tests.kit.agent_orders import order as an_order
 from tests.kit.guest_scene import GuestScene, guest_scene
 from tests.kit.objects import guest_id
 from tests.kit.waiting import eventually, settled
@@ -113,6 +115,38 @@ async def test_a_forced_guest_keeps_its_address_even_when_its_last_order_is_dele
     for _ in range(5):
         await scene.operators[0].sweeper.sweep()
     assert scene.addresses() == []
+
+
+async def test_an_order_made_again_is_signed_above_what_the_host_holds_after_force(scene: GuestScene) -> None:
+    """The order's serials began anew, and no Guest is left that would have it signed again."""
+    await running(scene)
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    await scene.until_ready(reason="Stopped")
+    scene.hear_host("a", heard=False)
+    await scene.until_reason("HostUnreachable")
+    [second] = scene.assignments()
+    scene.api.delete(ASSIGNMENTS, second.metadata.name, namespace=second.metadata.namespace)
+    await eventually(lambda: [each.spec.serial for each in scene.assignments()] == [1])
+    scene.delete_guest()
+    scene.patch_guest(FORCE)
+    await eventually(lambda: scene.guest() is None)
+    [last] = scene.assignments()
+    assert (last.spec.desired, last.spec.serial) == ("Destroyed", second.spec.serial)
+    scene.hear_host("a", heard=True)
+    await scene.until_gone()
+    assert scene.hosts["a"].destroyed == [guest_id()]
+    assert scene.addresses() == []
+
+
+async def test_nobody_signs_above_an_order_to_destroy_that_is_not_ours(scene: GuestScene) -> None:
+    """Who may write Assignments, and has no key, gets no signature by a plant without a Guest."""
+    order = Signer(b"\x09" * 32).sign(an_order())
+    said = {"outcome": "Superseded", "held": {"epoch": 7, "serial": 7}, "observedGeneration": 1}
+    planted = objects.assignment(order=order, desired="Destroyed", status=said)
+    scene.api.create(ASSIGNMENTS, planted, namespace="host-a")
+    await settled(lambda: len(scene.api.calls))
+    [left] = scene.assignments()
+    assert left.spec.order == order
 
 
 async def test_force_does_nothing_while_the_host_is_heard(scene: GuestScene) -> None:
