@@ -9,6 +9,7 @@ It runs in the test's own event loop on a free port of the loopback interface. I
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,8 +41,9 @@ class FakeApi:
         namespaces: Iterable[str] = ("default", "kube-system", "innkeeper-system"),
         history: int = 10_000,
         bookmark_s: float = 1.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.store = Store(history=history, namespaces=namespaces)
+        self.store = Store(history=history, namespaces=namespaces, now=now)
         self.faults = Faults()
         self.calls: list[Call] = []
         self.on_write: Hook | None = None

@@ -9,7 +9,7 @@ import inspect
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -45,23 +45,36 @@ class Api(Protocol):
         ...
 
 
+OpenStream = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def _open_stream(request: web.Request) -> web.StreamResponse:
+    """Begin the answer to a watch."""
+    answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+    answer.enable_chunked_encoding()
+    await answer.prepare(request)
+    return answer
+
+
 class Routes:
     """Handlers of one server."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, open_stream: OpenStream = _open_stream) -> None:
         self._api = api
+        self._open_stream = open_stream
         self._pages: dict[str, tuple[int, list[Document]]] = {}
 
     def add_to(self, app: web.Application) -> None:
         """Serve both roots and everything below them."""
-        app.router.add_route("*", "/api/{version}/{rest:.*}", self._handle)
-        app.router.add_route("*", "/apis/{group}/{version}/{rest:.*}", self._handle)
+        app.router.add_route("*", "/api/{version}/{rest:.*}", self.handle)
+        app.router.add_route("*", "/apis/{group}/{version}/{rest:.*}", self.handle)
         app.router.add_get("/readyz", self._ready)
 
     async def _ready(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
         try:
             call = self._call(request)
         except RefusedError as refusal:
@@ -177,11 +190,10 @@ class Routes:
         kind = self._kind(request, call)
         matches = selector(request.query.get("labelSelector"), request.query.get("fieldSelector"))
         call.status = 200
-        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
-        answer.enable_chunked_encoding()
-        await answer.prepare(request)
+        answer = await self._open_stream(request)
         with contextlib.suppress(ConnectionError):
             await self._stream(request, call, kind, answer, matches)
+            await answer.write_eof()
         return answer
 
     async def _stream(
@@ -189,12 +201,13 @@ class Routes:
     ) -> None:
         store, faults = self._api.store, self._api.faults
         seen = int(request.query.get("resourceVersion") or store.version)
-        end = time.monotonic() + float(request.query.get("timeoutSeconds", "300"))
+        clock = asyncio.get_running_loop().time
+        end = clock() + float(request.query.get("timeoutSeconds", "300"))
         dropped = asyncio.ensure_future(faults.watch_drops.wait())
-        bookmark_at = time.monotonic() + self._api.bookmark_s
+        bookmark_at = clock() + self._api.bookmark_s
         try:
-            while (now := time.monotonic()) < end and not dropped.done():
-                changed = asyncio.ensure_future(store.changed.wait())
+            while (now := clock()) < end and not dropped.done():
+                changed = asyncio.ensure_future(store.changed(kind).wait())
                 held = faults.is_held(call)
                 if not held:
                     for event in store.since(seen):

@@ -8,12 +8,13 @@ import asyncio
 import base64
 import copy
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from innkeeper.clock import rfc3339
 from tests.kit.fake_api_documents import (
     Matcher,
     RefusedError,
@@ -62,11 +63,17 @@ class Store:
     """All objects, and what changed lately."""
 
     def __init__(
-        self, *, history: int = 10_000, namespaces: Iterable[str] = ("default", "kube-system")
+        self,
+        *,
+        history: int = 10_000,
+        namespaces: Iterable[str] = ("default", "kube-system"),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.kinds = {(kind.group, kind.version, kind.plural): kind for kind in (*CORE, *own_kinds())}
         self.admission: list[Admission] = [guest_finalizer]
-        self.changed = asyncio.Event()
+        self._changed: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)  # by plural
+        self.observers: list[Callable[[Event], None]] = []
+        self._now = now
         self._version = 100
         self._forgotten = self._version  # events up to this version are no longer known
         self._events: deque[Event] = deque(maxlen=history)
@@ -134,7 +141,7 @@ class Store:
             raise RefusedError(409, "AlreadyExists", f'{kind.qualified} "{name}" already exists')
         for each in _SYSTEM_FIELDS:
             metadata.pop(each, None)
-        metadata |= {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": _now()}
+        metadata |= {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": rfc3339(self._now())}
         if namespace:
             metadata["namespace"] = namespace
         if kind.has_generation:
@@ -209,7 +216,7 @@ class Store:
         if "deletionTimestamp" in old["metadata"]:
             return old
         new = copy.deepcopy(old)
-        new["metadata"] |= {"deletionTimestamp": _now(), "deletionGracePeriodSeconds": 0}
+        new["metadata"] |= {"deletionTimestamp": rfc3339(self._now()), "deletionGracePeriodSeconds": 0}
         if kind.has_generation:
             new["metadata"]["generation"] += 1
         return self._put(kind, key, new, "MODIFIED")
@@ -292,9 +299,14 @@ class Store:
         if len(self._events) == self._events.maxlen:
             self._forgotten = self._events[0].version
         self._events.append(event)
+        for each in self.observers:
+            each(event)
         # Watchers hold the old Event object; each waits on the one that it saw last.
-        self.changed.set()
-        self.changed = asyncio.Event()
+        self._changed.pop(event.kind.plural, asyncio.Event()).set()
+
+    def changed(self, kind: Kind) -> asyncio.Event:
+        """Return what is set at the next change of a kind."""
+        return self._changed[kind.plural]
 
     def since(self, version: int) -> list[Event]:
         """Return what happened after a version.
@@ -332,7 +344,3 @@ def _encode_string_data(document: Document) -> None:
             key: base64.b64encode(value.encode()).decode() for key, value in plain.items()
         }
         document["data"] = {**document.get("data", {}), **encoded}
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

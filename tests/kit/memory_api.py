@@ -1,0 +1,212 @@
+"""The fake API server without sockets: the real client's calls go to the same routes, in memory.
+
+Every answer takes a random moment, so that what runs at once interleaves in many ways; with one seed always in the same.
+A client can be cut off alone, as a host whose network fails is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from random import Random
+from typing import Any
+from urllib.parse import parse_qsl
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from innkeeper.kube.client import Client
+from innkeeper.kube.credentials import Credentials
+from tests.kit.fake_api import FakeApi
+from tests.kit.fake_api_routes import Routes
+
+SLOWEST_ANSWER_S = 0.02
+_END = None
+
+
+class MemoryApi(FakeApi):
+    """An API server that is up or down, and listens on no port."""
+
+    def __init__(self, random: Random, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.is_up = False
+        self.random = random
+        self.routes = Routes(self, open_stream=_MemoryStream.begin)
+
+    async def up(self) -> None:
+        """Answer calls."""
+        self.is_up = True
+
+    async def down(self) -> None:
+        """Refuse connections, end watches, forget history."""
+        self.is_up = False
+        self.faults.drop_watch()
+        self.store.forget_history()
+
+    def client(self, user: str) -> "MemoryClient":
+        """Return a client of a user."""
+        return MemoryClient(self, self.credentials(user))
+
+
+class MemoryClient(Client):
+    """The real client over a session in memory."""
+
+    def __init__(self, api: MemoryApi, credentials: Credentials) -> None:
+        super().__init__(credentials)
+        self.session = _MemorySession(api)
+
+    def cut_off(self, *, is_cut: bool) -> None:
+        """Let no call of this client through, or let them through again; open watches end."""
+        self.session.is_cut = is_cut
+        if is_cut:
+            self.session.end_streams()
+
+    def _connected(self) -> Any:
+        return self.session
+
+
+class _MemorySession:
+    """What the client needs of `aiohttp.ClientSession`."""
+
+    def __init__(self, api: MemoryApi) -> None:
+        self.is_cut = False
+        self._api = api
+        self._streams: set[_MemoryStream] = set()
+
+    def end_streams(self) -> None:
+        for stream in self._streams:
+            stream.abort()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        *,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own deadline object
+        **_: Any,
+    ) -> AsyncIterator["_Response"]:
+        request = _Request(method, url, data=data, headers=headers)
+        work = asyncio.ensure_future(self._answer(request))
+        try:
+            async with asyncio.timeout(timeout.total):
+                await asyncio.wait({work, request.opened}, return_when=asyncio.FIRST_COMPLETED)
+            if request.opened.done():
+                self._streams.add(request.opened.result())
+                yield _Response(200, CIMultiDict(), request.opened.result())
+            else:
+                yield work.result()
+        finally:
+            if request.opened.done():
+                self._streams.discard(request.opened.result())
+            work.cancel()
+            with suppress(asyncio.CancelledError, aiohttp.ClientError):
+                await work
+
+    async def _answer(self, request: "_Request") -> "_Response":
+        await self._travel(request)
+        answer = await self._api.routes.handle(request)  # type: ignore[arg-type] # as much of one as the routes read
+        if request.opened.done():
+            return _Response(200, CIMultiDict(), request.opened.result())
+        await self._travel(request)
+        assert isinstance(answer, web.Response)
+        assert isinstance(answer.body, bytes)
+        return _Response(answer.status, answer.headers, _Body(answer.body))
+
+    async def _travel(self, request: "_Request") -> None:
+        await asyncio.sleep(self._api.random.uniform(0, SLOWEST_ANSWER_S))
+        if self.is_cut or not self._api.is_up:
+            raise aiohttp.ClientConnectionError("connection refused")
+        if request.is_aborted:
+            raise aiohttp.ServerDisconnectedError
+
+    async def close(self) -> None:
+        self.end_streams()
+
+
+class _Request:
+    """What the routes need of `web.Request`."""
+
+    def __init__(self, method: str, url: URL, *, data: bytes | None, headers: Mapping[str, str]) -> None:
+        self.method = method
+        self.headers = CIMultiDict(headers)
+        self.query = dict(parse_qsl(url.raw_query_string))
+        self.can_read_body = data is not None
+        self.content_type = self.headers.get("Content-Type", "")
+        self.is_aborted = False
+        self.opened: asyncio.Future[_MemoryStream] = asyncio.get_running_loop().create_future()
+        self.match_info = _matched(url.raw_path)
+        self._data = data or b""
+
+    @property
+    def transport(self) -> "_Request":
+        return self
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.is_aborted = True
+        if self.opened.done():
+            self.opened.result().abort()
+
+    async def json(self) -> Any:
+        return msgspec.json.decode(self._data)
+
+
+class _MemoryStream:
+    """A watch: what the routes write, the client reads."""
+
+    status = 200
+
+    def __init__(self) -> None:
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    @classmethod
+    async def begin(cls, request: Any) -> Any:
+        stream = cls()
+        request.opened.set_result(stream)
+        return stream
+
+    async def write(self, chunk: bytes) -> None:
+        self._chunks.put_nowait(chunk)
+
+    async def write_eof(self) -> None:
+        self._chunks.put_nowait(b"")
+
+    def abort(self) -> None:
+        self._chunks.put_nowait(_END)
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._chunks.get()) != b"":
+            if chunk is _END:
+                raise aiohttp.ClientPayloadError("the connection was cut")
+            yield chunk
+
+
+class _Body:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+class _Response:
+    """What the client needs of `aiohttp.ClientResponse`."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], content: Any) -> None:
+        self.status = status
+        self.ok = status < 400
+        self.headers = headers
+        self.content = content
+
+
+def _matched(path: str) -> dict[str, str]:
+    """Return what the routes' patterns take from a path."""
+    root, *parts = path.strip("/").split("/")
+    if root == "api":
+        return {"version": parts[0], "rest": "/".join(parts[1:])}
+    return {"group": parts[0], "version": parts[1], "rest": "/".join(parts[2:])}
