@@ -1,0 +1,162 @@
+"""The histories find planted bugs: each is put into the product, and one of the first seeds must complain of it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from innkeeper.agent import work
+from innkeeper.agent.drivers.driver import DomainState
+from innkeeper.agent.service import Agent
+from innkeeper.domain.addressing.taken import Taken
+from innkeeper.domain.names import address_name
+from innkeeper.domain.quantity import Amounts
+from innkeeper.state.backlog import Backlog
+from innkeeper.state.claims import Claims
+from innkeeper.state.promises import Promises
+from innkeeper.workers.deletion import DeletionWorker
+from innkeeper.workers.hosts import projection
+from innkeeper.workers.hosts.statuses import HostStatuses
+from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.sweeper import Sweeper
+from tests.kit.history import histories
+from tests.kit.history.parts import HostPart, WitnessedDriver
+from tests.kit.history.world import World
+
+MOST_SEEDS = 12
+
+
+def complaint(part: str, *, world_kind: type[World] = World) -> str:
+    """Return the first complaint that holds these words, of the first seeds."""
+    seen: list[str] = []
+    for seed in range(MOST_SEEDS):
+        seen += histories.run(seed, world_kind=world_kind).complaints
+        for each in seen:
+            if part in each:
+                return each
+    raise AssertionError(f"no history complains of {part!r}; they say: {seen}")
+
+
+class _BlindDriver(WitnessedDriver):
+    """Does not see what lives, so its agent starts it again."""
+
+    async def domains(self) -> dict[str, DomainState]:
+        return {}
+
+    async def start(self, guest_id: str) -> None:
+        if guest_id in self.running():
+            self.witness.starts(guest_id, self.host)
+        await super().start(guest_id)
+
+
+class _BlindHost(HostPart):
+    driver_kind = _BlindDriver
+
+
+class _BlindWorld(World):
+    host_kind = _BlindHost
+
+
+def test_a_machine_that_is_started_twice() -> None:
+    assert complaint("while it lives on", world_kind=_BlindWorld)
+
+
+def test_an_absence_that_destroys(monkeypatch: pytest.MonkeyPatch) -> None:
+    assigned = Agent._assigned
+    tasks: set[asyncio.Future[None]] = set()
+
+    def obeys_absence(self: Agent, change: Any) -> None:
+        if change.new is None:
+            tasks.add(asyncio.ensure_future(self._driver.remove(change.key[1])))
+        assigned(self, change)
+
+    monkeypatch.setattr(Agent, "_assigned", obeys_absence)
+    assert complaint("whose Guest nobody deleted")
+
+
+def test_a_disk_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_remove_tree", lambda _directory: None)
+    assert complaint("keeps the disk")
+
+
+def test_an_address_that_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks which addresses are taken, nor whose the claim is that was found."""
+    create = NetworkWorker._create
+
+    async def takes_any(self: NetworkWorker, guest: Any, wanted: Any, address: str) -> Any:
+        mine = await create(self, guest, wanted, address)
+        return mine or self._subset.claims.by_name.get(address_name(wanted.pool.space, address))
+
+    monkeypatch.setattr(NetworkWorker, "_create", takes_any)
+    monkeypatch.setattr(NetworkWorker, "owns", lambda _self, _guest: True)
+    monkeypatch.setattr(Claims, "taken", lambda _self, _pool: Taken())
+    assert complaint("is used by")
+
+
+def test_an_address_that_is_never_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: NetworkWorker, guest_id: str) -> None:
+        del self, guest_id
+
+    monkeypatch.setattr(NetworkWorker, "release_all", nothing)
+    monkeypatch.setattr(Sweeper, "_is_stood_behind", lambda _self, _address: True)
+    assert complaint("whose Guest is gone")
+
+
+def test_a_subset_that_miscounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_host: Callable[[Promises, str], Amounts] = Promises.of_host
+    monkeypatch.setattr(Promises, "of_host", lambda self, host: of_host(self, host) + Amounts(1000, 0, 0))
+    assert complaint("counts as promised")
+
+
+def test_a_guest_that_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backlog, "helped", lambda _self: [])
+    assert complaint("waits for room")
+
+
+def test_a_deletion_that_is_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: DeletionWorker, host: str, guest_id: str) -> None:
+        del self, host, guest_id
+
+    monkeypatch.setattr(DeletionWorker, "finish_unowned", nothing)
+    assert complaint("is left in host-")
+
+
+def test_a_write_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    host_status, look = projection.host_status, HostStatuses.look
+
+    def restless(host: Any, facts: Any, *, now: datetime) -> Any:
+        return host_status(host, replace(facts, guests=facts.guests + now.minute % 2), now=now)
+
+    def looks_at_all(self: HostStatuses) -> None:
+        look(self)
+        for name in self._subset.hosts:
+            self.touch(name)
+
+    monkeypatch.setattr(projection, "host_status", restless)
+    monkeypatch.setattr(HostStatuses, "look", looks_at_all)
+    monkeypatch.setattr(histories, "verdict", lambda _world: iter(()))
+    assert complaint("still written in the calm")
+
+
+def test_a_process_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(self: Sweeper) -> Any:
+        del self
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(Sweeper, "sweep", breaks)
+    assert complaint("ended by itself")
+
+
+def test_one_seed_is_one_history() -> None:
+    assert histories.run(3).log == histories.run(3).log
+
+
+def test_a_story_tells_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backlog, "helped", lambda _self: [])
+    monkeypatch.setattr(Promises, "of_host", lambda _self, _host: Amounts(1, 1, 1))
+    story = histories.run(0, events=3).story
+    assert "hack/history --seed 0 --verbose" in story
+    assert "calm" in story
