@@ -1,0 +1,125 @@
+"""The hypervisor is restarted, is away, or hangs in one guest's call: every other guest goes on."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from innkeeper.agent.drivers.driver import DriverError
+from innkeeper.kube.resources import HOST_AGENTS
+from tests.kit.agent_host import AgentHost, GatedDriver
+from tests.kit.agent_orders import guest_id, order
+from tests.kit.waiting import eventually
+
+GUEST, OTHER = guest_id(), guest_id(2)
+
+
+class HungDriver(GatedDriver):
+    """Calls for one guest do not come back before their deadline."""
+
+    hung: str = ""
+
+    async def start(self, guest_id: str) -> None:
+        """Start a machine."""
+        await self._may_hang(guest_id)
+        await super().start(guest_id)
+
+    async def stop(self, guest_id: str, *, grace_s: float) -> None:
+        """Stop a machine."""
+        await self._may_hang(guest_id)
+        await super().stop(guest_id, grace_s=grace_s)
+
+    async def remove(self, guest_id: str) -> None:
+        """Remove a machine."""
+        await self._may_hang(guest_id)
+        await super().remove(guest_id)
+
+    async def _may_hang(self, guest_id: str) -> None:
+        if guest_id == self.hung:
+            await self.gates.at("hung")
+
+
+@pytest.fixture
+def hung(host: AgentHost) -> HungDriver:
+    """Give the host a driver whose calls for the first guest hang."""
+    driver = HungDriver(host.clock)
+    driver.gates, driver.hung = host.gates, GUEST
+    host.driver = driver
+    host.gates.held.add("hung")
+    return driver
+
+
+async def test_a_start_that_hangs(host: AgentHost, hung: HungDriver) -> None:
+    host.start()
+    await host.assign(order())
+    await host.gates.reached["hung"].wait()
+    await host.assign(order(2))
+    await host.told(OTHER, "Running")
+    hung.crash(OTHER)
+    await eventually(lambda: hung.starts[OTHER] == 2)
+    await host.assign(order(2, serial=2, desired="Destroyed"))
+    await host.told(OTHER, "Destroyed", outcome="Destroyed")
+    host.gates.open()
+    await host.told(GUEST, "Running")
+
+
+@pytest.mark.parametrize("desired", ["Stopped", "Destroyed"])
+async def test_a_stop_or_a_removal_that_hangs(host: AgentHost, hung: HungDriver, desired: str) -> None:
+    hung.hung = ""
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    hung.hung = GUEST
+    await host.assign(order(serial=2, desired=desired))
+    await host.gates.reached["hung"].wait()
+    await host.assign(order(2))
+    await host.told(OTHER, "Running")
+    host.gates.open()
+    await host.told(GUEST, desired, outcome="Destroyed" if desired == "Destroyed" else "Accepted")
+
+
+async def test_a_call_that_ends_at_its_deadline_is_told_and_tried_again(host: AgentHost) -> None:
+    host.gates.failures["before-start"].append(DriverError("libvirt does not answer within 60 s"))
+    host.start()
+    await host.assign(order())
+    assert "does not answer" in (await host.told(GUEST, "DriverFailed")).message
+    await host.told(GUEST, "Running")
+    assert host.driver.starts[GUEST] == 1
+
+
+async def test_a_restart_of_the_hypervisor_starts_nothing_again(running: AgentHost) -> None:
+    """Its events end, it cannot be asked for a while, and then every machine is as it was."""
+    away = asyncio.Event()
+
+    def cannot_be_asked() -> Callable[[], object]:
+        domains = running.driver.domains
+
+        async def asked() -> object:
+            if away.is_set():
+                raise DriverError("libvirt is away")
+            return await domains()
+
+        return asked
+
+    running.driver.domains = cannot_be_asked()  # type: ignore[method-assign,assignment] # the fault itself
+    away.set()
+    await running.driver.close()
+
+    async def is_told() -> bool:
+        agent = await running.admin.get(HOST_AGENTS, "host", namespace=running.namespace)
+        return "libvirt is away" in agent.status.conditions[0].message
+
+    await eventually(is_told)
+    assert running.driver.running() == {GUEST}
+    away.clear()
+
+    async def is_well() -> bool:
+        agent = await running.admin.get(HOST_AGENTS, "host", namespace=running.namespace)
+        return agent.status.conditions[0].status == "True"
+
+    await eventually(is_well)
+    await running.assign(order(2))
+    await running.told(OTHER, "Running")
+    assert running.driver.starts[GUEST] == 1
+    running.driver.crash(GUEST)
+    await eventually(lambda: running.driver.starts[GUEST] == 2)
