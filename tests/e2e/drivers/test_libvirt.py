@@ -20,7 +20,16 @@ from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
 from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
 from innkeeper.agent.imaging import iso9660
 from tests.kit import boot_programs
-from tests.kit.driver_conformance import GUEST, Bench, DriverConformance, Heard, instance, is_phase, phase
+from tests.kit.driver_conformance import (
+    GUEST,
+    OTHER,
+    Bench,
+    DriverConformance,
+    Heard,
+    instance,
+    is_phase,
+    phase,
+)
 from tests.kit.private_libvirt import BRIDGE, PrivateLibvirt
 from tests.kit.waiting import eventually
 
@@ -124,6 +133,29 @@ class TestFaults:
         await bench.driver.stop(GUEST, grace_s=10)
         await heard.of(GUEST)
         await heard.close()
+
+    async def test_a_machine_that_stands_still_holds_no_other_up(self, libvirt_bench: LibvirtBench) -> None:
+        """A stopped QEMU answers nothing on its monitor, so the call to it hangs; calls for others do not."""
+        bench = libvirt_bench
+        await bench.driver.define(await bench.polite(GUEST))
+        await bench.driver.start(GUEST)
+        [still] = bench.libvirtd.machine_pids(GUEST)
+        os.kill(still, signal.SIGSTOP)
+        hung = asyncio.ensure_future(bench.driver.stop(GUEST, grace_s=300))
+        try:
+            async with asyncio.timeout(40):
+                await bench.driver.define(await bench.polite(OTHER))
+                await bench.driver.start(OTHER)
+                found = await bench.driver.domains()
+                await bench.driver.stop(OTHER, grace_s=20)
+            assert {found[GUEST].phase, found[OTHER].phase} == {DomainPhase.RUNNING}
+            assert not hung.done()
+        finally:
+            os.kill(still, signal.SIGCONT)
+            hung.cancel()
+            await asyncio.gather(hung, return_exceptions=True)
+        await bench.driver.stop(GUEST, grace_s=20)
+        assert bench.alive(GUEST) == bench.alive(OTHER) == 0
 
     async def test_a_machine_that_died_while_libvirtd_was_away_is_crashed(
         self, libvirt_bench: LibvirtBench

@@ -43,7 +43,7 @@ class HungDriver(GatedDriver):
 def hung(host: AgentHost) -> HungDriver:
     """Give the host a driver whose calls for the first guest hang."""
     driver = HungDriver(host.clock)
-    driver.gates, driver.hung = host.gates, GUEST
+    driver.gates, driver.asked, driver.hung = host.gates, host.driver.asked, GUEST
     host.driver = driver
     host.gates.held.add("hung")
     return driver
