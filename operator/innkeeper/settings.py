@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from innkeeper.domain import names
 from innkeeper.domain.reasons import OrphanPolicy
+from innkeeper.domain.rebuild.gate import RebuildPolicy
 from innkeeper.telemetry.logs import LogFormat, LogLevel
 
 
@@ -95,6 +96,10 @@ class OperatorSettings(CommonSettings):
     )
     orphan_policy: OrphanPolicy = Field(
         OrphanPolicy.KEEP, description="What becomes of guests that hosts hold and that have no Guest object."
+    )
+    rebuild: RebuildPolicy = Field(
+        RebuildPolicy.MANUAL,
+        description="What to do in a new API server, while hosts that may hold guests are listed in hosts_file.",
     )
     guest_workers: int = Field(32, ge=1, le=256, description="How many guests are worked on at once.")
     host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")

@@ -14,6 +14,7 @@ from innkeeper.cli.options import (
     settings_from,
 )
 from innkeeper.domain.reasons import OrphanPolicy
+from innkeeper.domain.rebuild.gate import RebuildPolicy
 
 
 async def run(  # noqa: PLR0913 - each option of the command line is a parameter
@@ -78,6 +79,13 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     hosts_file: Annotated[
         Path | None,
         typer.Option(help="Where hosts are reached of which the API server does not say it (YAML)."),
+    ] = None,
+    rebuild: Annotated[
+        RebuildPolicy | None,
+        typer.Option(
+            help="In a new API server, while the hosts file names hosts: wait for `innkeeper operator rebuild`, "
+            "do it, or lead at once. (default: Manual)"
+        ),
     ] = None,
     orphan_policy: Annotated[
         OrphanPolicy | None,

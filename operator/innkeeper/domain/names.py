@@ -16,6 +16,9 @@ HOST_FINALIZER = "innkeeper.dev/host"
 
 ID_ANNOTATION = "innkeeper.dev/id"
 REVIVED_FROM_ANNOTATION = "innkeeper.dev/revived-from"  # the host whose order a Guest was made anew from
+DESTROYED_ANNOTATION = (
+    "innkeeper.dev/destroyed"  # EPOCH.SERIAL of the order that ended the guest: it is not built again
+)
 FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"
 REMOVE_ORPHAN_ANNOTATION = (
     "innkeeper.dev/remove-orphan"  # of an Assignment: a person's word, for the order of that rank
@@ -25,6 +28,7 @@ HELD_BY_HOST_ANNOTATION = "innkeeper.dev/held-by-host"  # of an IPAddress whose 
 GUEST_ID_LABEL = "innkeeper.dev/guest-id"
 POOL_LABEL = "innkeeper.dev/pool"
 HOST_LABEL = "innkeeper.dev/host"
+REBUILT_LABEL = "innkeeper.dev/rebuilt"  # of a namespace that was made anew for the guests in it
 
 SYSTEM_NAMESPACE = "innkeeper-system"
 AGENT_SERVICE_ACCOUNT = "agent"

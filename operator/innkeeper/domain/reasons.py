@@ -108,6 +108,9 @@ class GuestReason(StrEnum):
     WAITING_FOR_HOST = "WaitingForHost"  # ordered; the host has not answered yet
     HOST_UNREACHABLE = "HostUnreachable"  # its host is not heard; it is started nowhere else
     HOST_LOST = "HostLost"
+    DESTROYED_SINCE = (
+        "DestroyedSince"  # its host destroyed it after the moment that the store was put back to
+    )
     # Ready: steps and states on the host
     ACCEPTED = "Accepted"
     STREAMING = "Streaming"

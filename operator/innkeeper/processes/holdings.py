@@ -20,6 +20,7 @@ from innkeeper.hosts.directory import HostDirectory
 from innkeeper.hosts.ports import HostReader, HostUnreadError
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change
+from innkeeper.processes.hosts_asked import client_files
 from innkeeper.processes.order_key import KeySource, read_order_keys
 from innkeeper.processes.watches import Watches, are_fresh
 from innkeeper.settings import OperatorSettings
@@ -72,7 +73,7 @@ class Holdings:
         await self._learn_keys()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.orphans.run())
-            files = _client_files(self._settings)
+            files = client_files(self._settings)
             if files is not None:
                 group.create_task(self._read_hosts(files))
 
@@ -195,17 +196,6 @@ class Holdings:
             snapshot.write(path, host_records.encode(state))
         except OSError as error:
             log.warning("host_records_not_written", message=str(error))
-
-
-def _client_files(settings: OperatorSettings) -> ClientFiles | None:
-    authority, certificate, key = (
-        settings.hosts_ca_file,
-        settings.hosts_certificate_file,
-        settings.hosts_key_file,
-    )
-    if authority is None or certificate is None or key is None:
-        return None
-    return ClientFiles(authority=authority, certificate=certificate, key=key)
 
 
 def _records_file(settings: OperatorSettings) -> Path | None:

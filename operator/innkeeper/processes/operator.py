@@ -20,6 +20,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.lease import LeaderElection
 from innkeeper.kube.reviews import AccessReviews, TokenReviews
+from innkeeper.processes.gate import Gate
 from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.leader import Leader
 from innkeeper.processes.snapshots import Snapshots
@@ -36,6 +37,7 @@ from innkeeper.telemetry.metrics import (
     OperatorMetrics,
     ProcessMetrics,
     QueryMetrics,
+    RebuildMetrics,
     SnapshotMetrics,
 )
 from innkeeper.telemetry.readiness import Readiness
@@ -77,6 +79,15 @@ class OperatorProcess:
         self.snapshots: Snapshots | None = None
         self.subset = Subset()
         self.watches = Watches(client, clock=clock, subset=self.subset)
+        self._gate = Gate(
+            settings,
+            client=client,
+            clock=clock,
+            watches=self.watches,
+            subset=self.subset,
+            metrics=RebuildMetrics(self.registry),
+        )
+        self._readiness.add("hosts-heard", lambda: self._gate.trouble)
         self.holdings = Holdings(
             settings,
             client=client,
@@ -130,6 +141,7 @@ class OperatorProcess:
             every_s=self._settings.snapshot_every_s,
             metrics=SnapshotMetrics(self.registry),
         )
+        self._gate.snapshots = self.snapshots
         await self.snapshots.load()
 
     def _query_listener(self) -> QueryListener | None:
@@ -171,20 +183,25 @@ class OperatorProcess:
             self._readiness.watch(kind, watch.informer)
 
     async def _elect(self) -> None:
-        if not self._settings.leader_election:
-            await self._lead()
-            return
-        election = LeaderElection(
-            self._client,
-            namespace=self._settings.namespace,
-            name=LEASE_NAME,
-            identity=self.identity,
-            clock=self._clock,
-        )
-        await election.run(self._lead)
+        while True:
+            await self._gate.opened()
+            if not self._settings.leader_election:
+                await self._lead()
+                continue
+            election = LeaderElection(
+                self._client,
+                namespace=self._settings.namespace,
+                name=LEASE_NAME,
+                identity=self.identity,
+                clock=self._clock,
+            )
+            await election.run(self._lead)
 
     async def _lead(self) -> None:
+        """Work for ever; end where a person has to act first, so that the Lease is free."""
         await self.watches.synced()
+        if not await self._gate.enter():
+            return
         _settle_memory()
         self._note_leading(leading=True)
         try:
@@ -198,7 +215,9 @@ class OperatorProcess:
                 holdings=self.holdings,
                 identity=self.identity,
             )
-            await leader.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._gate.guard())
+                group.create_task(leader.run())
         finally:
             self._note_leading(leading=False)
 

@@ -14,6 +14,7 @@ import structlog
 
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain.names import GROUP
+from innkeeper.domain.rebuild.gate import Standing
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ThrottledError, UnavailableError
@@ -53,6 +54,27 @@ class Snapshots:
         self._every_s = every_s
         self._metrics = metrics
         self._origin: Origin | None = None
+        self._other: Standing | None = (
+            None  # what was found of the store, where it is not the one that was known
+        )
+
+    def standing(self, history: History) -> Standing:
+        """Tell whether the store goes on from what this process knew of it."""
+        if self._other is not None:
+            return self._other
+        if self._origin is None or not self._origin.mark:
+            return Standing.UNKNOWN
+        try:
+            _check(self._origin, history)
+        except SnapshotRefusedError as error:
+            return _OTHERS[error.why]
+        return Standing.SAME
+
+    def accept(self, history: History) -> None:
+        """Go on from the store as it is: what it lacks was looked for elsewhere."""
+        if self.standing(history) in _OTHERS.values():
+            self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
+        self._other = None
 
     async def load(self) -> None:
         """Have every kind that the file knows begin from it; wait for the API server, which says whose store it is."""
@@ -65,6 +87,7 @@ class Snapshots:
         except SnapshotRefusedError as error:
             log.info("snapshot_not_used", why=error.why, message=error.message)
             self._metrics.loads.labels(outcome=error.why).inc()
+            self._other = _OTHERS.get(error.why)
             return
         self._origin = found.origin
         await asyncio.gather(*(self._resume(watch, found) for watch in self._kept()))
@@ -128,6 +151,11 @@ class Snapshots:
             return
         before = self._origin
         try:
+            history = await self._history.read()
+            if self.standing(history) is Standing.OTHER_HISTORY:
+                # A new mark would hide it from whoever leads next, and it has not been put right yet.
+                self._other = Standing.OTHER_HISTORY
+                return
             mark = await self._history.mark(before.replica, before=before.mark)
         except InnkeeperError as error:
             log.warning("store_not_marked", reason=error.reason, message=error.message)
@@ -166,6 +194,9 @@ class Snapshots:
 
     def _views(self) -> dict[str, type[View]]:
         return {_name(each): each.informer.resource.view for each in self._kept()}
+
+
+_OTHERS = {Refused.OTHER_STORE: Standing.OTHER_STORE, Refused.OTHER_HISTORY: Standing.OTHER_HISTORY}
 
 
 def _check(origin: Origin, history: History) -> None:

@@ -2,13 +2,15 @@
 
 A snapshot is taken first and marked afterwards, so a store that holds the mark holds everything that the snapshot shows.
 A store that was restored from an older copy has lost the mark, even when its versions have grown past the snapshot's
-since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last two marks.
+since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last two marks. Beside them lie
+the last two terms in which an operator led, and how far the hearing of hosts is where that was needed.
 """
 
 import secrets
 from dataclasses import dataclass
 
 from innkeeper.clock import Clock, rfc3339
+from innkeeper.domain.rebuild.gate import RebuildState
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
 from innkeeper.kube.resources import CONFIG_MAPS, NAMESPACES
@@ -18,6 +20,8 @@ OBJECT = "innkeeper-store"
 KUBE_SYSTEM = "kube-system"
 MOST_REPLICAS = 16
 _PREFIX = "replica."
+_TERM = "term"
+_REBUILD = "rebuild"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class History:
 
     store: str  # kube-system's UID and a random token
     marks: dict[str, tuple[str, ...]]  # by replica, the newest first
+    terms: tuple[str, ...] = ()  # in which an operator led, the newest first
+    rebuild: RebuildState | None = None
 
 
 class StoreHistory:
@@ -49,7 +55,37 @@ class StoreHistory:
             for key, value in held.data.items()
             if key.startswith(_PREFIX)
         }
-        return History(f"{system.metadata.uid}/{held.data.get('token', '')}", marks)
+        return History(
+            f"{system.metadata.uid}/{held.data.get('token', '')}", marks, _terms(held), _state(held)
+        )
+
+    async def terms(self) -> tuple[str, ...]:
+        """Return the last terms in which an operator led, the newest first.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        return _terms(await self._held())
+
+    async def begin_term(self) -> str:
+        """Note that an operator begins to lead, and return the term's name.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        new = secrets.token_hex(8)
+        before = await self.terms()
+        await self._change({_TERM: " ".join((new, *before[:1]))})
+        return new
+
+    async def note(self, state: RebuildState) -> None:
+        """Note how far the hearing of hosts is.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        await self._held()
+        await self._change({_REBUILD: f"{state} {rfc3339(self._clock.now())}"})
 
     async def mark(self, replica: str, *, before: str) -> str:
         """Leave a new mark, keep the one before, and return it; replicas that left none for long are forgotten.
@@ -78,3 +114,12 @@ class StoreHistory:
                 return await self._client.create(CONFIG_MAPS, body, namespace=self._namespace)
             except AlreadyExistsError:
                 return await self._client.get(CONFIG_MAPS, OBJECT, namespace=self._namespace)
+
+
+def _terms(held: ConfigMap) -> tuple[str, ...]:
+    return tuple(held.data.get(_TERM, "").split())
+
+
+def _state(held: ConfigMap) -> RebuildState | None:
+    word = held.data.get(_REBUILD, "").partition(" ")[0]
+    return RebuildState(word) if word in set(RebuildState) else None

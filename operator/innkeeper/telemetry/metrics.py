@@ -143,6 +143,28 @@ class HostRecordMetrics:
         )
 
 
+class RebuildMetrics:
+    """What a process tells that may have to hear hosts before it leads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.waits = Gauge(
+            "innkeeper_rebuild_waits",
+            "1 while this process does not lead, because hosts may hold guests that the API server does not know.",
+            registry=registry,
+        )
+        self.unheard = Gauge(
+            "innkeeper_rebuild_hosts_unheard",
+            "Hosts that have to be heard, or declared lost, before this process leads.",
+            registry=registry,
+        )
+        self.findings = Counter(
+            "innkeeper_rebuild_findings",
+            "What was found while hosts were heard, by kind.",
+            ["kind"],
+            registry=registry,
+        )
+
+
 class OperatorMetrics:
     """What the operator tells."""
 

@@ -12,6 +12,7 @@ import structlog
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.binding import binding
 from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.destroyed import destroyed_since
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.quantity import Amounts
@@ -74,6 +75,9 @@ class GuestWorker:
         if names.GUEST_FINALIZER not in guest.metadata.finalizers:
             guest = await self._with_finalizer(guest)
         await self._void_removals(guest)
+        destroyed = destroyed_since(guest)
+        if destroyed is not None:
+            return destroyed
         if is_unbound_revival(guest):
             revived = await self._reviver.complete(guest)
             if isinstance(revived, Blocked):

@@ -103,8 +103,12 @@ class Revival:
         return bound
 
     async def _bind(self, guest: Guest, order: Order, facts: Mapping[str, Any]) -> Guest:
-        """Write the binding, unless the Guest has it already."""
-        if guest.status.host is None and guest.status.epoch == 0:
+        """Write the binding, unless the Guest has it already.
+
+        Epochs are given by the operator alone: a Guest of an earlier one comes from an older copy of the API server's
+        store, and what its host shows was decided since.
+        """
+        if guest.status.epoch < order.epoch:
             guest = await write_facts(self._client, guest, facts)
             self._assume(guest)
             log.info("guest_revived", guest=order.guest_id, host=order.host)

@@ -14,6 +14,7 @@ import structlog
 
 from innkeeper.clock import Clock, parse_rfc3339
 from innkeeper.domain.addressing.search import has_free
+from innkeeper.domain.lifecycle.destroyed import destroyed_since
 from innkeeper.domain.names import HELD_BY_HOST_ANNOTATION, address_name
 from innkeeper.errors import InnkeeperError
 from innkeeper.state.subset import Subset, guest_id_of
@@ -104,7 +105,8 @@ class Sweeper:
     async def _look_at_bound(self, guest: Guest, bound: GuestAddress, before: Counter[str]) -> None:
         """A bound guest uses its address whatever became of the claim: it is claimed again, if it can be."""
         pool = self._subset.pool_catalog.held(bound.pool)
-        if pool is None or guest.metadata.deletion_timestamp is not None or self._subset.guest_is_lost(guest):
+        is_over = guest.metadata.deletion_timestamp is not None or destroyed_since(guest) is not None
+        if pool is None or is_over or self._subset.guest_is_lost(guest):
             return
         guest_id = guest_id_of(guest)
         there = self._subset.claims.by_name.get(address_name(pool.space, bound.address))

@@ -30,6 +30,7 @@ STALLED = frozenset(
         GuestReason.ORDER_TOO_LARGE,
         GuestReason.HOST_LOST,
         GuestReason.FORGOTTEN_AT_HOST,
+        GuestReason.DESTROYED_SINCE,
     }
 )
 """Reasons that end only when somebody changes something."""

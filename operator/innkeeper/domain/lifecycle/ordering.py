@@ -23,6 +23,7 @@ _LEFT_OUT = frozenset(
         "kubectl.kubernetes.io/last-applied-configuration",
         names.FORCE_DELETE_ANNOTATION,
         names.REVIVED_FROM_ANNOTATION,
+        names.DESTROYED_ANNOTATION,
     }
 )
 

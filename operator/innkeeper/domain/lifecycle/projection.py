@@ -89,8 +89,10 @@ def _ready(situation: Situation) -> Condition:
         message = f"host {host} is not heard; the guest may well be running there"
         return _not_ready(GuestReason.HOST_UNREACHABLE, message, status="Unknown")
     reported = _reported(situation) if host is not None else _not_ready(GuestReason.PENDING, "")
-    if situation.blocked is not None and reported.status != "True":
-        return _not_ready(situation.blocked.reason, situation.blocked.message)
+    blocked = situation.blocked
+    # What was said before of a guest that is gone is true no more.
+    if blocked is not None and (reported.status != "True" or blocked.reason == GuestReason.DESTROYED_SINCE):
+        return _not_ready(blocked.reason, blocked.message)
     return reported
 
 

@@ -1,0 +1,22 @@
+"""Guests whose objects came back with an older copy of the API server's store, and that their hosts destroyed since.
+
+Destroyed is final: no order is made for such a Guest in the epoch of its end or an earlier one. The annotation says so,
+written by the operator once the hosts were heard; a person who takes it away has the guest built anew.
+"""
+
+from innkeeper.domain import names
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.views.guest import Guest
+
+
+def destroyed_since(guest: Guest) -> Blocked | None:
+    """Return why a Guest goes no further, if its guest was destroyed; a later binding voids the note."""
+    epoch, _, serial = guest.metadata.annotations.get(names.DESTROYED_ANNOTATION, "").partition(".")
+    if not (epoch.isascii() and epoch.isdigit() and serial) or int(epoch) < guest.status.epoch:
+        return None
+    message = (
+        "this guest was destroyed after the moment that the API server's store was put back to: delete the Guest; its "
+        "disk does not return"
+    )
+    return Blocked(step=ConditionType.READY, reason=GuestReason.DESTROYED_SINCE, message=message)

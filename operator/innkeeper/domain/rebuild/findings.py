@@ -1,0 +1,44 @@
+"""What a rebuild tells people of: what did not count, what differs, and what it leaves to others. Only values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from innkeeper.domain.orders import Rank
+
+
+class FindingKind(StrEnum):
+    """What was found."""
+
+    ORDER_NOT_OURS = "OrderNotOurs"  # no key of ours signed it; it counts for nothing
+    ORDER_MISPLACED = "OrderMisplaced"  # it is another host's or another guest's; it counts for nothing
+    END_NOT_PROVEN = "EndNotProven"  # a host says that it destroyed another host's guest, and shows no order
+    SUPERSEDED = "Superseded"  # another host holds a later order of the same guest
+    DESTROYED = "Destroyed"  # the guest was destroyed by a later order, and is not made anew
+    SETTINGS_UNKNOWN = "SettingsUnknown"  # a host never had settings, so its Host cannot be made
+    SETTINGS_DIFFER = (
+        "SettingsDiffer"  # hosts tell different things of one Cluster or Flavor; most of them count
+    )
+    NOT_MADE = "NotMade"  # the API server refuses an object as it is
+    NOT_REVIVED = "NotRevived"  # something is in the way of a guest's objects; the guest itself runs on
+
+
+FAILURES = frozenset({FindingKind.SETTINGS_UNKNOWN, FindingKind.NOT_MADE, FindingKind.NOT_REVIVED})
+"""Findings after which something is missing that should be there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that a person should know; `subject` names a guest (its Guest ID) or an object."""
+
+    kind: FindingKind
+    host: str
+    subject: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+def rank_text(rank: Rank) -> str:
+    """Return a rank as people read it: `EPOCH.SERIAL`."""
+    return f"{rank.epoch}.{rank.serial}"

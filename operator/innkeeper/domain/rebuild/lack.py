@@ -1,0 +1,93 @@
+"""What an API server lacks of what hosts hold. What exists wins: it is compared and told of, never changed.
+
+The one exception is a Guest that was bound in an earlier epoch than the one that its host shows: epochs are only given by
+the operator, so the API server's store is older than the host's. Pure.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from innkeeper.domain import names
+from innkeeper.domain.addressing.pool import Pool
+from innkeeper.domain.lifecycle.revival import HeldOrder
+from innkeeper.domain.orders import Order, Rank
+from innkeeper.domain.rebuild.choice import Choice, Ends
+from innkeeper.views.guest import Guest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """What is there."""
+
+    clusters: frozenset[str] = frozenset()
+    flavors: frozenset[str] = frozenset()
+    namespaces: frozenset[str] = frozenset()
+    hosts: Mapping[str, str] = field(default_factory=dict)  # name -> its Cluster
+    lost: frozenset[str] = frozenset()  # Hosts that a person said are lost
+    guests: Mapping[str, Guest] = field(default_factory=dict)  # by Guest ID
+    orders: frozenset[tuple[str, str]] = frozenset()  # (host, Guest ID) of Assignments
+    claims: Mapping[str, str] = field(default_factory=dict)  # name of an IPAddress -> Guest ID of its owner
+    pools: Mapping[str, Pool] = field(default_factory=dict)  # by name
+
+
+@dataclass(kw_only=True)
+class Lack:
+    """What is to be made, in this order; and which Guests that are there stand for guests that were destroyed."""
+
+    namespaces: list[str] = field(default_factory=list)  # of accounts
+    host_namespaces: list[str] = field(default_factory=list)  # by host
+    clusters: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+    flavors: list[str] = field(default_factory=list)
+    guests: list[HeldOrder] = field(default_factory=list)
+    ended: list[tuple[Guest, Rank]] = field(default_factory=list)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether everything is there."""
+        return not any(vars(self).values())
+
+
+def lack(choice: Choice, present: Present) -> Lack:
+    """Return what is missing."""
+    needed = {*choice.hosts, *(each.order.host for each in choice.guests)}
+    places = {names.host_namespace(each): each for each in sorted(needed - present.lost)}
+    return Lack(
+        namespaces=sorted(choice.accounts - present.namespaces),
+        host_namespaces=[host for place, host in places.items() if place not in present.namespaces],
+        clusters=sorted(choice.clusters.keys() - present.clusters),
+        hosts=sorted(choice.hosts.keys() - present.hosts.keys()),
+        flavors=sorted(choice.flavors.keys() - present.flavors),
+        guests=[each for each in choice.guests if not _is_whole(each.order, present)],
+        ended=list(_ended(choice.ends, present.guests)),
+    )
+
+
+def _is_whole(order: Order, present: Present) -> bool:
+    """Tell whether every object of a guest is there; what is on its way out is left to go."""
+    guest = present.guests.get(order.guest_id)
+    if guest is None or guest.status.epoch < order.epoch:
+        return False
+    if guest.metadata.deletion_timestamp is not None:
+        return True
+    names_held = (names.address_name(each.space, each.address) for each in order.addresses if each.space)
+    is_held = all(present.claims.get(each) == order.guest_id for each in names_held)
+    return guest.status.host == order.host and is_held and (order.host, order.guest_id) in present.orders
+
+
+def _ended(ends: Ends, guests: Mapping[str, Guest]) -> Iterable[tuple[Guest, Rank]]:
+    for guest_id, guest in guests.items():
+        rank = ends.of(guest_id, guest.status.host, epoch=guest.status.epoch)
+        marked = names.DESTROYED_ANNOTATION in guest.metadata.annotations
+        if rank is not None and not marked and guest.metadata.deletion_timestamp is None:
+            yield guest, rank
+
+
+def places_of(order: Order, pools: Mapping[str, Pool]) -> dict[str, tuple[str, str]]:
+    """Return address space and pool of addresses whose order, of an older version, does not say: where one has it."""
+    found = {}
+    for each in order.addresses:
+        having = [(pool.space, name) for name, pool in pools.items() if pool.contains(each.address)]
+        if not each.pool and len(having) == 1:
+            found[each.address] = having[0]
+    return found

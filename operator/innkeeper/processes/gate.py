@@ -1,0 +1,218 @@
+"""The gate before leading: hosts that may hold what the API server does not know are heard before anything is decided.
+
+In a new store it waits for a person, or hears hosts itself, as the policy says; in one that was put back to an older copy
+it hears them itself. While this process leads it looks whether the store still goes on from here, and ends it otherwise.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from innkeeper.clock import Clock
+from innkeeper.domain.rebuild.gate import Action, RebuildState, Standing, Store, action
+from innkeeper.errors import InnkeeperError, TerminalError
+from innkeeper.hosts.directory import HostDirectory
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import ApiError
+from innkeeper.processes.hosts_asked import client_files, hearing, public_keys
+from innkeeper.processes.order_key import KeySource, read_order_keys
+from innkeeper.processes.snapshots import Snapshots
+from innkeeper.processes.store_history import History, StoreHistory
+from innkeeper.processes.watches import Watches
+from innkeeper.settings import OperatorSettings
+from innkeeper.state.subset import Subset
+from innkeeper.telemetry.metrics import RebuildMetrics
+from innkeeper.workers.rebuild.rebuild import Outcome, Rebuild
+
+log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
+
+AGAIN_S = 10.0
+LOOK_S = 5.0
+NAMED = 5  # hosts that a sentence names
+WAITS = (
+    "this API server is a new one, and the hosts file names hosts that may hold guests: run "
+    "`innkeeper operator rebuild`"
+)
+BEGUN = "a rebuild was begun and has not come to its end: run `innkeeper operator rebuild` again"
+
+
+class HistoryLostError(TerminalError):
+    """The API server's store was put back while this process led: what it knows is of no use."""
+
+    reason = "HistoryLost"
+
+
+class Gate:
+    """One process's gate. `trouble` says what it waits for."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        *,
+        client: Client,
+        clock: Clock,
+        watches: Watches,
+        subset: Subset,
+        metrics: RebuildMetrics,
+    ) -> None:
+        self.trouble: str | None = None
+        self.snapshots: Snapshots | None = None
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._watches = watches
+        self._subset = subset
+        self._metrics = metrics
+        self._history = StoreHistory(client, clock, namespace=settings.namespace)
+        self._directory = HostDirectory(self._reported, file=settings.hosts_file)
+        self._term = ""
+
+    async def opened(self) -> None:
+        """Wait while a person has to act; the Lease is free meanwhile for `innkeeper operator rebuild`."""
+        await self._watches.synced()
+        while True:
+            found, history = await self._judge()
+            if found is not Action.WAIT:
+                break
+            self._tell(BEGUN if history.rebuild is RebuildState.REBUILDING else WAITS)
+            await self._clock.sleep(AGAIN_S)
+        self._tell(None)
+
+    async def enter(self) -> bool:
+        """Do what has to be done before this process decides anything; False where a person has to act first.
+
+        It holds the Lease, and its view is complete.
+        """
+        found, history = await self._judge()
+        if found is Action.WAIT:
+            return False
+        if found is Action.HEAL:
+            await self._heal()
+        elif history.rebuild is not None and history.rebuild is not RebuildState.DONE:
+            log.warning("rebuild_left", state=history.rebuild)
+        self._term = await self._persist(self._history.begin_term)
+        if self.snapshots is not None:
+            self.snapshots.accept(await self._persist(self._history.read))
+        return True
+
+    async def guard(self) -> None:
+        """Look for ever whether the store still knows this term.
+
+        Raises:
+            HistoryLostError: it does not.
+        """
+        while True:
+            await self._clock.sleep(LOOK_S)
+            try:
+                terms = await self._history.terms()
+            except ApiError as error:
+                log.info("store_not_read", reason=error.reason, message=error.message)
+                continue
+            if self._term not in terms:
+                await self._persist(lambda: self._history.note(RebuildState.HEALING))
+                raise HistoryLostError(
+                    "the API server's store was put back to an older copy: this process ends and begins anew"
+                )
+
+    async def _judge(self) -> tuple[Action, History]:
+        await asyncio.to_thread(self._directory.read)
+        history = await self._persist(self._history.read)
+        standing = self.snapshots.standing(history) if self.snapshots is not None else Standing.UNKNOWN
+        store = Store(
+            standing=standing,
+            state=history.rebuild,
+            was_led=bool(history.terms),
+            has_bound_guests=any(each.status.host for each in self._subset.guests.values()),
+            can_ask=client_files(self._settings) is not None,
+            are_listed=bool(self._directory.listed()),
+        )
+        found = action(store, self._settings.rebuild)
+        if standing is Standing.OTHER_HISTORY and found is Action.LEAD:
+            log.error(
+                "store_put_back", message="the store is an older copy, and no host is asked what it holds"
+            )
+        return found, history
+
+    async def _heal(self) -> None:
+        """Hear hosts until each of them was heard or is lost, and make what is missing."""
+        await self._persist(lambda: self._history.note(RebuildState.HEALING))
+        while True:
+            try:
+                outcome = await self._run()
+            except InnkeeperError as error:
+                self._tell(f"hosts have to be heard before anything is decided: {error.message}")
+            else:
+                self._note(outcome)
+                if outcome.is_complete:
+                    break
+                self._tell(_unheard(outcome))
+            await self._clock.sleep(AGAIN_S)
+        await self._persist(lambda: self._history.note(RebuildState.DONE))
+        self._tell(None)
+
+    async def _run(self) -> Outcome:
+        await asyncio.to_thread(self._directory.read)
+        keys = await read_order_keys(self._client, KeySource.of(self._settings))
+        if keys is None:
+            raise TerminalError(
+                "there is no order key to know orders by: give --order-key-file, or restore its Secret"
+            )
+        how = hearing(
+            self._settings,
+            keys=public_keys(keys),
+            address_of=self._directory.address_of,
+            clock=self._clock,
+        )
+        async with how as heard:
+            rebuild = Rebuild(self._client, heard, clock=self._clock, assume=self._watches.assume)
+            return await rebuild.run(self._hosts())
+
+    def _hosts(self) -> set[str]:
+        """Return who has to be heard: everybody who can be reached, but those that a person said are lost."""
+        hosts = {*self._subset.hosts, *self._directory.listed()}
+        named = {each for each in hosts if not self._subset.host_is_lost(each)}
+        reached = {each for each in named if self._directory.address_of(each) is not None}
+        if named - reached:
+            log.warning(
+                "hosts_cannot_be_asked", hosts=sorted(named - reached)[:NAMED], count=len(named - reached)
+            )
+        return reached
+
+    def _reported(self, host: str) -> str | None:
+        agent = self._subset.host_agents.get(host)
+        return agent.status.address if agent is not None else None
+
+    def _note(self, outcome: Outcome) -> None:
+        for each in outcome.findings:
+            self._metrics.findings.labels(kind=each.kind).inc()
+            log.warning("rebuild_finding", kind=each.kind, host=each.host, message=each.message)
+        self._metrics.unheard.set(len(outcome.unheard))
+        log.info("hosts_heard", heard=outcome.heard, unheard=len(outcome.unheard), made=dict(outcome.made))
+
+    def _tell(self, trouble: str | None) -> None:
+        self.trouble = trouble
+        self._metrics.waits.set(float(trouble is not None))
+        if trouble is not None:
+            log.warning("does_not_lead", message=trouble)
+
+    async def _persist(self, call: Callable[[], Awaitable[R]]) -> R:
+        """Make a call until the API server answers it."""
+        while True:
+            try:
+                return await call()
+            except ApiError as error:
+                log.warning("store_not_read", reason=error.reason, message=error.message)
+                await self._clock.sleep(AGAIN_S / 5)
+
+
+def _unheard(outcome: Outcome) -> str:
+    named = sorted(outcome.unheard)
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return (
+        f"not heard: {', '.join(named[:NAMED])}{more}. Nothing is decided before: they may hold guests and addresses "
+        "that this API server does not know. Have their agents run, or set spec.lost of their Hosts"
+    )

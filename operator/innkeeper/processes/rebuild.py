@@ -1,0 +1,167 @@
+"""`innkeeper operator rebuild`: the API server's objects made anew from what hosts hold, while no operator acts.
+
+It holds the operator's Lease as long as it writes. It signs nothing: what hosts show was signed before.
+"""
+
+import base64
+import binascii
+import os
+import platform
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from innkeeper.clock import Clock
+from innkeeper.domain.names import host_of_namespace
+from innkeeper.domain.orders import key_id
+from innkeeper.domain.rebuild.gate import RebuildState
+from innkeeper.errors import TerminalError
+from innkeeper.hosts.directory import read_hosts_file
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import NotFoundError
+from innkeeper.kube.lease import LeaderElection
+from innkeeper.kube.resources import GUESTS, HOST_AGENTS, HOSTS, LEASES, NAMESPACES
+from innkeeper.processes.hosts_asked import hearing, public_keys
+from innkeeper.processes.operator import LEASE_NAME
+from innkeeper.processes.order_key import KEY_BYTES, KeySource, read_order_keys
+from innkeeper.processes.store_history import StoreHistory
+from innkeeper.settings import OperatorSettings
+from innkeeper.workers.rebuild.rebuild import Outcome, Progress, Rebuild
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildWish:
+    """What a person asked for. `without` names hosts that he gives up."""
+
+    without: frozenset[str] = frozenset()
+    public_keys: tuple[str, ...] = ()  # base64, beside those that the settings name
+    dry_run: bool = False
+
+
+class RebuildCommand:
+    """One run of the command. `say` takes sentences for people, `progress` how far it is."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        wish: RebuildWish,
+        *,
+        client: Client,
+        clock: Clock,
+        say: Callable[[str], None],
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._wish = wish
+        self._client = client
+        self._clock = clock
+        self._say = say
+        self._progress = progress
+        self._history = StoreHistory(client, clock, namespace=settings.namespace)
+
+    async def run(self) -> Outcome:
+        """Hear hosts; write what is missing, unless only a look was asked for or a host was not heard.
+
+        Raises:
+            InnkeeperError: it cannot be done; the message says what to do.
+        """
+        await self._check_installed()
+        keys = await self._keys()
+        places = await self._places()
+        wanted = self._wanted(places)
+        async with hearing(self._settings, keys=keys, address_of=places.get, clock=self._clock) as heard:
+            rebuild = Rebuild(self._client, heard, clock=self._clock, progress=self._progress)
+            if self._wish.dry_run:
+                return (await rebuild.look(wanted)).outcome
+            return await self._under_lease(rebuild, wanted)
+
+    async def _under_lease(self, rebuild: Rebuild, wanted: Iterable[str]) -> Outcome:
+        outcome = Outcome()
+
+        async def work() -> None:
+            nonlocal outcome
+            outcome = await self._write(rebuild, wanted)
+
+        await self._tell_of_holder()
+        election = LeaderElection(
+            self._client,
+            namespace=self._settings.namespace,
+            name=LEASE_NAME,
+            identity=f"rebuild-{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}",
+            clock=self._clock,
+        )
+        await election.run(work)
+        return outcome
+
+    async def _write(self, rebuild: Rebuild, wanted: Iterable[str]) -> Outcome:
+        found = await rebuild.look(wanted)
+        if not found.outcome.is_complete:
+            return found.outcome
+        await self._history.note(RebuildState.REBUILDING)
+        outcome = await rebuild.make(found)
+        await self._history.note(RebuildState.DONE)
+        return outcome
+
+    async def _tell_of_holder(self) -> None:
+        try:
+            lease = await self._client.get(LEASES, LEASE_NAME, namespace=self._settings.namespace)
+        except NotFoundError:
+            return
+        if lease.spec.holder_identity:
+            self._say(
+                f"waiting for the operator's Lease, which {lease.spec.holder_identity} holds: stop the operator"
+            )
+
+    async def _check_installed(self) -> None:
+        try:
+            await self._client.get(NAMESPACES, self._settings.namespace)
+            await self._client.version_of(GUESTS)
+        except NotFoundError as error:
+            raise TerminalError(
+                "Innkeeper is not installed in this API server: apply its CRDs, rights and policies first "
+                f"({error.message})"
+            ) from error
+
+    async def _keys(self) -> dict[str, bytes]:
+        source = KeySource.of(self._settings)
+        found = await read_order_keys(self._client, source)
+        keys = public_keys(found) if found is not None else {}
+        for text in self._wish.public_keys:
+            key = _decoded(text)
+            keys[key_id(key)] = key
+        if not keys:
+            raise TerminalError(
+                "no order counts without the key that signed it: give --order-key-file, or restore its Secret "
+                f"in {source.namespace}"
+            )
+        return keys
+
+    async def _places(self) -> dict[str, str]:
+        """Return where hosts are reached: as the hosts file says, else as they reported to this API server."""
+        lost = {each.metadata.name for each in (await self._client.list(HOSTS)).items if each.spec.lost}
+        reported = {
+            host_of_namespace(each.metadata.namespace) or "": each.status.address
+            for each in (await self._client.list(HOST_AGENTS)).items
+        }
+        file = self._settings.hosts_file
+        listed = read_hosts_file(file) if file is not None else {}
+        known = {**{host: address for host, address in reported.items() if address}, **listed}
+        return {host: address for host, address in known.items() if host not in lost}
+
+    def _wanted(self, places: dict[str, str]) -> set[str]:
+        unknown = self._wish.without - places.keys()
+        if unknown:
+            raise TerminalError(
+                f"--without names hosts that nobody asks anyway: {', '.join(sorted(unknown))}"
+            )
+        return {*places} - self._wish.without
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise TerminalError(f"--order-public-key: {KEY_BYTES} bytes, as base64, are expected")
+    return key

@@ -1,0 +1,59 @@
+"""Looks at what an API server holds already, whole: before anything is made anew."""
+
+from typing import Any
+
+from innkeeper.domain.addressing.pool import Pool
+from innkeeper.domain.names import host_of_namespace
+from innkeeper.domain.rebuild.lack import Present
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import (
+    ASSIGNMENTS,
+    CLUSTERS,
+    FLAVORS,
+    GUESTS,
+    HOSTS,
+    IP_ADDRESSES,
+    IP_POOLS,
+    NAMESPACES,
+    Resource,
+)
+from innkeeper.state.pool_catalog import PoolCatalog
+from innkeeper.state.subset import guest_id_of
+from innkeeper.views.network import IPPool
+
+
+async def look(client: Client) -> Present:
+    """Return what is there.
+
+    Raises:
+        ApiError: the API server refused, or is away.
+    """
+    hosts = await client.list(HOSTS)
+    guests = await client.list(GUESTS)
+    assignments = await client.list_metadata(ASSIGNMENTS)
+    addresses = await client.list(IP_ADDRESSES)
+    pools = await client.list(IP_POOLS)
+    places = ((host_of_namespace(each.metadata.namespace), each.metadata.name) for each in assignments.items)
+    return Present(
+        clusters=await _names(client, CLUSTERS),
+        flavors=await _names(client, FLAVORS),
+        namespaces=await _names(client, NAMESPACES),
+        hosts={each.metadata.name: each.spec.cluster for each in hosts.items},
+        lost=frozenset(each.metadata.name for each in hosts.items if each.spec.lost is not None),
+        guests={guest_id_of(each): each for each in guests.items},
+        orders=frozenset((host, name) for host, name in places if host is not None),
+        claims={each.metadata.name: each.spec.owner.id for each in addresses.items if each.spec.owner},
+        pools=_understood(pools.items),
+    )
+
+
+async def _names(client: Client, resource: Resource[Any]) -> frozenset[str]:
+    return frozenset(each.metadata.name for each in (await client.list_metadata(resource)).items)
+
+
+def _understood(views: list[IPPool]) -> dict[str, Pool]:
+    catalog = PoolCatalog()
+    for view in views:
+        catalog.put(view.metadata.name, view)
+    read = {name: catalog.held(name) for name in catalog}
+    return {name: pool for name, pool in read.items() if pool is not None}

@@ -1,0 +1,140 @@
+"""The whole of it: hear every host, choose what counts, look at what is there, make what is missing.
+
+Nothing is written before every host was heard, but those that a person gave up: one that is not heard may hold a later
+order of any guest, and use any address. Run again, it goes on where it was ended; run once more, it changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from innkeeper.clock import Clock
+from innkeeper.domain.rebuild.choice import Choice, choose
+from innkeeper.domain.rebuild.findings import FAILURES, Finding
+from innkeeper.domain.rebuild.lack import Lack, Present, lack
+from innkeeper.kube.client import Client
+from innkeeper.views.meta import View
+from innkeeper.workers.rebuild.hearing import Hearing
+from innkeeper.workers.rebuild.looking import look
+from innkeeper.workers.rebuild.making import Making
+
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a run found and did; `missing` is what was not there before it."""
+
+    heard: int = 0
+    unheard: dict[str, str] = field(default_factory=dict)
+    guests: int = 0  # that hosts hold and that count
+    missing: Counter[str] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    absent_pools: list[str] = field(default_factory=list)  # that addresses in use are of
+    images: list[str] = field(default_factory=list)  # that guests were made from
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every host was heard."""
+        return not self.unheard
+
+    @property
+    def failures(self) -> list[Finding]:
+        """What is missing that should be there."""
+        return [each for each in self.findings if each.kind in FAILURES]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What hosts hold and the API server lacks."""
+
+    outcome: Outcome
+    lack: Lack
+    choice: Choice
+    present: Present
+
+
+class Rebuild:
+    """One way to an API server and to hosts; `assume` takes what each write answers."""
+
+    def __init__(
+        self,
+        client: Client,
+        hearing: Hearing,
+        *,
+        clock: Clock,
+        assume: Callable[[View], None] = lambda _: None,
+        progress: Progress = lambda what, done, total: None,  # noqa: ARG005 - a default that does nothing
+    ) -> None:
+        self._client = client
+        self._hearing = hearing
+        self._clock = clock
+        self._assume = assume
+        self._progress = progress
+
+    async def look(self, hosts: Iterable[str]) -> Found:
+        """Hear hosts and say what is missing; write nothing.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        wanted = sorted(set(hosts))
+        heard = await self._hearing.hear(wanted, done=self._counting("hosts heard", len(wanted)))
+        choice = choose(heard.testimonies.values())
+        present = await look(self._client)
+        lacking = lack(choice, present)
+        outcome = Outcome(
+            heard=len(heard.testimonies),
+            unheard=heard.unheard,
+            guests=len(choice.guests),
+            missing=_counted(lacking),
+            findings=list(choice.findings),
+            absent_pools=sorted(choice.pools - present.pools.keys()),
+            images=sorted(choice.images),
+        )
+        return Found(outcome, lacking, choice, present)
+
+    async def make(self, found: Found) -> Outcome:
+        """Make what was found missing.
+
+        Raises:
+            ApiError: the API server refused, or is away; the next run goes on from there.
+        """
+        making = Making(self._client, clock=self._clock, assume=self._assume)
+        done = self._counting("guests made anew", len(found.lack.guests))
+        await making.make(found.lack, found.choice, found.present, done=done)
+        found.outcome.made = making.made
+        found.outcome.findings += making.findings
+        return found.outcome
+
+    async def run(self, hosts: Iterable[str]) -> Outcome:
+        """Hear hosts and, where each of them was heard, make what is missing.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        found = await self.look(hosts)
+        return await self.make(found) if found.outcome.is_complete else found.outcome
+
+    def _counting(self, what: str, total: int) -> Callable[[], None]:
+        count = 0
+
+        def done() -> None:
+            nonlocal count
+            count += 1
+            self._progress(what, count, total)
+
+        return done
+
+
+def _counted(lacking: Lack) -> Counter[str]:
+    counts = {
+        "Namespace": len(lacking.namespaces) + len(lacking.host_namespaces),
+        "Cluster": len(lacking.clusters),
+        "Host": len(lacking.hosts),
+        "Flavor": len(lacking.flavors),
+        "Guest": len(lacking.guests),
+        "Destroyed": len(lacking.ended),
+    }
+    return Counter({kind: count for kind, count in counts.items() if count})
