@@ -37,7 +37,7 @@ class Testimony:
     findings: list[Finding] = field(default_factory=list)
 
 
-def testimony(told: HostStore, keys: Mapping[str, bytes]) -> Testimony:
+def judge(told: HostStore, keys: Mapping[str, bytes]) -> Testimony:
     """Return what counts of a host's word; `keys` are the order keys (ID to raw public key)."""
     found = Testimony(host=told.host, settings=told.settings)
     for entry in told.guests:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from innkeeper.clock import Clock
-from innkeeper.domain.rebuild.testimony import Testimony, testimony
+from innkeeper.domain.rebuild.testimony import Testimony, judge
 from innkeeper.hosts.ports import HostReader, HostUnreadError
 from innkeeper.hosts.reading import read_store
 from innkeeper.workers.rebuild.pool import for_each
@@ -74,7 +74,7 @@ class Hearing:
             try:
                 async with asyncio.timeout(self._deadline_s):
                     told = await read_store(host, reader)
-                return testimony(told, self._keys)
+                return judge(told, self._keys)
             except TimeoutError:
                 problem = f"host {host} did not tell all that it holds within {self._deadline_s:.0f} s"
             except HostUnreadError as error:

@@ -1,0 +1,94 @@
+"""Hosts' stores in memory, to be read as the operator reads agents: in pages, silent, or lying, as a test wishes."""
+
+from typing import Any
+
+import msgspec
+
+from innkeeper.domain.host_store import Events, GuestEntry, Snapshot, TombstoneEntry
+from innkeeper.domain.orders import Order, OrderAddress, Signer
+from innkeeper.hosts.ports import HostUnreadError
+from innkeeper.views.host import HostAgentSpec, Network
+from tests.kit import agent_orders
+
+SETTINGS = HostAgentSpec(cluster="lab", network=Network(bridge="br0"))
+
+
+class HostStore:
+    """One host's store, and its agent that answers; `failures` counts down the answers that do not come."""
+
+    def __init__(
+        self, host: str, *, signer: Signer = agent_orders.SIGNER, settings: HostAgentSpec | None = SETTINGS
+    ) -> None:
+        self.host = host
+        self.settings = settings
+        self.guests: dict[str, GuestEntry] = {}
+        self.tombstones: dict[str, TombstoneEntry] = {}
+        self.failures = 0
+        self.page = 500
+        self.asked = 0
+        self._signer = signer
+
+    def order(self, number: int = 1, **changes: Any) -> Order:
+        """Return an order of this host, in the account `guests`, with an address of the pool `lab`."""
+        address = agent_orders.address(10 + number, guest=agent_orders.guest_id(number))
+        placed = {"addresses": [_of_pool(address)], "host": self.host}
+        return agent_orders.order(number, **{**placed, **changes})
+
+    def hold(self, order: Order, *, outcome: str = "Accepted", signer: Signer | None = None) -> str:
+        """Have the store hold a guest by an order, and return the order as it was signed."""
+        text = (signer or self._signer).sign(order)
+        self.guests[order.guest_id] = GuestEntry(
+            guest_id=order.guest_id,
+            order=text,
+            outcome=outcome,
+            life="Up",
+            ready=outcome == "Accepted",
+            reason="Running" if outcome == "Accepted" else "InsufficientCapacity",
+        )
+        return text
+
+    def bury(self, order: Order, *, proven: bool = True) -> None:
+        """Have the store tell that it destroyed a guest, by the order next to the given one."""
+        end = _ended(order)
+        self.guests.pop(order.guest_id, None)
+        self.tombstones[order.guest_id] = TombstoneEntry(
+            guest_id=order.guest_id,
+            epoch=end.epoch,
+            serial=end.serial,
+            destroyed_at="2026-01-01T00:00:00Z",
+            order=self._signer.sign(end) if proven else None,
+        )
+
+    async def snapshot(self, *, after: str | None = None) -> Snapshot:
+        """Answer a page, as an agent does."""
+        self._answer()
+        ids = sorted(each for each in (*self.guests, *self.tombstones) if each > (after or ""))
+        told = ids[: self.page]
+        return Snapshot(
+            host=self.host,
+            store_id=agent_orders.STORE,
+            seq=1,
+            settings=self.settings,
+            guests=[self.guests[each] for each in told if each in self.guests],
+            tombstones=[self.tombstones[each] for each in told if each in self.tombstones],
+            next_after=told[-1] if len(ids) > self.page else None,
+        )
+
+    async def events(self, *, store_id: str, since: int) -> Events:
+        """Answer that nothing changed."""
+        self._answer()
+        return Events(host=self.host, store_id=store_id, since=since, seq=since)
+
+    def _answer(self) -> None:
+        self.asked += 1
+        if self.failures:
+            self.failures -= 1
+            raise HostUnreadError(f"host {self.host} does not answer")
+
+
+def _of_pool(address: OrderAddress) -> OrderAddress:
+    return msgspec.structs.replace(address, space="default", pool="lab")
+
+
+def _ended(order: Order) -> Order:
+    return msgspec.structs.replace(order, desired="Destroyed", image=None, serial=order.serial + 1)

@@ -1,0 +1,198 @@
+"""An API server that lost everything gets back what hosts hold: once, unchanged, and nothing that was destroyed."""
+
+import msgspec
+import pytest
+
+from innkeeper.domain import names
+from innkeeper.domain.rebuild.findings import FindingKind
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import CLUSTERS, FLAVORS, GUESTS, HOSTS, IP_ADDRESSES, IP_POOLS, NAMESPACES
+from innkeeper.workers.rebuild.hearing import TRIES
+from tests.kit.agent_orders import guest_id
+from tests.kit.objects import pool
+from tests.scenario.rebuild.conftest import USER, Scene, kinds
+
+
+async def test_everything_that_hosts_hold_is_made_once(scene: Scene) -> None:
+    scene.furnish(hosts=3, guests=10)
+    outcome = await scene.run()
+    assert (outcome.heard, outcome.guests, outcome.findings) == (3, 10, [])
+    scene.assert_as_hosts_hold()
+    assert [each["spec"]["network"] for each in scene.api.objects(CLUSTERS)] == [{"bridge": "br0"}]
+    assert {each["metadata"]["name"]: each["spec"]["cluster"] for each in scene.api.objects(HOSTS)} == {
+        "h0": "lab",
+        "h1": "lab",
+        "h2": "lab",
+    }
+    assert outcome.absent_pools == ["lab"]
+    account = scene.api.get(NAMESPACES, "guests")
+    assert account is not None
+    assert account["metadata"]["labels"] == {names.REBUILT_LABEL: "true"}
+
+
+async def test_run_again_it_changes_nothing(scene: Scene) -> None:
+    scene.furnish()
+    await scene.run()
+    scene.api.calls.clear()
+    outcome = await scene.run()
+    assert scene.api.writes() == []
+    assert not outcome.missing
+    assert not outcome.made
+
+
+async def test_what_exists_wins(scene: Scene) -> None:
+    scene.furnish(guests=2)
+    scene.api.create(
+        CLUSTERS, {"metadata": {"name": "lab"}, "spec": {"network": {"bridge": "of-the-pipeline"}}}
+    )
+    scene.api.create(HOSTS, {"metadata": {"name": "h0"}, "spec": {"cluster": "lab", "unschedulable": True}})
+    scene.api.create(IP_POOLS, pool())
+    outcome = await scene.run()
+    scene.assert_as_hosts_hold()
+    [cluster] = scene.api.objects(CLUSTERS)
+    assert cluster["spec"]["network"] == {"bridge": "of-the-pipeline"}
+    host = scene.api.get(HOSTS, "h0")
+    assert host is not None
+    assert host["spec"]["unschedulable"]
+    assert outcome.absent_pools == []
+
+
+async def test_flavors_that_guests_name_are_made_of_what_they_got(scene: Scene) -> None:
+    host = scene.host("a")
+    host.hold(host.order(spec={"flavor": "small", "resources": None}))
+    await scene.run()
+    assert [each["spec"] for each in scene.api.objects(FLAVORS)] == [
+        {"cpu": "1", "memory": "1Gi", "disk": "4Gi"}
+    ]
+
+
+async def test_pages_are_read_to_the_last(scene: Scene) -> None:
+    scene.furnish(hosts=1, guests=7)
+    scene.hosts["h0"].page = 2
+    await scene.run()
+    scene.assert_as_hosts_hold()
+
+
+async def test_nothing_is_written_while_a_host_is_not_heard(scene: Scene) -> None:
+    scene.furnish()
+    scene.hosts["h1"].failures = TRIES
+    outcome = await scene.run()
+    assert list(outcome.unheard) == ["h1"]
+    assert scene.api.writes() == []
+    outcome = await scene.run()
+    assert outcome.is_complete
+    scene.assert_as_hosts_hold()
+
+
+async def test_a_host_that_stumbles_is_asked_again(scene: Scene) -> None:
+    scene.furnish()
+    scene.hosts["h1"].failures = TRIES - 1
+    assert (await scene.run()).is_complete
+    scene.assert_as_hosts_hold()
+
+
+async def test_without_a_lost_host_the_others_guests_are_made(scene: Scene) -> None:
+    scene.furnish()
+    lost = scene.hosts.pop("h1")
+    lost.failures = 10**6
+    await scene.run(hosts=["h0"])
+    scene.assert_as_hosts_hold()
+    assert lost.asked == 0
+
+
+async def test_of_two_hosts_that_claim_a_guest_the_later_order_is_bound(scene: Scene) -> None:
+    a, b = scene.host("a"), scene.host("b")
+    a.hold(a.order(epoch=1, serial=5))
+    text = b.hold(b.order(epoch=2))
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.SUPERSEDED]
+    [assignment] = scene.assignments().values()
+    assert (assignment.metadata.namespace, assignment.spec.order) == ("host-b", text)
+    assert scene.guests()[guest_id()].status.host == "b"
+
+
+async def test_a_destroyed_guest_does_not_come_back(scene: Scene) -> None:
+    a, b = scene.host("a"), scene.host("b")
+    a.bury(a.order(epoch=2))
+    b.hold(b.order(epoch=1))
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.DESTROYED]
+    assert scene.guests() == {}
+    assert scene.addresses() == {}
+
+
+async def test_a_guest_that_a_pipeline_applied_meanwhile_becomes_the_one_that_runs(scene: Scene) -> None:
+    host = scene.host("a")
+    order = host.order()
+    host.hold(order)
+    body = {
+        "metadata": {"name": order.name, "namespace": order.namespace},
+        "spec": {**msgspec.to_builtins(order.spec), "power": "Stopped"},
+    }
+    scene.api.create(NAMESPACES, {"metadata": {"name": order.namespace}})
+    scene.api.create(GUESTS, body, namespace=order.namespace)
+    outcome = await scene.run()
+    assert outcome.findings == []
+    scene.assert_as_hosts_hold()
+    assert scene.guests()[guest_id()].spec.power == "Stopped"
+
+
+async def test_another_guest_of_that_name_is_left_alone_and_told_of(scene: Scene) -> None:
+    host = scene.host("a")
+    order = host.order()
+    host.hold(order)
+    host.hold(host.order(2))
+    scene.api.create(NAMESPACES, {"metadata": {"name": order.namespace}})
+    body = {
+        "metadata": {"name": order.name, "namespace": order.namespace},
+        "spec": {**msgspec.to_builtins(order.spec), "image": {"name": "another"}},
+    }
+    before = scene.api.create(GUESTS, body, namespace=order.namespace)
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.NOT_REVIVED]
+    assert scene.api.get(GUESTS, order.name, namespace=order.namespace) == before
+    assert set(scene.assignments()) == {guest_id(2)}
+
+
+async def test_an_object_that_is_refused_stops_no_other(scene: Scene) -> None:
+    scene.furnish(guests=4)
+    scene.api.faults.fail("create clusters", status=422)
+    scene.api.faults.fail("create guests", status=422)
+    outcome = await scene.run()
+    assert sorted(kinds(outcome)) == [FindingKind.NOT_MADE, FindingKind.NOT_REVIVED]
+    assert len(scene.guests()) == 3
+    await scene.run()
+    scene.assert_as_hosts_hold()
+
+
+async def test_lost_answers_and_a_tired_api_server_change_nothing(scene: Scene) -> None:
+    scene.furnish(guests=8)
+    for pattern in ("create guests", "update guests/status", "create ipaddresses", "create assignments"):
+        scene.api.faults.fail(pattern, status=503, times=2)
+        scene.api.faults.cut(pattern, times=2, after=True)
+    outcome = await scene.run()
+    assert outcome.findings == []
+    scene.assert_as_hosts_hold()
+    assert len(scene.api.objects(IP_ADDRESSES)) == 8
+
+
+async def test_a_look_writes_nothing_and_says_what_is_missing(scene: Scene) -> None:
+    scene.furnish(hosts=2, guests=6)
+    async with Client(scene.api.credentials(USER)) as client:
+        found = await scene.rebuild(client).look(scene.hosts)
+    assert scene.api.writes() == []
+    assert found.outcome.missing == {"Namespace": 3, "Cluster": 1, "Host": 2, "Guest": 6}
+
+
+@pytest.mark.parametrize("space", ["default"])
+async def test_an_order_that_names_no_pool_finds_it_by_the_address(scene: Scene, space: str) -> None:
+    host = scene.host("a")
+    order = host.order()
+    old = [msgspec.structs.replace(each, space="", pool="") for each in order.addresses]
+    host.hold(msgspec.structs.replace(order, addresses=old))
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.NOT_REVIVED]
+    scene.api.create(IP_POOLS, pool("of-old", cidr="10.0.0.0/24", gateway="10.0.0.1", addressSpace=space))
+    await scene.run()
+    [bound] = scene.guests()[guest_id()].status.addresses
+    assert bound.pool == "of-old"
