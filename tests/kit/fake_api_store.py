@@ -26,6 +26,7 @@ from tests.kit.fake_api_documents import (
 from tests.kit.fake_api_kinds import CORE, Document, Kind, crds, own_kinds
 
 Name = tuple[str, str]  # (namespace or empty, name)
+Backup = tuple[int, dict[tuple[str, str], dict[Name, Document]]]
 Admission = Callable[[Kind, Document], None]
 
 # What a client's write never changes.
@@ -122,6 +123,18 @@ class Store:
             for (place, _), document in sorted(found)
             if namespace in (None, place) and matches(document)
         ]
+
+    # Copies
+
+    def backup(self) -> Backup:
+        """Return all objects as they are now."""
+        return self._version, {kind: dict(objects) for kind, objects in self._objects.items()}
+
+    def put_back(self, backup: Backup) -> None:
+        """Be as at a backup, with the versions of then; watches know nothing of what came between."""
+        self._version, objects = backup
+        self._objects = {kind: dict(found) for kind, found in objects.items()}
+        self.forget_history()
 
     # Writes
 

@@ -9,6 +9,7 @@ from innkeeper.domain.orders import Order, OrderAddress, Signer
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.views.host import HostAgentSpec, Network
 from tests.kit import agent_orders
+from tests.kit.obedient_host import ObedientHost
 
 SETTINGS = HostAgentSpec(cluster="lab", network=Network(bridge="br0"))
 
@@ -84,6 +85,49 @@ class HostStore:
         if self.failures:
             self.failures -= 1
             raise HostUnreadError(f"host {self.host} does not answer")
+
+
+class ObedientStore:
+    """What an obedient host tells of itself."""
+
+    def __init__(self, host: ObedientHost, *, cluster: str) -> None:
+        self._host = host
+        self._settings = msgspec.structs.replace(SETTINGS, cluster=cluster)
+
+    async def snapshot(self, *, after: str | None = None) -> Snapshot:
+        """Tell all of it on one page."""
+        assert after is None
+        return Snapshot(
+            host=self._host.name,
+            store_id=self._host.store_id,
+            seq=1,
+            settings=self._settings,
+            guests=[
+                GuestEntry(
+                    guest_id=each.guest_id,
+                    order=each.order,
+                    outcome=each.outcome,
+                    life=each.life,
+                    ready=bool(each.ready.status),
+                    reason=each.ready.reason,
+                )
+                for each in self._host.records.values()
+            ],
+            tombstones=[
+                TombstoneEntry(
+                    guest_id=each.guest_id,
+                    epoch=each.rank.epoch,
+                    serial=each.rank.serial,
+                    destroyed_at="2026-01-01T00:00:00Z",
+                    order=each.order,
+                )
+                for each in self._host.tombstones.values()
+            ],
+        )
+
+    async def events(self, *, store_id: str, since: int) -> Events:
+        """Tell that nothing changed."""
+        return Events(host=self._host.name, store_id=store_id, since=since, seq=since)
 
 
 def _of_pool(address: OrderAddress) -> OrderAddress:

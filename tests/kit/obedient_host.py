@@ -71,7 +71,7 @@ class ObedientHost:
         if found is Meaning.DESTROY:
             self.destroyed.append(guest_id)
             self.records.pop(guest_id, None)
-            self.tombstones[guest_id] = Tombstone(guest_id, order.rank)
+            self.tombstones[guest_id] = Tombstone(guest_id, order.rank, text)
         elif found is Meaning.ADMIT:
             reason = self.refuses or self._lacks_room(order)
             outcome = OrderOutcome.REFUSED if reason else OrderOutcome.ACCEPTED

@@ -1,7 +1,7 @@
 """Guests whose objects came back with an older copy of the API server's store, and that their hosts destroyed since.
 
 Destroyed is final: no order is made for such a Guest in the epoch of its end or an earlier one. The annotation says so,
-written by the operator once the hosts were heard; a person who takes it away has the guest built anew.
+written by the operator once the hosts were heard. A person deletes the Guest, and creates another one to have it again.
 """
 
 from innkeeper.domain import names

@@ -1,0 +1,189 @@
+"""An API server that was put back to an older copy: hosts say what happened since, and no guest comes or goes by it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from innkeeper.clock import SystemClock
+from innkeeper.domain import names
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import GUESTS, IP_POOLS
+from innkeeper.workers.rebuild.hearing import Hearing
+from innkeeper.workers.rebuild.rebuild import Outcome, Rebuild
+from tests.kit.guest_scene import SIGNER, GuestScene, guest_scene
+from tests.kit.host_stores import ObedientStore
+from tests.kit.objects import NAMESPACE, guest_id
+from tests.kit.waiting import eventually, settled
+
+KEYS = {SIGNER.key_id: SIGNER.public_key}
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[GuestScene]:
+    """Give flavor, image, pool and one host; each test starts its operators."""
+    async with guest_scene() as made:
+        made.furnish()
+        yield made
+
+
+async def put_back(scene: GuestScene, backup: object) -> Outcome:
+    """End the operator, put the store back, hear the hosts, and start an operator that remembers nothing."""
+    for operator in scene.operators:
+        await operator.kill()
+    scene.operators.clear()
+    scene.api.store.put_back(backup)  # type: ignore[arg-type] # what `backup` gave
+    stores = {name: ObedientStore(host, cluster="lab") for name, host in scene.hosts.items()}
+    async with Client(scene.api.credentials("healer")) as client:
+        hearing = Hearing(stores.get, keys=KEYS, clock=SystemClock())
+        outcome = await Rebuild(client, hearing, clock=SystemClock()).run(stores)
+    await scene.operator()
+    return outcome
+
+
+def running(scene: GuestScene) -> dict[str, list[str]]:
+    """Return on which hosts each guest runs, and so how often."""
+    found: dict[str, list[str]] = {}
+    for name, host in scene.hosts.items():
+        for each in host.running:
+            found.setdefault(each, []).append(name)
+    return found
+
+
+async def test_a_guest_created_since_is_back_as_it_runs(scene: GuestScene) -> None:
+    backup = scene.api.store.backup()
+    await scene.operator()
+    scene.add_guest(labels={"app": "web"})
+    before = await scene.until_ready()
+    await put_back(scene, backup)
+    after = await scene.until_ready()
+    assert after.status.addresses == before.status.addresses
+    assert (after.status.host, after.status.epoch) == (before.status.host, before.status.epoch)
+    assert after.metadata.labels == {"app": "web"}
+    assert running(scene) == {guest_id(): ["a"]}
+    assert scene.hosts["a"].destroyed == []
+    assert len(scene.addresses()) == 1
+
+
+async def test_an_address_in_use_is_given_to_nobody_else(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"cidr": "10.7.0.0/30", "gateway": None}})  # two addresses
+    backup = scene.api.store.backup()
+    await scene.operator()
+    scene.add_guest()
+    first = await scene.until_ready()
+    await put_back(scene, backup)
+    scene.add_guest("db", number=2)
+    second = await scene.until_ready("db")
+    assert {each.address for each in (*first.status.addresses, *second.status.addresses)} == {
+        "10.7.0.1",
+        "10.7.0.2",
+    }
+
+
+async def test_a_guest_destroyed_since_is_not_built_again_and_its_object_says_so(scene: GuestScene) -> None:
+    await scene.operator()
+    scene.add_guest()
+    await scene.until_ready()
+    backup = scene.api.store.backup()
+    scene.delete_guest()
+    await scene.until_gone()
+    await put_back(scene, backup)
+    told = await scene.until_reason("DestroyedSince")
+    stalled = scene.condition("Stalled")
+    assert told.status == "False"
+    assert stalled is not None
+    assert "delete the Guest" in stalled.message
+    scene.patch_guest({"spec": {"power": "Stopped"}})
+    scene.patch_guest({"spec": {"power": "Running"}})
+    await settled(lambda: len(scene.api.calls))
+    assert running(scene) == {}
+    assert [each.spec.serial for each in scene.assignments()] == [1], "no order was made"
+    assert scene.addresses() == [], "its address rests"
+    scene.delete_guest()
+    await scene.until_gone()
+
+
+async def test_a_guest_that_was_not_placed_yet_and_was_destroyed_since_is_not_placed_again(
+    scene: GuestScene,
+) -> None:
+    scene.add_guest()
+    backup = scene.api.store.backup()
+    await scene.operator()
+    await scene.until_ready()
+    scene.delete_guest()
+    await scene.until_gone()
+    await put_back(scene, backup)
+    await scene.until_reason("DestroyedSince")
+    await settled(lambda: len(scene.api.calls))
+    assert running(scene) == {}
+    assert scene.assignments() == []
+    scene.delete_guest()
+    await scene.until_gone()
+
+
+async def test_a_guest_that_was_not_placed_yet_is_bound_where_it_runs(scene: GuestScene) -> None:
+    scene.add_host("b", store_id="store-b")
+    scene.add_guest(number=None)
+    backup = scene.api.store.backup()
+    await scene.operator()
+    before = await scene.until_ready()
+    await put_back(scene, backup)
+    after = await scene.until_ready()
+    assert (after.status.host, after.status.addresses) == (before.status.host, before.status.addresses)
+    assert list(running(scene).values()) == [[before.status.host]]
+
+
+async def test_a_guest_that_moved_since_stays_where_it_went(scene: GuestScene) -> None:
+    scene.add_host("b", store_id="store-b", memory="2Gi")  # `a` has more room and is asked first
+    scene.hosts["a"].hears = False
+    await scene.operator()
+    scene.add_guest()
+    await eventually(lambda: len(scene.assignments()) == 1)
+    backup = scene.api.store.backup()
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.hosts["a"].hears = True
+    scene.hosts["a"].look()
+    assert (await scene.until_ready()).status.host == "b"
+    await put_back(scene, backup)
+    after = await scene.until_ready()
+    assert (after.status.host, after.status.epoch) == ("b", 2)
+    assert running(scene) == {guest_id(): ["b"]}
+
+
+async def test_the_address_of_a_destroyed_guest_is_its_later_holders(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"quarantine": "0s"}})
+    await scene.operator()
+    scene.add_guest()
+    await scene.until_ready()
+    backup = scene.api.store.backup()
+    scene.delete_guest()
+    await scene.until_gone()
+    await scene.operators[0].sweeper.sweep()  # its rest is over
+    scene.add_guest("db", number=2)
+    await scene.until_ready("db")
+    await put_back(scene, backup)
+    again = await scene.until_ready("db")
+    await scene.until_reason("DestroyedSince")
+    [held] = scene.addresses()
+    assert held.spec.owner is not None
+    assert held.spec.owner.id == guest_id(2)
+    assert [each.address for each in again.status.addresses] == ["10.7.0.5"]
+    assert running(scene) == {guest_id(2): ["a"]}
+
+
+async def test_a_second_hearing_changes_nothing(scene: GuestScene) -> None:
+    await scene.operator()
+    scene.add_guest()
+    await scene.until_ready()
+    backup = scene.api.store.backup()
+    scene.delete_guest()
+    await scene.until_gone()
+    scene.add_guest("db", number=2)
+    await scene.until_ready("db")
+    await put_back(scene, backup)
+    scene.api.calls.clear()
+    await put_back(scene, scene.api.store.backup())
+    assert scene.api.writes(user="healer") == []
+    found = scene.api.get(GUESTS, "web", namespace=NAMESPACE)
+    assert found is not None
+    assert found["metadata"]["annotations"][names.DESTROYED_ANNOTATION] == "1.2"
