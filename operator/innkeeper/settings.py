@@ -71,7 +71,9 @@ class OperatorSettings(CommonSettings):
     snapshot_file: Path | None = Field(
         None, description="Where to keep what is known, so that the next start need not list all of it."
     )
-    snapshot_every_s: float = Field(60, ge=1, le=86400, description="How often that file is written.")
+    snapshot_every_s: float = Field(
+        60, ge=1, le=86400, description="How often that file is written, and the store marked."
+    )
     query_listen: str = Field("0.0.0.0", description="The address of the query API.")  # noqa: S104 - the API server connects to it
     query_port: int = Field(9443, ge=0, le=65535, description="The port of the query API.")
     query_certificate_file: Path | None = Field(

@@ -1,7 +1,7 @@
 """The gate before leading: hosts that may hold what the API server does not know are heard before anything is decided.
 
 In a new store it waits for a person, or hears hosts itself, as the policy says; in one that was put back to an older copy
-it hears them itself. While this process leads it looks whether the store still goes on from here, and ends it otherwise.
+it hears them itself. While this process leads it looks whether the store still goes on from here, and ends otherwise.
 """
 
 import asyncio
@@ -94,29 +94,32 @@ class Gate:
             await self._heal()
         elif history.rebuild is not None and history.rebuild is not RebuildState.DONE:
             log.warning("rebuild_left", state=history.rebuild)
-        self._term = await self._persist(self._history.begin_term)
+        self._term = await self._persist(self._history.mark_term)
         if self.snapshots is not None:
             self.snapshots.accept(await self._persist(self._history.read))
         return True
 
     async def guard(self) -> None:
-        """Look for ever whether the store still knows this term.
+        """Look for ever whether the store goes on from here, and mark it now and then: a copy of before lacks the mark.
 
         Raises:
-            HistoryLostError: it does not.
+            HistoryLostError: it was put back to an older copy.
         """
+        marked_at = self._clock.monotonic()
         while True:
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(min(LOOK_S, self._settings.snapshot_every_s))
+            is_due = self._clock.monotonic() - marked_at >= self._settings.snapshot_every_s
             try:
-                terms = await self._history.terms()
+                if self._term not in await self._history.terms():
+                    await self._history.note(RebuildState.HEALING)
+                    raise HistoryLostError(
+                        "the API server's store was put back to an older copy: this process ends and begins anew"
+                    )
+                if is_due:
+                    self._term = await self._history.mark_term()
+                    marked_at = self._clock.monotonic()
             except ApiError as error:
                 log.info("store_not_read", reason=error.reason, message=error.message)
-                continue
-            if self._term not in terms:
-                await self._persist(lambda: self._history.note(RebuildState.HEALING))
-                raise HistoryLostError(
-                    "the API server's store was put back to an older copy: this process ends and begins anew"
-                )
 
     async def _judge(self) -> tuple[Action, History]:
         await asyncio.to_thread(self._directory.read)

@@ -3,7 +3,7 @@
 A snapshot is taken first and marked afterwards, so a store that holds the mark holds everything that the snapshot shows.
 A store that was restored from an older copy has lost the mark, even when its versions have grown past the snapshot's
 since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last two marks. Beside them lie
-the last two terms in which an operator led, and how far the hearing of hosts is where that was needed.
+the last two marks of whoever leads, and how far the hearing of hosts is where that was needed.
 """
 
 import secrets
@@ -30,7 +30,7 @@ class History:
 
     store: str  # kube-system's UID and a random token
     marks: dict[str, tuple[str, ...]]  # by replica, the newest first
-    terms: tuple[str, ...] = ()  # in which an operator led, the newest first
+    terms: tuple[str, ...] = ()  # marks of operators that led, the newest first
     rebuild: RebuildState | None = None
 
 
@@ -60,15 +60,15 @@ class StoreHistory:
         )
 
     async def terms(self) -> tuple[str, ...]:
-        """Return the last terms in which an operator led, the newest first.
+        """Return the last marks of operators that led, the newest first.
 
         Raises:
             ApiError: the API server refused, or is away.
         """
         return _terms(await self._held())
 
-    async def begin_term(self) -> str:
-        """Note that an operator begins to lead, and return the term's name.
+    async def mark_term(self) -> str:
+        """Leave the mark of an operator that leads, keep the one before, and return it.
 
         Raises:
             ApiError: the API server refused, or is away.
