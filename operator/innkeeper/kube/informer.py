@@ -19,6 +19,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import GoneError, RefusedConnectionError, ThrottledError
+from innkeeper.kube.errors import GoneError, ThrottledError, UnauthorizedError
 from innkeeper.kube.relisting import Learnt, Scope, Way
 from innkeeper.kube.resources import Resource
 from innkeeper.views.meta import Meta, View
@@ -68,6 +69,11 @@ def is_newer(new: View, old: View | None) -> bool:
     if metadata_of(new).uid == metadata_of(old).uid:
         return version_of(new) > version_of(old)
     return version_of(new) >= version_of(old)
+
+
+def _is_another(new: View, old: View) -> bool:
+    """Tell whether it is another object of the same name."""
+    return metadata_of(new).uid != metadata_of(old).uid
 
 
 class Informer(Generic[V]):
@@ -137,6 +143,9 @@ class Informer(Generic[V]):
                     await self._back_off(error)
                     continue
             except InnkeeperError as error:
+                if isinstance(error, UnauthorizedError):
+                    # Who does not know us any more may be another API server, whose versions mean nothing here.
+                    self.resource_version = ""
                 await self._back_off(error)
                 continue
             finally:
@@ -178,7 +187,13 @@ class Informer(Generic[V]):
             if key not in learnt.there and version_of(old) <= listed_at:
                 self._forget(key)
         for each in learnt.changed:
-            self._accept(each)
+            key, old = key_of(each), self.objects.get(key_of(each))
+            if old is not None and version_of(old) <= listed_at and _is_another(each, old):
+                # In a store that began anew, its version may well be the lower one.
+                self.objects[key] = each
+                self._on_change(Change(key, old, each))
+            else:
+                self._accept(each)
 
     def _replace(self, learnt: Learnt[V]) -> None:
         """Take a whole list as it is: the store was restored, so versions say nothing about what is newer."""

@@ -253,6 +253,23 @@ async def test_a_store_that_went_back_is_taken_as_it_is(api: FakeApi, client: Cl
         told.changes.clear()
 
 
+async def test_a_server_that_does_not_know_us_any_more_is_listed_anew(api: FakeApi, client: Client) -> None:
+    """Another store behind the same address, whose versions have grown past those of the one that is gone."""
+    empty = api.store.backup()
+    put(api, "a", of="the old store")
+    for turn in range(3):
+        api.patch(CONFIG_MAPS, "a", {"data": {"turn": str(turn)}}, namespace="default")
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, _):
+        await eventually(lambda: held(informer) == {"a"})
+        api.faults.fail("watch *", status=401)
+        api.store.put_back(empty)
+        put(api, "a", of="the new store")
+        put(api, *(f"b{number}" for number in range(9)))
+        api.faults.drop_watch()
+        await eventually(lambda: len(held(informer)) == 10)
+        assert informer.objects[("default", "a")].data == {"of": "the new store"}
+
+
 async def test_a_strange_object_neither_stops_a_kind_nor_passes_for_deleted(
     api: FakeApi, client: Client
 ) -> None:
