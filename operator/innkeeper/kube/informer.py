@@ -187,11 +187,11 @@ class Informer(Generic[V]):
             if key not in learnt.there and version_of(old) <= listed_at:
                 self._forget(key)
         for each in learnt.changed:
-            key, old = key_of(each), self.objects.get(key_of(each))
-            if old is not None and version_of(old) <= listed_at and _is_another(each, old):
+            held = self.objects.get(key_of(each))
+            if held is not None and version_of(held) <= listed_at and _is_another(each, held):
                 # In a store that began anew, its version may well be the lower one.
-                self.objects[key] = each
-                self._on_change(Change(key, old, each))
+                self.objects[key_of(each)] = each
+                self._on_change(Change(key_of(each), held, each))
             else:
                 self._accept(each)
 

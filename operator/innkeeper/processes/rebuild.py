@@ -26,6 +26,7 @@ from innkeeper.processes.operator import LEASE_NAME
 from innkeeper.processes.order_key import KEY_BYTES, KeySource, read_order_keys
 from innkeeper.processes.store_history import StoreHistory
 from innkeeper.settings import OperatorSettings
+from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.rebuild import Outcome, Progress, Rebuild
 
 
@@ -65,9 +66,9 @@ class RebuildCommand:
         Raises:
             InnkeeperError: it cannot be done; the message says what to do.
         """
-        await self._check_installed()
-        keys = await self._keys()
-        places = await self._places()
+        await patiently(self._check_installed, self._clock)
+        keys = await patiently(self._keys, self._clock)
+        places = await patiently(self._places, self._clock)
         wanted = self._wanted(places)
         async with hearing(self._settings, keys=keys, address_of=places.get, clock=self._clock) as heard:
             rebuild = Rebuild(self._client, heard, clock=self._clock, progress=self._progress)
@@ -97,9 +98,9 @@ class RebuildCommand:
         found = await rebuild.look(wanted)
         if not found.outcome.is_complete:
             return found.outcome
-        await self._history.note(RebuildState.REBUILDING)
+        await patiently(lambda: self._history.note(RebuildState.REBUILDING), self._clock)
         outcome = await rebuild.make(found)
-        await self._history.note(RebuildState.DONE)
+        await patiently(lambda: self._history.note(RebuildState.DONE), self._clock)
         return outcome
 
     async def _tell_of_holder(self) -> None:

@@ -5,8 +5,8 @@ finding, and the others are made all the same.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -20,7 +20,6 @@ from innkeeper.domain.rebuild.adoption import may_take_over, take_over
 from innkeeper.domain.rebuild.choice import Choice
 from innkeeper.domain.rebuild.findings import Finding, FindingKind, rank_text
 from innkeeper.domain.rebuild.lack import Lack, Present, places_of
-from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
 from innkeeper.kube.resources import (
@@ -35,16 +34,13 @@ from innkeeper.kube.resources import (
 from innkeeper.state.subset import guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import View
+from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.pool import for_each
 from innkeeper.workers.revival import NameTakenError, Revival
 
 log = structlog.get_logger(__name__)
 
-R = TypeVar("R")
-
 WORKERS = 48
-TRIES = 6
-FIRST_PAUSE_S = 0.2
 
 
 class Making:
@@ -106,7 +102,7 @@ class Making:
             self.made[resource.kind] += 1
 
         try:
-            await self._patiently(create)
+            await patiently(create, self._clock)
         except ApiError as error:
             if error.retryable:
                 raise
@@ -135,7 +131,7 @@ class Making:
             return await self._revival.complete(guest, held, cluster=cluster, places=places)
 
         try:
-            await self._patiently(revive)
+            await patiently(revive, self._clock)
         except NotRevivableError as error:
             self._not_revived(held, error.message)
         except ApiError as error:
@@ -184,8 +180,8 @@ class Making:
             self._assume(written)
             self.made["Destroyed"] += 1
 
-        await self._patiently(note)
-        await self._patiently(lambda: self._release(guest))
+        await patiently(note, self._clock)
+        await patiently(lambda: self._release(guest), self._clock)
 
     async def _release(self, guest: Guest) -> None:
         guest_id = guest_id_of(guest)
@@ -205,20 +201,6 @@ class Making:
                 uid=claim.metadata.uid,
             )
             self._assume(written)
-
-    async def _patiently(self, call: Callable[[], Awaitable[R]]) -> R:
-        """Make a call again where another try may help."""
-        pause = FIRST_PAUSE_S
-        for _ in range(TRIES - 1):
-            try:
-                return await call()
-            except InnkeeperError as error:
-                if not error.retryable:
-                    raise
-                log.info("rebuild_call_again", reason=error.reason, message=error.message, after_s=pause)
-            await self._clock.sleep(pause)
-            pause *= 2
-        return await call()
 
     def _not_revived(self, held: HeldOrder, why: str) -> None:
         order = held.order

@@ -17,6 +17,7 @@ from innkeeper.views.meta import View
 from innkeeper.workers.rebuild.hearing import Hearing
 from innkeeper.workers.rebuild.looking import look
 from innkeeper.workers.rebuild.making import Making
+from innkeeper.workers.rebuild.patience import patiently
 
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
@@ -82,7 +83,7 @@ class Rebuild:
         wanted = sorted(set(hosts))
         heard = await self._hearing.hear(wanted, done=self._counting("hosts heard", len(wanted)))
         choice = choose(heard.testimonies.values())
-        present = await look(self._client)
+        present = await patiently(lambda: look(self._client), self._clock)
         lacking = lack(choice, present)
         outcome = Outcome(
             heard=len(heard.testimonies),
