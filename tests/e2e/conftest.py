@@ -40,7 +40,7 @@ def lab(images: Path) -> Iterator[kit_lab.Lab]:
     running.hack("lab", "down")
     try:
         running.hack("lab", "up", "--subnet", SUBNET, "--images", str(images))
-        running.apply(*_infrastructure(images))
+        running.apply(*infrastructure(images))
         running.hack("lab", "join")
         running.kubectl.run("wait", "--for=condition=Ready", "--timeout=120s", "host", "--all", deadline=150)
         running.kubectl.run("wait", "--for=condition=Ready", "--timeout=120s", "image", "--all", deadline=150)
@@ -50,7 +50,8 @@ def lab(images: Path) -> Iterator[kit_lab.Lab]:
             running.hack("lab", "down")
 
 
-def _infrastructure(images: Path) -> list[dict[str, object]]:
+def infrastructure(images: Path) -> list[dict[str, object]]:
+    """Return what a pipeline applies: Cluster, IPPools, Hosts and Images; the Images' files are put where they belong."""
     built = paths.cache_root() / "guest-image"
     shutil.copy(built / "debian-12.qcow2", images)
     debian = json.loads((built / "debian-12.json").read_text())["qcow2"]["sha256"]

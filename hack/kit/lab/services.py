@@ -64,8 +64,17 @@ def start_operator(plan: Plan, *words: str | Path) -> None:
 
 
 def prepare_host_api(plan: Plan) -> None:
-    """Make what the operator reaches hosts with: its certificate, and a file that tells where they are."""
+    """Make what the operator reaches hosts with: its certificate, and a file that names no host before one has joined.
+
+    An operator with a file that names hosts waits in a store in which none ever led: hosts might hold guests.
+    """
     host_api.operator_pair(host_api.authority(plan.directory))
+    if not _hosts_file(plan).exists():
+        host_api.write_hosts_file(_hosts_file(plan), {})
+
+
+def list_hosts(plan: Plan) -> None:
+    """Name every host in the hosts file."""
     host_api.write_hosts_file(_hosts_file(plan), {host: plan.host_address(host) for host in plan.hosts})
 
 

@@ -11,6 +11,7 @@ from innkeeper.domain.rebuild.gate import RebuildPolicy
 from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import find
 from innkeeper.kube.credentials import Credentials
+from innkeeper.kube.errors import UnavailableError
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES
 from innkeeper.processes.gate import HistoryLostError
 from innkeeper.processes.operator import OperatorProcess
@@ -69,6 +70,15 @@ def starts(place: Place) -> dict[str, int]:
         for guest_id, count in driver.starts.items():
             found[guest_id] = found.get(guest_id, 0) + count
     return found
+
+
+async def asked(admin: Client, name: str) -> bool:
+    """Ask for a guest; tell whether the API server took it."""
+    try:
+        await scene.guest(admin, name, of=NAME)
+    except UnavailableError:
+        return False
+    return True
 
 
 def waits(process: OperatorProcess) -> float | None:
@@ -162,7 +172,7 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
     await asyncio.to_thread(place.store.copy, copy)
     async with place.operator(snapshot_file=file) as second:
         await leads(second)
-        await scene.guest(admin, "since", of=NAME)
+        await eventually(lambda: asked(admin, "since"))  # the API server has only begun
         before = told(await ready_guests(admin, "g1", "since"))
         await admin.delete(GUESTS, "gone", namespace="default")
         await scene.gone(admin, GUESTS, "gone", namespace="default")
