@@ -81,7 +81,7 @@ async def serve(directory: Path, *, hosts: int, guests: int) -> None:
 def _listener(store: _Store, files: TlsFiles, on_change: Callable[[], None]) -> HostApiListener:
     figures = AgentFigures(CollectorRegistry())
     return HostApiListener(
-        HostApi(store, figures).application,
+        HostApi(store, figures, console_log=lambda _: None).application,
         ListenAt(listen="127.0.0.1", port=0, files=files),
         figures=figures,
         clock=SystemClock(),

@@ -18,8 +18,7 @@ from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import GoneError, RefusedConnectionError, ThrottledError
-from innkeeper.kube.errors import GoneError, ThrottledError, UnauthorizedError
+from innkeeper.kube.errors import GoneError, RefusedConnectionError, ThrottledError, UnauthorizedError
 from innkeeper.kube.relisting import Learnt, Scope, Way
 from innkeeper.kube.resources import Resource
 from innkeeper.views.meta import Meta, View

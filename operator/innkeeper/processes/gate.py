@@ -70,6 +70,7 @@ class Gate:
         self._history = StoreHistory(client, clock, namespace=settings.namespace)
         self._directory = HostDirectory(self._reported, file=settings.hosts_file)
         self._term = ""
+        self._store = ""
 
     async def opened(self) -> None:
         """Wait while a person has to act; the Lease is free meanwhile for `innkeeper operator rebuild`."""
@@ -95,8 +96,10 @@ class Gate:
         elif history.rebuild is not None and history.rebuild is not RebuildState.DONE:
             log.warning("rebuild_left", state=history.rebuild)
         self._term = await self._persist(self._history.mark_term)
+        history = await self._persist(self._history.read)
+        self._store = history.store
         if self.snapshots is not None:
-            self.snapshots.accept(await self._persist(self._history.read))
+            self.snapshots.accept(history)
         return True
 
     async def guard(self) -> None:
@@ -108,18 +111,24 @@ class Gate:
         marked_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(min(LOOK_S, self._settings.snapshot_every_s))
-            is_due = self._clock.monotonic() - marked_at >= self._settings.snapshot_every_s
             try:
-                if self._term not in await self._history.terms():
-                    await self._history.note(RebuildState.HEALING)
-                    raise HistoryLostError(
-                        "the API server's store was put back to an older copy: this process ends and begins anew"
-                    )
-                if is_due:
+                await self._check()
+                if self._clock.monotonic() - marked_at >= self._settings.snapshot_every_s:
                     self._term = await self._history.mark_term()
                     marked_at = self._clock.monotonic()
             except ApiError as error:
                 log.info("store_not_read", reason=error.reason, message=error.message)
+
+    async def _check(self) -> None:
+        history = await self._history.read()
+        if self._term in history.terms:
+            return
+        if history.store == self._store:
+            # Whoever leads next need not know what this process knows; in another store, the gate decides anew.
+            await self._history.note(RebuildState.HEALING)
+        raise HistoryLostError(
+            "the API server's store was replaced, or put back to an older copy: this process ends and begins anew"
+        )
 
     async def _judge(self) -> tuple[Action, History]:
         await asyncio.to_thread(self._directory.read)

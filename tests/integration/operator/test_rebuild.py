@@ -1,6 +1,7 @@
 """An API server that lost all it held, or was put back, beside agents that go on: what the hosts hold is there again."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import find
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.errors import UnavailableError
-from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES
+from innkeeper.kube.resources import ASSIGNMENTS, CONFIG_MAPS, GUESTS, HOSTS, IP_ADDRESSES
 from innkeeper.processes.gate import HistoryLostError
 from innkeeper.processes.operator import OperatorProcess
 from tests.integration.operator import scene
@@ -31,6 +32,7 @@ from tests.kit.waiting import eventually
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 
+VERSIONS = 1000
 GUEST_NAMES = ("g1", "g2", "g3", "g4")
 
 
@@ -79,6 +81,14 @@ async def asked(admin: Client, name: str) -> bool:
     except UnavailableError:
         return False
     return True
+
+
+async def grow(admin: Client) -> None:
+    """Have the store go far beyond its copy, as one does in the time between: agents notice by that that it went back."""
+    body = {"metadata": {"name": "counter"}, "data": {"n": "0"}}
+    await admin.create(CONFIG_MAPS, body, namespace="default")
+    for number in range(1, VERSIONS):
+        await admin.patch(CONFIG_MAPS, "counter", {"data": {"n": str(number)}}, namespace="default")
 
 
 def waits(process: OperatorProcess) -> float | None:
@@ -176,6 +186,7 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
         before = told(await ready_guests(admin, "g1", "since"))
         await admin.delete(GUESTS, "gone", namespace="default")
         await scene.gone(admin, GUESTS, "gone", namespace="default")
+    await grow(admin)
     await asyncio.to_thread(place.store.put_back, copy)
     async with place.operator(snapshot_file=file) as third:
         await leads(third)
@@ -204,8 +215,12 @@ async def lead_through(place: Place, copy: Path) -> None:
         await eventually(lambda: not process.leading, deadline_s=60)
 
 
+# kopf, in a loop of its own, leaves a connection open when it is ended while the API server is away.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_operator_that_leads_while_the_store_is_put_back_ends(place: Place, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     with pytest.raises(BaseExceptionGroup) as ended:
         await lead_through(place, copy)
+    gc.collect()
     assert ended.group_contains(HistoryLostError)

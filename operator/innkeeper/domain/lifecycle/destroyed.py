@@ -4,16 +4,20 @@ Destroyed is final: no order is made for such a Guest in the epoch of its end or
 written by the operator once the hosts were heard. A person deletes the Guest, and creates another one to have it again.
 """
 
+import re
+
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.views.guest import Guest
 
+_RANK = re.compile(r"(?P<epoch>[0-9]{1,18})\.[0-9]{1,18}")
+
 
 def destroyed_since(guest: Guest) -> Blocked | None:
     """Return why a Guest goes no further, if its guest was destroyed; a later binding voids the note."""
-    epoch, _, serial = guest.metadata.annotations.get(names.DESTROYED_ANNOTATION, "").partition(".")
-    if not (epoch.isascii() and epoch.isdigit() and serial) or int(epoch) < guest.status.epoch:
+    written = _RANK.fullmatch(guest.metadata.annotations.get(names.DESTROYED_ANNOTATION, ""))
+    if written is None or int(written["epoch"]) < guest.status.epoch:
         return None
     message = (
         "this guest was destroyed after the moment that the API server's store was put back to: delete the Guest; its "

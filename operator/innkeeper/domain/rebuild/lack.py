@@ -4,14 +4,14 @@ The one exception is a Guest that was bound in an earlier epoch than the one tha
 the operator, so the API server's store is older than the host's. Pure.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import Order, Rank
-from innkeeper.domain.rebuild.choice import Choice, Ends
+from innkeeper.domain.rebuild.choice import Choice
 from innkeeper.views.guest import Guest
 
 
@@ -59,7 +59,7 @@ def lack(choice: Choice, present: Present) -> Lack:
         hosts=sorted(choice.hosts.keys() - present.hosts.keys()),
         flavors=sorted(choice.flavors.keys() - present.flavors),
         guests=[each for each in choice.guests if not _is_whole(each.order, present)],
-        ended=list(_ended(choice.ends, present.guests)),
+        ended=list(_ended(choice, present.guests)),
     )
 
 
@@ -75,11 +75,13 @@ def _is_whole(order: Order, present: Present) -> bool:
     return guest.status.host == order.host and is_held and (order.host, order.guest_id) in present.orders
 
 
-def _ended(ends: Ends, guests: Mapping[str, Guest]) -> Iterable[tuple[Guest, Rank]]:
+def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[tuple[Guest, Rank]]:
+    alive = {each.order.guest_id for each in choice.guests}
     for guest_id, guest in guests.items():
-        rank = ends.of(guest_id, guest.status.host, epoch=guest.status.epoch)
+        rank = choice.ends.of(guest_id, guest.status.host, epoch=guest.status.epoch)
         marked = names.DESTROYED_ANNOTATION in guest.metadata.annotations
-        if rank is not None and not marked and guest.metadata.deletion_timestamp is None:
+        leaves = guest.metadata.deletion_timestamp is not None
+        if rank is not None and guest_id not in alive and not marked and not leaves:
             yield guest, rank
 
 

@@ -21,7 +21,15 @@ from innkeeper.domain.rebuild.choice import Choice
 from innkeeper.domain.rebuild.findings import Finding, FindingKind, rank_text
 from innkeeper.domain.rebuild.lack import Lack, Present, places_of
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
+from innkeeper.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    NotFoundError,
+    ThrottledError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from innkeeper.kube.resources import (
     CLUSTERS,
     FLAVORS,
@@ -41,6 +49,7 @@ from innkeeper.workers.revival import NameTakenError, Revival
 log = structlog.get_logger(__name__)
 
 WORKERS = 48
+_AWAY = (UnavailableError, ThrottledError, UnauthorizedError)  # nothing can be written at all
 
 
 class Making:
@@ -68,7 +77,7 @@ class Making:
         """Make everything that is missing; `done` is told of each guest.
 
         Raises:
-            ApiError: the API server is away, or lacks a right; the next run goes on from there.
+            ApiError: the API server is away, or knows us no more; the next run goes on from there.
         """
         await for_each(lack.ended, self._end, workers=self._workers)
         await for_each(self._places(lack, choice), self._create, workers=self._workers)
@@ -103,9 +112,9 @@ class Making:
 
         try:
             await patiently(create, self._clock)
+        except _AWAY:
+            raise
         except ApiError as error:
-            if error.retryable:
-                raise
             name = body["metadata"]["name"]
             message = f"the {resource.kind} {name} cannot be made: {error.message}"
             self.findings.append(Finding(kind=FindingKind.NOT_MADE, host="", subject=name, message=message))
@@ -134,9 +143,9 @@ class Making:
             await patiently(revive, self._clock)
         except NotRevivableError as error:
             self._not_revived(held, error.message)
+        except _AWAY:
+            raise
         except ApiError as error:
-            if error.retryable:
-                raise
             self._not_revived(held, f"the API server refuses it: {error.message}")
         else:
             self.made[GUESTS.kind] += 1

@@ -7,6 +7,7 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
+from innkeeper.kube.errors import ForbiddenError, UnauthorizedError
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ async def patiently(call: Callable[[], Awaitable[R]], clock: Clock) -> R:
         try:
             return await call()
         except InnkeeperError as error:
-            if not error.retryable:
+            if not error.retryable or isinstance(error, ForbiddenError | UnauthorizedError):
                 raise
             log.info("call_again", reason=error.reason, message=error.message, after_s=pause)
         await clock.sleep(pause)
