@@ -9,6 +9,8 @@ from innkeeper.kube.credentials import Credentials
 from kit.control_plane import lifecycle, state
 from tests.kit.own_plane import SCRIPT
 
+TRIES = 10
+
 
 @dataclass(frozen=True)
 class PlaneStore:
@@ -23,7 +25,7 @@ class PlaneStore:
         plane = self._plane()
         lifecycle.stop(plane)
         shutil.copytree(plane.directory / "etcd-data", to)
-        lifecycle.start(plane)
+        _start(plane)
 
     def put_back(self, copy: Path) -> None:
         """Have etcd hold what it held when the copy was made."""
@@ -31,14 +33,14 @@ class PlaneStore:
         lifecycle.stop(plane)
         shutil.rmtree(plane.directory / "etcd-data")
         shutil.copytree(copy, plane.directory / "etcd-data")
-        lifecycle.start(plane)
+        _start(plane)
 
     def wipe(self) -> None:
         """Lose all of it: etcd begins empty."""
         plane = self._plane()
         lifecycle.stop(plane)
         shutil.rmtree(plane.directory / "etcd-data")
-        lifecycle.start(plane)
+        _start(plane)
 
     def restart_api_server(self) -> None:
         """Have the API server begin anew; etcd goes on."""
@@ -50,3 +52,15 @@ class PlaneStore:
         found = state.load(self.name)
         assert found is not None
         return found
+
+
+def _start(plane: state.ControlPlane) -> None:
+    """Start it again; its port may be in use for a moment by a client that looked for it while it was away."""
+    for left in reversed(range(TRIES)):
+        try:
+            lifecycle.start(plane)
+        except lifecycle.PortTakenError:
+            if not left:
+                raise
+        else:
+            return
