@@ -168,9 +168,12 @@ async def apply_again(admin: Client) -> None:
     await scene.image(admin, NAME)
 
 
-async def ready_guests(admin: Client, *names: str) -> dict[str, Guest]:
+async def ready_guests(admin: Client, *names: str, deadline_s: float = 90) -> dict[str, Guest]:
     """Wait until guests run; return them by name."""
-    return {name: await scene.ready(admin, GUESTS, name, reason="Running", deadline_s=90) for name in names}
+    return {
+        name: await scene.ready(admin, GUESTS, name, reason="Running", deadline_s=deadline_s)
+        for name in names
+    }
 
 
 def told(guests: dict[str, Guest]) -> dict[str, tuple[Any, ...]]:
