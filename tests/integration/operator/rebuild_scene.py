@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kit import host_api as trial
 from kit.certificates import Authority
 from kit.simulated_hosts import SimulatedHost
+from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.trust import decode_keys
@@ -26,6 +28,7 @@ from innkeeper.kube.errors import ApiError
 from innkeeper.kube.resources import GUESTS, HOST_AGENTS, HOSTS, IP_POOLS
 from innkeeper.processes.operator import OperatorProcess
 from innkeeper.state.subset import guest_id_of
+from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.guest import Guest
 from tests.integration.operator import scene
 from tests.kit.host_api import HostFiles
@@ -55,6 +58,7 @@ class Place:
         self.hosts_file.write_text('{"hosts": []}')
         self.order_key = directory / "order.key"
         self.order_key.write_bytes(b"\x07" * 32)
+        self._hosts: list[SimulatedHost] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -100,10 +104,18 @@ class Place:
             api=files.place(),
             heartbeat_s=2.0,
         )
+        self._hosts.append(host)
         self._tasks.append(asyncio.create_task(host.run()))
         address = await eventually(lambda: _address(admin, name), deadline_s=30)
         listed = json.loads(self.hosts_file.read_text())["hosts"]
         self.hosts_file.write_text(json.dumps({"hosts": [*listed, {"name": name, "address": address}]}))
+
+    async def restart_agents(self) -> None:
+        """End every agent and start it again; the machines of its host go on."""
+        await self._end_agents()
+        hosts = [replace(each, registry=CollectorRegistry(), readiness=Readiness()) for each in self._hosts]
+        self._hosts = hosts
+        self._tasks = [asyncio.create_task(each.run()) for each in hosts]
 
     async def renew_tokens(self, admin: Client) -> None:
         """Give every agent a token of the API server as it is now, as a lab or a chart does."""
@@ -146,11 +158,14 @@ class Place:
 
     async def close(self) -> None:
         """End all agents."""
+        await self._end_agents()
+        for client in self.agents.values():
+            await client.close()
+
+    async def _end_agents(self) -> None:
         for each in self._tasks:
             each.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for client in self.agents.values():
-            await client.close()
 
 
 async def furnish(admin: Client, *hosts: str) -> None:
@@ -168,12 +183,9 @@ async def apply_again(admin: Client) -> None:
     await scene.image(admin, NAME)
 
 
-async def ready_guests(admin: Client, *names: str, deadline_s: float = 90) -> dict[str, Guest]:
+async def ready_guests(admin: Client, *names: str) -> dict[str, Guest]:
     """Wait until guests run; return them by name."""
-    return {
-        name: await scene.ready(admin, GUESTS, name, reason="Running", deadline_s=deadline_s)
-        for name in names
-    }
+    return {name: await scene.ready(admin, GUESTS, name, reason="Running", deadline_s=90) for name in names}
 
 
 def told(guests: dict[str, Guest]) -> dict[str, tuple[Any, ...]]:
