@@ -95,13 +95,13 @@ class Client:
         except errors.GoneError:
             return await self._pages(path, resource.view, *wanted)
 
-    async def version_of(self, resource: Resource[Any]) -> int:
-        """Return the version of a whole kind, as it is now; a watch that begins afterwards knows of all before it.
+    async def version_of(self, resource: Resource[Any], *, namespace: str | None = None) -> int:
+        """Return the version of a kind, or of one namespace of it, as it is now; a watch from there misses nothing.
 
         It is a list that nothing matches. An API server answers it from its cache once that cache is as new as its store.
         """
-        query = {"labelSelector": "innkeeper.dev/none"}
-        answer = await self._call("GET", resource.path(), query=query, headers={"Accept": METADATA_ONLY})
+        path, query = resource.path(namespace=namespace), {"labelSelector": "innkeeper.dev/none"}
+        answer = await self._call("GET", path, query=query, headers={"Accept": METADATA_ONLY})
         return int(decoded(answer, RawList).metadata.resource_version or 0)
 
     async def list_metadata(

@@ -110,6 +110,11 @@ class Informer(Generic[V]):
         self._silences = 0
         self._highest = 0  # the highest version ever seen
         self._expired = 0  # how often in a row a watch began with a version that was forgotten
+        # An older copy of a store that has grown since tells of itself by no version: only comparing all finds it.
+        self._lists_after_outage = namespace is not None  # those of one namespace are few
+        self._doubted = (
+            False  # the API server was away: it may have come back with an older copy of its store
+        )
 
     def age_s(self) -> float:
         """Return the seconds since the last list, event or bookmark."""
@@ -131,9 +136,15 @@ class Informer(Generic[V]):
         while True:
             began = self._clock.monotonic()
             try:
+                if self._doubted and self._lists_after_outage:
+                    await self._relist(by_version=False)
+                elif self._doubted and self.resource_version:
+                    await self._look_for_older_store()
+                self._doubted = False
                 if not self.resource_version:
                     await self._relist()
                 await self._watch()
+                self._doubted = self._clock.monotonic() - began < WATCH_S[0]
             except GoneError as error:
                 log.info("watch_expired", kind=self.resource.kind, message=error.message)
                 self.resource_version = ""
@@ -142,6 +153,7 @@ class Informer(Generic[V]):
                     await self._back_off(error)
                     continue
             except InnkeeperError as error:
+                self._doubted = True
                 if isinstance(error, UnauthorizedError):
                     # Who does not know us any more may be another API server, whose versions mean nothing here.
                     self.resource_version = ""
@@ -162,17 +174,33 @@ class Informer(Generic[V]):
             self.refused.set()
         await self._clock.sleep(delay)
 
-    async def _relist(self) -> None:
+    async def _look_for_older_store(self) -> None:
+        """List anew where the store is older than what was seen of it: a watch would wait until it grew as far again."""
+        if await self._scope.version() < self._highest:
+            self._take_older(await self._scope.whole())
+
+    async def _relist(self, *, by_version: bool = True) -> None:
         highest = self._highest
         known = {key: metadata_of(each) for key, each in self.objects.items()}
         learnt = await self._scope.changed_since(known, highest=highest)
         listed_at = int(learnt.resource_version or 0)
         if listed_at < highest:
-            log.warning("store_went_back", kind=self.resource.kind, seen=highest, listed=listed_at)
-            self._highest = listed_at
-            self._replace(learnt)
-        else:
+            self._take_older(learnt)
+            return
+        if by_version:
             self._catch_up(learnt, listed_at)
+        else:
+            self._replace(learnt)
+        self._listed(learnt)
+
+    def _take_older(self, learnt: Learnt[V]) -> None:
+        listed_at = int(learnt.resource_version or 0)
+        log.warning("store_went_back", kind=self.resource.kind, seen=self._highest, listed=listed_at)
+        self._highest = listed_at
+        self._replace(learnt)
+        self._listed(learnt)
+
+    def _listed(self, learnt: Learnt[V]) -> None:
         self.resource_version = learnt.resource_version
         self.starts[learnt.way] += 1
         self._heard()
@@ -195,7 +223,7 @@ class Informer(Generic[V]):
                 self._accept(each)
 
     def _replace(self, learnt: Learnt[V]) -> None:
-        """Take a whole list as it is: the store was restored, so versions say nothing about what is newer."""
+        """Take what was learnt as it is: the store may be an older copy, so versions say nothing about what is newer."""
         found = {key_of(each): each for each in learnt.changed}
         for key in set(self.objects) - learnt.there:
             self._forget(key)

@@ -56,6 +56,14 @@ class Scope(Generic[V]):
     namespace: str | None = None
     label_selector: str | None = None
 
+    async def version(self) -> int:
+        """Return the version of all of it, as it is now.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        return await self.client.version_of(self.resource, namespace=self.namespace)
+
     async def whole(self) -> Learnt[V]:
         """Read everything.
 

@@ -9,14 +9,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kit import host_api as trial
 from kit.certificates import Authority
 from kit.simulated_hosts import SimulatedHost
-from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.trust import decode_keys
@@ -28,7 +26,6 @@ from innkeeper.kube.errors import ApiError
 from innkeeper.kube.resources import GUESTS, HOST_AGENTS, HOSTS, IP_POOLS
 from innkeeper.processes.operator import OperatorProcess
 from innkeeper.state.subset import guest_id_of
-from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.guest import Guest
 from tests.integration.operator import scene
 from tests.kit.host_api import HostFiles
@@ -109,13 +106,6 @@ class Place:
         address = await eventually(lambda: _address(admin, name), deadline_s=30)
         listed = json.loads(self.hosts_file.read_text())["hosts"]
         self.hosts_file.write_text(json.dumps({"hosts": [*listed, {"name": name, "address": address}]}))
-
-    async def restart_agents(self) -> None:
-        """End every agent and start it again; the machines of its host go on."""
-        await self._end_agents()
-        hosts = [replace(each, registry=CollectorRegistry(), readiness=Readiness()) for each in self._hosts]
-        self._hosts = hosts
-        self._tasks = [asyncio.create_task(each.run()) for each in hosts]
 
     async def renew_tokens(self, admin: Client) -> None:
         """Give every agent a token of the API server as it is now, as a lab or a chart does."""

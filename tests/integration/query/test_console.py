@@ -1,6 +1,7 @@
 """What a guest wrote to its console, through the query API: from its host, for those who may read it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -63,7 +64,7 @@ async def test_a_host_that_cannot_be_asked_is_told(plane: Plane, tmp_path: Path)
         assert "--hosts-" in told["message"]
 
 
-def reading(pki: Pki, directory: Path, place: str) -> dict[str, Path]:
+def reading(pki: Pki, directory: Path, place: str) -> dict[str, Any]:
     """Return the settings of an operator that can ask the host."""
     file = directory / "hosts.yaml"
     file.write_text(f'hosts: [{{name: a, address: "{place}"}}]')
@@ -73,6 +74,7 @@ def reading(pki: Pki, directory: Path, place: str) -> dict[str, Path]:
         "hosts_certificate_file": files.certificate,
         "hosts_key_file": files.key,
         "hosts_file": file,
+        "rebuild": "Never",  # nobody has anything to make anew here
     }
 
 
