@@ -17,7 +17,7 @@ async def test_the_kinds_go_with_all_their_objects_and_come_back(running: AgentH
     for key in gone:
         del store.kinds[key]
     running.api.faults.drop_watch()
-    await eventually(lambda: any(each.status == 404 for each in running.api.called("watch assignments")))
+    await eventually(lambda: any(each.status == 404 for each in running.api.called("* assignments")))
     running.driver.crash(GUEST)
     await eventually(lambda: running.driver.starts[GUEST] == 2)
     assert running.disk(GUEST).exists()
