@@ -38,6 +38,7 @@ def settings(directory: Path, images: StubImageServer, at: str) -> dict[str, Any
         "hosts_key_file": files.key,
         "hosts_file": directory / "hosts.yaml",
         "snapshot_file": directory / "snapshot",
+        "rebuild": "Never",  # the guest is to be found by the operator that leads
     }
 
 
