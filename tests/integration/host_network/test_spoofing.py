@@ -176,7 +176,7 @@ async def test_a_guest_that_is_gone_leaves_nothing(site: HostNet, network: HostN
     await network.release(one.guest_id)
     await network.set_right(Wanted(NETWORK, ()))
     assert port.device not in ip("netns", "exec", site.host, "nft", "list", "ruleset")
-    assert "ikd" not in ip("-n", site.host, "link", "show")
+    assert port.segment.server not in ip("-n", site.host, "link", "show")
     assert "dnsmasq" not in ip("netns", "exec", site.host, "ps", "-o", "comm=", "-p", _pids(site))
 
 
