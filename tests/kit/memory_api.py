@@ -118,6 +118,7 @@ class _MemorySession:
         return _Response(answer.status, answer.headers, _Body(answer.body))
 
     async def _travel(self, request: "_Request") -> None:
+        # The way over the wire, in virtual time: no real time passes.
         await asyncio.sleep(self._api.random.uniform(0, SLOWEST_ANSWER_S))
         if self.is_cut or not self._api.is_up:
             raise aiohttp.ClientConnectionError("connection refused")

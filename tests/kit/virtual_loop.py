@@ -88,4 +88,4 @@ class SteppedClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        await asyncio.sleep(max(0.0, seconds))
+        await asyncio.sleep(max(0.0, seconds))  # virtual: the loop jumps to what is due next

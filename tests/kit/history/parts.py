@@ -48,7 +48,7 @@ class Process:
 
     async def run(self) -> None:
         """Work for ever."""
-        raise NotImplementedError
+        raise NotImplementedError("an operator and a host say what their work is")
 
     def start(self) -> None:
         """Start it, with an empty memory."""

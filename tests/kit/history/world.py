@@ -100,7 +100,7 @@ class World:
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, and look whether every process still runs."""
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # of the virtual loop: no real time passes
         for process in (*self.operators, *self.hosts.values()):
             process.check()
 
