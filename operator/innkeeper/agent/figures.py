@@ -11,7 +11,7 @@ class AgentFigures:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.build_seconds = Histogram(
             "innkeeper_agent_build_seconds",
-            "Time of a build, or of a start of what was built, by where it was spent: agent (its own), hypervisor, image.",
+            "Time of a build, or of a later start, by where it was spent: agent (its own), hypervisor, image.",
             ["where"],
             buckets=_BUILD_BUCKETS,
             registry=registry,
