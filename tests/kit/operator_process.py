@@ -35,8 +35,8 @@ async def running_operator(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if not task.cancelled():
-            task.result()
+            if not task.cancelled():
+                task.result()  # beside what the test itself waited for in vain
 
 
 async def leads(process: OperatorProcess) -> None:

@@ -1,5 +1,6 @@
 """The real operator asks a host what it holds, finds a guest that nothing in the API server tells of, and revives it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from innkeeper.kube.resources import ASSIGNMENTS, CLUSTERS, GUESTS, HOSTS, IP_AD
 from innkeeper.processes.operator import OperatorProcess
 from tests.kit.agent_orders import address, guest_id, order
 from tests.kit.operator_process import StubImageServer, leads, running_operator
+from tests.kit.own_plane import own_plane
 from tests.kit.told_agent import agent, hosts_pki, served
 from tests.kit.told_host import ToldHost
 from tests.kit.waiting import eventually
@@ -22,6 +24,13 @@ pytestmark = pytest.mark.control_plane
 
 HOST = "told"
 KEY = b"\x07" * 32
+
+
+@pytest.fixture(scope="module")
+def kubeconfigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A control plane of its own: what this leaves obeys an order key that operators of other tests do not have."""
+    with own_plane("holdings", tmp_path_factory.mktemp("holdings")) as plane:
+        yield plane.admin, plane.operator
 
 
 def settings(directory: Path, images: StubImageServer, at: str) -> dict[str, Any]:
