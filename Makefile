@@ -28,6 +28,8 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; the
 	hack/control-plane build --with-scheduler
 	hack/guest-image
 	hack/nginx
+	hack/helm
+	hack/helm lint --strict charts/innkeeper
 	hack/verify
 	$(PYTEST) tests -n 2 -m "not lab"
 	$(PYTEST) tests -m lab -p no:randomly

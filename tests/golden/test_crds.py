@@ -20,8 +20,17 @@ def test_crd_is_as_checked_in(kind: type[Kind]) -> None:
     assert crdgen.render(kind) == (CHECKOUT / "crds" / crdgen.file_name(kind)).read_text()
 
 
-def test_no_other_crd_lies_there() -> None:
-    assert {path.name for path in (CHECKOUT / "crds").iterdir()} == {crdgen.file_name(kind) for kind in KINDS}
+@pytest.mark.parametrize("directory", ["crds", "charts/innkeeper/files/crds"])
+def test_no_other_crd_lies_there(directory: str) -> None:
+    assert {path.name for path in (CHECKOUT / directory).iterdir()} == {
+        crdgen.file_name(kind) for kind in KINDS
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
+def test_the_charts_copy_is_the_same(kind: type[Kind]) -> None:
+    copy = CHECKOUT / "charts" / "innkeeper" / "files" / "crds" / crdgen.file_name(kind)
+    assert copy.read_text() == (CHECKOUT / "crds" / crdgen.file_name(kind)).read_text()
 
 
 def test_reference_is_as_checked_in() -> None:
