@@ -30,6 +30,7 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; the
 	hack/nginx
 	hack/helm
 	hack/helm lint --strict charts/innkeeper
+	hack/s3-server
 	hack/verify
 	$(PYTEST) tests -n 2 -m "not lab"
 	$(PYTEST) tests -m lab -p no:randomly

@@ -3,11 +3,15 @@
 Heavy or optional dependencies are imported for the driver that is asked for only.
 """
 
+import os
+
 from prometheus_client import CollectorRegistry
 
 from innkeeper.agent import settings as agent_settings
 from innkeeper.agent.backup.backups import BackupFigures, Backups
-from innkeeper.agent.backup.targets import BackupDirectory
+from innkeeper.agent.backup.directory import BackupDirectory
+from innkeeper.agent.backup.places import Places
+from innkeeper.agent.backup.targets import BackupTarget
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
@@ -84,10 +88,16 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
 def _backups(
     settings: AgentSettings, host: str, paths: StatePaths, clock: Clock, registry: CollectorRegistry
 ) -> Backups | None:
-    if settings.backup_directory is None:
+    target: BackupTarget
+    if settings.backup_directory is not None:
+        target = BackupDirectory(settings.backup_directory, host, settings.backup_keep)
+    elif settings.backup_url is not None:
+        places = Places(host=host, scratch=paths.root, environment=os.environ, clock=clock)
+        target = places.bucket(settings.backup_url, keep=settings.backup_keep)
+    else:
         return None
     return Backups(
-        target=BackupDirectory(settings.backup_directory, host, settings.backup_keep),
+        target=target,
         paths=paths,
         clock=clock,
         figures=BackupFigures(registry),

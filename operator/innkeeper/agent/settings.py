@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import SettingsConfigDict
 
 from innkeeper.agent import trust
+from innkeeper.agent.backup.places import S3_URL
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.domain import names, orders
@@ -89,6 +90,11 @@ class AgentSettings(CommonSettings):
         None,
         description="Where copies of the database go: a directory that is there, as a rule a mounted one.",
     )
+    backup_url: str | None = Field(
+        None,
+        pattern=rf"^{S3_URL.pattern}$",
+        description="Where they go instead: s3://BUCKET/PREFIX; AWS_* variables say how it is reached.",
+    )
     backup_every_s: float = Field(
         300, ge=1, le=86_400, description="The shortest time between two backups; none without a change."
     )
@@ -101,6 +107,8 @@ class AgentSettings(CommonSettings):
             raise ValueError("--join-file names host and keys: leave out --host and --order-key-file")
         if self.join_file is None and (self.host is None or not self.order_key_file):
             raise ValueError("give --join-file, or --host with --order-key-file (and a kubeconfig)")
+        if self.backup_directory is not None and self.backup_url is not None:
+            raise ValueError("--backup-directory and --backup-url: give one of them")
         files = (self.api_certificate_file, self.api_key_file, self.api_ca_file)
         if any(files) and not all(files):
             raise ValueError("--api-certificate-file, --api-key-file and --api-ca-file go together")

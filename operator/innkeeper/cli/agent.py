@@ -86,6 +86,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     backup_directory: Annotated[
         Path | None, typer.Option(help="Copy the database into this directory, which must be there.")
     ] = None,
+    backup_url: Annotated[
+        str | None,
+        typer.Option(help="Copy it to s3://BUCKET/PREFIX instead; AWS_* variables say how that is reached."),
+    ] = None,
     backup_every_s: Annotated[
         float | None, typer.Option(help="The shortest time between two backups. [default: 300]")
     ] = None,

@@ -1,22 +1,29 @@
 """`innkeeper agent restore`: build the agent's store from a backup."""
 
 import asyncio
+import os
 import sys
 import uuid
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from innkeeper.agent.backup.places import Places
 from innkeeper.agent.backup.restore import restore
 from innkeeper.agent.paths import StatePaths
 from innkeeper.cli.at_host import STATE_DIR, Output, OutputOption, StateDir
+from innkeeper.clock import SystemClock
 
 
 async def run(
     *,
-    backup: Annotated[Path, typer.Argument(help="A file that an agent wrote with --backup-directory.")],
+    backup: Annotated[
+        str,
+        typer.Argument(
+            help="A backup, or where backups are (then the newest of this host): a path, or s3://BUCKET/PREFIX."
+        ),
+    ],
     host: Annotated[str, typer.Option(help="The name of this host: the backup must be its own.")],
     state_dir: StateDir = STATE_DIR,
     offline_start: Annotated[
@@ -33,14 +40,14 @@ async def run(
     Guests that run are left as they are. One that is off starts once the operator has given a new order for it, or by
     `innkeeper agent start`.
     """
-    made = await asyncio.to_thread(
-        restore,
-        backup,
-        StatePaths(state_dir),
-        host=host,
-        new_id=str(uuid.uuid4()),
-        trusts_copy=offline_start,
-    )
+    paths, clock = StatePaths(state_dir), SystemClock()
+    # The hypervisor passes through to the disks of guests, and lists nothing.
+    await asyncio.to_thread(state_dir.mkdir, mode=0o711, parents=True, exist_ok=True)
+    places = Places(host=host, scratch=paths.root, environment=os.environ, clock=clock)
+    async with places.backup(backup) as file:
+        made = await asyncio.to_thread(
+            restore, file, paths, host=host, new_id=str(uuid.uuid4()), trusts_copy=offline_start
+        )
     if output is Output.JSON:
         sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
         return

@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "agent start": "Start a guest of this host.",
     "agent stop": "Stop a guest of this host.",
     "agent forget": "Take a guest that is off from this host.",
+    "agent backups": "List the backups of a host.",
     "agent restore": "Build the agent's store from a backup.",
     "operator rebuild": "Make the API server's objects anew from what hosts hold.",
     "images manifest": "Write the manifest of an image: the digest of each chunk.",

@@ -122,3 +122,14 @@ def test_the_host_api_listens_where_it_is_told(tmp_path: Path) -> None:
 def test_a_host_api_that_cannot_work_is_refused(tmp_path: Path, options: dict[str, object], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         with_api(tmp_path, **options)
+
+
+@pytest.mark.parametrize("url", ["s3://b", "http://bucket/x", "s3://bucket/../x?y", "bucket"])
+def test_backups_go_to_one_place_that_can_be_one(tmp_path: Path, url: str) -> None:
+    join = tmp_path / "join.json"
+    fits = AgentSettings(join_file=join, backup_url="s3://backups/hosts")
+    assert fits.backup_url == "s3://backups/hosts"
+    with pytest.raises(ValidationError, match="give one of them"):
+        AgentSettings(join_file=join, backup_url="s3://backups/hosts", backup_directory=tmp_path)
+    with pytest.raises(ValidationError, match="backup_url"):
+        AgentSettings(join_file=join, backup_url=url)

@@ -3,7 +3,6 @@
 A failure is a metric and a line in the log. It stops nothing.
 """
 
-import asyncio
 import sqlite3
 from dataclasses import dataclass
 
@@ -62,9 +61,11 @@ class Backups:
         mark = BackupMark(store_id=store.store_id, taken_at=rfc3339(now), agent_version=__version__)
         moment = now.strftime("%Y%m%dT%H%M%S.%fZ")
         try:
-            await asyncio.to_thread(self.target.take, self.paths.database, mark, moment=moment)
+            await self.target.take(self.paths.database, mark, moment=moment)
         except (InnkeeperError, OSError, sqlite3.Error) as error:
-            log.warning("backup_failed", error=str(error))
+            # Another try may help or not; both are tried, since whoever mends it does not tell us.
+            retryable = not isinstance(error, InnkeeperError) or error.retryable
+            log.warning("backup_failed", error=str(error), retryable=retryable)
         except Exception:
             log.exception("backup_broke")
         else:

@@ -6,8 +6,10 @@ database holds no writer up, and sees one moment of it. The mark keeps a copy fr
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -30,7 +32,7 @@ def copy_store(source: Path, target: Path, mark: BackupMark) -> None:
         sqlite3.Error: the database cannot be copied.
     """
     target.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    new_file(target).close()
     try:
         with (
             closing(sqlite3.connect(source, isolation_level=None, timeout=10)) as read,
@@ -44,6 +46,30 @@ def copy_store(source: Path, target: Path, mark: BackupMark) -> None:
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+def new_file(path: Path) -> BinaryIO:
+    """Open a file to write that was not there, and that its owner alone may read.
+
+    Raises:
+        OSError: it is there already, or cannot be made.
+    """
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600), "wb")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Have a file that was not there to write to; it is there whole afterwards, or not at all.
+
+    Raises:
+        OSError: it is there already, or cannot be written.
+    """
+    with new_file(path) as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def put_in_place(partial: Path, target: Path) -> None:

@@ -114,8 +114,8 @@ def _checked(connection: sqlite3.Connection) -> BackupMark:
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (BACKUP_MARK,)).fetchone()
     if row is None:
         raise NotRestoredError(
-            "the file is no backup but a store, which may still be in use: only files that an agent wrote with "
-            "--backup-directory are restored"
+            "the file is no backup but a store, which may still be in use: only what an agent wrote with "
+            "--backup-directory or --backup-url is restored"
         )
     try:
         return msgspec.json.decode(row[0], type=BackupMark)
