@@ -3,6 +3,7 @@
 Heavy or optional dependencies are imported for the driver that is asked for only.
 """
 
+import asyncio
 import os
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,9 @@ from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.identity import credentials_of
+from innkeeper.agent.joining import node
+from innkeeper.agent.joining.rotation import TokenFigures, TokenRotation
+from innkeeper.agent.joining.sources import OwnRight, PodToken
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.paths import StatePaths
@@ -36,16 +40,19 @@ from innkeeper.telemetry.server import TelemetryServer
 async def run_agent(settings: AgentSettings) -> None:
     """Run the agent until it is cancelled."""
     logs.configure(form=settings.log_format, level=settings.log_level, process="agent")
-    host, keys, credentials = identity_of(settings)
     clock = SystemClock()
     registry, readiness = CollectorRegistry(), Readiness()
+    pod = node.pod_credentials(settings) if settings.node_name is not None else None
+    if pod is not None:
+        settings = node.write_identity(settings, pod)
+    host, keys, credentials = identity_of(settings)
     ProcessMetrics(registry, process="agent")
     paths = StatePaths(settings.state_dir)
     driver, images, network = _runs_on(settings, paths, credentials, clock, registry)
     server = TelemetryServer(
         listen=settings.listen, port=settings.metrics_port, registry=registry, readiness=readiness
     )
-    async with server, Client(credentials) as client:
+    async with server, Client(credentials) as client, Client(pod or credentials) as asker:
         parts = AgentParts(
             host=host,
             pinned_keys=keys,
@@ -65,8 +72,12 @@ async def run_agent(settings: AgentSettings) -> None:
             api_grace_s=settings.api_grace_s,
             backups=_backups(settings, host, paths, clock, registry),
         )
+        rotation = _rotation(settings, asker, clock, TokenFigures(registry))
         try:
-            await Agent(parts).run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(Agent(parts).run(), name="agent")
+                if rotation is not None:
+                    tasks.create_task(rotation.run(), name="token")
         finally:
             await driver.close()
 
@@ -83,6 +94,20 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
         return join.host, join.pinned_keys, credentials
     keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
     return str(settings.host), keys, credentials
+
+
+def _rotation(
+    settings: AgentSettings, client: Client, clock: Clock, figures: TokenFigures
+) -> TokenRotation | None:
+    """Return what renews the host's token; None where a kubeconfig says who we are."""
+    if settings.join_file is None:
+        return None
+    join = agent_settings.read_join_file(settings.join_file)
+    path = settings.join_file.parent / join.token_file
+    if settings.node_name is None:
+        return TokenRotation(path, OwnRight(client, host=join.host), clock=clock, figures=figures)
+    source = PodToken(client, node=join.host)
+    return TokenRotation(path, source, clock=clock, figures=figures, is_ours=lambda _: True, at_once=True)
 
 
 def _backups(

@@ -1,10 +1,12 @@
 """Settings of `innkeeper agent`: the command line, else INNKEEPER_AGENT_* variables, else these defaults.
 
-Either a join file names the host, the API server, the token and the order keys, or a kubeconfig, the host's name and
-files with the order keys do. Keys are pinned: what the API server says about them later must be signed by one of them.
+A join file names the host, the API server, the token and the order keys. Without one, the pod on a node or a kubeconfig
+does, with files of the order keys. Keys are pinned: what the API server says about them later must be signed by one of
+them.
 """
 
 import base64
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,9 +22,12 @@ from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.domain import names, orders
 from innkeeper.errors import TerminalError
+from innkeeper.kube.credentials import SERVICE_ACCOUNT
 from innkeeper.settings import CommonSettings
 
-HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=names.MAX_HOST_NAME)]
+_HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_IS_HOST_NAME = re.compile(_HOST_NAME)
+HostName = Annotated[str, Field(pattern=_HOST_NAME, max_length=names.MAX_HOST_NAME)]
 _MAX_JOIN_FILE = 64 * 1024
 
 
@@ -42,6 +47,13 @@ class AgentSettings(CommonSettings):
     host: HostName | None = Field(None, description="The host's name, where there is no join file.")
     order_key_file: list[Path] = Field(
         default_factory=list, description="Public keys of orders (base64), where there is no join file."
+    )
+    node_name: str | None = Field(
+        None, description="The node that the agent's pod runs on: the host has its name, and no join file."
+    )
+    node_token_file: Path = Field(
+        SERVICE_ACCOUNT / "token",
+        description="The token of the agent's pod, which is exchanged for the host's.",
     )
     state_dir: Path = Field(Path("/var/lib/innkeeper"), description="Where guests and the database lie.")
     driver: DriverName = Field(DriverName.LIBVIRT, description="What runs guests; `simulated` runs none.")
@@ -103,10 +115,7 @@ class AgentSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.join_file is not None and (self.host is not None or self.order_key_file):
-            raise ValueError("--join-file names host and keys: leave out --host and --order-key-file")
-        if self.join_file is None and (self.host is None or not self.order_key_file):
-            raise ValueError("give --join-file, or --host with --order-key-file (and a kubeconfig)")
+        self._says_who_it_is()
         if self.backup_directory is not None and self.backup_url is not None:
             raise ValueError("--backup-directory and --backup-url: give one of them")
         files = (self.api_certificate_file, self.api_key_file, self.api_ca_file)
@@ -117,6 +126,24 @@ class AgentSettings(CommonSettings):
                 f"--api-listen {self.api_listen} is no address to be called at: add --api-address"
             )
         return self
+
+    def _says_who_it_is(self) -> None:
+        if self.node_name is not None:
+            if self.join_file is not None or not self.order_key_file:
+                raise ValueError("--node-name goes with --order-key-file, and without --join-file")
+            if self.host not in {None, self.node_name}:
+                raise ValueError(f"the host of the node {self.node_name} has its name: leave out --host")
+            if not _IS_HOST_NAME.fullmatch(self.node_name) or len(self.node_name) > names.MAX_HOST_NAME:
+                raise ValueError(
+                    f"the node {self.node_name!r} can be no host: a host's name is one DNS label of at most "
+                    f"{names.MAX_HOST_NAME} characters, without dots; join this machine by a join token"
+                )
+        elif self.join_file is not None and (self.host is not None or self.order_key_file):
+            raise ValueError("--join-file names host and keys: leave out --host and --order-key-file")
+        elif self.join_file is None and (self.host is None or not self.order_key_file):
+            raise ValueError(
+                "give --join-file, or --order-key-file with --node-name (in a pod) or --host (with a kubeconfig)"
+            )
 
     @field_validator("api_listen")
     @classmethod
@@ -137,7 +164,7 @@ class AgentSettings(CommonSettings):
 class JoinFile(BaseModel):
     """What a host joins with."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     host: HostName
     server: str = Field(pattern=r"^https?://")
@@ -164,6 +191,11 @@ class JoinFile(BaseModel):
     def authority(self) -> str | None:
         """The API server's authority as PEM."""
         return None if self.ca_data is None else base64.b64decode(self.ca_data).decode()
+
+
+def encoded(pem: str) -> str:
+    """Return PEM as a join file has it."""
+    return base64.b64encode(pem.encode()).decode()
 
 
 class JoinFileError(TerminalError):

@@ -25,6 +25,15 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     order_key_file: Annotated[
         list[Path] | None, typer.Option(help="A public key of orders (base64), where there is no join file.")
     ] = None,
+    node_name: Annotated[
+        str | None,
+        typer.Option(
+            help="The node that this pod runs on, which is the host's name; in place of a join file."
+        ),
+    ] = None,
+    node_token_file: Annotated[
+        Path | None, typer.Option(help="The token of this pod. [default: its service account's]")
+    ] = None,
     state_dir: Annotated[
         Path | None, typer.Option(help="Where guests and the database lie. [default: /var/lib/innkeeper]")
     ] = None,

@@ -32,6 +32,7 @@ REBUILT_LABEL = "innkeeper.dev/rebuilt"  # of a namespace that was made anew for
 
 SYSTEM_NAMESPACE = "innkeeper-system"
 AGENT_SERVICE_ACCOUNT = "agent"
+AGENT_JOIN_SECRET = "agent-join"  # noqa: S105 - a name; every token of a joined host is bound to it and ends with it
 OPERATOR_COMMON_NAME = "innkeeper-operator"  # of the certificate that it shows to hosts
 HOST_AGENT_NAME = "host"
 HEARTBEAT_LEASE = "heartbeat"

@@ -71,6 +71,9 @@ async def test_an_agents_token_does_this_and_no_more(admin: Client, name: str) -
         lease = "coordination.k8s.io/leases"
         found = [verb for verb in VERBS if await _allowed(agent, agent.namespace, lease, verb, "heartbeat")]
         assert found == ["get", "create", "update", "patch"]
+        token = "/serviceaccounts/token"
+        found = [verb for verb in VERBS if await _allowed(agent, agent.namespace, token, verb, "agent")]
+        assert found == ["create"]
         for resource in (*OWN, "/namespaces"):
             for verb in VERBS:
                 assert not await _allowed(agent, "default", resource, verb), f"{verb} {resource} elsewhere"

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from innkeeper.agent.joining import node
 from innkeeper.agent.process import identity_of
 from innkeeper.agent.settings import AgentSettings, JoinFileError, read_join_file
+from innkeeper.kube.credentials import Credentials
 from tests.kit.agent_orders import KEYS, SIGNER
 
 PUBLIC = base64.b64encode(SIGNER.public_key).decode()
@@ -79,6 +81,39 @@ def test_a_key_file_pins_a_key(tmp_path: Path) -> None:
     )
     settings = AgentSettings(host="inn-a", order_key_file=[key], kubeconfig=kubeconfig)
     assert identity_of(settings)[1] == KEYS
+
+
+def in_a_pod(tmp_path: Path, **options: object) -> AgentSettings:
+    key = tmp_path / "key.pub"
+    key.write_text(PUBLIC)
+    given = {"node_name": "node-a", "order_key_file": [key], "state_dir": tmp_path / "state", **options}
+    return AgentSettings(**given)  # type: ignore[arg-type] # wrong ones on purpose
+
+
+def test_a_pod_is_the_host_of_its_node_with_the_keys_of_mounted_files(tmp_path: Path) -> None:
+    pod = Credentials(server="https://10.96.0.1:443", ca_data="authority", token_file=tmp_path / "pod.token")
+    settings = node.write_identity(in_a_pod(tmp_path, host="node-a"), pod)
+    host, keys, credentials = identity_of(settings)
+    assert (host, keys) == ("node-a", KEYS)
+    assert (credentials.server, credentials.ca_data) == ("https://10.96.0.1:443", "authority")
+    assert credentials.token_file not in {None, tmp_path / "pod.token"}, "the host's token is another one"
+    assert settings.join_file is not None
+    assert settings.join_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"node_name": "node-a.example.org"}, "join this machine by a join token"),
+        ({"node_name": "n" * 59}, "at most 58"),
+        ({"host": "node-b"}, "leave out --host"),
+        ({"order_key_file": []}, "goes with --order-key-file"),
+        ({"join_file": Path("join.json")}, "without --join-file"),
+    ],
+)
+def test_a_pod_that_cannot_be_a_host_is_refused(tmp_path: Path, options: dict[str, object], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        in_a_pod(tmp_path, **options)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -115,4 +115,5 @@ def test_an_agent_may_do_exactly_this() -> None:
         ("coordination.k8s.io", "leases", "heartbeat"): ["get", "patch", "update"],
         ("", "events"): ["create", "patch"],
         ("events.k8s.io", "events"): ["create", "patch"],
+        ("", "serviceaccounts/token", "agent"): ["create"],
     }

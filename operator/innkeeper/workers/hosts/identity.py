@@ -1,7 +1,7 @@
 """What a host's identity is made of, and which writes bring what is there to that.
 
 Pure: views in, writes out. A host's agent may read its own orders, Secrets and HostAgent, answer in the status of the
-first and the last, renew its Lease and write Events; all of it in its own namespace, nothing anywhere else.
+first and the last, renew its Lease and its own token, and write Events; all in its own namespace, nothing elsewhere.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,6 +39,13 @@ AGENT_RULES: list[dict[str, Any]] = [
         "verbs": ["get", "patch", "update"],
     },
     {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+    # Its own token, before that ends; an admission policy bounds for how long, and to what it is bound.
+    {
+        "apiGroups": [""],
+        "resources": ["serviceaccounts/token"],
+        "resourceNames": [AGENT_SERVICE_ACCOUNT],
+        "verbs": ["create"],
+    },
 ]
 
 

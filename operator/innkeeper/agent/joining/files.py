@@ -1,0 +1,59 @@
+"""Writes a host's join file and its token: for root alone, all at once, and lasting.
+
+Who reads sees the old content or the new one, whole. A file is never written through a link that lies at its place.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from innkeeper.agent.settings import JoinFile
+from innkeeper.errors import InnkeeperError
+
+
+class NotWrittenError(InnkeeperError):
+    """A file of the host's identity cannot be written."""
+
+    reason = "NotWritten"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, and make its directory where there is none.
+
+    Raises:
+        NotWrittenError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _replace(path, text.encode())
+    except OSError as error:
+        raise NotWrittenError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_join_file(path: Path, join: JoinFile) -> None:
+    """Write a join file.
+
+    Raises:
+        NotWrittenError: it cannot be written.
+    """
+    write_private(path, join.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # mkstemp makes it with mode 0600, under a name that nobody else has.
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    new = Path(name)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,126 @@
+"""Keeps a host's token good: it asks for the next one long before the present one ends.
+
+It goes on trying with growing pauses, also when the token is over: an API server that was away that long may be back,
+and a person may have put a new token in the file. A token that is not ours to renew is left to who made it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from innkeeper.agent.joining import files
+from innkeeper.agent.joining.sources import TokenSource
+from innkeeper.clock import Clock, rfc3339
+from innkeeper.domain import names
+from innkeeper.errors import InnkeeperError
+from innkeeper.kube.credentials import MAX_TOKEN_BYTES
+from innkeeper.kube.tokens import Token, TokenUnreadableError
+
+log = structlog.get_logger(__name__)
+
+RENEWED_AFTER = 1 / 3
+"""The share of its life after which a token is renewed: the rest is how long the API server may be away."""
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 300.0
+LOOK_EVERY_S = 60.0  # a new token may be put there by a person, and the wall clock may be set
+
+
+class TokenFigures:
+    """Metrics of the host's token."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.expires = Gauge(
+            "innkeeper_agent_token_expires_timestamp_seconds",
+            "When this host's token towards the API server ends; 0 while there is none.",
+            registry=registry,
+        )
+        self.renewals = Counter(
+            "innkeeper_agent_token_renewals",
+            "Tokens that were asked for, by outcome: Renewed, or the reason of the failure.",
+            ["outcome"],
+            registry=registry,
+        )
+
+
+def is_own(token: Token | None) -> bool:
+    """Tell whether a host may renew this token by itself: it came from a join token."""
+    return token is not None and token.secret is not None and token.secret.name == names.AGENT_JOIN_SECRET
+
+
+def in_file(path: Path) -> Token | None:
+    """Return the token of a file; None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return Token.read(file.read(MAX_TOKEN_BYTES).decode().strip())
+    except (OSError, ValueError, TokenUnreadableError):
+        return None
+
+
+class TokenRotation:
+    """Renews the token of one file; `at_once` where the one that is there may be no longer good, whatever it says."""
+
+    def __init__(
+        self,
+        path: Path,
+        source: TokenSource,
+        *,
+        clock: Clock,
+        figures: TokenFigures,
+        is_ours: Callable[[Token | None], bool] = is_own,
+        at_once: bool = False,
+    ) -> None:
+        self._path = path
+        self._source = source
+        self._clock = clock
+        self._figures = figures
+        self._is_ours = is_ours
+        self._at_once = at_once
+        self._failures = 0
+        self._told: datetime | None = None  # the end of the token that was told as over
+        self._left_alone = False
+
+    async def run(self) -> None:
+        """Renew for ever."""
+        while True:
+            await self._clock.sleep(await self.step())
+
+    async def step(self) -> float:
+        """Renew the token if it is time; return for how many seconds nothing needs to be done."""
+        token = in_file(self._path)
+        self._figures.expires.set(token.expires.timestamp() if token else 0)
+        if not self._is_ours(token):
+            self._leave_alone()
+            return LOOK_EVERY_S
+        now = self._clock.now()
+        if token is not None and now < token.after(RENEWED_AFTER) and not self._at_once:
+            return min(LOOK_EVERY_S, (token.after(RENEWED_AFTER) - now).total_seconds())
+        try:
+            renewed = await self._source.ask()
+            files.write_private(self._path, renewed.value)
+        except InnkeeperError as error:
+            return self._failed(token, error)
+        self._failures = 0
+        self._at_once = False
+        self._figures.renewals.labels("Renewed").inc()
+        self._figures.expires.set(renewed.expires.timestamp())
+        log.info("token_renewed", expires=rfc3339(renewed.expires))
+        return FIRST_PAUSE_S
+
+    def _failed(self, token: Token | None, error: InnkeeperError) -> float:
+        self._figures.renewals.labels(error.reason).inc()
+        expires = None if token is None else rfc3339(token.expires)
+        log.warning("token_not_renewed", reason=error.reason, message=error.message, expires=expires)
+        if token is not None and token.expires <= self._clock.now() and self._told != token.expires:
+            self._told = token.expires
+            log.error("token_over", expires=expires, message=f"guests run on; {self._source.when_over}")
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * float(1 << min(self._failures, 16)))
+        self._failures += 1
+        return pause
+
+    def _leave_alone(self) -> None:
+        if not self._left_alone:
+            self._left_alone = True
+            log.info("token_left_alone", message="this token did not come from a join: who made it renews it")
