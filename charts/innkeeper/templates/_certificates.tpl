@@ -14,7 +14,7 @@ Everything is put into .Values.made, since each template of one release must see
 {{- if .Values.query.enabled -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "query" "authority" "innkeeper-ca" "of" $query) -}}
 {{- end -}}
-{{- if .Values.images.enabled -}}
+{{- if or .Values.images.enabled (ne .Values.images.tls.source "Generated") -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "images" "authority" "innkeeper-ca" "of" $images) -}}
 {{- end -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "hosts" "authority" "innkeeper-hosts-ca" "of" $hosts) -}}

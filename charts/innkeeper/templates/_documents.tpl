@@ -27,7 +27,7 @@ templates: the namespace is the release's, labels and annotations are added. A l
 
 {{/* What outlives the release: (dict "keep" true). */}}
 {{- define "innkeeper.keep" -}}
-{{- if . }}
+{{- if . -}}
 helm.sh/resource-policy: keep
-{{- end }}
+{{- end -}}
 {{- end }}

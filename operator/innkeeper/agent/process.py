@@ -185,5 +185,5 @@ def _image_store(
         ca_file=settings.images_ca_file,
         clock=clock,
         disks=DiskTool(tools_user(settings.tools_user)),
-        streamer=Streamer(command, clock=clock),
+        streamer=Streamer(command, clock=clock, process=settings.streams),
     )

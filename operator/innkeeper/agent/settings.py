@@ -20,6 +20,7 @@ from innkeeper.agent import trust
 from innkeeper.agent.backup.places import S3_URL
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
+from innkeeper.agent.streaming.settings import StreamProcess
 from innkeeper.domain import names, orders
 from innkeeper.errors import TerminalError
 from innkeeper.kube.credentials import SERVICE_ACCOUNT
@@ -61,6 +62,10 @@ class AgentSettings(CommonSettings):
     images_ca_file: Path | None = Field(None, description="The authority of the image server (PEM).")
     image_fill_mib_s: float = Field(
         32, ge=0, le=100_000, description="How fast the rest of images may come, in MiB/s; 0 is no limit."
+    )
+    streams: StreamProcess = Field(
+        StreamProcess.OWN,
+        description="Who starts and ends `innkeeper stream`: the agent (own), or others (external).",
     )
     tools_user: str = Field(
         "nobody",

@@ -50,6 +50,12 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         float | None,
         typer.Option(help="MiB/s that the rest of images may come at; 0 is no limit. [default: 32]"),
     ] = None,
+    streams: Annotated[
+        str | None,
+        typer.Option(
+            help="Who starts and ends `innkeeper stream`: own is the agent, external somebody else. [default: own]"
+        ),
+    ] = None,
     tools_user: Annotated[
         str | None,
         typer.Option(help="Who QEMU's tools run as, where the agent is root. [default: nobody]"),

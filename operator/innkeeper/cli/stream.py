@@ -8,7 +8,7 @@ import typer
 from innkeeper.cli.options import Kubeconfig, LogFormatOption, LogLevelOption, settings_from
 
 
-async def run(
+async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     *,
     directory: Annotated[
         Path | None, typer.Option(help="Where images lie. (default: /var/lib/innkeeper/images)")
@@ -26,12 +26,17 @@ async def run(
         str | None,
         typer.Option(help="The group that QEMU runs in. (default: libvirt-qemu or qemu, where there is one)"),
     ] = None,
+    idle_s: Annotated[
+        float | None,
+        typer.Option(help="Seconds without an image to serve after which it ends; 0 is never. (default: 10)"),
+    ] = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,
 ) -> None:
     """Serve images to the guests of one host while they arrive. The agent starts it when a guest needs it.
 
-    It outlives the agent, and ends by itself when no guest reads from it any more.
+    It outlives the agent, and ends by itself when no guest reads from it any more. With --idle-s 0 it never ends: that
+    is for who starts it instead of the agent (`innkeeper agent --streams external`).
     """
     options = dict(locals())
     from innkeeper.agent.streaming.process import run_stream

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
+from innkeeper.agent.imaging.partial import DownloadFailedError
 from innkeeper.agent.streaming.messages import Mode, Version
+from innkeeper.agent.streaming.settings import StreamProcess
 from innkeeper.agent.streaming.streamer import StreamCommand, Streamer
 from innkeeper.clock import SystemClock
 from innkeeper.domain import orders
@@ -120,15 +122,55 @@ async def test_one_of_another_version_is_replaced(host: Host) -> None:
     command = StreamCommand(
         directory=host.files.directory, join_file=host.files.directory.parent / "join.json"
     )
-    python, _, _, *options = command.words()
-    program = "import innkeeper; innkeeper.__version__ = '0.0.1'; from innkeeper.cli.main import app; app()"
-    old = await asyncio.create_subprocess_exec("setsid", "--fork", python, "-c", program, *options)
+    old = await asyncio.create_subprocess_exec(*old_words(command))
     assert await old.wait() == 0
     await eventually(host.files.control_socket.exists)
     before = host.pid()
     assert before is not None
     await host.streamer.serve(host.image, GUEST)
     assert host.pid() not in {None, before}
+
+
+def old_words(command: StreamCommand, *more: str) -> list[str]:
+    """Return what starts the streaming process of an older version."""
+    python, _, _, *options = command.words()
+    program = "import innkeeper; innkeeper.__version__ = '0.0.1'; from innkeeper.cli.main import app; app()"
+    return ["setsid", "--fork", python, "-c", program, *options, *more]
+
+
+async def test_one_that_others_start_is_waited_for_and_taken_as_it_is(host: Host) -> None:
+    join_file = host.files.directory.parent / "join.json"
+    command = StreamCommand(directory=host.files.directory, join_file=join_file)
+    host.streamer = Streamer(command, clock=SystemClock(), process=StreamProcess.EXTERNAL)
+    serving = asyncio.create_task(host.streamer.serve(host.image, GUEST))
+    others = await asyncio.create_subprocess_exec(*old_words(command, "--idle-s", "0"))
+    assert await others.wait() == 0
+    assert (await serving).mode is Mode.STREAMING
+    assert (await host.streamer.version()).version == "0.0.1"
+
+
+async def test_one_that_others_do_not_start_is_missed_with_a_word_of_what_to_do(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("innkeeper.agent.streaming.streamer.START_S", 0.2)
+    command = StreamCommand(directory=host.files.directory)
+    host.streamer = Streamer(command, clock=SystemClock(), process=StreamProcess.EXTERNAL)
+    with pytest.raises(DownloadFailedError, match="innkeeper stream --idle-s 0"):
+        await host.streamer.serve(host.image, GUEST)
+    assert host.pid() is None
+
+
+async def test_without_images_it_ends_unless_it_is_told_to_stay(host: Host) -> None:
+    join_file = host.files.directory.parent / "join.json"
+    words = StreamCommand(directory=host.files.directory, join_file=join_file).words()
+    ends = await asyncio.create_subprocess_exec(*words, "--idle-s", "0.1")
+    assert await asyncio.wait_for(ends.wait(), 60) == 0
+    stays = await asyncio.create_subprocess_exec(*words, "--idle-s", "0")
+    await eventually(host.files.control_socket.exists, deadline_s=60)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stays.wait(), 3)
+    stays.terminate()
+    assert await stays.wait() == 0
 
 
 async def test_a_copy_is_waited_for(host: Host) -> None:

@@ -10,11 +10,29 @@
 {{- end -}}
 {{- end }}
 
-{{/* The Secret whose ca.crt vouches for the image server; nothing where everybody knows its authority. */}}
-{{- define "innkeeper.imagesCaSecret" -}}
-{{- if .Values.images.tls.publicAuthority -}}
-{{- else if and .Values.images.enabled (eq .Values.images.tls.source "None") -}}
+{{/*
+The volume whose ca.crt vouches for the image server; nothing where everybody knows its authority. A ConfigMap as soon as the
+authority is known: whoever breaks into a node reads the Secrets of its pods whole, the key beside ca.crt too.
+*/}}
+{{- define "innkeeper.imagesCaVolume" -}}
+{{- include "innkeeper.certificates" . -}}
+{{- $tls := .Values.images.tls -}}
+{{- if and (ne $tls.source "None") (not $tls.publicAuthority) -}}
+{{- if .Values.made.imagesAuthority -}}
+configMap: {name: innkeeper-images-ca}
 {{- else -}}
-{{ .Values.images.tls.secretName }}
+secret:
+  secretName: {{ $tls.secretName }}
+  items: [{key: ca.crt, path: ca.crt}]
 {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The same for hosts, which never get that Secret. */}}
+{{- define "innkeeper.imagesCaVolumeOfHosts" -}}
+{{- $volume := include "innkeeper.imagesCaVolume" . | fromYaml -}}
+{{- if hasKey $volume "secret" -}}
+{{- fail "images.tls.caBundle is missing: hosts need the authority of the image server (PEM, base64), or images.tls.publicAuthority" -}}
+{{- end -}}
+{{- if $volume }}{{ toYaml $volume }}{{ end -}}
 {{- end }}

@@ -1,4 +1,4 @@
-"""The process `innkeeper stream`: started by the agent, and alive until no guest needs it any more.
+"""The process `innkeeper stream`: started by the agent, and alive until no guest needs it any more; or for ever.
 
 It shows the agent's own token to the image server, read anew whenever its file changes.
 """
@@ -27,11 +27,9 @@ from innkeeper.telemetry import logs
 
 log = structlog.get_logger(__name__)
 
-IDLE_S = 10.0  # without an image to serve, it ends
-
 
 async def run_stream(settings: StreamSettings) -> None:
-    """Serve until no image is needed."""
+    """Serve until no image is needed, or for ever."""
     logs.configure(form=settings.log_format, level=settings.log_level, process="stream")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket for each disk of a guest
@@ -59,7 +57,7 @@ async def run_stream(settings: StreamSettings) -> None:
             log.info("stream_started", version=__version__, images=len(streams))
             try:
                 ended, _ = await asyncio.wait(
-                    (serving, asyncio.create_task(_until_idle(streams, clock))),
+                    (serving, asyncio.create_task(_until_idle(streams, clock, settings.idle_s))),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in ended:
@@ -71,9 +69,9 @@ async def run_stream(settings: StreamSettings) -> None:
                 await streams.close()
 
 
-async def _until_idle(streams: Streams, clock: Clock) -> None:
+async def _until_idle(streams: Streams, clock: Clock, idle_s: float) -> None:
     idle_since = clock.monotonic()
-    while clock.monotonic() - idle_since < IDLE_S:
+    while idle_s == 0 or clock.monotonic() - idle_since < idle_s:
         if len(streams):
             idle_since = clock.monotonic()
         await clock.sleep(1.0)

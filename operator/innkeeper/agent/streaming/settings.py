@@ -1,5 +1,6 @@
-"""Settings of `innkeeper stream`: the agent gives them all on the command line."""
+"""Settings of `innkeeper stream`: who starts it gives them on the command line. That is the agent, or a pod's kubelet."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -7,6 +8,15 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from innkeeper.telemetry.logs import LogFormat, LogLevel
+
+
+class StreamProcess(StrEnum):
+    """Who starts and ends the streaming process of a host."""
+
+    OWN = "own"
+    """The agent: it starts one when a guest needs it, and replaces one of another version."""
+    EXTERNAL = "external"
+    """Somebody else, so that it outlives the pod of the agent. The agent only asks it."""
 
 
 class StreamSettings(BaseSettings):
@@ -26,6 +36,9 @@ class StreamSettings(BaseSettings):
         min_length=1,
         max_length=64,
         description="The group of QEMU, which may read images on their way; `libvirt-qemu` or `qemu` where there is one.",
+    )
+    idle_s: float = Field(
+        10, ge=0, le=86_400, description="Without an image to serve it ends after so long; 0 is never."
     )
     log_format: LogFormat = Field(LogFormat.JSON, description="Lines for machines or for people.")
     log_level: LogLevel = Field(LogLevel.INFO, description="What is worth a line.")

@@ -1,7 +1,8 @@
 """The agent's end of the streaming process: starts it when it is needed, asks it, and follows how its images stand.
 
 A process that is gone is started again at once: guests that read from it wait, or are paused and go on. One of another
-version is replaced, so an upgrade of the agent is one of both.
+version is replaced, so an upgrade of the agent is one of both. Where somebody else starts it, the agent waits for it, and
+takes it as it is.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from innkeeper.agent.build.ports import Progress
 from innkeeper.agent.imaging.files import ImageFiles
 from innkeeper.agent.imaging.partial import DownloadFailedError
 from innkeeper.agent.streaming.messages import Failure, ImageStatus, Mode, Serve, Statuses, Version
+from innkeeper.agent.streaming.settings import StreamProcess
 from innkeeper.clock import Clock
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
@@ -72,8 +74,11 @@ class StreamCommand:
 class Streamer:
     """The streaming process of this host."""
 
-    def __init__(self, command: StreamCommand, *, clock: Clock) -> None:
+    def __init__(
+        self, command: StreamCommand, *, clock: Clock, process: StreamProcess = StreamProcess.OWN
+    ) -> None:
         self._command = command
+        self._process = process
         self._files = ImageFiles(command.directory)
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
@@ -187,7 +192,9 @@ class Streamer:
 
     async def _check_version(self) -> None:
         found = await self.version()
-        if found.version != __version__:
+        if found.version != __version__ and self._process is StreamProcess.EXTERNAL:
+            log.warning("stream_of_other_version", stream=found.version, agent=__version__)
+        elif found.version != __version__:
             log.info("stream_replaced", old=found.version, new=__version__)
             await self._end(found.pid)
             raise ConnectionError
@@ -201,9 +208,12 @@ class Streamer:
                 await self._clock.sleep(_LOOK_S)
 
     async def _start(self) -> None:
-        """Start the process unless it listens already."""
+        """Start the process unless it listens already; one that is not ours to start is waited for."""
         async with self._starting:
             if await self._listens():
+                return
+            if self._process is StreamProcess.EXTERNAL:
+                await self._until_others_start_it()
                 return
             log.info("stream_starting")
             with _alive_pipe() as (reading, writing):
@@ -214,6 +224,18 @@ class Streamer:
                 os.close(writing)
                 await begun.wait()
                 await self._until_it_listens(reading)
+
+    async def _until_others_start_it(self) -> None:
+        try:
+            async with asyncio.timeout(START_S):
+                while not await self._listens():
+                    await self._clock.sleep(_LOOK_S)
+        except TimeoutError as error:
+            message = (
+                f"the streaming process did not come within {START_S:.0f} s; --streams external leaves it to others to "
+                f"start `innkeeper stream --idle-s 0 --directory {self._files.directory}`"
+            )
+            raise DownloadFailedError(message) from error
 
     async def _until_it_listens(self, alive: int) -> None:
         try:
