@@ -34,6 +34,7 @@ SUBCOMMANDS = {
     "agent stop": "Stop a guest of this host.",
     "agent forget": "Take a guest that is off from this host.",
     "agent backups": "List the backups of a host.",
+    "agent join": "Make this machine a host, by a join token.",
     "agent restore": "Build the agent's store from a backup.",
     "operator rebuild": "Make the API server's objects anew from what hosts hold.",
     "images manifest": "Write the manifest of an image: the digest of each chunk.",

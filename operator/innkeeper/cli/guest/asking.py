@@ -94,6 +94,11 @@ class Kubectl:
         found = self._run("config", "view", "--minify", "-o", "jsonpath={..namespace}").strip()
         return found or "default"
 
+    def cluster(self) -> dict[str, Any]:
+        """Return the context's cluster; of the rest of the kubeconfig, nothing leaves kubectl."""
+        template = "jsonpath={.clusters[0].cluster}"
+        return self._document("config", "view", "--raw", "--minify", "--flatten", "-o", template)
+
     def _document(self, *words: str, stdin: str | None = None) -> dict[str, Any]:
         text = self._run(*words, stdin=stdin)
         try:

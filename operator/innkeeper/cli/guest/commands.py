@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import typer
 import yaml
 
-from innkeeper.cli.guest import happened, operate, orphans, power, tables, written
+from innkeeper.cli.guest import happened, join_token, operate, orphans, power, tables, written
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError, Kubectl
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
 
@@ -184,6 +184,7 @@ def _items(
 app.command("orphans")(orphans.list_orphans)
 app.command()(orphans.adopt)
 app.command()(orphans.remove_orphan)
+app.command()(join_token.join_token)
 for verb in (
     power.start,
     power.stop,
