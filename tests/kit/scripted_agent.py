@@ -58,7 +58,7 @@ class ScriptedAgent:
             "hypervisor": "KVM",
             "driver": "scripted",
             "capacity": CAPACITY,
-            "conditions": [_condition("True", "Ready")],
+            "conditions": [_condition("True", "Ready", generation=1)],
             **status,
         }
         await self._me.patch(
@@ -83,14 +83,15 @@ class ScriptedAgent:
         return await eventually(lambda: self._order(desired), deadline_s=30)
 
     async def answer(
-        self, assignment: Assignment, order: Order, *, outcome: str, ready: str, reason: str
+        self, assignment: Assignment, order: Order, *, outcome: str, ready: str, reason: str, **more: Any
     ) -> None:
-        """Tell what became of an order."""
+        """Tell what became of an order; `more` are further fields of the status."""
         status = {
             "observedGeneration": assignment.metadata.generation,
             "outcome": outcome,
             "held": {"epoch": order.epoch, "serial": order.serial},
-            "conditions": [_condition(ready, reason)],
+            "conditions": [_condition(ready, reason, generation=assignment.metadata.generation)],
+            **more,
         }
         await self._me.patch(
             ASSIGNMENTS,
@@ -99,6 +100,12 @@ class ScriptedAgent:
             namespace=self.namespace,
             subresource="status",
         )
+
+    async def stop_guest(self) -> Order:
+        """Obey the order to stop a guest."""
+        assignment, order = await self.order(desired="Stopped")
+        await self.answer(assignment, order, outcome=OrderOutcome.ACCEPTED, ready="True", reason="Stopped")
+        return order
 
     async def run_guest(self) -> Order:
         """Accept the order to run a guest and say that it runs."""
@@ -146,6 +153,12 @@ class ScriptedAgent:
         return True
 
 
-def _condition(status: str, reason: str) -> dict[str, str]:
-    now = rfc3339(datetime.now(UTC))
-    return {"type": "Ready", "status": status, "reason": reason, "message": "", "lastTransitionTime": now}
+def _condition(status: str, reason: str, *, generation: int) -> dict[str, Any]:
+    return {
+        "type": "Ready",
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "observedGeneration": generation,
+        "lastTransitionTime": rfc3339(datetime.now(UTC)),
+    }

@@ -105,9 +105,9 @@ def _ended(phase: DomainPhase, restart_policy: str) -> Step:
     """Apply the restart policy to a machine that ended by itself or by a person's hand at the host."""
     if phase is DomainPhase.COMPLETED:
         if restart_policy != RestartPolicy.ALWAYS:
-            ready = _off(
-                GuestReason.COMPLETED, f"the guest powered off; restartPolicy {restart_policy} lets it rest"
-            )
+            message = f"the guest powered off; restartPolicy {restart_policy} lets it rest"
+            # It is as it was asked for, so whoever waits for it need not wait any longer.
+            ready = Ready(status=True, reason=GuestReason.COMPLETED, message=message)
             return Settle(Life.RESTING, ready)
         return Restart(
             JobKind.START, _off(GuestReason.STARTING, "the guest powered off and is started again")

@@ -19,7 +19,10 @@ class ConditionType(StrEnum):
     SOURCE_UNREACHABLE = (
         "SourceUnreachable"  # of an Image that is Ready, while its source cannot be looked at
     )
-    STALLED = "Stalled"  # present only while a guest cannot go on by itself
+    RECONCILING = (
+        "Reconciling"  # of a Guest, present only while Ready is True of what it was asked for before
+    )
+    STALLED = "Stalled"  # present only while something cannot go on until a person changes something
 
 
 class Power(StrEnum):

@@ -22,6 +22,7 @@ from tests.kit.operator_process import StubImageServer
 DIGEST = f"sha256:{'a' * 64}"
 READY = Ready(format="qcow2", size=1000, virtual_size=2000, digest=DIGEST, source_version="1000-a")
 CHANGED = Failed(reason="DigestMismatch", message="the source changed: another digest", retryable=False)
+WRONG = {"Ready": ("False", "DigestMismatch"), "Stalled": ("True", "DigestMismatch")}
 AWAY = Failed(reason="SourceUnreachable", message="no answer in time", retryable=True)
 
 
@@ -71,8 +72,7 @@ class Scene:
     @property
     def ready(self) -> tuple[str, str]:
         """Status and reason of Ready."""
-        (condition,) = self.status["conditions"]
-        return condition["status"], condition["reason"]
+        return self.conditions["Ready"]
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ async def test_what_a_compressed_image_unpacks_to_stays_known(scene: Scene) -> N
     await scene.check(packed)
     await scene.look_again(CHANGED)
     assert scene.known[-1] == packed
-    assert scene.conditions == {"Ready": ("False", "DigestMismatch")}
+    assert scene.conditions == WRONG
     assert scene.status["contentDigest"] == packed.content_digest
 
 
@@ -213,7 +213,7 @@ async def test_a_new_version_of_the_same_bytes_is_noted(scene: Scene) -> None:
 async def test_a_changed_source_ends_ready_and_keeps_what_bound_guests_need(scene: Scene) -> None:
     await scene.check(READY)
     assert await scene.look_again(CHANGED) is None
-    assert scene.conditions == {"Ready": ("False", "DigestMismatch")}
+    assert scene.conditions == WRONG
     assert (scene.status["digest"], scene.status["virtualSize"]) == (DIGEST, "2000")
     # From here on `check` asks, without what was known.
     assert await scene.look_again(READY) is None

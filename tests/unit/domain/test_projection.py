@@ -28,10 +28,15 @@ DELETED: dict[str, Any] = {"deletionTimestamp": objects.NOW}
 
 
 def guest(
-    *, generation: int = 1, bound: bool = True, ready: dict[str, Any] | None = None, **metadata: Any
+    *,
+    generation: int = 1,
+    bound: bool = True,
+    ready: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
+    **metadata: Any,
 ) -> Guest:
     status = {**(BOUND if bound else {}), "conditions": [ready] if ready else []}
-    return view(objects.guest(status=status, generation=generation, **metadata), Guest)
+    return view(objects.guest(spec=spec, status=status, generation=generation, **metadata), Guest)
 
 
 def report(
@@ -66,6 +71,7 @@ class Case:
     situation: Situation
     ready: tuple[str, str, int | None]
     stalled: str | None = None
+    reconciling: str | None = None
     steps: tuple[str, str, str] = field(default=("True", "True", "True"))
 
 
@@ -125,11 +131,33 @@ CASES = [
             guest=guest(generation=2, ready=WAS_RUNNING), assignment=report(rank=(1, 2), generation=2)
         ),
         ready=("True", "Running", 1),
+        reconciling="WaitingForHost",
     ),
     Case(
         name="power changed, order not written yet",
         situation=Situation(guest=guest(generation=2, ready=WAS_RUNNING), assignment=report()),
         ready=("True", "Running", 1),
+        reconciling="WaitingForHost",
+    ),
+    Case(
+        name="power changed, and its order cannot be made",
+        situation=Situation(
+            guest=guest(generation=2, ready=WAS_RUNNING),
+            assignment=report(),
+            blocked=blocked(GuestReason.ORDER_TOO_LARGE),
+        ),
+        ready=("True", "Running", 1),
+        stalled="OrderTooLarge",
+    ),
+    Case(
+        name="power changed, and the order waits",
+        situation=Situation(
+            guest=guest(generation=2, ready=WAS_RUNNING),
+            assignment=report(),
+            blocked=blocked(GuestReason.NO_HOST_FITS),
+        ),
+        ready=("True", "Running", 1),
+        reconciling="NoHostFits",
     ),
     Case(
         name="power changed and reported",
@@ -143,6 +171,26 @@ CASES = [
         name="crashed",
         situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report("False", "Crashed")),
         ready=("False", "Crashed", 1),
+    ),
+    Case(
+        name="crashed, and its restart policy lets it rest",
+        situation=Situation(
+            guest=guest(ready=WAS_RUNNING, spec={"restartPolicy": "Never"}),
+            assignment=report("False", "Crashed"),
+        ),
+        ready=("False", "Crashed", 1),
+        stalled="Crashed",
+    ),
+    Case(
+        name="powered off by itself, and its restart policy lets it rest",
+        situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report("True", "Completed")),
+        ready=("True", "Completed", 1),
+    ),
+    Case(
+        name="stopped by a person at the host",
+        situation=Situation(guest=guest(ready=WAS_RUNNING), assignment=report("False", "StoppedAtHost")),
+        ready=("False", "StoppedAtHost", 1),
+        stalled="StoppedAtHost",
     ),
     Case(
         name="an image that no new try mends",
@@ -225,9 +273,10 @@ def test_each_situation_has_its_conditions(case: Case) -> None:
     image, scheduled, addresses, ready, *rest = found
     assert (image.status, scheduled.status, addresses.status) == case.steps
     assert (ready.status, ready.reason, ready.observed_generation) == case.ready
-    assert [(each.type, each.status, each.reason) for each in rest] == (
-        [("Stalled", "True", case.stalled)] if case.stalled else []
-    )
+    abnormal = {"Stalled": case.stalled, "Reconciling": case.reconciling}
+    assert [(each.type, each.status, each.reason) for each in rest] == [
+        (kind, "True", reason) for kind, reason in abnormal.items() if reason
+    ]
     generation = case.situation.guest.metadata.generation
     assert all(each.observed_generation == generation for each in found if each.type != ConditionType.READY)
 

@@ -197,7 +197,8 @@ class GuestStatus(ApiModel):
     resources: Amounts | None = None
     """Its size."""
     conditions: Conditions = Field(default_factory=list)
-    """`ImageResolved`, `Scheduled`, `AddressesAssigned`, `Ready`; `Stalled` while it cannot go on by itself."""
+    """`ImageResolved`, `Scheduled`, `AddressesAssigned`, `Ready`; `Stalled` while it cannot go on by itself;
+    `Reconciling` while Ready still speaks of an older spec."""
 
 
 class Guest(Kind):

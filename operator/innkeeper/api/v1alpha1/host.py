@@ -103,7 +103,8 @@ class HostStatus(ApiModel):
     allocated: Amounts | None = None
     """What is promised to guests."""
     conditions: Conditions = Field(default_factory=list)
-    """`Ready`: its agent reports and can run guests. `Maintenance` while that is asked for: which guests are left."""
+    """`Ready`: its agent reports and can run guests. `Maintenance` while that is asked for: which guests are left.
+    `Stalled` while only a person can make it Ready."""
 
 
 class Host(Kind):

@@ -141,7 +141,8 @@ class ImageStatus(ApiModel):
     progress: Annotated[str, Field(max_length=32)] | None = None
     """For people: how far the image server is, as `37%`."""
     conditions: Conditions = Field(default_factory=list)
-    """`Ready`: the image may be booted. `SourceUnreachable` while it is Ready and its source cannot be looked at again.
+    """`Ready`: the image may be booted. `Stalled` while it is not and time alone does not mend it. `SourceUnreachable`
+    while it is Ready and its source cannot be looked at again.
     `InUse` while it is deleted and guests are bound to it."""
 
 

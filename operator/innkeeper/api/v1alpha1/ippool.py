@@ -195,7 +195,8 @@ class IPPoolStatus(ApiModel):
     outside: Counter = 0
     """Addresses that guests hold and that the pool, since it was changed, would not give again."""
     conditions: Conditions = Field(default_factory=list)
-    """`Ready`: the pool serves guests, as far as it has addresses. `Exhausted`: none is free."""
+    """`Ready`: the pool serves guests, as far as it has addresses. `Exhausted`: none is free. `Stalled` while it cannot
+    serve."""
 
 
 class IPPool(Kind):

@@ -31,6 +31,7 @@ STALLED = frozenset(
         GuestReason.HOST_LOST,
         GuestReason.FORGOTTEN_AT_HOST,
         GuestReason.DESTROYED_SINCE,
+        GuestReason.STOPPED_AT_HOST,
     }
 )
 """Reasons that end only when somebody changes something."""

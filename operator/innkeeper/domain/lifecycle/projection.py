@@ -1,7 +1,8 @@
 """A Guest's status from what is known: the binding, what the host said of its order, and why it does not go on.
 
 Pure: times are added by who writes. Four conditions, and `Stalled` only while a person has to act. `Ready` carries a
-generation only once the host reported the order that was made from it.
+generation only once the host reported the order that was made from it; until then `Reconciling` stands beside a Ready
+that is True of an older one, since kstatus looks at no condition's generation.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from innkeeper.domain.lifecycle.blocked import STALLED, Blocked
 from innkeeper.domain.orders import OrderInvalidError, peek
-from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome, RestartPolicy
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
@@ -43,13 +44,32 @@ def conditions(situation: Situation) -> list[Condition]:
         found.append(
             _condition(situation, ConditionType.STALLED, status="True", reason=reason, message=message)
         )
+    elif ready.status == "True" and ready.observed_generation != situation.guest.metadata.generation:
+        found.append(_reconciling(situation))
     return found
+
+
+def _reconciling(situation: Situation) -> Condition:
+    blocked = situation.blocked
+    reason = blocked.reason if blocked is not None else GuestReason.WAITING_FOR_HOST
+    message = f"host {situation.guest.status.host} has not answered the newest order yet"
+    return _condition(
+        situation,
+        ConditionType.RECONCILING,
+        status="True",
+        reason=reason,
+        message=blocked.message if blocked is not None else message,
+    )
 
 
 def _stalled(situation: Situation, ready: Condition) -> tuple[str, str] | None:
     """Return what a person has to change, if anything: also for a guest that runs on while its order cannot be made."""
     if ready.status != "True":
-        return (ready.reason, ready.message) if ready.reason in STALLED else None
+        # Its restart policy lets a guest that crashed rest, so it does not start by itself.
+        rests = (
+            ready.reason == GuestReason.CRASHED and situation.guest.spec.restart_policy == RestartPolicy.NEVER
+        )
+        return (ready.reason, ready.message) if rests or ready.reason in STALLED else None
     blocked = situation.blocked
     return (blocked.reason, blocked.message) if blocked is not None and blocked.reason in STALLED else None
 

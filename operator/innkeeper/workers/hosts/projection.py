@@ -19,6 +19,8 @@ from innkeeper.views.meta import Condition, Resources
 from innkeeper.workers.hosts.silence import Hearing
 
 _MOST_NAMES = 10
+_STALLED = frozenset({HostReason.LOST, HostReason.CLUSTER_NOT_FOUND, HostReason.EMULATION_NOT_ALLOWED})
+"""Reasons that end only when somebody changes something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +54,13 @@ class Readiness:
 def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
     """Return the status that the Host should have."""
     ready = readiness(host, facts)
-    condition = Condition(
-        type=ConditionType.READY,
-        status=ready.status,
-        reason=ready.reason,
-        message=ready.message,
-        observed_generation=host.metadata.generation,
-    )
-    told = [condition, *_maintenance(host, facts)]
+    told = [
+        _condition(
+            host, ConditionType.READY, status=ready.status, reason=ready.reason, message=ready.message
+        ),
+        *_maintenance(host, facts),
+        *_stalled(host, ready),
+    ]
     agent = facts.agent.status if facts.agent is not None else None
     # What an agent said stays known while its HostAgent is away, as after the deletion of its namespace.
     said = agent if agent is not None and agent.store_id is not None else None
@@ -86,15 +87,25 @@ def _maintenance(host: Host, facts: HostFacts) -> list[Condition]:
     reason, message = MaintenanceReason.EMPTY, "no guest is here: the machine can be worked on"
     if left:
         reason, message = MaintenanceReason.GUESTS_REMAIN, _who_is_left(left, facts.guest_names)
+    return [_condition(host, ConditionType.MAINTENANCE, status="True", reason=reason, message=message)]
+
+
+def _stalled(host: Host, ready: Readiness) -> list[Condition]:
+    if ready.reason not in _STALLED:
+        return []
     return [
-        Condition(
-            type=ConditionType.MAINTENANCE,
-            status="True",
-            reason=reason,
-            message=message,
-            observed_generation=host.metadata.generation,
-        )
+        _condition(host, ConditionType.STALLED, status="True", reason=ready.reason, message=ready.message)
     ]
+
+
+def _condition(host: Host, kind: ConditionType, *, status: str, reason: str, message: str) -> Condition:
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=host.metadata.generation,
+    )
 
 
 def _who_is_left(left: int, names: tuple[str, ...]) -> str:

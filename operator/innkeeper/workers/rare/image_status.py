@@ -75,7 +75,10 @@ def _conditions(image: Image, answer: InspectAnswer) -> list[Condition]:
         answer = Failed(
             reason=ImageReason.PREPARING, message="the image server reads the image", retryable=True
         )
-    return [_condition(image, ConditionType.READY, "False", answer.reason, answer.message)]
+    failed = [_condition(image, ConditionType.READY, "False", answer.reason, answer.message)]
+    if not answer.retryable:
+        failed.append(_condition(image, ConditionType.STALLED, "True", answer.reason, answer.message))
+    return failed
 
 
 def _source_unreachable(image: Image, answer: InspectAnswer) -> list[Condition]:

@@ -107,7 +107,7 @@ def status_of(
     total = looked.total if isinstance(looked, Pool) else 0
     free = max(0, total - count.taken)
     status = view.status
-    told = [_ready(view, looked, count), _exhausted(view, free=free)]
+    told = [_ready(view, looked, count), _exhausted(view, free=free), *_stalled(view, looked)]
     new = conditions.merged(status.conditions, told, now=clock.now())
     counters = {
         "observedGeneration": view.metadata.generation,
@@ -143,6 +143,15 @@ def _ready(view: IPPool, looked: Pool | Problem | None, count: Count) -> Conditi
             view, ConditionType.READY, status=True, reason=PoolReason.ADDRESSES_OUTSIDE, message=message
         )
     return _condition(view, ConditionType.READY, status=True, reason=PoolReason.READY, message="")
+
+
+def _stalled(view: IPPool, looked: Pool | Problem | None) -> list[Condition]:
+    """A pool that cannot serve stays so until somebody changes it, or the one that it overlaps."""
+    if not isinstance(looked, Problem):
+        return []
+    return [
+        _condition(view, ConditionType.STALLED, status=True, reason=looked.reason, message=looked.message)
+    ]
 
 
 def _exhausted(view: IPPool, *, free: int) -> Condition:
