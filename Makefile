@@ -8,7 +8,7 @@ $(error Python 3.11 or later is missing; on Debian: apt-get install --yes python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test unit generate verify lint format clean
+.PHONY: help demo demo-down test unit generate verify lint format docs clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target words; do printf '  make %-11s %s\n' "$$target" "$$words"; done
@@ -50,6 +50,10 @@ verify: ## all checks of the code that are no tests
 lint: ## what ruff, mypy and import-linter say
 	hack/python-env --no-libvirt
 	hack/verify ruff mypy imports
+
+docs: ## the site of the documents, in dist/docs
+	hack/python-env --no-libvirt
+	hack/docs
 
 format: ## put the code into its form, and mend what ruff can mend
 	hack/python-env --no-libvirt

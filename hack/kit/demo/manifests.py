@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from kit import paths, steps
-from kit.lab.plan import Plan
+from kit.lab.plan import DEFAULT_SUBNET, Plan
 
 TUTORIAL = paths.CHECKOUT / "docs" / "tutorial"
 
@@ -20,17 +20,25 @@ def render(plan: Plan) -> list[Path]:
         "@DIGEST@": f"sha256:{image['qcow2']['sha256']}",
         "@SSH_KEY@": f"{private_key(plan).with_suffix('.pub').read_text().strip()}",
     }
+    if plan.subnet != DEFAULT_SUBNET:
+        blanks[_prefix(DEFAULT_SUBNET)] = _prefix(plan.subnet)
     target = plan.directory / "manifests"
     target.mkdir(parents=True, exist_ok=True)
-    rendered = list(TUTORIAL.glob("*.yaml"))
-    for template in TUTORIAL.glob("*.yaml.in"):
-        text = template.read_text()
-        for blank, value in blanks.items():
-            text = text.replace(blank, value)
-        path = target / template.name.removesuffix(".in")
-        path.write_text(text)
+    rendered = []
+    for source in (*TUTORIAL.glob("*.yaml"), *TUTORIAL.glob("*.yaml.in")):
+        path, text = source, source.read_text()
+        if any(blank in text for blank in blanks):
+            for blank, value in blanks.items():
+                text = text.replace(blank, value)
+            path = target / source.name.removesuffix(".in")
+            path.write_text(text)
         rendered.append(path)
     return sorted(rendered, key=lambda path: path.name)
+
+
+def _prefix(subnet: str) -> str:
+    """Return what all addresses of a /24 begin with: `10.77.0.`."""
+    return subnet.rpartition(".")[0] + "."
 
 
 def private_key(plan: Plan) -> Path:

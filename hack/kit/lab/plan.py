@@ -6,6 +6,7 @@ All of it follows from the lab's name, its subnet and its hosts, so two calls ag
 import hashlib
 import ipaddress
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,16 @@ DEFAULT_SUBNET = "10.77.0.0/24"
 DEFAULT_HOSTS = ("host-a", "host-b")
 _FIRST_HOST = 11
 _MOST_HOSTS = 60
+
+
+def default_name() -> str:
+    """Return the name of the lab that is meant where none is given."""
+    return os.environ.get("INNKEEPER_LAB", "demo")
+
+
+def default_subnet() -> str:
+    """Return the subnet of a lab that is started without one."""
+    return os.environ.get("INNKEEPER_LAB_SUBNET", DEFAULT_SUBNET)
 
 
 @dataclass(frozen=True, kw_only=True)

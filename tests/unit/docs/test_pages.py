@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from kit import paths
+from kit.documents import links
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
-LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+CHECKOUT = paths.CHECKOUT
+PAGES = links.pages()
 SCRIPT = re.compile(r"(?<![\w/.-])hack/[a-z][a-z_/-]*[a-z]")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
@@ -19,9 +20,7 @@ def test_there_are_pages() -> None:
 
 @each_page
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = [link for link in LINK.findall(page.read_text()) if "://" not in link]
-    missing = [link for link in targets if not (page.parent / link).exists()]
-    assert not missing
+    assert not list(links.broken(page))
 
 
 @each_page

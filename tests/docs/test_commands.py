@@ -1,0 +1,89 @@
+"""Every command in README, tutorial, how-tos and runbooks is run, or says why it cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.conftest import Demo, demo_scripts
+from tests.kit import documents
+
+STILL_TO_DO = {
+    "README.md",
+    "docs/how-to/back-up-a-host.md",
+    "docs/how-to/delete-and-force.md",
+    "docs/how-to/host-maintenance.md",
+    "docs/how-to/inspect-a-host.md",
+    "docs/how-to/join-a-host.md",
+    "docs/how-to/online-image.md",
+    "docs/how-to/operate-guests.md",
+    "docs/how-to/orphans.md",
+    "docs/how-to/private-images.md",
+    "docs/how-to/rebuild-the-control-plane.md",
+    "docs/how-to/rotate-the-order-key.md",
+    "docs/how-to/use-your-own-cluster.md",
+    "docs/tutorial/README.md",
+}
+"""Pages that nobody has brought into a form that can be run. Take a page out; never add one.
+
+A new page is covered as soon as it lies in docs/how-to, docs/runbooks or docs/tutorial. Write it so that a reader can
+follow it on the two hosts of `make demo`; docs/how-to/README.md tells what is there. Mark what cannot be run there.
+"""
+
+NOT_RUN = {
+    "it needs systemd",
+    "it needs the internet",
+    "it needs a cluster of yours",
+    "it needs a second machine",
+    "it runs all tests, this one too",
+    "it needs an operator whose key is gone",
+    "it needs an API server that lost its store",
+    "it needs a store of S3",
+}
+"""Why a command may be left out: `<!-- not run: REASON -->` right above its block. What is here once is enough."""
+
+LEFT_OUT: dict[str, int] = {}
+"""How many blocks of each page no test runs."""
+
+PAGES = [each for each in documents.pages() if documents.name(each) not in STILL_TO_DO]
+each_page = pytest.mark.parametrize("page", PAGES, ids=documents.name)
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(1200)
+@each_page
+def test_the_commands_of_a_page_do_what_it_says(page: Path, demo: Demo) -> None:
+    try:
+        documents.run(page, directory=demo.directory, environment=demo.environment)
+    finally:
+        if page != PAGES[-1]:
+            demo.restore()
+
+
+@each_page
+def test_each_block_of_commands_is_run_or_says_why_not(page: Path) -> None:
+    unknown = {line: why for line, why in documents.not_run(page).items() if why not in NOT_RUN}
+    assert not unknown, (
+        f"give one of these reasons, or mend the page so that it can be run: {sorted(NOT_RUN)}"
+    )
+    assert all(each.text.strip() for each in documents.commands(page)), (
+        "a console block shows its commands behind `$ `"
+    )
+
+
+def test_pages_that_are_still_to_do_exist() -> None:
+    assert {documents.name(each) for each in documents.pages()} >= STILL_TO_DO
+
+
+def test_no_more_blocks_are_left_out_than_are_known() -> None:
+    left_out = {documents.name(page): len(documents.not_run(page)) for page in PAGES}
+    assert {page: count for page, count in left_out.items() if count} == LEFT_OUT, (
+        "blocks that no test runs are counted in LEFT_OUT: change it, or better make the block one that can be run"
+    )
+
+
+def test_what_is_marked_as_run_first_is_the_demo() -> None:
+    marked = {
+        each.text.strip() for page in PAGES for each in documents.commands(page) if "run first" in each.marks
+    }
+    assert marked <= {"make demo"}
+    assert demo_scripts() == ["hack/demo"]
