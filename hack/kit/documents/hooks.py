@@ -18,6 +18,16 @@ _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)(?P<path>[^)#\s]+)")
 _FIRST = "README.md"
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name every page of a folder where the navigation says `folder/*`."""
+    for entry in config.nav or []:
+        for title, folder in entry.items():
+            if isinstance(folder, str) and folder.endswith("/*"):
+                pages = (paths.CHECKOUT / "docs").glob(f"{folder}.md")
+                entry[title] = sorted(str(page.relative_to(paths.CHECKOUT / "docs")) for page in pages)
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the checkout's root."""
     for page in sorted(paths.CHECKOUT.glob("*.md")):
