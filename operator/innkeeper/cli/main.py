@@ -23,6 +23,7 @@ COMMANDS = {
     "operator": "Run the operator: it places guests, assigns addresses, signs orders, and reports.",
     "images": "Run the image server: it checks images and serves their bytes to hosts.",
     "agent": "Run the agent of one host: it starts and stops the guests that it was ordered to run.",
+    "doctor": "Look at a machine as its agent would find it, and say what to do.",
     "stream": "Serve images to the guests of one host while they arrive; the agent starts it.",
 }
 
@@ -98,7 +99,7 @@ def version(
 def _import(name: str) -> Any:
     module = import_module(f"innkeeper.cli.{name.replace(' ', '_')}")
     # uvloop has no netlink sockets, which the agent's network needs, and sends no files.
-    loop = asyncio.new_event_loop if name in {"agent", "stream"} else uvloop.new_event_loop
+    loop = asyncio.new_event_loop if name in {"agent", "doctor", "stream"} else uvloop.new_event_loop
     return command_of(name, module.run, first_line=(COMMANDS | SUBCOMMANDS)[name], loop=loop)
 
 

@@ -33,13 +33,14 @@ _COMMON = ("-accel", "kvm", "-machine", "pc", "-nodefaults", "-display", "none",
 
 async def kvm_runs_code(*, device: Path = Path("/dev/kvm"), modules: Path = Path("/sys/module")) -> bool:
     """Tell whether guests can run under KVM here; why not goes into the log."""
-    why_not = await _why_not(device, modules)
+    why_not = await why_not_kvm(device=device, modules=modules)
     if why_not is not None:
         log.info("kvm_not_used", why=why_not)
     return why_not is None
 
 
-async def _why_not(device: Path, modules: Path) -> str | None:
+async def why_not_kvm(*, device: Path = Path("/dev/kvm"), modules: Path = Path("/sys/module")) -> str | None:
+    """Return why guests cannot run under KVM here; None where they can."""
     if not os.access(device, os.R_OK | os.W_OK):
         return f"{device} is not there, or may not be opened"
     if not await _runs_nine_bytes():
