@@ -167,6 +167,23 @@ class DriverConformance:
         await eventually(lambda: is_phase(bench, DomainPhase.CRASHED), deadline_s=30)
         await heard.close()
 
+    async def test_usage_tells_of_every_machine_that_lives(self, bench: Bench) -> None:
+        assert await bench.driver.usage() == {}
+        await bench.driver.define(await bench.polite(OTHER))
+        await self._run(bench, await bench.polite(GUEST))
+        found = await bench.driver.usage()
+        assert set(found) == {GUEST}, "a machine that is off takes nothing"
+        assert found[GUEST].instance == await instance(bench)
+        assert 1024**2 < found[GUEST].memory_bytes < 1024**4
+
+        async def goes_up() -> bool:
+            return (await bench.driver.usage())[GUEST].cpu_seconds > found[GUEST].cpu_seconds
+
+        await bench.driver.resume(GUEST)
+        await eventually(goes_up, deadline_s=60)
+        await bench.driver.stop(GUEST, grace_s=0)
+        assert await bench.driver.usage() == {}
+
     async def test_remove_ends_and_forgets_one_machine_only(self, bench: Bench) -> None:
         await self._run(bench, await bench.polite(GUEST))
         await self._run(bench, await bench.polite(OTHER))

@@ -14,10 +14,12 @@ from pathlib import Path
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import HostApiListener, ListenAt
 from innkeeper.agent.host_api.server import HostApi
+from innkeeper.agent.usage import UsageMeter
 from innkeeper.clock import SystemClock
 from innkeeper.domain.host_store import PAGE, Events, GuestEntry, Snapshot
 from kit import host_api
@@ -30,7 +32,7 @@ class _Store:
     """One host's store."""
 
     def __init__(self, host: str, entries: list[GuestEntry]) -> None:
-        self._host = host
+        self.host = host
         self._entries = entries
 
     async def snapshot(self, *, after: str | None = None, limit: int = PAGE) -> Snapshot:
@@ -38,8 +40,8 @@ class _Store:
         found = [each for each in self._entries if each.guest_id > (after or "")]
         page = found[:limit]
         return Snapshot(
-            host=self._host,
-            store_id=f"store-{self._host}",
+            host=self.host,
+            store_id=f"store-{self.host}",
             seq=1,
             settings=held.SETTINGS,
             guests=page,
@@ -48,7 +50,7 @@ class _Store:
 
     async def events(self, *, store_id: str, since: int, limit: int = PAGE) -> Events:  # noqa: ARG002 - as declared
         """Return that nothing changed."""
-        return Events(host=self._host, store_id=store_id, since=since, seq=since)
+        return Events(host=self.host, store_id=store_id, since=since, seq=since)
 
 
 async def serve(directory: Path, *, hosts: int, guests: int) -> None:
@@ -80,8 +82,9 @@ async def serve(directory: Path, *, hosts: int, guests: int) -> None:
 
 def _listener(store: _Store, files: TlsFiles, on_change: Callable[[], None]) -> HostApiListener:
     figures = AgentFigures(CollectorRegistry())
+    meter = UsageMeter(store.host, SimulatedDriver(SystemClock()), SystemClock())  # of no machines
     return HostApiListener(
-        HostApi(store, figures, console_log=lambda _: None).application,
+        HostApi(store, figures, console_log=lambda _: None, usage=meter.read).application,
         ListenAt(listen="127.0.0.1", port=0, files=files),
         figures=figures,
         clock=SystemClock(),

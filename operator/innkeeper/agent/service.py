@@ -48,6 +48,7 @@ from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import TRUSTS_COPY, Ready
 from innkeeper.agent.store.store import Store
+from innkeeper.agent.usage import UsageMeter
 from innkeeper.agent.user_data import SecretUserData
 from innkeeper.agent.work import GuestWork
 from innkeeper.clock import Clock
@@ -102,6 +103,7 @@ class Agent:
         self._namespace = names.host_namespace(parts.host)
         self._log = structlog.get_logger(__name__).bind(host=parts.host)
         self._driver = PatientDriver(parts.driver)
+        self._usage = UsageMeter(parts.host, self._driver, parts.clock)
         self._queue: LatestQueue[str] = LatestQueue(parts.clock, rank=self._rank)
         self._figures = AgentFigures(parts.registry)
         self._inventory = Inventory(
@@ -328,7 +330,7 @@ class Agent:
         if self._parts.api is None:
             return None
         return HostApiListener(
-            HostApi(store, self._figures, console_log=self._console_log).application,
+            HostApi(store, self._figures, console_log=self._console_log, usage=self._usage.read).application,
             self._parts.api,
             figures=self._figures,
             clock=self._parts.clock,

@@ -18,10 +18,11 @@ from yarl import URL
 
 from innkeeper import __version__
 from innkeeper.domain.host_store import MAX_ANSWER_BYTES, PAGE, Events, Snapshot
+from innkeeper.domain.host_usage import HostUsage
 from innkeeper.hosts.directory import host_and_port
 from innkeeper.hosts.ports import GapError, HostUnreadError
 
-M = TypeVar("M", Snapshot, Events)
+M = TypeVar("M", Snapshot, Events, HostUsage)
 
 MAX_REFUSAL_BYTES = 4096
 MAX_MESSAGE = 200
@@ -148,6 +149,14 @@ class AgentReader:
         """
         path = f"/v1/guests/{guest_id}/console"
         return await self._agents.ask(self._host, self._address, path, {"bytes": str(max_bytes)})
+
+    async def usage(self) -> HostUsage:
+        """Return how much processor and memory each guest takes now.
+
+        Raises:
+            HostUnreadError: there is no answer that can be used.
+        """
+        return await self._ask("/v1/usage", {}, HostUsage)
 
     async def _ask(self, path: str, query: dict[str, str], kind: type[M]) -> M:
         body = await self._agents.ask(self._host, self._address, path, query)

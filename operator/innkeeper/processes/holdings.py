@@ -11,11 +11,12 @@ from pathlib import Path
 import structlog
 
 from innkeeper.clock import Clock
+from innkeeper.domain.host_usage import HostUsage
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.errors import InnkeeperError
-from innkeeper.hosts.client import Agents, ClientFiles
+from innkeeper.hosts.client import AgentReader, Agents, ClientFiles
 from innkeeper.hosts.directory import HostDirectory
 from innkeeper.hosts.ports import HostReader, HostUnreadError
 from innkeeper.kube.client import Client
@@ -83,6 +84,17 @@ class Holdings:
         Raises:
             HostUnreadError: it cannot be had now.
         """
+        return await self._reader(host).console(guest_id, max_bytes=max_bytes)
+
+    async def usage(self, host: str) -> HostUsage:
+        """Return how much processor and memory each guest of a host takes now, from the host.
+
+        Raises:
+            HostUnreadError: it cannot be had now.
+        """
+        return await self._reader(host).usage()
+
+    def _reader(self, host: str) -> AgentReader:
         address = self._directory.address_of(host)
         if self._agents is None or address is None:
             why = (
@@ -91,7 +103,7 @@ class Holdings:
                 else "the operator has no --hosts-* certificates"
             )
             raise HostUnreadError(f"host {host} cannot be asked: {why}")
-        return await self._agents.reader(host, address).console(guest_id, max_bytes=max_bytes)
+        return self._agents.reader(host, address)
 
     def _is_fresh(self) -> bool:
         return self.held.orders.is_ready and are_fresh(self._watches.guests, self._watches.assignments)

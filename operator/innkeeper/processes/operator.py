@@ -164,6 +164,7 @@ class OperatorProcess:
         orphans = self.holdings.orphans
         server.tell_of_orphans(orphans, OrphanWord(self._client, self.subset, orphans))
         server.tell_of_consoles(self.holdings.console)
+        server.tell_of_usage(self.holdings.usage)
         server.observed_by(QueryMetrics(self.registry).answered)
         address = Address(
             listen=self._settings.query_listen,

@@ -250,6 +250,27 @@ RESOURCES: Document = {
             "verbs": _verbs("get"),
         },
         {
+            "name": "guestviews/usage",
+            "singularName": "",
+            "namespaced": True,
+            "kind": "GuestUsage",
+            "verbs": _verbs("get"),
+        },
+        {
+            "name": "guestusages",
+            "singularName": "guestusage",
+            "namespaced": True,
+            "kind": "GuestUsage",
+            "verbs": _verbs("list"),
+        },
+        {
+            "name": "guestids",
+            "singularName": "guestid",
+            "namespaced": False,
+            "kind": "GuestView",
+            "verbs": _verbs("get"),
+        },
+        {
             "name": "explanations",
             "singularName": "explanation",
             "namespaced": True,

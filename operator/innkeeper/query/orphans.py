@@ -5,7 +5,7 @@ in the API server; the leading operator acts on it.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -15,27 +15,10 @@ from innkeeper.domain.lifecycle.revival import NotRevivableError
 from innkeeper.domain.names import GROUP as GUESTS_GROUP
 from innkeeper.kube.errors import ApiError
 from innkeeper.query import documents
+from innkeeper.query.authorise import Authorise
 from innkeeper.query.refusal import RefusedError, refusal
 from innkeeper.workers.orphans.finding import Orphan, Orphans
 from innkeeper.workers.orphans.word import OrderUnknownError, OrphanWord
-
-
-class Authorise(Protocol):
-    """Refuses a request whose sender may not do something; the group is the query API's own unless one is given."""
-
-    async def __call__(
-        self,
-        request: web.Request,
-        verb: str,
-        resource: str,
-        *,
-        namespace: str,
-        subresource: str = "",
-        name: str = "",
-        group: str = documents.GROUP,
-    ) -> None:
-        """Return, or raise what the sender is told."""
-        ...
 
 
 class OrphanRoutes:

@@ -26,6 +26,7 @@ from innkeeper.query import documents
 from innkeeper.query.callers import Callers, UnauthenticatedError
 from innkeeper.query.orphans import OrphanRoutes
 from innkeeper.query.refusal import RefusedError, forbidden, refusal
+from innkeeper.query.usage import UsageOf, UsageRoutes
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.orphans.finding import Orphans
@@ -82,6 +83,7 @@ class QueryServer:
         self._clock = clock
         self._orphans: OrphanRoutes | None = None
         self._console: ConsoleOf | None = None
+        self._usage: UsageRoutes | None = None
         self._running = 0
         self._observe: Callable[[str, int, float], None] = lambda route, code, seconds: None  # noqa: ARG005 - a default that does nothing
 
@@ -97,6 +99,12 @@ class QueryServer:
         """Answer who asks what a guest wrote to its console, too."""
         self._console = console
 
+    def tell_of_usage(self, usage: UsageOf) -> None:
+        """Answer who asks how much processor and memory guests take, too."""
+        self._usage = UsageRoutes(
+            self._subset, usage, authorise=self._authorise, named=self._named, clock=self._clock
+        )
+
     def application(self) -> web.Application:
         """Return the application, ready to be run."""
         application = web.Application(client_max_size=MAX_BODY, middlewares=[self._note, self._answer_errors])
@@ -108,6 +116,7 @@ class QueryServer:
             ("/openapi/v2", documents.OPEN_API),
         ):
             add(path, self._fixed(document))
+        add(_BASE + "/guestids/{id}", self._find)
         add(_BASE + "/guestviews", self._list)
         add(_BASE + "/namespaces/{namespace}/guestviews", self._list)
         add(_BASE + "/namespaces/{namespace}/guestviews/{name}", self._get)
@@ -116,6 +125,8 @@ class QueryServer:
         application.router.add_post(_BASE + "/namespaces/{namespace}/explanations", self._try)
         if self._orphans is not None:
             self._orphans.add_to(application.router, _BASE)
+        if self._usage is not None:
+            self._usage.add_to(application.router, _BASE)
         return application
 
     def _fixed(self, document: documents.Document) -> Handler:
@@ -161,6 +172,21 @@ class QueryServer:
     async def _get(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews")
         return _json(documents.guest_view(guest))
+
+    async def _find(self, request: web.Request) -> web.Response:
+        """Show the guest of a Guest ID; who may not see it learns no more than that there is none for them."""
+        guest_id = request.match_info["id"]
+        await self._authorise(request, "get", "guestids", namespace="", name=guest_id)
+        unknown = refusal(404, "NotFound", f'there is no guest "{guest_id}" that you may see')
+        key = self._subset.guest_keys.get(guest_id)
+        if key is None:
+            raise unknown
+        namespace, name = key
+        try:
+            await self._authorise(request, "get", "guestviews", namespace=namespace, name=name)
+        except RefusedError:
+            raise unknown from None
+        return _json(documents.guest_view(self._subset.guests[key]))
 
     async def _explain(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="explanation")

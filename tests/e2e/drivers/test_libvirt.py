@@ -16,8 +16,10 @@ from innkeeper.agent.drivers.driver import (
     DriverError,
     StartFailedError,
 )
+from innkeeper.agent.drivers.libvirt import driver as driver_module
 from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
 from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
+from innkeeper.agent.drivers.libvirt.usage import MOST_UNANSWERED
 from innkeeper.agent.imaging import iso9660
 from tests.kit import boot_programs
 from tests.kit.driver_conformance import (
@@ -157,6 +159,48 @@ class TestFaults:
         await bench.driver.stop(GUEST, grace_s=20)
         assert bench.alive(GUEST) == bench.alive(OTHER) == 0
 
+    async def test_a_machine_that_stands_still_keeps_no_other_s_usage_from_who_asks(
+        self, libvirt_bench: LibvirtBench
+    ) -> None:
+        bench = libvirt_bench
+        for guest_id in (GUEST, OTHER):
+            await bench.driver.define(await bench.polite(guest_id))
+            await bench.driver.start(guest_id)
+        [still] = bench.libvirtd.machine_pids(GUEST)
+        os.kill(still, signal.SIGSTOP)
+        try:
+            for _ in range(2 * MOST_UNANSWERED):
+                found = await bench.driver.usage()
+                assert found[OTHER].memory_bytes > 0
+        finally:
+            os.kill(still, signal.SIGCONT)
+        await eventually(lambda: both_told(bench), deadline_s=60)
+
+    async def test_a_libvirt_that_hangs_is_not_asked_for_usage_again_and_again(
+        self, libvirt_bench: LibvirtBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(driver_module, "USAGE_DEADLINE_S", 0.2)
+        bench = libvirt_bench
+        await bench.driver.domains()
+        [daemon] = bench.libvirtd._pids("libvirtd")
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            for _ in range(MOST_UNANSWERED):
+                with pytest.raises(DriverError):
+                    await bench.driver.usage()
+            with pytest.raises(DriverError, match="has not answered the last questions"):
+                await bench.driver.usage()
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+
+        async def answers() -> bool:
+            try:
+                return await bench.driver.usage() == {}
+            except DriverError:
+                return False
+
+        await eventually(answers, deadline_s=60)
+
     async def test_a_machine_that_died_while_libvirtd_was_away_is_crashed(
         self, libvirt_bench: LibvirtBench
     ) -> None:
@@ -234,6 +278,12 @@ class TestFaults:
         with pytest.raises(DriverError, match="cannot be reached"):
             await driver.domains()
         await driver.close()
+
+
+async def both_told(bench: LibvirtBench) -> bool:
+    """Tell whether both machines say how much they take."""
+    found = await bench.driver.usage()
+    return found[GUEST].memory_bytes > 0 and found[OTHER].memory_bytes > 0
 
 
 def _validate(uri: str, file: Path) -> None:

@@ -101,6 +101,15 @@ class DomainState:
     instance: str = ""  # another one each time that the machine is started; empty while it is off
 
 
+@dataclass(frozen=True, kw_only=True)
+class DomainUsage:
+    """What one machine took of its host so far: processor time since this run of it began, and memory now."""
+
+    instance: str  # as `DomainState` has it: the time counts from nothing in another one
+    cpu_seconds: float
+    memory_bytes: int  # of the host's memory that its process holds; 0 where the machine does not say
+
+
 @dataclass(frozen=True)
 class DomainEvent:
     """A machine's phase may have changed. Without a Guest ID: all may have (events were lost): ask `domains`."""
@@ -120,6 +129,16 @@ class Driver(Protocol):
 
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine of ours by Guest ID, those that are off included; other machines are left out."""
+
+    async def usage(self) -> dict[str, DomainUsage]:
+        """Return what every machine of ours that lives takes, by Guest ID, with one question for all of them.
+
+        The answer is for people who wait: its deadline is short, and while the hypervisor owes several answers it is
+        not asked again. A machine that stands still holds up no other's figures for long.
+
+        Raises:
+            DriverError: the hypervisor does not answer.
+        """
 
     async def define(self, spec: DomainSpec) -> None:
         """Make the machine known without starting it; a definition that is there already is replaced."""

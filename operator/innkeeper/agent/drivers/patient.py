@@ -5,7 +5,14 @@ A call to a hypervisor cannot be taken back half way: whoever comes next must fi
 
 from collections.abc import AsyncIterator
 
-from innkeeper.agent.drivers.driver import DomainEvent, DomainSpec, DomainState, Driver, Hypervisor
+from innkeeper.agent.drivers.driver import (
+    DomainEvent,
+    DomainSpec,
+    DomainState,
+    DomainUsage,
+    Driver,
+    Hypervisor,
+)
 from innkeeper.to_its_end import to_its_end
 
 
@@ -27,6 +34,10 @@ class PatientDriver:
     async def domains(self) -> dict[str, DomainState]:
         """Return every machine of ours."""
         return await self._driver.domains()
+
+    async def usage(self) -> dict[str, DomainUsage]:
+        """Return what every machine takes."""
+        return await self._driver.usage()
 
     async def define(self, spec: DomainSpec) -> None:
         """Make the machine known."""

@@ -15,6 +15,7 @@ from innkeeper.agent.drivers.driver import (
     DomainPhase,
     DomainSpec,
     DomainState,
+    DomainUsage,
     DriverError,
     Hypervisor,
     HypervisorKind,
@@ -30,6 +31,7 @@ LARGE = Capacity(cpu_millis=64_000, memory_bytes=256 * _GIB, disk_bytes=4096 * _
 class _Machine:
     spec: DomainSpec
     phase: DomainPhase
+    began: float = 0.0  # on the clock, when it was started last
 
 
 class SimulatedDriver:
@@ -73,11 +75,26 @@ class SimulatedDriver:
             for guest_id, machine in self._machines.items()
         }
 
+    async def usage(self) -> dict[str, DomainUsage]:
+        """Return what every machine that lives would take, were it busy all the time: all that it was promised."""
+        now = self._clock.monotonic()
+        return {
+            guest_id: DomainUsage(
+                instance=str(self.starts[guest_id]),
+                cpu_seconds=(now - machine.began) * machine.spec.cpu_millis / 1000,
+                memory_bytes=machine.spec.memory_bytes,
+            )
+            for guest_id, machine in self._machines.items()
+            if machine.phase.alive
+        }
+
     async def define(self, spec: DomainSpec) -> None:
         """Remember the machine; its phase stays."""
         await self._take_time()
         known = self._machines.get(spec.guest_id)
-        self._machines[spec.guest_id] = _Machine(spec, known.phase if known else DomainPhase.OFF)
+        self._machines[spec.guest_id] = (
+            replace(known, spec=spec) if known else _Machine(spec, DomainPhase.OFF)
+        )
 
     async def start(self, guest_id: str) -> None:
         """Start a machine that is off."""
@@ -87,6 +104,7 @@ class SimulatedDriver:
             raise DriverError(f"no machine is defined for the guest {guest_id}")
         if not machine.phase.alive:
             self.starts[guest_id] += 1
+            self._machines[guest_id] = replace(machine, began=self._clock.monotonic())
         self._become(guest_id, DomainPhase.RUNNING)
 
     async def pause(self, guest_id: str) -> None:

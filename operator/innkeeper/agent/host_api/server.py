@@ -3,6 +3,7 @@
     GET /v1/snapshot?after=<Guest ID>&limit=<n>              a page of all that the store holds
     GET /v1/events?store=<store ID>&since=<seq>&limit=<n>    what changed since a cursor; 410 where that is a gap
     GET /v1/guests/<Guest ID>/console?bytes=<n>              the end of what a guest wrote to its console
+    GET /v1/usage                                            how much processor and memory each guest takes now
 
 It reads and changes nothing. TLS has checked the caller's certificate; only the name `innkeeper-operator` may ask. Every
 error's body is `{"reason": ..., "message": ...}`.
@@ -18,11 +19,13 @@ import structlog
 from aiohttp import web
 
 from innkeeper.agent import console
+from innkeeper.agent.drivers.driver import DriverError
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.reading import LogGapError
 from innkeeper.domain import names
 from innkeeper.domain.host_store import PAGE, Events, Snapshot
+from innkeeper.domain.host_usage import HostUsage
 from innkeeper.errors import InnkeeperError, TerminalError
 
 log = structlog.get_logger(__name__)
@@ -59,6 +62,7 @@ _STATUS: tuple[tuple[type[InnkeeperError], int], ...] = (
     (GuestUnknownError, 404),
     (LogGapError, 410),
     (StoreUnusableError, 503),
+    (DriverError, 503),
 )
 
 
@@ -75,15 +79,19 @@ class StoreReader(Protocol):
 
 
 ConsoleLog = Callable[[str], Path | None]  # by Guest ID; None where no such guest is held
+UsageOf = Callable[[], Awaitable[HostUsage]]  # of all guests; raises DriverError
 
 
 class HostApi:
     """The endpoints of one host."""
 
-    def __init__(self, store: StoreReader, figures: AgentFigures, *, console_log: ConsoleLog) -> None:
+    def __init__(
+        self, store: StoreReader, figures: AgentFigures, *, console_log: ConsoleLog, usage: UsageOf
+    ) -> None:
         self._store = store
         self._figures = figures
         self._console_log = console_log
+        self._usage = usage
         # One answer after another: a write of the agent waits for one page at most.
         self._reading = asyncio.Lock()
 
@@ -95,6 +103,7 @@ class HostApi:
         application.router.add_get(
             "/v1/guests/{guest_id}/console", self._console, name="console", allow_head=False
         )
+        application.router.add_get("/v1/usage", self._show_usage, name="usage", allow_head=False)
         return application
 
     async def _snapshot(self, request: web.Request) -> web.Response:
@@ -122,6 +131,9 @@ class HostApi:
             raise InnkeeperError(f"the console's log cannot be read: {error.strerror or error}") from error
         return web.Response(body=found, content_type="application/octet-stream")
 
+    async def _show_usage(self, _: web.Request) -> web.Response:
+        return _json(200, await self._usage())
+
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -133,7 +145,7 @@ class HostApi:
         except web.HTTPException as error:
             response = _error(error.status, error.reason.replace(" ", ""), error.text or error.reason)
         except TimeoutError:
-            response = _error(503, "Busy", f"the store did not answer within {ANSWER_WITHIN_S:.0f} s")
+            response = _error(503, "Busy", f"there was no answer within {ANSWER_WITHIN_S:.0f} s")
         except Exception:
             log.exception("request_broke", path=request.path)
             response = _error(500, "InternalError", "the agent failed; its log says why")

@@ -21,14 +21,16 @@ from innkeeper.agent.drivers.driver import (
     DomainPhase,
     DomainSpec,
     DomainState,
+    DomainUsage,
     DriverError,
     Hypervisor,
     HypervisorKind,
     StartFailedError,
 )
 from innkeeper.agent.drivers.libvirt import domain_xml as xml
-from innkeeper.agent.drivers.libvirt.connection import Connection
+from innkeeper.agent.drivers.libvirt.connection import DEADLINE_S, Connection
 from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
+from innkeeper.agent.drivers.libvirt.usage import UsageQuestion
 from innkeeper.domain.reasons import GuestReason
 
 log = structlog.get_logger()
@@ -59,6 +61,7 @@ PRESS_AGAIN_S = 5.0
 RESUME_TRIES = 30
 RESUME_LOOK_S = 0.15
 RESUME_STEADY = 3  # looks in a row at which it runs
+USAGE_DEADLINE_S = 3.0
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
 
 
@@ -74,6 +77,7 @@ class LibvirtDriver:
         self._listeners: set[asyncio.Queue[DomainEvent | None]] = set()
         self._changed: dict[str, asyncio.Event] = {}
         self._connection = Connection(uri, on_domain=self._domain_changed, on_connected=self._all_changed)
+        self._usage = UsageQuestion(_instance)
 
     async def probe(self) -> Hypervisor:
         """Find out how guests run here and what the machine has."""
@@ -103,6 +107,13 @@ class LibvirtDriver:
             return found
 
         return await self._call(look)
+
+    async def usage(self) -> dict[str, DomainUsage]:
+        """Ask libvirt's bulk call; once more where a machine stands still and keeps the first from its answer."""
+        try:
+            return await self._call(self._usage.ask, deadline_s=USAGE_DEADLINE_S)
+        except DriverError:
+            return await self._call(self._usage.ask, deadline_s=USAGE_DEADLINE_S)
 
     async def define(self, spec: DomainSpec) -> None:
         """Make the machine known; the same definition again changes nothing."""
@@ -250,9 +261,9 @@ class LibvirtDriver:
             self._kind = HypervisorKind.KVM if runs else HypervisorKind.EMULATION
         return self._kind
 
-    async def _call(self, work: Callable[[Any], T]) -> T:
+    async def _call(self, work: Callable[[Any], T], *, deadline_s: float = DEADLINE_S) -> T:
         try:
-            return await self._connection.call(work)
+            return await self._connection.call(work, deadline_s=deadline_s)
         except libvirt.libvirtError as error:
             raise DriverError(f"libvirt: {_words(error)}") from error
 
