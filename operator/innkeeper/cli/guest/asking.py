@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from innkeeper.cli.guest.exit_codes import ExitCode
+
 DEADLINE_S = 60.0
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
 OWN = "/apis/innkeeper.dev/v1alpha1"
@@ -25,7 +27,11 @@ _NO_KINDS = "the API server has no innkeeper.dev: install Innkeeper's CRDs (crds
 
 
 class AskingError(Exception):
-    """The answer did not come; the message is for the person who asked."""
+    """What was asked for did not come about; the message is for the person who asked."""
+
+    def __init__(self, message: str, *, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Asking(Protocol):
@@ -69,6 +75,11 @@ class Kubectl:
     """kubectl as it stands on PATH, with the options that the person gave."""
 
     options: Sequence[str] = ()
+    given_namespace: str | None = None
+
+    def with_options(self, options: Sequence[str]) -> "Kubectl":
+        """Return one with more options; the last of two that say the same counts."""
+        return Kubectl((*self.options, *options), self.given_namespace)
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the document at a path."""
@@ -90,7 +101,9 @@ class Kubectl:
         time.sleep(seconds)
 
     def namespace(self) -> str:
-        """Return the namespace of the context."""
+        """Return the namespace that was given before the verb, else that of the context."""
+        if self.given_namespace is not None:
+            return self.given_namespace
         found = self._run("config", "view", "--minify", "-o", "jsonpath={..namespace}").strip()
         return found or "default"
 

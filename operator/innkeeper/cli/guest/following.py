@@ -1,4 +1,4 @@
-"""Follows an object until something is so: asks again and again, and tells each new step once, on standard error."""
+"""Follows an object until something is so: asks again and again, and tells each new step once."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from innkeeper.cli.guest.asking import Asking, AskingError
-from innkeeper.cli.guest.output import say
+from innkeeper.cli.guest.exit_codes import ExitCode
+from innkeeper.cli.guest.progress import progress
 from innkeeper.domain.durations import seconds
 
 Document = Mapping[str, Any]
@@ -43,26 +44,21 @@ def follow(
         AskingError: it is not over in time, or there is no such object.
     """
     end = time.monotonic() + timeout_s
-    last = ""
-    while True:
-        try:
-            found = asking.get(path)
-        except AskingError as error:
-            if "not found" in str(error) or time.monotonic() >= end:
-                raise
-        else:
-            line = told(found)
-            if line != last:
-                say(line, to_error=True)
-                last = line
-            if is_over(found):
-                return found
-            if time.monotonic() >= end:
-                raise AskingError(f"not over within {timeout_s:.0f} s: {line}")
-        asking.rest(POLL_S)
-
-
-def condition(found: Document, kind: str) -> Document:
-    """Return a condition of an object, or an empty one."""
-    conditions = found.get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == kind), {})
+    with progress() as shown:
+        while True:
+            try:
+                found = asking.get(path)
+            except AskingError as error:
+                if "not found" in str(error):
+                    raise AskingError(str(error), code=ExitCode.DELETED) from error
+                if time.monotonic() >= end:
+                    raise AskingError(str(error), code=ExitCode.TIMED_OUT) from error
+            else:
+                line = told(found)
+                shown.tell(line)
+                if is_over(found):
+                    return found
+                if time.monotonic() >= end:
+                    message = f"not over within {timeout_s:.0f} s: {line}"
+                    raise AskingError(message, code=ExitCode.TIMED_OUT)
+            asking.rest(POLL_S)

@@ -6,15 +6,16 @@ GuestOperations. None of them is a full history: Events expire, and a condition 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import typer
 
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import OWN, Asking
-from innkeeper.cli.guest.following import Document, condition
+from innkeeper.cli.guest.layers import Document, condition
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.targets import Name, find
 
 _LIMIT = 500
 
@@ -30,14 +31,15 @@ class Happening(NamedTuple):
 
 def events(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The guest.")],
+    name: Name,
     namespace: Namespace = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what happened to a guest: its Events, changes of its conditions, and its operations, by time."""
     asking: Asking = context.obj
-    where = quote(namespace or asking.namespace(), safe="")
-    guest = asking.get(f"{OWN}/namespaces/{where}/guests/{quote(name, safe='')}")
+    target = find(asking, name, namespace)
+    where = quote(target.namespace, safe="")
+    guest = asking.get(target.path)
     found = sorted(
         (
             *_of_conditions(guest),

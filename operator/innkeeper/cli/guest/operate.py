@@ -1,6 +1,6 @@
 """reboot, pause and resume: each makes a GuestOperation and follows it to its end.
 
-Exit codes: 0, 1 where an operation failed or was not over in time, 2 for wrong usage.
+Exit codes are those of `exit_codes`; 1 where an operation failed.
 """
 
 from typing import Annotated, Any
@@ -8,12 +8,13 @@ from urllib.parse import quote
 
 import typer
 
-from innkeeper.cli.guest.asking import OWN, Asking
-from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, condition, follow
+from innkeeper.cli.guest.asking import Asking
+from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, follow
+from innkeeper.cli.guest.layers import condition
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.targets import Names, Target, find
 from innkeeper.domain.reasons import OperationKind, OperationPhase
 
-Names = Annotated[list[str], typer.Argument(help="The guests.")]
 _DONE = {
     OperationKind.REBOOT: "rebooted",
     OperationKind.HARD_REBOOT: "rebooted",
@@ -70,7 +71,7 @@ class _Operations:
         self, asking: Asking, namespace: str | None, output: Output, timeout_s: float | None
     ) -> None:
         self._asking = asking
-        self._base = f"{OWN}/namespaces/{quote(namespace or asking.namespace(), safe='')}"
+        self._namespace = namespace
         self._output = output
         self._timeout_s = timeout_s
 
@@ -87,19 +88,20 @@ class _Operations:
             raise typer.Exit(1)
 
     def _create(self, kind: OperationKind, name: str) -> dict[str, Any]:
-        self._asking.get(
-            f"{self._base}/guests/{quote(name, safe='')}"
-        )  # a name that is wrong is told at once
+        target = find(self._asking, name, self._namespace)
+        self._asking.get(target.path)  # a name that is wrong is told at once
         body = {
             "apiVersion": "innkeeper.dev/v1alpha1",
             "kind": "GuestOperation",
-            "metadata": {"generateName": f"{name}-{kind.lower()}-"},
-            "spec": {"guestName": name, "operation": kind},
+            "metadata": {"generateName": f"{target.name}-{kind.lower()}-"},
+            "spec": {"guestName": target.name, "operation": kind},
         }
-        return self._asking.create(f"{self._base}/guestoperations", body)
+        return self._asking.create(f"{target.base}/guestoperations", body)
 
     def _followed(self, made: Document) -> dict[str, Any]:
-        path = f"{self._base}/guestoperations/{quote(made['metadata']['name'], safe='')}"
+        meta = made["metadata"]
+        base = Target(meta["namespace"], made["spec"]["guestName"]).base
+        path = f"{base}/guestoperations/{quote(meta['name'], safe='')}"
         return follow(
             self._asking,
             path,

@@ -11,7 +11,7 @@ import typer
 
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import BASE, Asking
-from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, say
 
 GuestId = Annotated[str, typer.Argument(help="The Guest ID, as `kubectl guest orphans` shows it.")]
 
@@ -20,7 +20,7 @@ def list_orphans(
     context: typer.Context,
     *,
     namespace: Namespace = None,
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every account.")] = False,
+    all_namespaces: AllNamespaces = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List guests that hosts hold and that have no Guest: they run on until somebody adopts or removes them."""

@@ -1,11 +1,14 @@
 """How every verb of `kubectl guest` prints, and the options that all of them have."""
 
 import json
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 import yaml
+
+from innkeeper.cli.guest import tables
 
 
 class Output(StrEnum):
@@ -18,6 +21,7 @@ class Output(StrEnum):
     NAME = "name"
 
 
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every account.")]
 Namespace = Annotated[
     str | None, typer.Option("--namespace", "-n", help="The namespace. (default: the context's)")
 ]
@@ -31,6 +35,24 @@ def dump(document: dict[str, Any], output: Output) -> None:
         if output is Output.JSON
         else yaml.safe_dump(document, sort_keys=False).rstrip()
     )
+
+
+def show_guests(
+    guests: list[dict[str, Any]], output: Output, *, done: str | None = None, namespaces: bool = False
+) -> None:
+    """Print Guests; as a table, or where something was done with them, one line for each that says what."""
+    if output in (Output.JSON, Output.YAML):
+        dump(guests[0] if len(guests) == 1 else {"kind": "List", "items": guests}, output)
+    elif output is Output.TABLE and done is not None:
+        for each in guests:
+            say(f"guest.innkeeper.dev/{each['metadata']['name']} {done}")
+    elif output is Output.NAME:
+        for each in guests:
+            say(f"guest.innkeeper.dev/{each['metadata']['name']}")
+    else:
+        views = [tables.view_of(each) for each in guests]
+        now = datetime.now(UTC)
+        say(tables.guests(views, wide=output is Output.WIDE, namespaces=namespaces, now=now))
 
 
 def say(text: str, *, to_error: bool = False) -> None:

@@ -1,17 +1,18 @@
 """start and stop: each sets `spec.power` of Guests and follows them until they are so.
 
-Exit codes: 0, 1 where a guest cannot come there or was not there in time, 2 for wrong usage.
+Exit codes are those of `exit_codes`.
 """
 
 from typing import Any
-from urllib.parse import quote
 
 import typer
 
-from innkeeper.cli.guest.asking import OWN, Asking, AskingError
-from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, condition, follow
-from innkeeper.cli.guest.operate import Names
-from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.asking import Asking, AskingError
+from innkeeper.cli.guest.exit_codes import ExitCode
+from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, follow
+from innkeeper.cli.guest.layers import condition
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
+from innkeeper.cli.guest.targets import Names, Target, find
 from innkeeper.domain.reasons import GuestReason, Power
 
 _DONE = {Power.RUNNING: "started", Power.STOPPED: "stopped"}
@@ -66,25 +67,20 @@ def _turn(
     timeout_s: float | None,
     output: Output,
 ) -> None:
-    where = namespace or asking.namespace()
-    guests = [_set(asking, power, name, namespace=where) for name in names]
+    targets = [find(asking, name, namespace) for name in names]
+    guests = [_set(asking, power, target) for target in targets]
     if timeout_s is not None:
         guests = [_followed(asking, power, each, timeout_s=timeout_s) for each in guests]
-    if output in (Output.JSON, Output.YAML):
-        dump(guests[0] if len(guests) == 1 else {"kind": "List", "items": guests}, output)
-        return
-    for each in guests:
-        done = "" if output is Output.NAME else f" {_DONE[power] if timeout_s is not None else 'patched'}"
-        say(f"guest.innkeeper.dev/{each['metadata']['name']}{done}")
+    show_guests(guests, output, done=_DONE[power] if timeout_s is not None else "patched")
 
 
-def _set(asking: Asking, power: Power, name: str, *, namespace: str) -> dict[str, Any]:
+def _set(asking: Asking, power: Power, target: Target) -> dict[str, Any]:
     """Set the power of the very guest that has the name now; one that was made anew meanwhile is left alone."""
-    found = asking.get(_path(namespace, name))
+    found = asking.get(target.path)
     if found["spec"].get("power", Power.RUNNING) == power:
         return found
     change = {"metadata": {"uid": found["metadata"]["uid"]}, "spec": {"power": power}}
-    return asking.patch("guests.innkeeper.dev", name, change, namespace=namespace)
+    return asking.patch("guests.innkeeper.dev", target.name, change, namespace=target.namespace)
 
 
 def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float) -> dict[str, Any]:
@@ -96,23 +92,21 @@ def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float
         if ready.get("observedGeneration", -1) < meta["generation"]:
             return False
         if power is Power.RUNNING and ready["reason"] == GuestReason.PAUSED:
-            raise AskingError(f"{meta['name']} is paused: kubectl guest resume {meta['name']}")
+            message = f"{meta['name']} is paused: kubectl guest resume {meta['name']}"
+            raise AskingError(message, code=ExitCode.STALLED)
         stalled = condition(found, "Stalled")
         if stalled:
-            raise AskingError(f"{meta['name']}: {stalled['reason']}: {stalled['message']}")
+            message = f"{meta['name']}: {stalled['reason']}: {stalled['message']}"
+            raise AskingError(message, code=ExitCode.STALLED)
         return bool(ready["status"] == "True" and ready["reason"] == wanted)
 
     return follow(
         asking,
-        _path(meta["namespace"], meta["name"]),
+        Target(meta["namespace"], meta["name"]).path,
         timeout_s=timeout_s,
         told=_progress,
         is_over=is_over,
     )
-
-
-def _path(namespace: str, name: str) -> str:
-    return f"{OWN}/namespaces/{quote(namespace, safe='')}/guests/{quote(name, safe='')}"
 
 
 def _progress(found: Document) -> str:

@@ -92,6 +92,50 @@ def guests(items: Sequence[Document], *, wide: bool, namespaces: bool, now: date
     return columns(rows)
 
 
+def view_of(guest: Document) -> Document:
+    """Return a Guest as the query API shows it, so that it is printed the same way."""
+    status, spec = guest.get("status", {}), guest["spec"]
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    return {
+        "metadata": guest["metadata"],
+        "spec": {
+            "power": spec.get("power", "Running"),
+            "flavor": spec.get("flavor"),
+            "image": spec["image"]["name"],
+            "priority": spec.get("priority", 0),
+        },
+        "status": {
+            "host": status.get("host"),
+            "cluster": status.get("cluster"),
+            "addresses": [each["address"] for each in status.get("addresses", [])],
+            "ready": ready.get("status", "Unknown"),
+            "reason": ready.get("reason", ""),
+        },
+    }
+
+
+def usage(items: Sequence[Document], *, wide: bool, namespaces: bool) -> str:
+    """Return what guests take, and the share of what they were promised."""
+    head: list[object] = ["NAME", "CPU", "CPU%", "MEMORY", "MEMORY%", "AGE"]
+    head += ["HOST", "RUNS", "WINDOW"] if wide else []
+    rows: list[list[object]] = [["NAMESPACE", *head] if namespaces else head]
+    for each in items:
+        meta, status = each["metadata"], each["status"]
+        cpu, memory, promised = status["cpuMillis"], status["memoryBytes"], status["promised"]
+        row: list[object] = [meta["name"], f"{cpu}m", _share(cpu, promised["cpuMillis"])]
+        row += [f"{memory / 1024**2:.0f}Mi", _share(memory, promised["memoryBytes"])]
+        row += [f"{status['ageSeconds']:.0f}s"]
+        if wide:
+            row += [status["host"], "yes" if status["running"] else "no", f"{status['windowSeconds']:.0f}s"]
+        rows.append([meta["namespace"], *row] if namespaces else row)
+    return columns(rows)
+
+
+def _share(amount: int, promised: int) -> str:
+    return f"{100 * amount / promised:.0f}%" if promised else _NONE
+
+
 def orphans(items: Sequence[Document], *, wide: bool, now: datetime) -> str:
     """Return guests without an object, one for each host that holds it."""
     head: list[object] = ["NAMESPACE", "NAME", "ID", "HOST", "SINCE"]

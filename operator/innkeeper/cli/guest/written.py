@@ -6,12 +6,12 @@ person asks for all of it.
 
 import re
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
-from innkeeper.cli.guest.asking import BASE, Asking
+from innkeeper.cli.guest.asking import Asking
 from innkeeper.cli.guest.output import Namespace
+from innkeeper.cli.guest.targets import Name, find
 
 # ECMA-48: a control sequence, an operating system command up to its end, another escape; then the control characters.
 _CONTROLS = re.compile(
@@ -21,7 +21,7 @@ _CONTROLS = re.compile(
 
 def logs(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The guest.")],
+    name: Name,
     namespace: Namespace = None,
     tail: Annotated[
         int, typer.Option(min=-1, help="So many lines from the end; -1 for all that is kept.")
@@ -34,8 +34,7 @@ def logs(
 ) -> None:
     """Show what a guest wrote to its console: its host keeps the last few MiB, also of a guest that is off."""
     asking: Asking = context.obj
-    where = quote(namespace or asking.namespace(), safe="")
-    path = f"{BASE}/namespaces/{where}/guestviews/{quote(name, safe='')}/console"
+    path = f"{find(asking, name, namespace).view}/console"
     text = asking.get(f"{path}?limitBytes={limit_bytes}" if limit_bytes else path)["text"]
     lines = (text if raw else _CONTROLS.sub("", text)).removesuffix("\n").split("\n") if text else []
     shown = lines if tail < 0 else lines[len(lines) - min(tail, len(lines)) :]

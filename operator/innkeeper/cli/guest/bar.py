@@ -1,0 +1,40 @@
+"""A bar on a terminal: how far it is, how long it took so far, and the last step's words. It is gone at the end."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+class Bar:
+    """Shown while it is entered as a context."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        """Show it."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+    def tell(self, text: str, *, at_s: float | None = None, done: int = 0, of: int = 0) -> None:  # noqa: ARG002 - the bar has a clock
+        """Show the step."""
+        shown = "".join(each if each.isprintable() else " " for each in text)
+        self._bar.update(self._task, description=escape(shown), completed=done, total=of or None)

@@ -1,0 +1,89 @@
+"""Completion: names of guests from the API, for kubectl's own completion and for shells that complete `kubectl-guest`.
+
+kubectl asks a program `kubectl_complete-guest` on PATH, and wants candidates one a line and a directive of cobra's.
+"""
+
+import os
+import shlex
+import sys
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+from typer.completion import (  # type: ignore[attr-defined] # typer names them here for its own options
+    completion_init,
+    get_completion_script,
+)
+
+from innkeeper.cli.guest.asking import BASE, Asking, AskingError, Kubectl
+from innkeeper.cli.guest.connection import words_of
+from innkeeper.cli.guest.output import say
+
+PROGRAM = "kubectl-guest"
+VARIABLE = "_KUBECTL_GUEST_COMPLETE"
+MOST = 500
+_NO_FILES = ":4"  # cobra's directive: offer no file names
+_FOR_KUBECTL = '#!/bin/sh\nexec kubectl-guest complete-words -- "$@"\n'
+
+
+class Shell(StrEnum):
+    """Who is to complete."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    KUBECTL = "kubectl"
+
+
+def guest_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of guests that begin so; none where nobody can be asked."""
+    given = {**(context.parent.params if context.parent else {}), **context.params}
+    asking: Asking = context.obj or Kubectl(words_of(given))
+    try:
+        where = quote(given.get("namespace") or asking.namespace(), safe="")
+        items = asking.get(f"{BASE}/namespaces/{where}/guestviews?limit={MOST}")["items"]
+    except AskingError:
+        return []
+    names = [each["metadata"]["name"] for each in items]
+    return [each for each in names if each.startswith(incomplete)]
+
+
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="Your shell; or kubectl, for `kubectl guest` itself.")],
+) -> None:
+    """Print what makes a shell complete `kubectl-guest`, or the program by which kubectl completes `kubectl guest`."""
+    if shell is Shell.KUBECTL:
+        say(_FOR_KUBECTL.rstrip())
+        return
+    say(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value))
+
+
+def complete_words(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Print candidates for the last word, as kubectl wants them."""
+    _complete(words or [""])
+
+
+def main() -> None:
+    """Run as `kubectl_complete-guest`."""
+    _complete(sys.argv[1:] or [""])
+
+
+def _complete(words: list[str]) -> None:
+    """Answer as cobra's programs do: the candidates, then a directive."""
+    os.environ[VARIABLE] = "complete_bash"
+    os.environ["COMP_WORDS"] = shlex.join([PROGRAM, *words])
+    os.environ["COMP_CWORD"] = str(len(words))
+    from innkeeper.cli.guest.commands import app
+
+    try:
+        answer_shell(app)
+    except SystemExit:
+        say(_NO_FILES)
+
+
+def answer_shell(app: typer.Typer) -> None:
+    """End the process with candidates where a shell asks for them; else return."""
+    if VARIABLE in os.environ:
+        completion_init()
+        app(prog_name=PROGRAM, complete_var=VARIABLE)

@@ -1,0 +1,90 @@
+"""explain: what every scheduling rule says of every host, for a guest or for a manifest that is not applied yet."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+import yaml
+
+from innkeeper.cli.guest import tables
+from innkeeper.cli.guest.asking import BASE, Asking, AskingError
+from innkeeper.cli.guest.completion import guest_names
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.targets import find
+
+
+def explain(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="The guest; or give a manifest with -f.", autocompletion=guest_names)
+    ] = None,
+    file: Annotated[
+        typer.FileText | None,
+        typer.Option("--filename", "-f", help="A manifest that is not applied yet; - for standard input."),
+    ] = None,
+    host: Annotated[list[str] | None, typer.Option(help="Only this host; may be given again.")] = None,
+    namespace: Namespace = None,
+    output: OutputOption = Output.TABLE,
+    *,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 where no host fits.")] = False,
+) -> None:
+    """Show what every scheduling rule says of every host, for a guest or for a manifest."""
+    if (name is None) == (file is None):
+        raise typer.BadParameter("give the name of a guest, or a manifest with -f")
+    asking: Asking = context.obj
+    answers = [_whole(asking, path, body) for path, body in _questions(asking, name, file, namespace)]
+    for answer in answers:
+        if host:
+            kept = [each for each in answer["status"]["verdicts"] if each["host"] in host]
+            answer["status"]["verdicts"] = kept
+    _show_explanations(answers, output)
+    if exit_code and any(answer["status"]["chosen"] is None for answer in answers):
+        raise typer.Exit(1)
+
+
+def _questions(
+    asking: Asking, name: str | None, file: Any, namespace: str | None
+) -> Iterable[tuple[str, dict[str, Any] | None]]:
+    if name is not None:
+        yield f"{find(asking, name, namespace).view}/explanation", None
+        return
+    guests = [
+        each for each in yaml.safe_load_all(file) if isinstance(each, dict) and each.get("kind") == "Guest"
+    ]
+    if not guests:
+        raise AskingError("the manifest holds no Guest")
+    for each in guests:
+        where = namespace or each.get("metadata", {}).get("namespace") or asking.namespace()
+        body = {"apiVersion": "query.innkeeper.dev/v1alpha1", "kind": "Explanation", "spec": {"guest": each}}
+        yield f"{BASE}/namespaces/{quote(where, safe='')}/explanations", body
+
+
+def _whole(asking: Asking, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    """Return an explanation with the verdicts of all pages."""
+    answer: dict[str, Any] = {}
+    after = ""
+    while True:
+        asked = f"{path}?{urlencode({'continue': after})}" if after else path
+        page = asking.get(asked) if body is None else asking.create(asked, body)
+        if answer:
+            answer["status"]["verdicts"] += page["status"]["verdicts"]
+        else:
+            answer = page
+        after = page["status"].get("continue", "")
+        if not after:
+            answer["status"].pop("continue", None)
+            return answer
+
+
+def _show_explanations(answers: list[dict[str, Any]], output: Output) -> None:
+    if output in (Output.JSON, Output.YAML):
+        dump(answers[0] if len(answers) == 1 else {"kind": "List", "items": answers}, output)
+        return
+    for at, answer in enumerate(answers):
+        if at:
+            say("")
+        say(tables.summary(answer))
+        if answer["status"]["verdicts"] and output is not Output.NAME:
+            say("")
+            say(tables.verdicts(answer, wide=output is Output.WIDE))

@@ -1,0 +1,98 @@
+"""Waits until a guest has come to a layer, and tells each step with its time: `wait`, and `create --wait`."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from innkeeper.cli.guest import layers
+from innkeeper.cli.guest.asking import Asking, AskingError
+from innkeeper.cli.guest.exit_codes import ExitCode
+from innkeeper.cli.guest.following import POLL_S, TIMEOUT, Timeout
+from innkeeper.cli.guest.layers import Layer
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
+from innkeeper.cli.guest.progress import Progress, progress
+from innkeeper.cli.guest.targets import Names, Target, find
+
+WaitForRoom = Annotated[
+    bool, typer.Option("--wait-for-room", help="Go on waiting while no host fits or no address is free.")
+]
+
+
+def wait(
+    context: typer.Context,
+    names: Names,
+    *,
+    layer: Annotated[
+        Layer, typer.Option("--for", help="How far: image, host, address, running or ready.")
+    ] = Layer.READY,
+    namespace: Namespace = None,
+    timeout: Timeout = TIMEOUT,  # type: ignore[assignment] # typer parses the default as it does an option
+    wait_for_room: WaitForRoom = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Wait until guests have come to a layer; end with 3 where they have not in time, 4 where they cannot, 5 where one is
+    deleted."""  # noqa: D205, D209 - one sentence, shown as help
+    asking: Asking = context.obj
+    end = time.monotonic() + timeout
+    waiting = Waiting(asking, layer, waits_for_room=wait_for_room)
+    targets = [find(asking, name, namespace) for name in names]
+    found = [waiting.until(target, within_s=max(0.0, end - time.monotonic())) for target in targets]
+    done = f"reached {layer}"
+    show_guests(found, output, done=done)
+
+
+class Waiting:
+    """Waits for one layer of any guest."""
+
+    def __init__(self, asking: Asking, layer: Layer, *, waits_for_room: bool) -> None:
+        self._asking = asking
+        self._layer = layer
+        self._waits_for_room = waits_for_room
+
+    def until(self, target: Target, *, within_s: float, uid: str | None = None) -> dict[str, Any]:
+        """Return the guest once it is there; with `uid` no other guest of that name counts.
+
+        Raises:
+            AskingError: it is not there in time, cannot go on, or was deleted; the code says which.
+        """
+        began = time.monotonic()
+        with progress() as shown:
+            while True:
+                at_s = time.monotonic() - began
+                found = self._look(target, uid, at_s, within_s)
+                if found is not None:
+                    uid = uid or found["metadata"]["uid"]
+                    if self._is_there(found, shown, at_s):
+                        return found
+                    if at_s >= within_s:
+                        raise AskingError(
+                            f"{target.name} has not reached {self._layer} within {within_s:.0f} s: "
+                            f"{layers.told(found)}",
+                            code=ExitCode.TIMED_OUT,
+                        )
+                self._asking.rest(min(POLL_S, max(0.05, within_s - at_s)))
+
+    def _look(self, target: Target, uid: str | None, at_s: float, within_s: float) -> dict[str, Any] | None:
+        """Return the guest, or None where nobody answers just now."""
+        try:
+            found = self._asking.get(target.path)
+        except AskingError as error:
+            if "not found" in str(error) and uid is not None:
+                raise AskingError(f"{target.name} was deleted", code=ExitCode.DELETED) from error
+            if "not found" in str(error) or uid is None or at_s >= within_s:
+                raise
+            return None
+        if uid is not None and found["metadata"]["uid"] != uid:
+            raise AskingError(f"{target.name} was deleted and made anew", code=ExitCode.DELETED)
+        return found
+
+    def _is_there(self, guest: dict[str, Any], shown: Progress, at_s: float) -> bool:
+        now = layers.reached(guest)
+        done = min(now.number if now else 0, self._layer.number)
+        text = f"{guest['metadata']['name']}: {layers.told(guest)}"
+        shown.tell(text, at_s=at_s, done=done, of=self._layer.number)
+        if layers.is_reached(guest, self._layer):
+            return True
+        layers.check(guest, waits_for_room=self._waits_for_room)
+        return False
