@@ -14,7 +14,6 @@ from kit import host_api as trial
 from kit.certificates import Authority, Pair
 from prometheus_client import CollectorRegistry
 
-from innkeeper.agent.drivers.driver import DriverError
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_api import listener as listener_module
 from innkeeper.agent.host_api import server as server_module
@@ -23,7 +22,7 @@ from innkeeper.agent.host_api.server import HostApi, StoreReader, UsageOf
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.domain.host_store import Events, Snapshot
-from innkeeper.domain.host_usage import GuestUsage, HostUsage
+from innkeeper.domain.host_usage import HostUsage
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.hosts.client import Agents, ClientFiles
@@ -31,7 +30,7 @@ from innkeeper.hosts.ports import GapError, HostUnreadError
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import STORE, guest_id, order
 from tests.kit.certificates import expired_client
-from tests.kit.clock import START, ManualClock
+from tests.kit.clock import ManualClock
 from tests.kit.host_api import HOST, Answer, HostFiles, ask, context
 from tests.kit.waiting import eventually
 
@@ -87,13 +86,17 @@ def record(name: str) -> GuestRecord:
     )
 
 
+async def no_usage() -> HostUsage:
+    return HostUsage(host=HOST, at=AT, window_s=1.0, guests=[])
+
+
 @asynccontextmanager
 async def listening(
-    files: HostFiles, reader: StoreReader, clock: ManualClock, *, port: int = 0
+    files: HostFiles, reader: StoreReader, clock: ManualClock, *, port: int = 0, usage: UsageOf | None = None
 ) -> AsyncIterator[tuple[HostApiListener, AgentFigures]]:
     figures = AgentFigures(CollectorRegistry())
     listener = HostApiListener(
-        HostApi(reader, figures, console_log=lambda _guest_id: None, usage=usage_of(clock)).application,
+        HostApi(reader, figures, console_log=lambda _guest_id: None, usage=usage or no_usage).application,
         files.place(port=port),
         figures=figures,
         clock=clock,
@@ -117,18 +120,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         listener, figures = await stack.enter_async_context(listening(files, store, clock))
         await eventually(lambda: listener.address)
         yield Scene(listener, store, clock, files, vouching, figures)
-
-
-def usage_of(clock: ManualClock) -> UsageOf:
-    """Return a host's usage with one guest in it, which a test can let fail by the clock."""
-
-    async def read() -> HostUsage:
-        if clock.now() > START:
-            raise DriverError("libvirt did not answer")
-        guest = GuestUsage(guest_id="g1", cpu_millis=250, memory_bytes=1 << 30)
-        return HostUsage(host=HOST, at=AT, window_s=1.0, guests=[guest])
-
-    return read
 
 
 def snapshot(answer: Answer) -> Snapshot:
@@ -219,15 +210,6 @@ async def test_a_page_is_never_longer_than_the_longest(scene: Scene, monkeypatch
         await scene.put(name)
     for limit in ("", "?limit=0", "?limit=100"):
         assert len(snapshot(await scene.ask(f"/v1/snapshot{limit}")).guests) == 2
-
-
-async def test_usage_is_told_or_why_not(scene: Scene) -> None:
-    answer = await scene.ask("/v1/usage")
-    found = msgspec.json.decode(answer.body, type=HostUsage)
-    assert (answer.status, found.host) == (200, HOST)
-    assert [(each.guest_id, each.cpu_millis) for each in found.guests] == [("g1", 250)]
-    scene.clock.advance(1)
-    assert reason(await scene.ask("/v1/usage")) == (503, "DriverFailed")
 
 
 async def test_only_what_is_offered_may_be_asked(scene: Scene) -> None:

@@ -3,6 +3,8 @@
 kubectl asks a program `kubectl_complete-guest` on PATH, and wants candidates one a line and a directive of cobra's.
 """
 
+import contextlib
+import io
 import os
 import shlex
 import sys
@@ -38,7 +40,8 @@ class Shell(StrEnum):
 
 def guest_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of guests that begin so; none where nobody can be asked."""
-    given = {**(context.parent.params if context.parent else {}), **context.params}
+    before = context.parent.params if context.parent else {}
+    given = {**before, **{key: value for key, value in context.params.items() if value is not None}}
     asking: Asking = context.obj or Kubectl(words_of(given))
     try:
         where = quote(given.get("namespace") or asking.namespace(), safe="")
@@ -76,10 +79,13 @@ def _complete(words: list[str]) -> None:
     os.environ["COMP_CWORD"] = str(len(words))
     from innkeeper.cli.guest.commands import app
 
-    try:
+    answer = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(answer):
         answer_shell(app)
-    except SystemExit:
-        say(_NO_FILES)
+    for line in answer.getvalue().splitlines():
+        if line:
+            say(line)
+    say(_NO_FILES)
 
 
 def answer_shell(app: typer.Typer) -> None:

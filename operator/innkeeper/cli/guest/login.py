@@ -64,7 +64,10 @@ def _address(guest: dict[str, Any], interface: str | None) -> str:
             f"{name} has no address{which} yet: kubectl guest wait {name} --for=address",
             code=ExitCode.NOT_REACHABLE,
         )
-    return str(ip_address(found[0]))
+    try:
+        return str(ip_address(found[0]))
+    except ValueError as error:
+        raise AskingError(f"what {name} has is no address: {found[0][:60]!r}") from error
 
 
 def _check_ready(guest: dict[str, Any]) -> None:

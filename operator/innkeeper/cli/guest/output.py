@@ -30,11 +30,8 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table, wid
 
 def dump(document: dict[str, Any], output: Output) -> None:
     """Print a document for machines."""
-    say(
-        json.dumps(document, indent=2)
-        if output is Output.JSON
-        else yaml.safe_dump(document, sort_keys=False).rstrip()
-    )
+    text = json.dumps(document, indent=2)
+    say(text if output is Output.JSON else yaml.safe_dump(json.loads(text), sort_keys=False).rstrip())
 
 
 def show_guests(
