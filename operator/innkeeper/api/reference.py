@@ -1,18 +1,13 @@
-"""Writes the reference of the API as Markdown: kinds, fields, rules, and every condition reason.
+"""Writes the reference of the API as Markdown: kinds, fields, rules, and what admission policies refuse.
 
-It says nothing of its own: texts come from the models, from `innkeeper.domain.reasons`, and from the admission
-policies that the caller has read.
+It says nothing of its own: texts come from the models, and from the admission policies that the caller has read.
 """
 
-import inspect
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 from typing import Any
 
 from innkeeper.api import crdgen
 from innkeeper.api.model import VALIDATIONS, Kind
-from innkeeper.domain import reasons
 from innkeeper.domain.names import API_VERSION
 
 _HEAD = f"""\
@@ -24,22 +19,14 @@ All kinds are `{API_VERSION}` and in the category `innkeeper` (`kubectl get innk
 The API server fills in defaults and refuses what breaks a rule below. A field that is not listed here is
 refused by `kubectl apply` and by each client that asks for strict field validation (`fieldValidation=Strict`);
 other clients get a warning, and the API server drops the field.
+
+What conditions say is told in [conditions and reasons](conditions.md).
 """
-_REASONS = {
-    reasons.GuestReason: "Guest",
-    reasons.HostReason: "Host",
-    reasons.ImageReason: "Image",
-    reasons.PoolReason: "IPPool and Cluster",
-}
-_MEMBER = re.compile(r'\s+[A-Z_]+ = "(?P<value>\w+)"(?:\s+# (?P<comment>.*))?$')
-_GROUP = re.compile(r"\s+# (?P<group>.+)$")
 
 
 def render(kinds: Iterable[type[Kind]], policies: Iterable[Mapping[str, Any]]) -> str:
     """Return the whole page; `policies` are the documents of the admission policies."""
-    parts = [_HEAD, *(_kind(kind) for kind in kinds), _policies(policies), "## Reasons\n"]
-    parts += [_reasons(reason, of) for reason, of in _REASONS.items()]
-    return "\n".join(parts)
+    return "\n".join([_HEAD, *(_kind(kind) for kind in kinds), _policies(policies)])
 
 
 def _kind(kind: type[Kind]) -> str:
@@ -107,15 +94,4 @@ def _policies(policies: Iterable[Mapping[str, Any]]) -> str:
         if policy["kind"] == "ValidatingAdmissionPolicy":
             messages = (rule["message"] for rule in policy["spec"]["validations"])
             lines += [f"| `{policy['metadata']['name']}` | {message} |" for message in messages]
-    return "\n".join([*lines, ""])
-
-
-def _reasons(reason: type[StrEnum], of: str) -> str:
-    lines = [f"### {of}\n", "| reason | of | when |", "|---|---|---|"]
-    group = "Ready"
-    for line in inspect.getsource(reason).splitlines():
-        if member := _MEMBER.match(line):
-            lines.append(f"| `{member['value']}` | {group} | {member['comment'] or ''} |")
-        elif heading := _GROUP.match(line):
-            group = heading["group"]
     return "\n".join([*lines, ""])

@@ -9,10 +9,10 @@ from enum import StrEnum
 class ConditionType(StrEnum):
     """Types of conditions over all kinds."""
 
-    IMAGE_RESOLVED = "ImageResolved"
-    SCHEDULED = "Scheduled"
-    ADDRESSES_ASSIGNED = "AddressesAssigned"
-    READY = "Ready"
+    IMAGE_RESOLVED = "ImageResolved"  # of a Guest: its image is known, and may be used
+    SCHEDULED = "Scheduled"  # of a Guest: it has a host, or the message counts why not
+    ADDRESSES_ASSIGNED = "AddressesAssigned"  # of a Guest: its addresses are claimed
+    READY = "Ready"  # of every kind: it is as its spec wants; a Guest's reason is its step
     EXHAUSTED = "Exhausted"  # of an IPPool
     IN_USE = "InUse"  # of an Image, present only while its deletion waits for guests
     MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
@@ -77,54 +77,54 @@ class GuestReason(StrEnum):
     """Reasons of a Guest's conditions."""
 
     # ImageResolved
-    IMAGE_RESOLVED = "ImageResolved"
-    IMAGE_NOT_FOUND = "ImageNotFound"
+    IMAGE_RESOLVED = "ImageResolved"  # the Image exists, is Ready, and may be used from here
+    IMAGE_NOT_FOUND = "ImageNotFound"  # there is no Image of that name
     IMAGE_NOT_SHARED = "ImageNotShared"  # it lies in another namespace and is not shared
     IMAGE_NOT_READY = "ImageNotReady"  # the image server still reads it
     IMAGE_FAILED = "ImageFailed"  # the Image itself says what is wrong
-    IMAGE_LARGER_THAN_DISK = "ImageLargerThanDisk"
+    IMAGE_LARGER_THAN_DISK = "ImageLargerThanDisk"  # the disk that was asked for is smaller than the image's
     # Scheduled
-    SCHEDULED = "Scheduled"
-    FLAVOR_NOT_FOUND = "FlavorNotFound"
-    NO_HOST_FITS = "NoHostFits"
+    SCHEDULED = "Scheduled"  # a host was chosen
+    FLAVOR_NOT_FOUND = "FlavorNotFound"  # there is no Flavor of that name
+    NO_HOST_FITS = "NoHostFits"  # the message counts hosts by the first rule that each fails
     REVIVAL_WAITS = (
         "RevivalWaits"  # the object was made anew; what its host holds of the guest is not known yet
     )
     REVIVAL_FAILED = "RevivalFailed"  # what its host holds does not fit what others hold; the guest runs on
     # AddressesAssigned
-    ADDRESSES_ASSIGNED = "AddressesAssigned"
-    POOL_NOT_FOUND = "PoolNotFound"
+    ADDRESSES_ASSIGNED = "AddressesAssigned"  # every interface has its addresses
+    POOL_NOT_FOUND = "PoolNotFound"  # there is no IPPool of that name, or none with these labels
     POOL_UNUSABLE = "PoolUnusable"  # the IPPool itself says what is wrong
     POOL_EXHAUSTED = "PoolExhausted"  # guests wait in order for the next free address
     POOL_LIMIT_REACHED = "PoolLimitReached"  # the namespace holds as many of its addresses as it may
     POOLS_OF_ONE_FAMILY = "PoolsOfOneFamily"  # one interface asks for two IPv4 or two IPv6 addresses
     POOLS_OF_TWO_VLANS = "PoolsOfTwoVlans"  # one interface asks for addresses of two VLANs
-    ADDRESS_OUTSIDE_POOL = "AddressOutsidePool"
-    ADDRESS_RESERVED = "AddressReserved"
+    ADDRESS_OUTSIDE_POOL = "AddressOutsidePool"  # the pool does not give the address that was asked for
+    ADDRESS_RESERVED = "AddressReserved"  # the pool keeps that address for another guest
     ADDRESS_TAKEN = "AddressTaken"  # another guest holds the fixed address, or it rests
     MAC_IN_USE = "MacInUse"  # another guest of the cluster has it
-    POOL_NOT_SERVING_CLUSTER = "PoolNotServingCluster"
+    POOL_NOT_SERVING_CLUSTER = "PoolNotServingCluster"  # the pool does not serve the host's cluster
     # Ready: before the host has it
-    PENDING = "Pending"
+    PENDING = "Pending"  # its first steps are not done; the other conditions tell which
     USER_DATA_NOT_FOUND = "UserDataNotFound"  # the Secret, or its key `userData`, is missing
-    USER_DATA_TOO_LARGE = "UserDataTooLarge"
+    USER_DATA_TOO_LARGE = "UserDataTooLarge"  # user data is larger than what a guest can be given
     WAITING_FOR_HOST = "WaitingForHost"  # ordered; the host has not answered yet
     HOST_UNREACHABLE = "HostUnreachable"  # its host is not heard; it is started nowhere else
-    HOST_LOST = "HostLost"
+    HOST_LOST = "HostLost"  # a person said that its host never returns
     DESTROYED_SINCE = (
         "DestroyedSince"  # its host destroyed it after the moment that the store was put back to
     )
     # Ready: steps and states on the host
-    ACCEPTED = "Accepted"
-    STREAMING = "Streaming"
-    PREPARING_DISK = "PreparingDisk"
-    STARTING = "Starting"
-    RUNNING = "Running"
+    ACCEPTED = "Accepted"  # its host promised to run it
+    STREAMING = "Streaming"  # its image arrives, as far as it needs it to start
+    PREPARING_DISK = "PreparingDisk"  # its disk and its seed are made
+    STARTING = "Starting"  # its machine is started
+    RUNNING = "Running"  # its machine runs, and its readiness probe succeeds where it has one
     NOT_ANSWERING = "NotAnswering"  # its machine runs, and its readiness probe does not succeed
-    STOPPING = "Stopping"
+    STOPPING = "Stopping"  # it is asked to power off
     REBOOTING = "Rebooting"  # by a GuestOperation
     PAUSED = "Paused"  # by a GuestOperation, until another one resumes it
-    STOPPED = "Stopped"
+    STOPPED = "Stopped"  # it is off, as its `power` wants
     STOPPED_AT_HOST = (
         "StoppedAtHost"  # a person at the host stopped it, and it stays off until a person starts it
     )
@@ -132,28 +132,32 @@ class GuestReason(StrEnum):
     SUPERSEDED = "Superseded"  # it lives elsewhere by a newer binding; its disk is kept here
     COMPLETED = "Completed"  # ended by itself and its restart policy lets it rest
     CRASHED = "Crashed"  # ended by itself; will be started again after a back-off
-    IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"
-    IMAGE_DIGEST_MISMATCH = "ImageDigestMismatch"
-    IMAGE_UNREADABLE = "ImageUnreadable"
+    IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"  # its host cannot fetch the image; it tries again
+    IMAGE_DIGEST_MISMATCH = "ImageDigestMismatch"  # the bytes that came are not those of the digest
+    IMAGE_UNREADABLE = "ImageUnreadable"  # the image on the host is no image of its format
     IMAGE_CHUNK_MISMATCH = (
         "ImageChunkMismatch"  # a part of the image is not what its manifest says: the guest is paused
     )
     HOST_DISK_FULL = "HostDiskFull"  # the host has no room for the image
     DISK_FAILED = "DiskFailed"  # its machine is paused: a read or a write of its disk fails again and again
-    START_FAILED = "StartFailed"
-    DRIVER_FAILED = "DriverFailed"
+    START_FAILED = "StartFailed"  # the hypervisor does not start its machine
+    DRIVER_FAILED = "DriverFailed"  # the hypervisor failed otherwise; the message tells how
     # Ready: refusals by the host
-    INSUFFICIENT_CAPACITY = "InsufficientCapacity"
-    EMULATION_NOT_ALLOWED = "EmulationNotAllowed"
-    ADDRESS_IN_USE = "AddressInUse"
-    BRIDGE_MISSING = "BridgeMissing"
+    INSUFFICIENT_CAPACITY = "InsufficientCapacity"  # the host has promised too much to others
+    EMULATION_NOT_ALLOWED = (
+        "EmulationNotAllowed"  # KVM does not work there, and its Host does not allow emulation
+    )
+    ADDRESS_IN_USE = "AddressInUse"  # another machine on the wire answers for its address
+    BRIDGE_MISSING = "BridgeMissing"  # the host has no bridge of the Cluster's name
     NETWORK_FAILED = "NetworkFailed"  # the host cannot set its bridge, packet filter or DHCP server
-    ORDER_INVALID = "OrderInvalid"
+    ORDER_INVALID = (
+        "OrderInvalid"  # its order is not signed by a key that the host trusts, or not for that host
+    )
     ORDER_TOO_LARGE = "OrderTooLarge"  # annotations and user data do not fit into an Assignment
     # Ready: on the way out
-    DELETING = "Deleting"
-    DELETION_WAITS_FOR_HOST = "DeletionWaitsForHost"
-    DESTROYED = "Destroyed"
+    DELETING = "Deleting"  # its host destroys it
+    DELETION_WAITS_FOR_HOST = "DeletionWaitsForHost"  # its host is not heard; the order waits
+    DESTROYED = "Destroyed"  # it is gone, and its host keeps a tombstone
     FORGOTTEN_AT_HOST = "ForgottenAtHost"  # a person took it off its host; its files were set aside there
 
 
@@ -192,57 +196,59 @@ class OperationStep(StrEnum):
 class OperationReason(StrEnum):
     """Reasons of a GuestOperation's Ready, beside those that drivers give."""
 
-    PENDING = "Pending"
+    PENDING = "Pending"  # nothing was done yet
     WAITS_ITS_TURN = "WaitsItsTurn"  # an older operation of the same guest is not over
     WAITS_FOR_GUEST = "WaitsForGuest"  # the guest's machine is not up yet, or its host is not heard
     ORDERED = "Ordered"  # its host has not begun
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    GUEST_NOT_FOUND = "GuestNotFound"
-    GUEST_DELETED = "GuestDeleted"
+    RUNNING = "Running"  # its host is at it
+    SUCCEEDED = "Succeeded"  # it was done
+    GUEST_NOT_FOUND = "GuestNotFound"  # there is no Guest of that name
+    GUEST_DELETED = "GuestDeleted"  # its guest was deleted meanwhile
     GUEST_STOPPED = "GuestStopped"  # its power is Stopped
     GUEST_NOT_RUNNING = "GuestNotRunning"  # its machine was not up in time, or ended meanwhile
-    HOST_LOST = "HostLost"
+    HOST_LOST = "HostLost"  # a person said that the guest's host never returns
     OPERATION_UNKNOWN = "OperationUnknown"  # to the host's agent: it is older than the operator
 
 
 class HostReason(StrEnum):
     """Reasons of a Host's Ready."""
 
-    READY = "Ready"
-    NEVER_REPORTED = "NeverReported"
-    SILENT = "Silent"
+    READY = "Ready"  # its agent is heard, and can run guests
+    NEVER_REPORTED = "NeverReported"  # no agent has joined as this host
+    SILENT = "Silent"  # it was not heard for some time; its guests may run
     UNHEARD = "Unheard"  # not heard, but neither are most others, so none counts as silent
-    LOST = "Lost"
-    CLUSTER_NOT_FOUND = "ClusterNotFound"
-    EMULATION_NOT_ALLOWED = "EmulationNotAllowed"
-    AGENT_NOT_READY = "AgentNotReady"
+    LOST = "Lost"  # a person said that it never returns
+    CLUSTER_NOT_FOUND = "ClusterNotFound"  # there is no Cluster of that name
+    EMULATION_NOT_ALLOWED = (
+        "EmulationNotAllowed"  # KVM does not work there, and the Host does not allow emulation
+    )
+    AGENT_NOT_READY = "AgentNotReady"  # its agent is heard, and says why it cannot run guests
     WAITS_FOR_ASSIGNMENTS = "WaitsForAssignments"  # deleted, but still holds guests
 
 
 class MaintenanceReason(StrEnum):
     """Reasons of a Host's Maintenance."""
 
-    GUESTS_REMAIN = "GuestsRemain"
-    EMPTY = "Empty"
+    GUESTS_REMAIN = "GuestsRemain"  # guests are bound to it, or may still be on its disks
+    EMPTY = "Empty"  # no guest is left, and none is on its way
 
 
 class ImageReason(StrEnum):
     """Reasons of an Image's Ready."""
 
-    READY = "Ready"
-    PREPARING = "Preparing"
-    NOT_FOUND = "NotFound"
-    DIGEST_MISMATCH = "DigestMismatch"
-    FORMAT_MISMATCH = "FormatMismatch"
-    NOT_AN_IMAGE = "NotAnImage"
+    READY = "Ready"  # it was read whole, and guests may use it
+    PREPARING = "Preparing"  # the image server reads it
+    NOT_FOUND = "NotFound"  # its source says that there is nothing
+    DIGEST_MISMATCH = "DigestMismatch"  # the bytes are not those of the digest
+    FORMAT_MISMATCH = "FormatMismatch"  # the bytes are of another format than it says
+    NOT_AN_IMAGE = "NotAnImage"  # the bytes are no disk image
     UNSAFE_IMAGE = "UnsafeImage"  # a backing file, an external data file
-    TOO_LARGE = "TooLarge"
+    TOO_LARGE = "TooLarge"  # larger than the image server takes
     COMPRESSION_INVALID = "CompressionInvalid"  # damaged, cut short, or followed by something else
     STORE_FULL = "StoreFull"  # the image server has no room to unpack it
-    STORE_FAILED = "StoreFailed"
+    STORE_FAILED = "StoreFailed"  # the image server cannot write what it unpacks
     SOURCE_REFUSED = "SourceRefused"  # http where it is not allowed, a path outside the directory
-    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_UNREACHABLE = "SourceUnreachable"  # its source does not answer
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"  # the Secret of its source is missing, wrong, or not taken
     SERVER_UNREACHABLE = "ServerUnreachable"  # the image server itself does not answer
     GUESTS_REMAIN = "GuestsRemain"  # it is deleted, and guests that are bound to it are still there
@@ -264,10 +270,10 @@ WRONG_CONTENT = frozenset(
 class PoolReason(StrEnum):
     """Reasons of an IPPool's Ready and Exhausted, and of a Cluster's Ready."""
 
-    READY = "Ready"
-    INVALID = "Invalid"
+    READY = "Ready"  # it is valid, and used
+    INVALID = "Invalid"  # the message says what contradicts what
     OVERLAPS = "Overlaps"  # an older pool of its address space gives the same addresses
     ADDRESSES_OUTSIDE = "AddressesOutside"  # guests hold addresses that it would not give again
-    NO_ADDRESS_FREE = "NoAddressFree"
-    ADDRESSES_FREE = "AddressesFree"
-    NO_HOST_READY = "NoHostReady"
+    NO_ADDRESS_FREE = "NoAddressFree"  # of Exhausted: guests wait
+    ADDRESSES_FREE = "AddressesFree"  # of Exhausted, while it is False
+    NO_HOST_READY = "NoHostReady"  # of a Cluster: none of its hosts is Ready
