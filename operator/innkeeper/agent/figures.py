@@ -1,53 +1,72 @@
-"""The agent's own metrics."""
+"""The agent's own metrics, made from their definitions."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterable, Mapping
 
-_BUILD_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+from prometheus_client import CollectorRegistry
+
+from innkeeper.agent.streaming.messages import ImageStatus
+from innkeeper.telemetry import families
+from innkeeper.telemetry.metrics import QueueMetrics
 
 
 class AgentFigures:
     """Counters, gauges and histograms, registered where the caller says."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.build_seconds = Histogram(
-            "innkeeper_agent_build_seconds",
-            "Time of a build, or of a later start, by where it was spent: agent (its own), hypervisor, image.",
-            ["where"],
-            buckets=_BUILD_BUCKETS,
-            registry=registry,
-        )
-        self.orders = Counter(
-            "innkeeper_agent_orders",
-            "Orders that were read, by what they meant.",
-            ["meaning"],
-            registry=registry,
-        )
-        self.job_failures = Counter(
-            "innkeeper_agent_job_failures",
-            "Failed jobs by kind and reason.",
-            ["job", "reason"],
-            registry=registry,
-        )
-        self.restarts = Counter(
-            "innkeeper_agent_restarts",
-            "Guests started again after they ended by themselves.",
-            registry=registry,
-        )
-        self.api_answers = Counter(
-            "innkeeper_agent_api_answers",
-            "Answers of the host API by endpoint and HTTP status.",
-            ["endpoint", "code"],
-            registry=registry,
-        )
-        self.api_refused = Counter(
-            "innkeeper_agent_api_refused",
-            "Connections to the host API that were closed before a request: Handshake, TooMany.",
-            ["why"],
-            registry=registry,
-        )
-        self.guests = Gauge(
-            "innkeeper_agent_guests", "Guests that this host promised to run.", registry=registry
-        )
-        self.domains = Gauge(
-            "innkeeper_agent_domains_running", "Machines of ours that live now.", registry=registry
-        )
+        self.build_seconds = families.AGENT_BUILD.on(registry)
+        self.step_seconds = families.AGENT_BUILD_STEP.on(registry)
+        self.orders = families.AGENT_ORDERS.on(registry)
+        self.job_failures = families.AGENT_JOB_FAILURES.on(registry)
+        self.restarts = families.AGENT_RESTARTS.on(registry)
+        self.api_answers = families.AGENT_API_ANSWERS.on(registry)
+        self.api_refused = families.AGENT_API_REFUSED.on(registry)
+        self.guests = families.AGENT_GUESTS.on(registry)
+        self.guest_states = families.AGENT_GUEST_STATES.read(registry)
+        self.domains = families.AGENT_DOMAINS_RUNNING.on(registry)
+        self.lease_age = families.AGENT_LEASE_AGE.on(registry)
+        self.queues = QueueMetrics(registry)
+
+
+class BackupFigures:
+    """What became of backups."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.backups = families.AGENT_BACKUPS.on(registry)
+        self.last = families.AGENT_BACKUP_LAST_SUCCESS.on(registry)
+
+
+class ImageFigures:
+    """Where images came from. The streaming process counts by itself; its counts are added as they rise."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._fetches = families.AGENT_IMAGE_FETCHES.on(registry)
+        self._bytes = families.AGENT_IMAGE_BYTES.on(registry)
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._going_on: set[str] = set()
+
+    def found(self, how: str) -> None:
+        """Tell how an image was found that a build asked for: `here`, `copied` or `streamed`."""
+        self._fetches.labels(found=how).inc()
+
+    def copied(self, count: int) -> None:
+        """Tell of bytes that came from the image server in order."""
+        self._bytes.labels(source="server").inc(count)
+
+    def goes_on(self, streams: Iterable[str]) -> None:
+        """Tell which streams were served before this agent began: what they brought until now is not ours to count."""
+        self._going_on = set(streams)
+
+    def streamed(self, statuses: Mapping[str, ImageStatus]) -> None:
+        """Take the counts of the streaming process; lower ones than before are those of a new process."""
+        seen = {name: (each.from_origin, each.from_host) for name, each in statuses.items()}
+        for name, (server, host) in seen.items():
+            first = seen[name] if name in self._going_on else (0, 0)
+            before = self._seen.get(name, first)
+            self._bytes.labels(source="server").inc(_risen(before[0], server))
+            self._bytes.labels(source="host").inc(_risen(before[1], host))
+        self._going_on -= seen.keys()
+        self._seen = seen
+
+
+def _risen(before: int, now: int) -> int:
+    return now - before if now >= before else now

@@ -5,6 +5,7 @@ own: such steps go into the guest's history with the next write, or a few second
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -89,6 +90,10 @@ class Ledger:
     def all(self) -> Iterator[HeldGuest]:
         """Yield every guest, refused ones included."""
         return iter(self._guests.values())
+
+    def by_reason(self) -> Counter[str]:
+        """Return how many guests there are by the reason that is shown of each, refused ones included."""
+        return Counter(each.shown.reason for each in self._guests.values())
 
     def accepted(self) -> Iterator[HeldGuest]:
         """Yield the guests whose orders were accepted, also those that live elsewhere by now."""

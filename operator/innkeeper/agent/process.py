@@ -9,7 +9,7 @@ import os
 from prometheus_client import CollectorRegistry
 
 from innkeeper.agent import settings as agent_settings
-from innkeeper.agent.backup.backups import BackupFigures, Backups
+from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.backup.directory import BackupDirectory
 from innkeeper.agent.backup.places import Places
 from innkeeper.agent.backup.targets import BackupTarget
@@ -17,6 +17,7 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.figures import BackupFigures, ImageFigures
 from innkeeper.agent.identity import credentials_of
 from innkeeper.agent.joining import node
 from innkeeper.agent.joining.rotation import TokenFigures, TokenRotation
@@ -32,6 +33,8 @@ from innkeeper.clock import Clock, SystemClock
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.telemetry import logs
+from innkeeper.telemetry.certificates import CertificateMetrics
+from innkeeper.telemetry.definition import Process
 from innkeeper.telemetry.metrics import ProcessMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
@@ -46,13 +49,15 @@ async def run_agent(settings: AgentSettings) -> None:
     if pod is not None:
         settings = node.write_identity(settings, pod)
     host, keys, credentials = identity_of(settings)
-    ProcessMetrics(registry, process="agent")
+    metrics = ProcessMetrics(registry, process=Process.AGENT)
+    _tell_of_certificates(settings, registry)
     paths = StatePaths(settings.state_dir)
     driver, images, network = _runs_on(settings, paths, credentials, clock, registry)
     server = TelemetryServer(
         listen=settings.listen, port=settings.metrics_port, registry=registry, readiness=readiness
     )
     async with server, Client(credentials) as client, Client(pod or credentials) as asker:
+        client.observed_by(metrics.wrote)
         parts = AgentParts(
             host=host,
             pinned_keys=keys,
@@ -110,6 +115,13 @@ def _rotation(
     return TokenRotation(path, source, clock=clock, figures=figures, is_ours=lambda _: True, at_once=True)
 
 
+def _tell_of_certificates(settings: AgentSettings, registry: CollectorRegistry) -> None:
+    metrics = CertificateMetrics(registry)
+    metrics.follows("host-api", settings.api_certificate_file)
+    metrics.follows("host-api-ca", settings.api_ca_file)
+    metrics.follows("images-ca", settings.images_ca_file)
+
+
 def _backups(
     settings: AgentSettings, host: str, paths: StatePaths, clock: Clock, registry: CollectorRegistry
 ) -> Backups | None:
@@ -142,7 +154,7 @@ def _runs_on(
         return driver, SimulatedImages(paths.images), SimulatedNetwork()
     return (
         _libvirt(settings.libvirt_uri, paths),
-        _image_store(settings, paths, credentials, clock),
+        _image_store(settings, paths, credentials, clock, ImageFigures(registry)),
         _host_network(paths, clock, registry),
     )
 
@@ -160,7 +172,11 @@ def _host_network(paths: StatePaths, clock: Clock, registry: CollectorRegistry) 
 
 
 def _image_store(
-    settings: AgentSettings, paths: StatePaths, credentials: Credentials, clock: Clock
+    settings: AgentSettings,
+    paths: StatePaths,
+    credentials: Credentials,
+    clock: Clock,
+    figures: ImageFigures,
 ) -> ImageStore:
     from innkeeper.agent.imaging.overlay import DiskTool
     from innkeeper.agent.imaging.store import HostImageStore
@@ -186,4 +202,5 @@ def _image_store(
         clock=clock,
         disks=DiskTool(tools_user(settings.tools_user)),
         streamer=Streamer(command, clock=clock, process=settings.streams),
+        figures=figures,
     )

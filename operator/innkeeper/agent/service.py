@@ -60,6 +60,7 @@ from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from innkeeper.kube.sole_heartbeat import SoleHeartbeat
 from innkeeper.kube.status_writer import StatusWriter
+from innkeeper.telemetry.definition import by_value
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.host import HostAgent
@@ -232,6 +233,7 @@ class Agent:
             labels={names.HOST_LABEL: parts.host},
             clock=parts.clock,
         )
+        self._figures.lease_age.set_function(heartbeat.age_s)
         listed = (self._assignments.synced, self._host_agents.synced, heartbeat.ours)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
@@ -466,6 +468,8 @@ class Agent:
 
     def _tell_figures(self, ledger: Ledger) -> None:
         self._figures.guests.set_function(lambda: len(ledger))
+        self._figures.guest_states.samples = lambda: by_value(ledger.by_reason())
+        self._figures.queues.queue("guests", self._queue)
         self._figures.domains.set_function(
             lambda: sum(1 for phase in self._inventory.phases.values() if phase.alive)
         )

@@ -73,6 +73,10 @@ class OrphanPolicy(StrEnum):
     ADOPT = "Adopt"  # their objects are made anew
 
 
+NO_REASON = "None"
+"""What is counted under for an object whose Ready nobody has written yet; no condition ever says it."""
+
+
 class GuestReason(StrEnum):
     """Reasons of a Guest's conditions."""
 

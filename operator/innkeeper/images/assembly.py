@@ -88,7 +88,7 @@ def build(
     )
     blobs = Blobs(
         signer=signer,
-        contents=Contents(access=access, opener=opener, inspector=inspector, store=store),
+        contents=Contents(access=access, opener=opener, inspector=inspector, store=store, figures=figures),
         figures=figures,
         stats=Stats(clock),
         limits=StreamLimits(at_once=settings.max_streams),

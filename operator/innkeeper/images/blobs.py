@@ -86,16 +86,25 @@ class Blobs:
             # The first chunk before the status line: a source that fails at once still gets a proper answer.
             first = await anext(chunks, b"")
             await response.prepare(request)
-            await self._send(request, response, first, chunks)
+            await self._send(request, response, first, chunks, kind=source.kind)
         return response
 
     async def _send(
-        self, request: web.Request, response: web.StreamResponse, first: bytes, chunks: AsyncIterator[bytes]
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        first: bytes,
+        chunks: AsyncIterator[bytes],
+        *,
+        kind: str,
     ) -> None:
+        sent = self._figures.sent_bytes.labels(source=kind)
         try:
             await self._write(response, first)
+            sent.inc(len(first))
             async for chunk in chunks:
                 await self._write(response, chunk)
+                sent.inc(len(chunk))
             await response.write_eof()
         except (InnkeeperError, TimeoutError) as error:
             # The status is out: a cut connection is the only way left to say that this is not the whole.
@@ -108,7 +117,6 @@ class Blobs:
     async def _write(self, response: web.StreamResponse, chunk: bytes) -> None:
         async with asyncio.timeout(self._limits.write_s):
             await response.write(chunk)
-        self._figures.sent_bytes.inc(len(chunk))
 
 
 def _range_header(request: web.Request, info: SourceInfo) -> str | None:

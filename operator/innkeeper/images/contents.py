@@ -6,6 +6,7 @@ An unpacked image that the store has not, or has no more, is made again: who ask
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.access import Access
 from innkeeper.images.answers import Failed
+from innkeeper.images.figures import Figures
 from innkeeper.images.given_manifest import Opener
 from innkeeper.images.inspection import Inspector
 from innkeeper.images.signing import BlobName
@@ -22,11 +23,20 @@ class BusyError(InnkeeperError):
 class Contents:
     """Opens what a signed URL names."""
 
-    def __init__(self, *, access: Access, opener: Opener, inspector: Inspector, store: Store | None) -> None:
+    def __init__(
+        self,
+        *,
+        access: Access,
+        opener: Opener,
+        inspector: Inspector,
+        store: Store | None,
+        figures: Figures,
+    ) -> None:
         self._access = access
         self._opener = opener
         self._inspector = inspector
         self._store = store
+        self._figures = figures
 
     async def open(self, blob: BlobName) -> Source:
         """Return the bytes, unread.
@@ -39,6 +49,7 @@ class Contents:
         if not await self._access.is_compressed(blob):
             return await self._opener.open(await self._access.source_of(blob), namespace=blob.namespace)
         found = self._store.find(blob.digest) if self._store is not None else None
+        self._figures.store_lookups.labels(outcome="miss" if found is None else "hit").inc()
         if found is not None:
             return found
         answer = self._inspector.read_again(await self._access.inspection_of(blob))

@@ -1,22 +1,16 @@
-"""The image server's own metrics."""
+"""The image server's own metrics, made from their definitions."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
+
+from innkeeper.telemetry import families
 
 
 class Figures:
     """Counters and gauges, registered where the caller says."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.sent_bytes = Counter(
-            "innkeeper_images_sent_bytes", "Image bytes sent to hosts.", registry=registry
-        )
-        self.streams = Gauge("innkeeper_images_streams", "Streams that are open now.", registry=registry)
-        self.store_bytes = Gauge(
-            "innkeeper_images_store_bytes", "Bytes that unpacked images take on the disk.", registry=registry
-        )
-        self.requests = Counter(
-            "innkeeper_images_requests",
-            "Requests by endpoint and status code.",
-            ["endpoint", "code"],
-            registry=registry,
-        )
+        self.sent_bytes = families.IMAGES_SENT_BYTES.on(registry)
+        self.store_lookups = families.IMAGES_STORE_LOOKUPS.on(registry)
+        self.streams = families.IMAGES_STREAMS.on(registry)
+        self.store_bytes = families.IMAGES_STORE_BYTES.on(registry)
+        self.requests = families.IMAGES_REQUESTS.on(registry)

@@ -19,6 +19,8 @@ from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.telemetry import logs
+from innkeeper.telemetry.certificates import CertificateMetrics
+from innkeeper.telemetry.definition import Process
 from innkeeper.telemetry.metrics import ProcessMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
@@ -57,9 +59,10 @@ class Ports:
 async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
     """Start everything; `stack` ends it."""
     registry = CollectorRegistry()
-    ProcessMetrics(registry, process="images")
+    metrics = ProcessMetrics(registry, process=Process.IMAGES)
     policy = OriginPolicy(listed_hosts=settings.allow_http_host, listed_networks=settings.allow_network)
     client = await stack.enter_async_context(Client(Credentials.load(settings.kubeconfig)))
+    client.observed_by(metrics.wrote)
     session = await stack.enter_async_context(client_session(policy))
     parts = build(
         settings, client=client, session=session, policy=policy, clock=SystemClock(), registry=registry
@@ -72,6 +75,7 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=_tls(settings))
     await site.start()
+    CertificateMetrics(registry).loaded("images", settings.tls_cert_file)
     telemetry = await stack.enter_async_context(
         TelemetryServer(
             listen=settings.listen,

@@ -5,7 +5,7 @@ has changed meanwhile. Writes are conditional where the caller names a resourceV
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
@@ -40,6 +40,10 @@ V = TypeVar("V", bound=View)
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECTIONS = 64
+_VERBS = {"POST": "create", "PATCH": "patch", "PUT": "replace", "DELETE": "delete"}
+
+OnWrite = Callable[[str, str, str], None]
+"""Who is told of each write: its kind, its verb, and what became of it (see `_outcome`)."""
 
 
 class Client:
@@ -56,6 +60,11 @@ class Client:
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._session: aiohttp.ClientSession | None = None
+        self._on_write: OnWrite = lambda kind, verb, outcome: None  # noqa: ARG005 - a default that does nothing
+
+    def observed_by(self, on_write: OnWrite) -> None:
+        """Tell somebody of each write: the kind (`guests/status` for a status), the verb, and what became of it."""
+        self._on_write = on_write
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,7 +163,7 @@ class Client:
             ApiError: AlreadyExistsError where the name is taken.
         """
         document = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        answer = await self._call("POST", resource.path(namespace=namespace), body=document)
+        answer = await self._write("POST", resource.path(namespace=namespace), document, resource.plural)
         return decoded(answer, resource.view)
 
     async def patch(
@@ -178,7 +187,7 @@ class Client:
         document = {**body, "metadata": metadata} if metadata else body
         path = resource.path(namespace=namespace, name=name, subresource=subresource)
         try:
-            answer = await self._call("PATCH", path, body=document, headers={"Content-Type": MERGE_PATCH})
+            answer = await self._write("PATCH", path, document, _kind(resource, subresource))
         except errors.InvalidError as error:
             # The API server takes another uid in a patch for a change of the uid: 422, not 409.
             if uid and "metadata.uid" in error.message:
@@ -209,7 +218,7 @@ class Client:
             "status": status,
         }
         path = resource.path(namespace=namespace, name=name, subresource="status")
-        return decoded(await self._call("PUT", path, body=body), resource.view)
+        return decoded(await self._write("PUT", path, body, _kind(resource, "status")), resource.view)
 
     async def delete(
         self,
@@ -230,11 +239,11 @@ class Client:
         }
         if preconditions:
             body["preconditions"] = preconditions
-        await self._call("DELETE", resource.path(namespace=namespace, name=name), body=body)
+        await self._write("DELETE", resource.path(namespace=namespace, name=name), body, resource.plural)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post to a path that is no collection of objects, such as a review or a token request."""
-        return decoded(await self._call("POST", path, body=body), dict[str, Any])
+        return decoded(await self._write("POST", path, body, path.rpartition("/")[2]), dict[str, Any])
 
     async def watch(
         self,
@@ -268,6 +277,19 @@ class Client:
                 opened.set()
             async for line in lines(response.content):
                 yield event_of(line, resource.view)
+
+    async def _write(self, method: str, path: str, body: Any, kind: str) -> bytes:
+        headers = {"Content-Type": MERGE_PATCH} if method == "PATCH" else None
+        outcome = "failed"  # unless something else is known: also where the caller waits no longer
+        try:
+            answer = await self._call(method, path, body=body, headers=headers)
+            outcome = "done"
+        except errors.ApiError as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            self._on_write(kind, _VERBS[method], outcome)
+        return answer
 
     async def _call(
         self,
@@ -339,6 +361,20 @@ class Client:
         if token := self.credentials.bearer():
             headers["Authorization"] = f"Bearer {token}"
         return {**headers, **(given or {})}
+
+
+def _kind(resource: Resource[Any], subresource: str | None) -> str:
+    return f"{resource.plural}/{subresource}" if subresource else resource.plural
+
+
+def _outcome(error: errors.ApiError) -> str:
+    """Return what became of a write: somebody was faster, we were too fast, it was refused, or nobody answered well."""
+    if isinstance(error, errors.ConflictError | errors.AlreadyExistsError):
+        return "conflict"
+    if isinstance(error, errors.ThrottledError):
+        return "throttled"
+    is_refusal = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return "refused" if is_refusal else "failed"
 
 
 def _unavailable(error: BaseException) -> type[errors.UnavailableError]:

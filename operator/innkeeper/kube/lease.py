@@ -53,6 +53,11 @@ class LeaderElection:
         self._renew_s = renew_s
         self._seen: tuple[str | None, str | None] = (None, None)
         self._seen_at = clock.monotonic()
+        self._renewed_at: float | None = None
+
+    def age_s(self) -> float:
+        """Return for how many seconds the Lease was not renewed by us; 0 while we do not hold it."""
+        return 0.0 if self._renewed_at is None else self._clock.monotonic() - self._renewed_at
 
     async def run(self, started: Callable[[], Awaitable[None]]) -> None:
         """Wait until we lead, run `started` beside the renewals, and give the Lease up when it ends.
@@ -61,7 +66,7 @@ class LeaderElection:
             LeadershipLostError: the Lease was lost while `started` ran.
         """
         lease, valid_from = await self._acquire()
-        self.leading = True
+        self.leading, self._renewed_at = True, valid_from
         log.info("leading", lease=self._name, identity=self._identity)
         work = asyncio.ensure_future(started())
         renewal = asyncio.ensure_future(self._keep(lease, valid_from))
@@ -71,7 +76,7 @@ class LeaderElection:
                 renewal.result()
             work.result()
         finally:
-            self.leading = False
+            self.leading, self._renewed_at = False, None
             await _cancelled(work, renewal)
             if not isinstance(_failure(renewal), LeadershipLostError):
                 await self._release()
@@ -143,6 +148,7 @@ class LeaderElection:
                 log.warning("renewal_failed", lease=self._name, error=str(error) or "too slow")
                 continue
             lease, valid_from, pause = written, begun, self._renew_s
+            self._renewed_at = begun
 
     async def _renewed(self, lease: Lease) -> Lease:
         """Renew once; where somebody wrote to the Lease meanwhile, look whose it is."""

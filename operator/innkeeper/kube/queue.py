@@ -34,7 +34,7 @@ class LatestQueue(Generic[K]):
         self._first_s = first_delay_s
         self._last_s = last_delay_s
         self._ready: list[tuple[tuple[Any, ...], int, K]] = []  # a heap: by rank, then by arrival
-        self._waiting: set[K] = set()  # in _ready
+        self._waiting: dict[K, float] = {}  # in _ready, and since when; in the order of their coming
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -46,6 +46,16 @@ class LatestQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._ready) + len(self._due) + len(self._again)
 
+    @property
+    def waiting(self) -> int:
+        """How many keys wait for a worker now."""
+        return len(self._waiting)
+
+    def oldest_age_s(self) -> float:
+        """For how many seconds the key has waited that waits for a worker for longest; 0 where none does."""
+        since = next(iter(self._waiting.values()), None)
+        return 0.0 if since is None else self._clock.monotonic() - since
+
     def add(self, key: K, *, after_s: float = 0) -> None:
         """Want attention for a key, now or later; the earlier of two wishes counts."""
         if after_s > 0:
@@ -55,7 +65,7 @@ class LatestQueue(Generic[K]):
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = self._clock.monotonic()
             self._count += 1
             heapq.heappush(self._ready, (self._rank(key), self._count, key))
             self._wake_one()
@@ -75,7 +85,7 @@ class LatestQueue(Generic[K]):
             self._promote()
             if self._ready:
                 _, _, key = heapq.heappop(self._ready)
-                self._waiting.discard(key)
+                self._waiting.pop(key, None)
                 self._working.add(key)
                 if self._later or self._ready:
                     self._wake_one()  # somebody else now waits for what is due next

@@ -61,6 +61,11 @@ class SoleHeartbeat:
         self._clock = clock
         self._version: str | None = None  # the resourceVersion that our next write replaces
         self._rival: _Rival | None = None
+        self._renewed_at = clock.monotonic()
+
+    def age_s(self) -> float:
+        """Return for how many seconds the Lease was not renewed; before the first time, since this was made."""
+        return self._clock.monotonic() - self._renewed_at
 
     async def run(self, *, period_s: float, duration_s: float) -> None:
         """Renew for ever; a failure is logged and tried again.
@@ -106,6 +111,7 @@ class SoleHeartbeat:
             self._version = None  # somebody wrote to it, or took it away: the next beat looks
             raise
         self._version = lease.metadata.resource_version
+        self._renewed_at = self._clock.monotonic()
         self.ours.set()
 
     async def _may_take(self, watch_s: float) -> bool:

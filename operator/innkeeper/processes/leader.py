@@ -17,8 +17,10 @@ from innkeeper.kube.events import EventWriter
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.order_key import KeySource, OrderKeys, load_order_keys, who_obeys
+from innkeeper.processes.telling import tell
 from innkeeper.processes.watches import Watches, are_fresh
 from innkeeper.settings import OperatorSettings
+from innkeeper.state.standings import Standings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import OperatorMetrics
 from innkeeper.workers.events import GuestEvents
@@ -74,6 +76,7 @@ class Leader:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(self._image_server())
             self._follow_guest_crd()
+            self._tell()
             statuses, hosts = self._host_statuses(), self._host_flow(keys)
             pools, clusters = self._pools(), self._clusters()
             images = Images(
@@ -111,6 +114,11 @@ class Leader:
                 log.warning("order_key_not_read", reason=error.reason, message=error.message)
                 await self._clock.sleep(AGAIN_S)
 
+    def _tell(self) -> None:
+        standings = Standings()
+        self._watches.guests.join(standings.guest_changed)
+        tell(self._metrics, self._subset, standings, self._clock)
+
     def _guest_flow(self, keys: OrderKeys) -> GuestFlow:
         flow = GuestFlow(
             self._client,
@@ -121,12 +129,11 @@ class Leader:
             images_url=self._settings.images_base_url,
             workers=self._settings.guest_workers,
         )
-        self._metrics.guest_queue.set_function(lambda: flow.depth)
+        self._metrics.queues.queue("guests", flow.queue)
         flow.observed_by(self._metrics.binds.observe)
         flow.scheduler.observed_by(
             lambda outcome, seconds: self._metrics.decisions.labels(outcome=outcome).observe(seconds)
         )
-        self._metrics.guests_waiting_for_room.set_function(lambda: len(self._subset.backlog))
         return flow
 
     def _events(self) -> EventWriter:
@@ -185,6 +192,8 @@ class Leader:
 
     def _host_flow(self, keys: OrderKeys) -> HostFlow:
         watches = self._watches
+        queue: LatestQueue[str] = LatestQueue(self._clock)
+        self._metrics.queues.queue("hosts", queue)
         flow = HostFlow(
             self._client,
             subset=self._subset,
@@ -194,7 +203,7 @@ class Leader:
                 roles=watches.roles.informer.objects,
                 bindings=watches.bindings.informer.objects,
             ),
-            queue=LatestQueue(self._clock),
+            queue=queue,
             order_keys=keys.published(),
             assume=watches.assume,
             workers=self._settings.host_workers,
@@ -204,13 +213,15 @@ class Leader:
 
     def _host_statuses(self) -> HostStatuses:
         watches = self._watches
+        silence = Silence(limit_s=self._settings.host_silence_s)
+        self._metrics.silence_held_back.set_function(silence.held_back)
+        self._metrics.heartbeat_oldest_age.set_function(silence.longest_quiet_s)
         statuses = HostStatuses(
             self._client,
             subset=self._subset,
-            silence=Silence(limit_s=self._settings.host_silence_s),
+            silence=silence,
             lease_age_s=watches.leases.informer.age_s,
             clock=self._clock,
-            metrics=self._metrics,
             delay_s=self._settings.host_status_delay_s,
         )
         watches.follow_host_statuses(statuses)

@@ -32,6 +32,8 @@ from innkeeper.query.trust import Trust
 from innkeeper.settings import OperatorSettings
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry import logs
+from innkeeper.telemetry.certificates import CertificateMetrics
+from innkeeper.telemetry.definition import Process
 from innkeeper.telemetry.metrics import (
     HostRecordMetrics,
     OperatorMetrics,
@@ -39,6 +41,7 @@ from innkeeper.telemetry.metrics import (
     QueryMetrics,
     RebuildMetrics,
     SnapshotMetrics,
+    WatchMetrics,
 )
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
@@ -175,13 +178,22 @@ class OperatorProcess:
         return QueryListener(server, address, callers=callers, client=self._client, clock=self._clock)
 
     def _tell(self) -> None:
-        metrics = ProcessMetrics(self.registry, process="operator")
+        self._client.observed_by(ProcessMetrics(self.registry, process=Process.OPERATOR).wrote)
+        self._tell_of_certificates()
+        metrics = WatchMetrics(self.registry)
         for watch in self.watches.all:
             kind = watch.informer.resource.plural
             objects = watch.informer.objects
             metrics.watch(kind, watch.informer, count=objects.__len__)
             metrics.starts(kind, watch.informer.starts)
             self._readiness.watch(kind, watch.informer)
+
+    def _tell_of_certificates(self) -> None:
+        metrics, settings = CertificateMetrics(self.registry), self._settings
+        metrics.follows("query", settings.query_certificate_file)
+        metrics.follows("hosts-ca", settings.hosts_ca_file)
+        metrics.follows("hosts", settings.hosts_certificate_file)
+        metrics.follows("images-ca", settings.images_ca_file)
 
     async def _elect(self) -> None:
         while True:
@@ -196,6 +208,7 @@ class OperatorProcess:
                 identity=self.identity,
                 clock=self._clock,
             )
+            self._metrics.lease_age.set_function(election.age_s)
             await election.run(self._lead)
 
     async def _lead(self) -> None:

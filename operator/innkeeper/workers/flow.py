@@ -69,7 +69,7 @@ class GuestFlow:
         self._subset = subset
         self._clock = clock
         self._blocked: dict[Key, Blocked] = {}
-        self._queue: LatestQueue[Item] = LatestQueue(clock, rank=self._rank)
+        self.queue: LatestQueue[Item] = LatestQueue(clock, rank=self._rank)
         self._room = asyncio.Event()
         self._observe_bind: Callable[[float], None] = lambda seconds: None  # noqa: ARG005 - a default that does nothing
         images = ImageWorker(subset, images_url)
@@ -126,7 +126,7 @@ class GuestFlow:
     @property
     def depth(self) -> int:
         """How many guests wait for a worker."""
-        return len(self._queue)
+        return len(self.queue)
 
     async def run(self) -> None:
         """Work for ever."""
@@ -153,36 +153,36 @@ class GuestFlow:
 
     def _on_guest(self, key: Key) -> None:
         if key in self._subset.guests:
-            self._queue.add(("guest", *key))
+            self.queue.add(("guest", *key))
         else:
             self._blocked.pop(key, None)
-            self._queue.forget(("guest", *key))
+            self.queue.forget(("guest", *key))
 
     def _on_unowned_assignment(self, host: str, guest_id: str) -> None:
-        self._queue.add(("assignment", host, guest_id))
+        self.queue.add(("assignment", host, guest_id))
 
     async def _work(self) -> None:
         while True:
-            item = await self._queue.take()
+            item = await self.queue.take()
             try:
                 again_after_s = await self._advance(item)
             except (ConflictError, NotFoundError):
                 # Somebody was faster; the newer version is on its way to us.
-                self._queue.failed(item)
+                self.queue.failed(item)
             except ThrottledError as error:
-                self._queue.failed(item, at_least_s=error.retry_after_s)
+                self.queue.failed(item, at_least_s=error.retry_after_s)
             except InnkeeperError as error:
-                delay = self._queue.failed(item)
+                delay = self.queue.failed(item)
                 log.warning(
                     "guest_step_failed", item=item, reason=error.reason, message=error.message, again_s=delay
                 )
             except Exception:
-                delay = self._queue.failed(item, at_least_s=1)
+                delay = self.queue.failed(item, at_least_s=1)
                 log.exception("guest_step_broken", item=item, again_s=delay)
             else:
-                self._queue.done(item)
+                self.queue.done(item)
                 if again_after_s is not None:
-                    self._queue.add(item, after_s=again_after_s)
+                    self.queue.add(item, after_s=again_after_s)
 
     async def _advance(self, item: Item) -> float | None:
         """Lead one guest on; return after how many seconds it wants to be looked at in any case."""

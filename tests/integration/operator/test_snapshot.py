@@ -33,7 +33,7 @@ def ways(process: OperatorProcess, kind: str = "hosts") -> dict[str, float]:
     """Return how often the objects of a kind became known, by way, as the metrics tell it."""
     registry: CollectorRegistry = process.registry
     found = {
-        way: registry.get_sample_value("innkeeper_watch_starts", {"kind": kind, "way": way})
+        way: registry.get_sample_value("innkeeper_watch_starts_total", {"kind": kind, "way": way})
         for way in ("snapshot", "metadata", "list")
     }
     return {way: count for way, count in found.items() if count}

@@ -10,10 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from innkeeper import __version__
-from innkeeper.agent.backup.backups import BackupFigures, Backups
+from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.backup.copying import BackupMark, copy_store
 from innkeeper.agent.backup.directory import BackupDirectory
 from innkeeper.agent.backup.restore import NotRestoredError, restore
+from innkeeper.agent.figures import BackupFigures
 from innkeeper.agent.local.asking import ask
 from innkeeper.agent.local.messages import Question, Verb
 from innkeeper.agent.only_one import AnotherOneError

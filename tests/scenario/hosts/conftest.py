@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from innkeeper.domain import names
 from innkeeper.kube.client import Client
@@ -14,7 +13,6 @@ from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import CLUSTERS, HOST_AGENTS, HOSTS, LEASES
 from innkeeper.processes.watches import Watches
 from innkeeper.state.subset import Subset
-from innkeeper.telemetry.metrics import OperatorMetrics
 from innkeeper.views.host import OrderKey
 from innkeeper.workers.hosts.flow import HostFlow, Identities
 from innkeeper.workers.hosts.silence import Silence
@@ -153,7 +151,6 @@ def _statuses(client: Client, subset: Subset, watches: Watches, clock: ManualClo
         silence=Silence(limit_s=40),
         lease_age_s=watches.leases.informer.age_s,
         clock=clock,
-        metrics=OperatorMetrics(CollectorRegistry()),
         delay_s=10,
     )
     watches.follow_host_statuses(statuses)

@@ -12,8 +12,9 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from innkeeper.telemetry import logs
+from innkeeper.telemetry.definition import Process
 from innkeeper.telemetry.logs import LogFormat, LogLevel
-from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics
+from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics, WatchMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
 
@@ -89,7 +90,7 @@ async def test_the_server_answers_probes_and_metrics() -> None:
     registry, readiness = CollectorRegistry(), Readiness()
     missing: list[str | None] = ["the store is closed"]
     readiness.add("store", lambda: missing[0])
-    ProcessMetrics(registry, process="agent")
+    ProcessMetrics(registry, process=Process.AGENT)
     server = TelemetryServer(listen="127.0.0.1", port=0, registry=registry, readiness=readiness)
     async with server, aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
         async with session.get("/readyz") as answer:
@@ -106,7 +107,7 @@ async def test_the_server_answers_probes_and_metrics() -> None:
 
 async def test_metrics_of_a_watch_are_read_when_somebody_asks() -> None:
     registry, watch = CollectorRegistry(), Watch()
-    metrics = ProcessMetrics(registry, process="operator")
+    metrics = WatchMetrics(registry)
     objects: list[int] = []
     metrics.watch("guests", watch, count=objects.__len__)
     watch.age = 7

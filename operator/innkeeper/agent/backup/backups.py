@@ -7,34 +7,17 @@ import sqlite3
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from innkeeper import __version__
 from innkeeper.agent.backup.copying import BackupMark
 from innkeeper.agent.backup.targets import BackupTarget
+from innkeeper.agent.figures import BackupFigures
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.errors import InnkeeperError
 
 log = structlog.get_logger(__name__)
-
-
-class BackupFigures:
-    """What became of backups."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.backups = Counter(
-            "innkeeper_agent_backups",
-            "Backups of the store, by what became of them: taken, failed.",
-            ["outcome"],
-            registry=registry,
-        )
-        self.last = Gauge(
-            "innkeeper_agent_backup_last_success_timestamp_seconds",
-            "When the last backup was taken, in Unix time; 0: none by this process.",
-            registry=registry,
-        )
 
 
 @dataclass(frozen=True)

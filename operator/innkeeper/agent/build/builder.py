@@ -29,10 +29,12 @@ class Builder:
         await self._go(build, (rest_on.rest_on, *STARTING), told="guest_started")
 
     async def _go(self, build: Build, steps: tuple[BuildStep, ...], *, told: str) -> None:
+        watch = build.stopwatch
         for step in steps:
+            began = watch.all()
             with disk_room.told():
                 await step(build)
-        watch = build.stopwatch
+            self.figures.step_seconds.labels(_name(step)).observe(watch.all() - began)
         seconds = {
             "agent": watch.own(),
             **{where: watch.spent(where) for where in (HYPERVISOR, IMAGE, NETWORK)},
@@ -47,3 +49,8 @@ class Builder:
             image_ms=round(seconds[IMAGE] * 1000, 1),
             network_ms=round(seconds[NETWORK] * 1000, 1),
         )
+
+
+def _name(step: BuildStep) -> str:
+    """Return how a step is called: as the file that tells it."""
+    return step.__module__.rpartition(".")[2]

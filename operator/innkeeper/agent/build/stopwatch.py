@@ -27,6 +27,10 @@ class Stopwatch:
         """Return the seconds spent at `where`."""
         return self._outside[where]
 
+    def all(self) -> float:
+        """Return the seconds since its making."""
+        return self._monotonic() - self._began
+
     def own(self) -> float:
         """Return the seconds spent nowhere else."""
-        return self._monotonic() - self._began - sum(self._outside.values())
+        return self.all() - sum(self._outside.values())

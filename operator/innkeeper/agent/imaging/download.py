@@ -5,6 +5,7 @@ digest are right, so a file under that name is always whole.
 """
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -28,9 +29,12 @@ class DigestMismatchError(TerminalError):
 class Downloader:
     """Fetches images under this agent's identity."""
 
-    def __init__(self, *, token: TokenSource, ca_file: Path | None) -> None:
+    def __init__(
+        self, *, token: TokenSource, ca_file: Path | None, on_bytes: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._token = token
         self._ca_file = ca_file
+        self._on_bytes = on_bytes
 
     async def fetch(self, image: OrderImage, guest_id: str, target: Path, progress: Progress) -> None:
         """Bring an image to `target`, which must not be there yet.
@@ -72,6 +76,7 @@ class Downloader:
                         f"the image server sends more than the {partial.size} bytes of the image"
                     )
                 await on_disk(partial.append, chunk)
+                self._on_bytes(len(chunk))
                 progress(partial.have, partial.size)
         if partial.have < partial.size:
             raise DownloadFailedError(

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed, TokenSource
+from innkeeper.agent.figures import ImageFigures
 from innkeeper.agent.imaging import overlay as overlays
 from innkeeper.agent.imaging import seed as seeds
 from innkeeper.agent.imaging.download import Downloader
@@ -78,12 +80,14 @@ class HostImageStore:
         disks: overlays.DiskTool,
         streamer: Streamer | None = None,
         unused_bytes: int = UNUSED_BYTES,
+        figures: ImageFigures | None = None,
     ) -> None:
         self._files = ImageFiles(directory)
         self._clock = clock
         self._disks = disks
         self._streamer = streamer
-        self._downloader = Downloader(token=token, ca_file=ca_file)
+        self._figures = figures or ImageFigures(CollectorRegistry())
+        self._downloader = Downloader(token=token, ca_file=ca_file, on_bytes=self._figures.copied)
         self._unused_bytes = unused_bytes
         self._books = asyncio.Lock()  # who uses what is written down before anybody may drop an image
         self._fetching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -98,10 +102,12 @@ class HostImageStore:
         async with self._books:
             await on_disk(self._note_use, guest_id, name)
         streamer = self._streamer if image.manifest_digest is not None else None
-        if streamer is not None and not await asyncio.to_thread(target.exists):
+        is_here = await asyncio.to_thread(target.exists)
+        if streamer is not None and not is_here:
             is_copy = storage == Storage.COPY
             await streamer.serve(image, guest_id, whole_soon=is_copy)
             if not is_copy:
+                self._figures.found("streamed")
                 return overlays.stream_backing(stream_name(image), self._files.nbd_socket)
             await streamer.until_whole(stream_name(image), progress)
             await streamer.leave(stream_name(image), guest_id)
@@ -113,6 +119,7 @@ class HostImageStore:
                     "image_fetched", digest=image.digest, bytes=image.size, s=self._clock.monotonic() - begun
                 )
             await asyncio.to_thread(check_header, target, image)
+        self._figures.found("here" if is_here else "copied")
         await self._look_at_whole()
         return Backing(str(target))
 
@@ -193,9 +200,11 @@ class HostImageStore:
         if self._streamer is None:
             await asyncio.Event().wait()
         else:
+            self._figures.goes_on(each.stem for each in self._files.records.glob("*.json"))
             await self._streamer.follow(self._heard)
 
     def _heard(self) -> None:
+        self._figures.streamed(self._statuses())
         self._looking = asyncio.ensure_future(self._look_at_whole())
         self._on_news()
 

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.sources.source import CHUNK_BYTES, SourceChangedError, SourceError, SourceInfo
@@ -21,6 +22,8 @@ _LINKED = {errno.ELOOP, errno.ENOTDIR}
 
 class DirectoryFile:
     """One file under `root`."""
+
+    kind: ClassVar[str] = "directory"
 
     def __init__(self, root: Path, path: str) -> None:
         self._root = root

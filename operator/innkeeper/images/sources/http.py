@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import aiohttp
 from yarl import URL
@@ -28,6 +29,8 @@ _HEADERS = {"Accept-Encoding": "identity"}  # a compressed answer would have oth
 
 class HttpFile:
     """One URL."""
+
+    kind: ClassVar[str] = "http"
 
     def __init__(
         self,

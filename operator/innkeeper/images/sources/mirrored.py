@@ -6,6 +6,7 @@ each place is told together.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import ClassVar
 
 import structlog
 
@@ -15,7 +16,9 @@ log = structlog.get_logger(__name__)
 
 
 class Mirrored:
-    """Several sources of the same bytes, the best first."""
+    """Several sources of the same bytes, the best first; only URLs have mirrors."""
+
+    kind: ClassVar[str] = "http"
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)

@@ -7,7 +7,7 @@ whose reason becomes the reason of the Image's condition.
 import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
@@ -44,7 +44,9 @@ class SourceInfo:
 
 
 class Source(Protocol):
-    """One image's bytes."""
+    """One image's bytes; `kind` says in a word where they are read."""
+
+    kind: ClassVar[str]
 
     async def stat(self) -> SourceInfo:
         """Return the size and version as they are now."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import structlog
 
@@ -188,6 +189,8 @@ class Store:
 
 class StoredImage:
     """One unpacked image, as a source."""
+
+    kind: ClassVar[str] = "store"
 
     def __init__(self, store: Store, digest: str) -> None:
         self._store = store

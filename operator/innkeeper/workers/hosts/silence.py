@@ -95,6 +95,11 @@ class Silence:
         voice = self._voices.get(host)
         return 0.0 if voice is None else self._quiet_for(voice)
 
+    def longest_quiet_s(self) -> float:
+        """Return for how long of listening the host was not heard that is quiet for longest, silent ones left out."""
+        speaking = (voice for voice in self._voices.values() if not voice.silent)
+        return max((self._quiet_for(voice) for voice in speaking), default=0.0)
+
     def held_back(self) -> int:
         """Return how many hosts are quiet but do not count as silent."""
         return sum(self.hearing(host) is Hearing.DOUBTFUL for host in self._voices)

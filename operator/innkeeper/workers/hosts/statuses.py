@@ -5,7 +5,6 @@ same watch as the hosts' Leases, so a quiet watch means that we are deaf, howeve
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +21,6 @@ from innkeeper.kube.resources import HOSTS
 from innkeeper.kube.status_writer import StatusWriter
 from innkeeper.kube.views import Lease
 from innkeeper.state.subset import Subset
-from innkeeper.telemetry.metrics import OperatorMetrics
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster
 from innkeeper.views.guest import Guest
@@ -62,14 +60,12 @@ class HostStatuses:
         silence: Silence,
         lease_age_s: Callable[[], float],
         clock: Clock,
-        metrics: OperatorMetrics,
         delay_s: float,
     ) -> None:
         self._subset = subset
         self._silence = silence
         self._lease_age_s = lease_age_s
         self._clock = clock
-        self._metrics = metrics
         self._writer = StatusWriter(
             client,
             HOSTS,
@@ -207,10 +203,3 @@ class HostStatuses:
             if hearing is not Hearing.HEARD:
                 log.warning("host_not_heard", host=name, hearing=hearing)
             self.touch(name)
-        self._measure()
-
-    def _measure(self) -> None:
-        reasons = Counter(self._subset.host_reason(name) or "None" for name in self._subset.hosts)
-        for reason in (*HostReason, "None"):
-            self._metrics.hosts.labels(reason=str(reason)).set(reasons[str(reason)])
-        self._metrics.silence_held_back.set(self._silence.held_back())
