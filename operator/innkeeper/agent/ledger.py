@@ -18,7 +18,7 @@ from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import orders
 from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Order
-from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome
+from innkeeper.domain.reasons import Desired, GuestReason, OrderOutcome, counted_as
 from innkeeper.errors import InnkeeperError
 from innkeeper.to_its_end import to_its_end
 
@@ -93,7 +93,7 @@ class Ledger:
 
     def by_reason(self) -> Counter[str]:
         """Return how many guests there are by the reason that is shown of each, refused ones included."""
-        return Counter(each.shown.reason for each in self._guests.values())
+        return Counter(counted_as(each.shown.reason, GuestReason) for each in self._guests.values())
 
     def accepted(self) -> Iterator[HeldGuest]:
         """Yield the guests whose orders were accepted, also those that live elsewhere by now."""

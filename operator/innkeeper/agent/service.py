@@ -469,7 +469,7 @@ class Agent:
     def _tell_figures(self, ledger: Ledger) -> None:
         self._figures.guests.set_function(lambda: len(ledger))
         self._figures.guest_states.samples = lambda: by_value(ledger.by_reason())
-        self._figures.queues.queue("guests", self._queue)
+        self._figures.queues.queue("agent", self._queue)
         self._figures.domains.set_function(
             lambda: sum(1 for phase in self._inventory.phases.values() if phase.alive)
         )

@@ -74,7 +74,17 @@ class OrphanPolicy(StrEnum):
 
 
 NO_REASON = "None"
-"""What is counted under for an object whose Ready nobody has written yet; no condition ever says it."""
+"""What an object is counted under whose Ready nobody has written yet; no condition ever says it."""
+
+OTHER_REASON = "Other"
+"""What an object is counted under whose Ready has a reason that is not among ours: hosts say what they like."""
+
+
+def counted_as(reason: str, known: type[StrEnum]) -> str:
+    """Return what a reason is counted under: one of few, whatever is said."""
+    if not reason:
+        return NO_REASON
+    return reason if reason in known.__members__.values() else OTHER_REASON
 
 
 class GuestReason(StrEnum):

@@ -128,8 +128,8 @@ class ImageServer:
             response = _error(500, "InternalError", "the image server failed; its log says why")
         if response.status == 503:  # noqa: PLR2004 - HTTP's "Service Unavailable"
             response.headers["Retry-After"] = "2"
-        endpoint = request.match_info.route.name or "none"
-        self._figures.requests.labels(endpoint=endpoint, code=str(response.status)).inc()
+        handler_name = request.match_info.route.name or "none"
+        self._figures.requests.labels(handler=handler_name, code=str(response.status)).inc()
         return response
 
 

@@ -5,10 +5,18 @@ All is read when somebody asks, so nothing is counted while nobody looks. Nothin
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 
 from innkeeper import __version__
 from innkeeper.clock import Clock
-from innkeeper.domain.reasons import NO_REASON, ConditionType, HostReason, ImageReason
+from innkeeper.domain.reasons import (
+    NO_REASON,
+    OTHER_REASON,
+    ConditionType,
+    HostReason,
+    ImageReason,
+    counted_as,
+)
 from innkeeper.kube.conditions import find
 from innkeeper.state.standings import Standings
 from innkeeper.state.subset import Subset
@@ -36,8 +44,7 @@ def tell(metrics: OperatorMetrics, subset: Subset, standings: Standings, clock: 
 
 def hosts_by_reason(subset: Subset) -> Mapping[str, int]:
     """Return how many hosts there are by the reason of Ready; reasons without a host are told, too."""
-    found = Counter(subset.host_reason(name) or NO_REASON for name in subset.hosts)
-    return {str(reason): found[str(reason)] for reason in (*HostReason, NO_REASON)}
+    return _by_reason((subset.host_reason(name) for name in subset.hosts), HostReason)
 
 
 def agents_by_version(hosts: Iterable[Host]) -> Mapping[str, int]:
@@ -56,8 +63,7 @@ def agents_by_version(hosts: Iterable[Host]) -> Mapping[str, int]:
 def images_by_reason(images: Iterable[Image]) -> Mapping[str, int]:
     """Return how many Images there are by the reason of Ready; reasons without an Image are told, too."""
     ready = (find(each.status.conditions, ConditionType.READY) for each in images)
-    found = Counter(each.reason if each is not None else NO_REASON for each in ready)
-    return {str(reason): found[str(reason)] for reason in (*ImageReason, NO_REASON)}
+    return _by_reason((each.reason if each is not None else None for each in ready), ImageReason)
 
 
 def unreachable(images: Iterable[Image]) -> int:
@@ -77,3 +83,8 @@ def pool_addresses(pools: Mapping[str, IPPool]) -> Iterable[Sample]:
         yield (name, "used"), float(status.used)
         yield (name, "quarantined"), float(status.quarantined)
         yield (name, "outside"), float(status.outside)
+
+
+def _by_reason(reasons: Iterable[str | None], known: type[StrEnum]) -> Mapping[str, int]:
+    found = Counter(counted_as(each or "", known) for each in reasons)
+    return {str(each): found[str(each)] for each in (*known, NO_REASON, OTHER_REASON)}

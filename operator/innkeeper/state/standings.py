@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from innkeeper.domain.reasons import NO_REASON, ConditionType
+from innkeeper.domain.reasons import ConditionType, GuestReason, counted_as
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change, Key
 from innkeeper.views.guest import Guest
@@ -71,7 +71,7 @@ def _told(guest: Guest) -> tuple[Condition | None, Condition | None]:
 
 
 def _reason(condition: Condition | None) -> str:
-    return (condition.reason if condition is not None else "") or NO_REASON
+    return counted_as(condition.reason if condition is not None else "", GuestReason)
 
 
 def _moment(text: str, now: datetime) -> datetime:

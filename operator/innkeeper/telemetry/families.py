@@ -5,7 +5,7 @@ written out. A label is of known values, or says what keeps them few: never a na
 `docs/reference/metrics.md` is made from here.
 """
 
-from innkeeper.domain.reasons import NO_REASON, HostReason, ImageReason
+from innkeeper.domain.reasons import NO_REASON, OTHER_REASON, GuestReason, HostReason, ImageReason
 from innkeeper.kube.relisting import Way
 from innkeeper.telemetry.definition import (
     CounterFamily,
@@ -21,10 +21,10 @@ _ALL = tuple(Process)
 _OPERATOR, _IMAGES, _AGENT = (Process.OPERATOR,), (Process.IMAGES,), (Process.AGENT,)
 
 _WATCHED = bounded("kind", "one of the kinds that the operator watches, in the plural")
-_GUEST_REASON = bounded("reason", "one of the reasons of a Guest's Ready, or None; only those that there are")
-_ENDPOINT = bounded("endpoint", "one of the server's endpoints, or `none` for all other paths")
+_GUEST_REASON = one_of("reason", (*GuestReason, NO_REASON, OTHER_REASON))
+_HANDLER = bounded("handler", "one of the server's endpoints, or `none` for all other paths")
 _CODE = bounded("code", "an HTTP status")
-_WORKED_OFF = one_of("queue", ("guests", "hosts"))
+_QUEUE = one_of("queue", ("guests", "hosts", "agent"))
 
 # Every process
 
@@ -59,13 +59,13 @@ CERTIFICATE_EXPIRY = GaugeFamily(
 QUEUE_DEPTH = GaugeFamily(
     name="innkeeper_queue_depth",
     help="Keys that wait for a worker now; those that are to be looked at later are not among them.",
-    labels=(_WORKED_OFF,),
+    labels=(_QUEUE,),
     told_by=(Process.OPERATOR, Process.AGENT),
 )
 QUEUE_OLDEST_AGE = GaugeFamily(
     name="innkeeper_queue_oldest_age_seconds",
     help="For how long the key has waited that waits for a worker for longest; 0 where none does.",
-    labels=(_WORKED_OFF,),
+    labels=(_QUEUE,),
     told_by=(Process.OPERATOR, Process.AGENT),
 )
 
@@ -194,7 +194,7 @@ LEADER_LEASE_AGE = GaugeFamily(
 HOSTS = GaugeFamily(
     name="innkeeper_hosts",
     help="Hosts by the reason of their Ready condition; told by the leader only.",
-    labels=(one_of("reason", (*HostReason, NO_REASON)),),
+    labels=(one_of("reason", (*HostReason, NO_REASON, OTHER_REASON)),),
     told_by=_OPERATOR,
 )
 HOSTS_SILENCE_HELD_BACK = GaugeFamily(
@@ -273,7 +273,7 @@ POOL_ADDRESSES = GaugeFamily(
 IMAGES = GaugeFamily(
     name="innkeeper_images",
     help="Images by the reason of their Ready condition; told by the leader only.",
-    labels=(one_of("reason", (*ImageReason, NO_REASON)),),
+    labels=(one_of("reason", (*ImageReason, NO_REASON, OTHER_REASON)),),
     told_by=_OPERATOR,
 )
 IMAGES_SOURCE_UNREACHABLE = GaugeFamily(
@@ -318,7 +318,7 @@ IMAGES_STORE_BYTES = GaugeFamily(
 IMAGES_REQUESTS = CounterFamily(
     name="innkeeper_images_requests",
     help="Requests by endpoint and status code.",
-    labels=(_ENDPOINT, _CODE),
+    labels=(_HANDLER, _CODE),
     told_by=_IMAGES,
 )
 
@@ -356,7 +356,7 @@ AGENT_JOB_FAILURES = CounterFamily(
     name="innkeeper_agent_job_failures",
     help="Failed jobs by kind and reason.",
     labels=(
-        one_of("job", ("build", "start", "resume", "stop", "destroy", "forget", "operate")),
+        one_of("kind", ("build", "start", "resume", "stop", "destroy", "forget", "operate")),
         bounded("reason", "one of the reasons of a Guest's Ready or of a GuestOperation's"),
     ),
     told_by=_AGENT,
@@ -369,7 +369,7 @@ AGENT_RESTARTS = CounterFamily(
 AGENT_API_ANSWERS = CounterFamily(
     name="innkeeper_agent_api_answers",
     help="Answers of the host API by endpoint and HTTP status.",
-    labels=(_ENDPOINT, _CODE),
+    labels=(_HANDLER, _CODE),
     told_by=_AGENT,
 )
 AGENT_API_REFUSED = CounterFamily(

@@ -127,7 +127,9 @@ async def test_user_data_from_a_secret_is_used_only_as_it_was_signed(host: Agent
     )
     await put(b"#cloud-config\nruncmd: [evil]\n")
     await eventually(
-        lambda: host.figure("innkeeper_agent_job_failures_total", job="build", reason="UserDataNotFound") >= 2
+        lambda: (
+            host.figure("innkeeper_agent_job_failures_total", kind="build", reason="UserDataNotFound") >= 2
+        )
     )
     assert host.driver.starts[GUEST] == 0
     await put(data)

@@ -62,7 +62,7 @@ async def test_it_tells_about_itself(tmp_path: Path) -> None:
             assert answer.status == 404
         async with server.http.get(f"{base}/metrics") as answer:
             text = await answer.text()
-        assert 'innkeeper_images_requests_total{code="404",endpoint="none"} 1.0' in text
+        assert 'innkeeper_images_requests_total{code="404",handler="none"} 1.0' in text
         assert 'innkeeper_build_info{process="images"' in text
         served.rename(tmp_path / "away")
         async with server.http.get(f"{base}/readyz") as answer:

@@ -171,3 +171,18 @@ async def test_a_cancelled_worker_loses_no_key(queue: LatestQueue[str]) -> None:
     await asyncio.gather(worker, return_exceptions=True)
     queue.add("a")
     assert await taken(queue) == "a"
+
+
+async def test_the_oldest_key_that_waits_for_a_worker_has_an_age(
+    queue: LatestQueue[str], clock: ManualClock
+) -> None:
+    assert queue.oldest_age_s() == 0
+    queue.add("a")
+    clock.advance(5)
+    queue.add("b")
+    queue.add("later", after_s=60)
+    clock.advance(2)
+    queue.add("a")
+    assert (queue.waiting, queue.oldest_age_s()) == (2, 7)
+    assert await taken(queue) == "a"
+    assert (queue.waiting, queue.oldest_age_s()) == (1, 2)

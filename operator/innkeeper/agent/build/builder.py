@@ -34,7 +34,7 @@ class Builder:
             began = watch.all()
             with disk_room.told():
                 await step(build)
-            self.figures.step_seconds.labels(_name(step)).observe(watch.all() - began)
+            self.figures.step_seconds.labels(name_of(step)).observe(watch.all() - began)
         seconds = {
             "agent": watch.own(),
             **{where: watch.spent(where) for where in (HYPERVISOR, IMAGE, NETWORK)},
@@ -51,6 +51,6 @@ class Builder:
         )
 
 
-def _name(step: BuildStep) -> str:
+def name_of(step: BuildStep) -> str:
     """Return how a step is called: as the file that tells it."""
     return step.__module__.rpartition(".")[2]

@@ -149,8 +149,8 @@ class HostApi:
         except Exception:
             log.exception("request_broke", path=request.path)
             response = _error(500, "InternalError", "the agent failed; its log says why")
-        endpoint = request.match_info.route.name or "none"
-        self._figures.api_answers.labels(endpoint=endpoint, code=str(response.status)).inc()
+        handler_name = request.match_info.route.name or "none"
+        self._figures.api_answers.labels(handler=handler_name, code=str(response.status)).inc()
         return response
 
 

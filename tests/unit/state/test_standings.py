@@ -1,0 +1,71 @@
+"""How all Guests stand: sums that follow every change, and the age of what is not Ready."""
+
+from datetime import timedelta
+from typing import Any
+
+from innkeeper.kube.informer import Change
+from innkeeper.state.standings import Standings
+from innkeeper.views.guest import Guest
+from tests.kit.clock import START
+from tests.kit.objects import guest as a_guest
+from tests.kit.objects import ready, view
+
+
+def guest(*conditions: dict[str, Any]) -> Guest:
+    return view(
+        a_guest(status={"conditions": list(conditions)}, creationTimestamp="2026-01-01T00:00:00Z"), Guest
+    )
+
+
+def condition(reason: str, status: str = "False", at: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    return {**ready(status, reason), "lastTransitionTime": at}
+
+
+def changed(standings: Standings, old: Guest | None, new: Guest | None, name: str = "web") -> None:
+    standings.guest_changed(Change(("default", name), old, new))
+
+
+def test_a_guest_is_counted_where_it_stands_now_and_nowhere_else() -> None:
+    standings = Standings()
+    starting, running = guest(condition("Starting")), guest(condition("Running", "True"))
+    changed(standings, None, starting)
+    assert standings.by_reason == {"Starting": 1}
+    changed(standings, starting, running)
+    assert standings.by_reason == {"Running": 1}
+    assert standings.unready_s(START) == {}
+    changed(standings, running, None)
+    assert standings.by_reason == {}
+
+
+def test_the_age_is_that_of_the_guest_that_waits_for_longest() -> None:
+    standings = Standings()
+    changed(standings, None, guest(condition("NoHostFits")), "old")
+    changed(standings, None, guest(condition("NoHostFits", at="2026-01-01T00:09:00Z")), "young")
+    changed(standings, None, guest(), "new")
+    now = START + timedelta(minutes=10)
+    assert standings.unready_s(now) == {"NoHostFits": 600, "None": 600}
+    changed(standings, guest(condition("NoHostFits")), guest(condition("Running", "True")), "old")
+    assert standings.unready_s(now)["NoHostFits"] == 60
+
+
+def test_a_time_that_is_none_or_lies_ahead_is_no_age() -> None:
+    standings = Standings()
+    changed(standings, None, guest(condition("Starting", at="soon")))
+    changed(standings, None, guest(condition("Streaming", at="2027-01-01T00:00:00Z")), "ahead")
+    assert standings.unready_s(START) == {"Starting": 0, "Streaming": 0}
+
+
+def test_a_guest_that_cannot_go_on_is_counted_by_why() -> None:
+    standings, stalled = Standings(), {**condition("FlavorNotFound", "True"), "type": "Stalled"}
+    blocked = guest(condition("FlavorNotFound"), stalled)
+    changed(standings, None, blocked)
+    assert standings.stalled == {"FlavorNotFound": 1}
+    changed(standings, blocked, guest(condition("Running", "True")))
+    assert standings.stalled == {}
+
+
+def test_reasons_that_a_host_made_up_share_one_line() -> None:
+    standings = Standings()
+    for number in range(5):
+        changed(standings, None, guest(condition(f"MadeUp{number}")), f"web-{number}")
+    assert standings.by_reason == {"Other": 5}
