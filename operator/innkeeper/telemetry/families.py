@@ -407,6 +407,17 @@ AGENT_IMAGE_BYTES = CounterFamily(
     labels=(one_of("source", ("server", "host")),),
     told_by=_AGENT,
 )
+AGENT_TOKEN_EXPIRES = GaugeFamily(
+    name="innkeeper_agent_token_expires_timestamp_seconds",
+    help="When this host's token towards the API server ends, as a Unix time; 0 while there is none.",
+    told_by=_AGENT,
+)
+AGENT_TOKEN_RENEWALS = CounterFamily(
+    name="innkeeper_agent_token_renewals",
+    help="Tokens that were asked for, by outcome: Renewed, or the reason of the failure.",
+    labels=(bounded("outcome", "Renewed, or one of the reasons of failures in the agent's code"),),
+    told_by=_AGENT,
+)
 AGENT_BACKUPS = CounterFamily(
     name="innkeeper_agent_backups",
     help="Backups of the store, by what became of them: taken, failed.",

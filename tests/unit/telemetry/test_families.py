@@ -1,10 +1,12 @@
 """The definitions of all metrics: named as Prometheus wants it, each once, and with labels that have a bound."""
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+import innkeeper
 from innkeeper.agent import judge, plan
 from innkeeper.agent.build import builder
 from innkeeper.agent.net import rules
@@ -99,3 +101,13 @@ def test_known_values_are_those_that_the_code_tells() -> None:
     assert values(families.AGENT_JOB_FAILURES, "kind") == tuple(each.value for each in plan.JobKind)
     meanings = tuple(each.name.lower() for each in judge.Meaning)
     assert values(families.AGENT_ORDERS, "meaning") == (*meanings, "invalid")
+
+
+def test_metrics_are_made_from_definitions_alone() -> None:
+    made = re.compile(
+        r"^\s*from prometheus_client(\.\w+)? import .*(Counter|Gauge|Histogram|Summary|Enum|Info)",
+        re.MULTILINE,
+    )
+    package = Path(innkeeper.__file__).parent
+    others = [each for each in package.rglob("*.py") if made.search(each.read_text())]
+    assert [each.relative_to(package).as_posix() for each in others] == ["telemetry/definition.py"]

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.joining import files
 from innkeeper.agent.joining.sources import TokenSource
@@ -18,6 +18,7 @@ from innkeeper.domain import names
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.credentials import MAX_TOKEN_BYTES
 from innkeeper.kube.tokens import Token, TokenUnreadableError
+from innkeeper.telemetry import families
 
 log = structlog.get_logger(__name__)
 
@@ -32,17 +33,8 @@ class TokenFigures:
     """Metrics of the host's token."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.expires = Gauge(
-            "innkeeper_agent_token_expires_timestamp_seconds",
-            "When this host's token towards the API server ends; 0 while there is none.",
-            registry=registry,
-        )
-        self.renewals = Counter(
-            "innkeeper_agent_token_renewals",
-            "Tokens that were asked for, by outcome: Renewed, or the reason of the failure.",
-            ["outcome"],
-            registry=registry,
-        )
+        self.expires = families.AGENT_TOKEN_EXPIRES.on(registry)
+        self.renewals = families.AGENT_TOKEN_RENEWALS.on(registry)
 
 
 def is_own(token: Token | None) -> bool:
