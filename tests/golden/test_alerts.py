@@ -43,7 +43,7 @@ def test_an_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on(alert: dict
     assert alert["labels"]["severity"] in {"critical", "warning"}
     said = alert["annotations"]
     assert set(said) == {"summary", "description", "runbook_url"}
-    assert said["runbook_url"] == f"https://innkeeper.dev/runbooks/{alert['alert']}/"
+    assert said["runbook_url"] == f"https://innkeeper.dev/runbooks/{alert['alert']}.html"
     kept = {each for names in BY.findall(alert["expr"]) for each in names.replace(" ", "").split(",")}
     assert set(LABEL.findall(f"{said['summary']} {said['description']}")) <= kept
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
-from kit.reference import cli, conditions, settings
+from kit.reference import alerts, cli, conditions, metrics, settings
 
 PAGES: dict[str, Callable[[], str]] = {
+    "alerts.md": alerts.render,
     "cli.md": cli.render,
     "conditions.md": conditions.render,
+    "metrics.md": metrics.render,
     "settings.md": settings.render,
 }
