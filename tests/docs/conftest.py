@@ -32,7 +32,12 @@ class Demo:
     start: demo_state.DemoState
 
     def restore(self) -> None:
-        """Bring it back to its start."""
+        """Bring it back to its start, processes that a page left stopped among it."""
+        if not _succeeds("hack/lab", "status"):
+            _run("hack/lab", "apiserver", "start")
+            for host in ("host-a", "host-b"):
+                _run("hack/lab", "agent", "start", host)
+            _run("hack/lab", "operator", "start")
         self.start.restore()
 
 
@@ -75,8 +80,16 @@ def demo_scripts() -> list[str]:
 
 
 def _run(*command: str) -> None:
+    done = _done(*command)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
+
+
+def _succeeds(*command: str) -> bool:
+    return _done(*command).returncode == 0
+
+
+def _done(*command: str) -> subprocess.CompletedProcess[str]:
     script = [sys.executable, str(paths.CHECKOUT / command[0]), *command[1:]]
-    done = subprocess.run(
+    return subprocess.run(
         script, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
