@@ -8,19 +8,10 @@ from tests.docs.conftest import Demo, demo_scripts
 from tests.kit import documents
 
 STILL_TO_DO = {
-    "README.md",
-    "docs/how-to/back-up-a-host.md",
     "docs/how-to/delete-and-force.md",
     "docs/how-to/host-maintenance.md",
-    "docs/how-to/inspect-a-host.md",
-    "docs/how-to/join-a-host.md",
-    "docs/how-to/online-image.md",
-    "docs/how-to/operate-guests.md",
     "docs/how-to/orphans.md",
-    "docs/how-to/private-images.md",
-    "docs/how-to/rebuild-the-control-plane.md",
     "docs/how-to/rotate-the-order-key.md",
-    "docs/how-to/use-your-own-cluster.md",
     "docs/tutorial/README.md",
 }
 """Pages that nobody has brought into a form that can be run. Take a page out; never add one.
@@ -41,7 +32,14 @@ NOT_RUN = {
 }
 """Why a command may be left out: `<!-- not run: REASON -->` right above its block. What is here once is enough."""
 
-LEFT_OUT: dict[str, int] = {}
+LEFT_OUT = {
+    "README.md": 1,
+    "docs/how-to/back-up-a-host.md": 1,
+    "docs/how-to/join-a-host.md": 3,
+    "docs/how-to/online-image.md": 3,
+    "docs/how-to/rebuild-the-control-plane.md": 3,
+    "docs/how-to/use-your-own-cluster.md": 3,
+}
 """How many blocks of each page no test runs."""
 
 PAGES = [each for each in documents.pages() if documents.name(each) not in STILL_TO_DO]

@@ -1,8 +1,8 @@
 """Runs a page of the documents as a reader would: its commands from top to bottom, in one shell.
 
 A page becomes one script. What stands in `sh` and `console` blocks is run as it is written; marks above a block say
-how (`at: host-a`, `ends with: 1`, `for: 3 s`) or that it cannot be run (`not run: REASON`). The first command that fails
-ends the page, and the error names its line.
+how (`at: host-a`, `ends with: 0 or 1`, `for: 3 s`) or that it cannot be run (`not run: REASON`). The first command
+that fails ends the page, and the error names its line.
 """
 
 import os
@@ -128,8 +128,9 @@ def _as_shell(command: Command) -> str:
         text = f"hack/lab exec {host} -- bash -euo pipefail -c {shlex.quote(text)}"
     if seconds := command.marks.get("for"):
         text = f"timeout --signal=INT {seconds.split()[0]} bash -c {shlex.quote(text)} || [ $? -eq 124 ]"
-    if code := command.marks.get("ends with"):
-        text = f"code=0; ( {text}\n) || code=$?; [ $code -eq {int(code)} ]"
+    if codes := command.marks.get("ends with"):
+        wanted = "|".join(str(int(code)) for code in codes.split(" or "))
+        text = f'code=0; ( {text}\n) || code=$?; case "$code" in {wanted}) ;; *) exit 1 ;; esac'
     return text
 
 
