@@ -21,6 +21,7 @@ ELSEWHERE = {
     "hypervisor",
     "import",
     "lease",
+    "load",
     "name",
     "node",
     "project",
