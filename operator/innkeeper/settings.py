@@ -87,6 +87,10 @@ class OperatorSettings(CommonSettings):
         None, description="The certificate (PEM, common name innkeeper-operator) that hosts are shown."
     )
     hosts_key_file: Path | None = Field(None, description="The key of that certificate (PEM).")
+    hosts_ca_key_file: Path | None = Field(
+        None,
+        description="The key of that authority (PEM): with it the operator signs the certificates of hosts.",
+    )
     hosts_file: Path | None = Field(
         None, description="Where hosts are reached of which the API server does not say it (YAML)."
     )
@@ -115,6 +119,8 @@ class OperatorSettings(CommonSettings):
         files = (self.hosts_ca_file, self.hosts_certificate_file, self.hosts_key_file)
         if any(files) != all(files):
             raise ValueError("--hosts-ca-file, --hosts-certificate-file and --hosts-key-file go together")
+        if self.hosts_ca_key_file is not None and self.hosts_ca_file is None:
+            raise ValueError("--hosts-ca-key-file is the key of --hosts-ca-file: give both")
         if self.hosts_file is not None and self.hosts_ca_file is None:
             raise ValueError("--hosts-file goes with --hosts-ca-file: hosts are asked over mutual TLS only")
         return self

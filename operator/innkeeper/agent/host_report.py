@@ -34,6 +34,7 @@ class HostReport:
     images: Callable[[], Mapping[str, int]]  # percent that is here, by digest
     read: Callable[[Key], HostAgent | None]
     clock: Clock
+    certificate_request: Callable[[], str | None] = lambda: None
 
     def render(self, key: Key) -> dict[str, Any] | None:
         """Return the status that the HostAgent should have, or None where it has it."""
@@ -56,6 +57,7 @@ class HostReport:
                 "disk": format_bytes(capacity.disk_bytes),
             },
             "images": [{"digest": digest, "percent": percent} for digest, percent in self.images().items()],
+            "certificateRequest": self.certificate_request(),
             "conditions": documents(agent.status.conditions, [condition], now=self.clock.now()),
         }
         return None if _is_told(status, agent.status) else status
@@ -86,6 +88,7 @@ def _is_told(status: dict[str, Any], told: HostAgentStatus) -> bool:
         "driver": told.driver,
         "capacity": amounts,
         "images": [{"digest": each.digest, "percent": each.percent} for each in told.images],
+        "certificateRequest": told.certificate_request,
         "conditions": [document(each) for each in told.conditions],
     }
 

@@ -18,6 +18,7 @@ from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.figures import BackupFigures, ImageFigures
+from innkeeper.agent.host_api.own_certificate import NoCertificate, OwnCertificate
 from innkeeper.agent.identity import credentials_of
 from innkeeper.agent.joining import node
 from innkeeper.agent.joining.rotation import TokenFigures, TokenRotation
@@ -71,6 +72,7 @@ async def run_agent(settings: AgentSettings) -> None:
             registry=registry,
             readiness=readiness,
             api=settings.api,
+            certificate=_certificate(settings, host, clock),
             stop_grace_s=settings.stop_grace_s,
             max_builds=settings.max_builds,
             pull_bytes_per_s=int(settings.image_fill_mib_s * 1024**2),
@@ -99,6 +101,12 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
         return join.host, join.pinned_keys, credentials
     keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
     return str(settings.host), keys, credentials
+
+
+def _certificate(settings: AgentSettings, host: str, clock: Clock) -> OwnCertificate | NoCertificate:
+    if settings.api is None or not settings.asks_for_certificate:
+        return NoCertificate()
+    return OwnCertificate(host, settings.api.files, clock=clock)
 
 
 def _rotation(

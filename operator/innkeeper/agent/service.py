@@ -8,7 +8,7 @@ import asyncio
 import uuid
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -23,6 +23,7 @@ from innkeeper.agent.drivers.driver import Driver, Hypervisor
 from innkeeper.agent.drivers.patient import PatientDriver
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_api.listener import HostApiListener, ListenAt
+from innkeeper.agent.host_api.own_certificate import NoCertificate, OwnCertificate
 from innkeeper.agent.host_api.server import HostApi
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.host_report import HostReport, boot_id
@@ -87,6 +88,7 @@ class AgentParts:
     registry: CollectorRegistry
     readiness: Readiness
     api: ListenAt | None = None  # None: nobody but the API server hears of this host
+    certificate: OwnCertificate | NoCertificate = field(default_factory=NoCertificate)
     stop_grace_s: float = 60.0
     max_builds: int = 4
     pull_bytes_per_s: int = 0  # at which the disk of a guest is made whole; 0 is no limit
@@ -256,6 +258,7 @@ class Agent:
             tasks.create_task(_after(heartbeat.ours, host_statuses.run()), name="host status")
             beat = heartbeat.run(period_s=parts.heartbeat_s, duration_s=HEARTBEAT_DURATION_S)
             tasks.create_task(beat, name="heartbeat")
+            tasks.create_task(parts.certificate.run(self._touch_host), name="certificate")
             if self._api is not None:
                 tasks.create_task(self._api.run(), name="host API")
 
@@ -356,6 +359,7 @@ class Agent:
             images=self._parts.images.held,
             read=self._host_agents.objects.get,
             clock=self._parts.clock,
+            certificate_request=self._parts.certificate.request,
         )
         return StatusWriter(
             self._parts.client,
@@ -426,6 +430,7 @@ class Agent:
     def _host_changed(self, change: Change[HostAgent]) -> None:
         if change.new is not None and change.key[1] == names.HOST_AGENT_NAME:
             self._arrived(_HOST)
+            self._parts.certificate.take(change.new.spec.certificate)
             self._touch_host(urgent=change.new.status.store_id is None)
 
     def _arrived(self, key: str) -> None:

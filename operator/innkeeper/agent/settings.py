@@ -84,11 +84,12 @@ class AgentSettings(CommonSettings):
     api_port: int = Field(9104, ge=0, le=65535, description="The port of the host API; 0 is any.")
     api_certificate_file: Path | None = Field(
         None,
-        description="The host API's certificate (PEM), with the host's name; without one it is not served.",
+        description="The host API's certificate (PEM), with the host's name; else the operator is asked for one.",
     )
     api_key_file: Path | None = Field(None, description="The key of that certificate (PEM).")
     api_ca_file: Path | None = Field(
-        None, description="The authority of the operator's certificate towards hosts (PEM)."
+        None,
+        description="The authority of the operator's certificate towards hosts (PEM); else no host API is served.",
     )
     api_address: str | None = Field(
         None,
@@ -124,9 +125,18 @@ class AgentSettings(CommonSettings):
         if self.backup_directory is not None and self.backup_url is not None:
             raise ValueError("--backup-directory and --backup-url: give one of them")
         files = (self.api_certificate_file, self.api_key_file, self.api_ca_file)
-        if any(files) and not all(files):
-            raise ValueError("--api-certificate-file, --api-key-file and --api-ca-file go together")
-        if all(files) and self.api_address is None and ip_address(self.api_listen).is_unspecified:
+        if (self.api_certificate_file is None) != (self.api_key_file is None) or (
+            any(files) and self.api_ca_file is None
+        ):
+            raise ValueError(
+                "--api-certificate-file and --api-key-file go together, and with --api-ca-file; that one alone asks "
+                "the operator for a certificate"
+            )
+        if (
+            self.api_ca_file is not None
+            and self.api_address is None
+            and ip_address(self.api_listen).is_unspecified
+        ):
             raise ValueError(
                 f"--api-listen {self.api_listen} is no address to be called at: add --api-address"
             )
@@ -157,12 +167,22 @@ class AgentSettings(CommonSettings):
         return value
 
     @property
+    def asks_for_certificate(self) -> bool:
+        """Whether the operator is asked to sign the host API's certificate."""
+        return self.api_ca_file is not None and self.api_certificate_file is None
+
+    @property
     def api(self) -> ListenAt | None:
-        """Where the host API listens; None where there are no certificate files."""
+        """Where the host API listens; None where its callers' authority is not given."""
         certificate, key, authority = self.api_certificate_file, self.api_key_file, self.api_ca_file
-        if certificate is None or key is None or authority is None:
+        if authority is None:
             return None
-        files = TlsFiles(certificate=certificate, key=key, authority=authority)
+        own = self.state_dir / "identity"
+        files = TlsFiles(
+            certificate=certificate or own / "host-api.crt",
+            key=key or own / "host-api.key",
+            authority=authority,
+        )
         return ListenAt(listen=self.api_listen, port=self.api_port, files=files, reported=self.api_address)
 
 

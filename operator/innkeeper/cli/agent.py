@@ -79,12 +79,15 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     api_certificate_file: Annotated[
         Path | None,
         typer.Option(
-            help="The host API's certificate (PEM), with the host's name; without one it is not served."
+            help="The host API's certificate (PEM), with the host's name; else the operator is asked for one."
         ),
     ] = None,
     api_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
     api_ca_file: Annotated[
-        Path | None, typer.Option(help="The authority of the operator's certificate towards hosts (PEM).")
+        Path | None,
+        typer.Option(
+            help="The authority of the operator's certificate (PEM); without it no host API is served."
+        ),
     ] = None,
     api_address: Annotated[
         str | None,

@@ -76,6 +76,9 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         typer.Option(help="The certificate that hosts are shown (PEM, common name innkeeper-operator)."),
     ] = None,
     hosts_key_file: Annotated[Path | None, typer.Option(help="The key of that certificate (PEM).")] = None,
+    hosts_ca_key_file: Annotated[
+        Path | None, typer.Option(help="The key of hosts' authority (PEM): sign the certificates of hosts.")
+    ] = None,
     hosts_file: Annotated[
         Path | None,
         typer.Option(help="Where hosts are reached of which the API server does not say it (YAML)."),

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from innkeeper.clock import Clock
 from innkeeper.errors import TerminalError
 from innkeeper.hosts.client import Agents, ClientFiles
+from innkeeper.hosts.issuing import HostCertificates
 from innkeeper.hosts.ports import HostReader
 from innkeeper.processes.order_key import OrderKeys
 from innkeeper.settings import OperatorSettings
+from innkeeper.workers.hosts.flow import Certificate, as_it_is
 from innkeeper.workers.rebuild.hearing import Hearing
 
 
@@ -22,6 +24,18 @@ def client_files(settings: OperatorSettings) -> ClientFiles | None:
     if authority is None or certificate is None or key is None:
         return None
     return ClientFiles(authority=authority, certificate=certificate, key=key)
+
+
+def host_certificates(settings: OperatorSettings, clock: Clock) -> Certificate:
+    """Return what signs hosts' certificates; without the authority's key, hosts keep those that they have.
+
+    Raises:
+        TerminalError: the key is there and cannot sign.
+    """
+    authority, key = settings.hosts_ca_file, settings.hosts_ca_key_file
+    if authority is None or key is None:
+        return as_it_is
+    return HostCertificates.load(authority=authority, key=key, clock=clock).current
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from innkeeper.kube.errors import ApiError
 from innkeeper.kube.events import EventWriter
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.processes.holdings import Holdings
+from innkeeper.processes.hosts_asked import host_certificates
 from innkeeper.processes.order_key import KeySource, OrderKeys, load_order_keys, who_obeys
 from innkeeper.processes.telling import tell
 from innkeeper.processes.watches import Watches, are_fresh
@@ -206,6 +207,7 @@ class Leader:
             queue=queue,
             order_keys=keys.published(),
             assume=watches.assume,
+            certificate=host_certificates(self._settings, self._clock),
             workers=self._settings.host_workers,
         )
         watches.follow_hosts(flow)

@@ -101,6 +101,7 @@ class HostAgentSpec(View, frozen=True, kw_only=True):
     reserved: Reserved = Reserved()
     overcommit: Overcommit = Overcommit()
     order_keys: list[OrderKey] = []
+    certificate: str | None = None  # PEM, of the host API
 
 
 class HeldImage(View, frozen=True, kw_only=True):
@@ -122,6 +123,7 @@ class HostAgentStatus(View, frozen=True, kw_only=True):
     driver: str | None = None
     capacity: Resources | None = None
     images: list[HeldImage] = []
+    certificate_request: str | None = None
     conditions: list[Condition] = []
 
 

@@ -37,6 +37,11 @@ class OrderKey(ApiModel):
     """That signature, base64."""
 
 
+Pem = Annotated[
+    str, Field(max_length=4096, pattern=r"^-----BEGIN CERTIFICATE( REQUEST)?-----\n[A-Za-z0-9+/=\n]+")
+]
+
+
 class HostAgentSpec(ApiModel):
     """The effective settings of Host and Cluster."""
 
@@ -52,6 +57,8 @@ class HostAgentSpec(ApiModel):
     """How much more is promised than there is. The agent refuses a guest beyond it; it never evicts one."""
     order_keys: Annotated[list[OrderKey], Field(max_length=8), map_keys("id")] = Field(default_factory=list)
     """The keys that orders may be signed with."""
+    certificate: Pem | None = None
+    """The certificate of the host's own API, signed as its agent asked; none where somebody else gives it one."""
 
 
 class HeldImage(ApiModel):
@@ -84,6 +91,8 @@ class HostAgentStatus(ApiModel):
     """What the machine has."""
     images: Annotated[list[HeldImage], Field(max_length=50), ATOMIC] = Field(default_factory=list)
     """The images that lie there, those used last first: a guest is rather placed where its image is."""
+    certificate_request: Pem | None = None
+    """While the agent wants a certificate for its own API: a PKCS #10 request that names this host and nothing else."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: the agent can run guests."""
 

@@ -34,6 +34,15 @@ from innkeeper.workers.hosts.identity import Known, Write
 log = structlog.get_logger(__name__)
 
 
+Certificate = Callable[[str, HostAgent | None], str | None]
+"""Which certificate (PEM) a host should have, by its name and what is there of its HostAgent."""
+
+
+def as_it_is(_: str, agent: HostAgent | None) -> str | None:
+    """Return the certificate that the host has: nobody here signs another."""
+    return agent.spec.certificate if agent is not None else None
+
+
 @dataclass(frozen=True)
 class Identities:
     """The watched objects that identities are made of."""
@@ -68,6 +77,7 @@ class HostFlow:
         queue: LatestQueue[str],
         order_keys: list[OrderKey],
         assume: Callable[[View], None],
+        certificate: Certificate = as_it_is,
         workers: int = 4,
     ) -> None:
         self._client = client
@@ -76,6 +86,7 @@ class HostFlow:
         self._queue = queue
         self._order_keys = order_keys
         self._assume = assume
+        self._certificate = certificate
         self._workers = workers
 
     async def run(self) -> None:
@@ -156,7 +167,13 @@ class HostFlow:
         cluster = self._subset.clusters.get(host.spec.cluster)
         if cluster is None:
             return None
-        return identity.host_orders(host, network=cluster.spec.network, keys=self._order_keys)
+        name = host.metadata.name
+        return identity.host_orders(
+            host,
+            network=cluster.spec.network,
+            keys=self._order_keys,
+            certificate=self._certificate(name, self._subset.host_agents.get(name)),
+        )
 
     async def _let_go(self, host: Host, known: Known) -> None:
         name = host.metadata.name

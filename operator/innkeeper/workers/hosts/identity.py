@@ -81,7 +81,9 @@ def is_leaving(namespace: Namespace | None) -> bool:
     )
 
 
-def host_orders(host: Host, *, network: Network, keys: list[OrderKey]) -> dict[str, Any]:
+def host_orders(
+    host: Host, *, network: Network, keys: list[OrderKey], certificate: str | None = None
+) -> dict[str, Any]:
     """Return the spec of the host's HostAgent: the effective settings of Host and Cluster."""
     return {
         "cluster": host.spec.cluster,
@@ -89,6 +91,7 @@ def host_orders(host: Host, *, network: Network, keys: list[OrderKey]) -> dict[s
         "allowEmulation": host.spec.allow_emulation,
         **_promises(host.spec.reserved, host.spec.overcommit),
         "orderKeys": [_key(each) for each in keys],
+        **_said({"certificate": certificate}),
     }
 
 
@@ -202,4 +205,5 @@ def _spec_of(agent: HostAgent) -> dict[str, Any]:
         "allowEmulation": agent.spec.allow_emulation,
         **_promises(agent.spec.reserved, agent.spec.overcommit),
         "orderKeys": [_key(each) for each in agent.spec.order_keys],
+        **_said({"certificate": agent.spec.certificate}),
     }

@@ -1,0 +1,121 @@
+"""The host API's own certificate: asked for, taken if it is good, asked for again in time; the operator's code signs."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kit.certificates import Authority
+
+from innkeeper.agent.host_api.certificates import ServerTls, TlsFiles
+from innkeeper.agent.host_api.own_certificate import OwnCertificate
+from innkeeper.hosts.issuing import HostCertificates
+from innkeeper.views.host import HostAgent, HostAgentSpec, HostAgentStatus, Network
+from innkeeper.views.meta import Meta
+from tests.kit.clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    found = ManualClock()
+    found.advance(timedelta(days=400).total_seconds())  # the authority was made today
+    return found
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    found = Authority(tmp_path / "pki", name="hosts")
+    found.ensure()
+    return found
+
+
+@pytest.fixture
+def files(tmp_path: Path, authority: Authority) -> TlsFiles:
+    place = tmp_path / "identity"
+    return TlsFiles(certificate=place / "a.crt", key=place / "a.key", authority=authority.own.certificate)
+
+
+@pytest.fixture
+def own(files: TlsFiles, clock: ManualClock) -> OwnCertificate:
+    return OwnCertificate("inn-a", files, clock=clock)
+
+
+def signed(authority: Authority, clock: ManualClock, asked: str | None, *, host: str = "inn-a") -> str:
+    signer = HostCertificates.load(authority=authority.own.certificate, key=authority.own.key, clock=clock)
+    meta = Meta(name="host", namespace=f"host-{host}", uid="1", resource_version="1")
+    spec = HostAgentSpec(cluster="lab", network=Network(bridge="br0"))
+    agent = HostAgent(metadata=meta, spec=spec, status=HostAgentStatus(certificate_request=asked))
+    made = signer.current(host, agent)
+    assert made is not None
+    return made
+
+
+def test_it_asks_takes_what_it_gets_and_serves_with_it(
+    own: OwnCertificate, files: TlsFiles, authority: Authority, clock: ManualClock
+) -> None:
+    own.look()
+    asked = own.request()
+    own.look()
+    assert own.request() == asked, "the same request until it is answered"
+    assert files.key.stat().st_mode & 0o777 == 0o600
+    own.take(signed(authority, clock, asked))
+    assert own.request() is None
+    assert ServerTls(files).refresh(), "the listener can use them together"
+    again = OwnCertificate("inn-a", files, clock=clock)
+    again.look()
+    assert again.request() is None, "after a restart it is still good"
+
+
+def test_it_asks_again_after_two_thirds_and_keeps_the_old_one_meanwhile(
+    own: OwnCertificate, files: TlsFiles, authority: Authority, clock: ManualClock
+) -> None:
+    own.look()
+    own.take(signed(authority, clock, own.request()))
+    old = files.certificate.read_text()
+    clock.advance(timedelta(days=19).total_seconds())
+    own.look()
+    assert own.request() is None
+    clock.advance(timedelta(days=2).total_seconds())
+    own.look()
+    asked = own.request()
+    assert asked is not None
+    own.take(old)
+    assert own.request() == asked, "what it has already is no answer"
+    assert files.certificate.read_text() == old
+    own.take(signed(authority, clock, asked))
+    assert own.request() is None
+    assert files.certificate.read_text() != old
+
+
+def test_what_is_not_for_this_host_is_not_taken(
+    own: OwnCertificate, files: TlsFiles, authority: Authority, clock: ManualClock, tmp_path: Path
+) -> None:
+    """A wrong or evil operator: the authority that this host pins decides."""
+    own.look()
+    asked = own.request()
+    stranger = Authority(tmp_path / "stranger", name="hosts")
+    stranger.ensure()
+    other = TlsFiles(certificate=tmp_path / "b.crt", key=tmp_path / "b.key", authority=files.authority)
+    neighbour, twin = OwnCertificate("inn-b", other, clock=clock), OwnCertificate("inn-a", other, clock=clock)
+    neighbour.look()
+    twin.look()
+    for pem in (
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        signed(stranger, clock, asked),
+        signed(authority, clock, neighbour.request(), host="inn-b"),
+        signed(authority, clock, twin.request()),
+    ):
+        own.take(pem)
+        assert own.request() == asked
+        assert not files.certificate.exists()
+    own.take(signed(authority, clock, asked))
+    assert own.request() is None
+
+
+def test_a_key_that_is_lost_is_made_anew_with_a_new_request(
+    own: OwnCertificate, files: TlsFiles, authority: Authority, clock: ManualClock
+) -> None:
+    own.look()
+    own.take(signed(authority, clock, own.request()))
+    files.key.unlink()
+    own.look()
+    assert own.request() is not None

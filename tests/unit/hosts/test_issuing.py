@@ -1,0 +1,149 @@
+"""Which requests for a host's certificate are signed, and which refused; what is signed is worth only what it should."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from kit.certificates import Authority
+
+from innkeeper.hosts.issuing import AuthorityError, HostCertificates, RefusedRequestError, requested_key
+from innkeeper.views.host import HostAgent, HostAgentSpec, HostAgentStatus, Network
+from innkeeper.views.meta import Meta
+from tests.kit.clock import ManualClock
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def request(
+    host: str = "inn-a",
+    *,
+    name: str | None = None,
+    alternative: Sequence[x509.GeneralName] | None = None,
+    more: Sequence[x509.ExtensionType] = (),
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = KEY,
+) -> str:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name or host)])
+    )
+    names = [x509.DNSName(host)] if alternative is None else list(alternative)
+    extensions = [*([x509.SubjectAlternativeName(names)] if names else []), *more]
+    for each in extensions:
+        builder = builder.add_extension(each, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def agent(asked: str | None, held: str | None = None) -> HostAgent:
+    meta = Meta(name="host", namespace="host-inn-a", uid="1", resource_version="1")
+    spec = HostAgentSpec(cluster="lab", network=Network(bridge="br0"), certificate=held)
+    return HostAgent(metadata=meta, spec=spec, status=HostAgentStatus(certificate_request=asked))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    found = Authority(tmp_path_factory.mktemp("authority"), name="hosts")
+    found.ensure()
+    return found
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    found = ManualClock()
+    found.advance(timedelta(days=400).total_seconds())  # the authority was made today
+    return found
+
+
+@pytest.fixture
+def certificates(authority: Authority, clock: ManualClock) -> HostCertificates:
+    return HostCertificates.load(authority=authority.own.certificate, key=authority.own.key, clock=clock)
+
+
+def test_what_is_signed_serves_in_this_name_for_a_month_and_nothing_else(
+    certificates: HostCertificates, authority: Authority, clock: ManualClock
+) -> None:
+    pem = certificates.current("inn-a", agent(request()))
+    assert pem is not None
+    made = x509.load_pem_x509_certificate(pem.encode())
+    made.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.own.certificate.read_bytes()))
+    assert made.public_key() == KEY.public_key()
+    found = {each.oid: each.value for each in made.extensions}
+    assert found[x509.SubjectAlternativeName.oid] == x509.SubjectAlternativeName([x509.DNSName("inn-a")])
+    assert found[x509.ExtendedKeyUsage.oid] == x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    assert found[x509.BasicConstraints.oid] == x509.BasicConstraints(ca=False, path_length=None)
+    assert made.not_valid_before_utc < clock.now() < made.not_valid_after_utc
+    assert made.not_valid_after_utc - clock.now() == timedelta(days=30)
+    assert len(pem) < 4096
+
+
+def test_it_is_signed_once_and_again_when_it_is_asked_for_late(
+    certificates: HostCertificates, clock: ManualClock
+) -> None:
+    asked = request()
+    first = certificates.current("inn-a", agent(asked))
+    assert certificates.current("inn-a", agent(asked, first)) == first, "no write follows from looking again"
+    assert certificates.current("inn-a", agent(None, first)) == first, "nothing is asked for"
+    clock.advance(timedelta(days=20).total_seconds())
+    assert certificates.current("inn-a", agent(None, first)) == first
+    second = certificates.current("inn-a", agent(asked, first))
+    assert second != first
+    other = ec.generate_private_key(ec.SECP256R1())
+    assert certificates.current("inn-a", agent(request(key=other), second)) != second, "a key that is new"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
+        "nothing",
+        request("inn-b"),
+        request(name="inn-b"),
+        request(name="innkeeper-operator"),
+        request(alternative=[]),
+        request(alternative=[x509.DNSName("inn-a"), x509.DNSName("inn-b")]),
+        request(alternative=[x509.DNSName("*")]),
+        request(alternative=[x509.RFC822Name("inn-a")]),
+        request(more=[x509.BasicConstraints(ca=True, path_length=None)]),
+        request(more=[x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])]),
+        request(key=RSA),
+        request(key=ec.generate_private_key(ec.SECP384R1())),
+        request() + "x" * 5000,
+    ],
+)
+def test_a_request_for_anything_else_is_refused_and_changes_nothing(
+    certificates: HostCertificates, asked: str
+) -> None:
+    assert certificates.current("inn-a", agent(asked)) is None
+    held = certificates.current("inn-a", agent(request()))
+    assert certificates.current("inn-a", agent(asked, held)) == held
+    with pytest.raises(RefusedRequestError):
+        requested_key(asked, "inn-a")
+
+
+def test_a_request_that_somebody_else_signed_is_refused() -> None:
+    """The signature's last bytes are another's: the key in it was not there when it was signed."""
+    lines = request().splitlines()
+    middle = lines[-2]
+    lines[-2] = ("A" if middle[0] != "A" else "B") + middle[1:]
+    with pytest.raises(RefusedRequestError):
+        requested_key("\n".join(lines) + "\n", "inn-a")
+
+
+def test_no_host_gets_the_operators_name() -> None:
+    with pytest.raises(RefusedRequestError, match="the operator's own name"):
+        requested_key(request("innkeeper-operator"), "innkeeper-operator")
+
+
+def test_a_key_that_is_not_the_authoritys_is_refused_at_the_start(
+    authority: Authority, tmp_path: Path, clock: ManualClock
+) -> None:
+    other = Authority(tmp_path, name="other")
+    other.ensure()
+    with pytest.raises(AuthorityError, match="is not the key of"):
+        HostCertificates.load(authority=authority.own.certificate, key=other.own.key, clock=clock)
+    with pytest.raises(AuthorityError, match="cannot be read"):
+        HostCertificates.load(authority=authority.own.certificate, key=tmp_path / "none", clock=clock)
