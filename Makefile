@@ -37,6 +37,7 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; the
 
 unit: ## the tests that need no root, no cluster and no libvirt
 	hack/python-env --no-libvirt
+	hack/helm
 	$(PYTEST) tests/unit tests/scenario tests/golden -n 4
 
 generate: ## make CRDs and reference pages from the models

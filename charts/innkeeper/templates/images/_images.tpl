@@ -6,7 +6,7 @@
 {{- else if not $images.enabled -}}
 {{- fail "images.publicUrl is missing: without an image server of its own the chart must know where it is" -}}
 {{- else -}}
-{{- printf "%s://innkeeper-images.%s.svc:8090" (ternary "http" "https" (eq $images.tls.source "None")) .Release.Namespace -}}
+{{- printf "%s://innkeeper-images.%s.svc:%d" (ternary "http" "https" (eq $images.tls.source "None")) .Release.Namespace (int $images.service.port) -}}
 {{- end -}}
 {{- end }}
 

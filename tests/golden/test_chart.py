@@ -1,0 +1,272 @@
+"""What Helm makes of the chart, as checked in, for a few sets of values; and what it refuses.
+
+INNKEEPER_UPDATE_GOLDEN=1 writes the files anew; look at the difference before it is committed. Keys and certificates
+differ each time and are masked. Of what the chart takes as it is from files/, names are listed alone: another test
+compares it.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from innkeeper import __version__
+from innkeeper.domain.reasons import OrphanPolicy
+from innkeeper.domain.rebuild.gate import RebuildPolicy
+from innkeeper.telemetry.logs import LogFormat, LogLevel
+from tests.kit.chart import CHART, ORDER_KEY, WITH_AGENTS, HelmError, find, pod_specs, render, run_helm
+
+GOLDEN = Path(__file__).parent / "chart"
+CASES = sorted(path.parent.name for path in GOLDEN.glob("*/values.yaml"))
+FROM_FILES = {
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
+FILES = ("rbac/operator", "rbac/images", "rbac/users", "rbac/agent-node", "policies/*", "crds/*")
+CHART_LABELS = re.compile(r"(app\.kubernetes\.io|helm\.sh)/")
+
+
+def masked(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without what is made anew each time."""
+    if document["kind"] == "Secret":
+        document["data"] = dict.fromkeys(document["data"], "MADE")
+    if document["kind"] == "ConfigMap" and "ca.crt" in document["data"]:
+        document["data"]["ca.crt"] = "MADE"
+    if document["kind"] == "APIService" and "caBundle" in document["spec"]:
+        document["spec"]["caBundle"] = "MADE"
+    pod = document.get("spec", {}).get("template", {})
+    for metadata in (document["metadata"], pod.get("metadata", {}) if isinstance(pod, dict) else {}):
+        annotations = metadata.get("annotations", {})
+        for name in annotations:
+            if name.startswith("checksum/") or name == "innkeeper.dev/renew-after":
+                annotations[name] = "MADE"
+    return document
+
+
+def as_text(objects: list[dict[str, Any]]) -> str:
+    """Return rendered objects in the form that is checked in."""
+    ordered = sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
+    listed = [
+        f"# {each['kind']} {each['metadata']['name']}\n" for each in ordered if each["kind"] in FROM_FILES
+    ]
+    whole = [masked(each) for each in ordered if each["kind"] not in FROM_FILES]
+    return "".join(listed) + yaml.safe_dump_all(whole, sort_keys=True, width=120)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_is_rendered_as_checked_in(case: str) -> None:
+    text = as_text(render("--values", GOLDEN / case / "values.yaml"))
+    file = GOLDEN / case / "rendered.yaml"
+    if os.environ.get("INNKEEPER_UPDATE_GOLDEN"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_lint_finds_nothing(case: str) -> None:
+    run_helm("lint", "--strict", CHART, "--values", GOLDEN / case / "values.yaml")
+
+
+def test_the_version_is_the_programs() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
+
+
+@pytest.mark.parametrize("namespace", ["innkeeper-system", "elsewhere"])
+def test_what_files_say_is_what_is_installed(namespace: str) -> None:
+    """Those who install without Helm apply the same rights and policies."""
+    rendered = {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in render(*WITH_AGENTS, namespace=namespace)
+        if each["kind"] in FROM_FILES | {"ServiceAccount"} and each["metadata"]["name"] != "innkeeper-stream"
+    }
+    written = {}
+    for pattern in FILES:
+        for path in (CHART / "files").glob(f"{pattern}.yaml"):
+            text = path.read_text().replace("innkeeper-system", namespace)
+            for document in filter(None, yaml.safe_load_all(text)):
+                written[document["kind"], document["metadata"]["name"]] = document
+    assert rendered.keys() == written.keys()
+    for key, each in rendered.items():
+        metadata = each["metadata"]
+        metadata["labels"] = {
+            name: value for name, value in metadata["labels"].items() if not CHART_LABELS.match(name)
+        }
+        metadata.get("annotations", {}).pop("helm.sh/resource-policy", None)
+        metadata |= {name: value or None for name, value in metadata.items()}
+        each["metadata"] = {name: value for name, value in metadata.items() if value}
+        assert each == written[key]
+
+
+def test_no_manifest_is_left_out() -> None:
+    known = {path for pattern in FILES for path in (CHART / "files").glob(f"{pattern}.yaml")}
+    assert set((CHART / "files").glob("*/*.yaml")) - known <= {
+        CHART / "files" / "rbac" / "00-namespace.yaml",  # helm install --create-namespace
+        *(CHART / "files" / "query").iterdir(),
+        *(CHART / "files").glob("alerts/*"),
+    }
+
+
+def test_an_api_server_without_mutating_policies_gets_none() -> None:
+    kinds = {each["kind"] for each in render("--kube-version", "1.35.0")}
+    assert "ValidatingAdmissionPolicy" in kinds
+    assert not {each for each in kinds if each.startswith("Mutating")}
+
+
+def test_what_guards_objects_stays_as_long_as_they_do() -> None:
+    for each in render(*WITH_AGENTS):
+        kept = each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+        guards = each["kind"] == "CustomResourceDefinition" or "AdmissionPolicy" in each["kind"]
+        streams = each["metadata"]["name"] in {"innkeeper-stream", "innkeeper-images-ca"}
+        authority = each["metadata"]["name"] in {"innkeeper-ca", "innkeeper-hosts-ca"}
+        assert kept == (guards or streams or authority), each["metadata"]["name"]
+
+
+def test_with_keep_off_crds_go_with_the_release() -> None:
+    for each in render("--set", "crds.keep=false"):
+        if each["kind"] == "CustomResourceDefinition":
+            assert "annotations" not in each["metadata"]
+
+
+REFUSED = {
+    "nonsense=1": "additional properties 'nonsense' not allowed",
+    "operator.replicas=0": "operator/replicas",
+    "operator.replicas=two": "operator/replicas",
+    "operator.hosts.tls.sourc=None": "'sourc' not allowed",
+    "operator.orphanPolicy=Delete": "operator/orphanPolicy",
+    "operator.extraArgs={help}": "operator/extraArgs/0",
+    "operator.orderKey.path=/etc/key": "operator/orderKey/path",
+    "operator.snapshot.size=large": "operator/snapshot/size",
+    "image.digest=sha256:1": "image/digest",
+    "images.tls.source=Self": "images/tls/source",
+    "images.publicUrl=images.example": "images/publicUrl",
+    "agent.orderKeys={abc}": "agent/orderKeys/0",
+    "agent.stateDirectory=var/lib": "agent/stateDirectory",
+    "listen=everywhere": "/listen",
+    "agent.enabled=true": "agent.orderKeys is missing",
+    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},policies.install=false": "could become any host",
+    "operator.hosts.tls.source=Volume": "operator.hosts.tls.volume is missing",
+    "query.tls.source=Existing": "query.tls.caBundle is missing",
+    "query.tls.source=CertManager": "cert-manager must know who issues it",
+    "images.enabled=false": "images.publicUrl is missing",
+    "images.replicas=2": "a volume that all replicas may write",
+    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},images.tls.source=Existing": "images.tls.caBundle is missing",
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_wrong_values_are_refused_with_a_word_of_what_is_wrong(wrong: str) -> None:
+    with pytest.raises(HelmError, match=re.escape(REFUSED[wrong])):
+        render("--set", wrong)
+
+
+def test_an_old_cluster_gets_no_agents() -> None:
+    with pytest.raises(HelmError, match=r"Kubernetes 1\.31 or later"):
+        render(*WITH_AGENTS, "--kube-version", "1.30.4")
+
+
+def properties(schema: dict[str, Any], root: dict[str, Any], at: str = "") -> set[str]:
+    """Return the paths of all values that a schema knows; what Kubernetes defines ends a path."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    known = schema.get("properties", {})
+    below = (properties(each, root, f"{at}.{name}") for name, each in known.items())
+    return {f"{at}.{name}" for name in known}.union(*below) if known else set()
+
+
+def values(document: dict[str, Any], at: str = "") -> set[str]:
+    """Return the paths of all values that a file sets."""
+    below = (values(each, f"{at}.{name}") for name, each in document.items() if isinstance(each, dict))
+    return {f"{at}.{name}" for name in document}.union(*below)
+
+
+def test_every_value_of_the_schema_has_a_default() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    known = {each for each in properties(schema, schema) if ".resources." not in each} - {".global"}
+    given = values(yaml.safe_load((CHART / "values.yaml").read_text()))
+    assert known <= given
+
+
+def test_words_of_the_schema_are_the_programs() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    operator, log = schema["operator"]["properties"], schema["log"]["properties"]
+    assert set(operator["orphanPolicy"]["enum"]) == set(OrphanPolicy)
+    assert set(operator["rebuild"]["enum"]) == set(RebuildPolicy)
+    assert set(log["format"]["enum"]) == set(LogFormat)
+    assert set(log["level"]["enum"]) == set(LogLevel)
+
+
+def test_pods_hold_no_right_that_they_do_not_need() -> None:
+    pods = pod_specs(render(*WITH_AGENTS))
+    assert pods.keys() == {"innkeeper-operator", "innkeeper-images", "innkeeper-agent", "innkeeper-stream"}
+    for name in ("innkeeper-operator", "innkeeper-images"):
+        assert pods[name]["securityContext"]["runAsNonRoot"] is True
+        assert pods[name]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not pods[name].get("hostNetwork")
+        for volume in pods[name]["volumes"]:
+            assert "hostPath" not in volume
+    for name, pod in pods.items():
+        (container,) = pod["containers"]
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert pod["enableServiceLinks"] is False, "INNKEEPER_IMAGES_PORT would be read as a setting"
+        if name != "innkeeper-agent":
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"]["drop"] == ["ALL"]
+    assert pods["innkeeper-stream"]["automountServiceAccountToken"] is False
+    assert pods["innkeeper-stream"]["containers"][0]["securityContext"]["capabilities"]["add"] == ["CHOWN"]
+
+
+def test_an_agent_may_do_without_privileges() -> None:
+    agent = pod_specs(render(*WITH_AGENTS, "--set", "agent.privileged=false"))["innkeeper-agent"]
+    context = agent["containers"][0]["securityContext"]
+    assert "privileged" not in context
+    assert context["allowPrivilegeEscalation"] is False
+    assert {"NET_ADMIN", "NET_RAW"} <= set(context["capabilities"]["add"])
+    assert "SYS_ADMIN" not in context["capabilities"]["add"]
+    assert agent["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_no_pod_of_a_host_refers_to_a_secret() -> None:
+    """A node may read the Secrets that its pods name, whole."""
+    pods = pod_specs(render(*WITH_AGENTS))
+    for name in ("innkeeper-agent", "innkeeper-stream"):
+        assert not [volume for volume in pods[name]["volumes"] if "secret" in volume]
+
+
+def test_paths_on_a_host_are_the_same_inside_as_outside() -> None:
+    pods = pod_specs(render(*WITH_AGENTS, "--set", "agent.stateDirectory=/srv/innkeeper"))
+    for name in ("innkeeper-agent", "innkeeper-stream"):
+        volumes = {each["name"]: each for each in pods[name]["volumes"]}
+        mounts = {each["name"]: each for each in pods[name]["containers"][0]["volumeMounts"]}
+        assert volumes["state"]["hostPath"]["path"] == mounts["state"]["mountPath"] == "/srv/innkeeper"
+
+
+def test_alerts_and_dashboards_are_wrapped_as_they_are() -> None:
+    given = ("monitoring.rules=true", "monitoring.dashboards=true", "monitoring.labels.release=prometheus")
+    objects = render(*(word for each in given for word in ("--set", each)))
+    rules = [each for each in objects if each["kind"] == "PrometheusRule"]
+    alerts = sorted((CHART / "files" / "alerts").glob("*.rules.yaml"))
+    assert [each["spec"] for each in rules] == [yaml.safe_load(path.read_text()) for path in alerts]
+    assert all(each["metadata"]["labels"]["release"] == "prometheus" for each in rules)
+    labelled = [each for each in objects if "grafana_dashboard" in each["metadata"].get("labels", {})]
+    shown = {name: json.loads(text) for each in labelled for name, text in each["data"].items()}
+    dashboards = (CHART / "files" / "dashboards").glob("*.json")
+    assert shown == {path.name: json.loads(path.read_text()) for path in dashboards}
+
+
+def test_no_upgrade_restarts_a_stream() -> None:
+    assert find(render(*WITH_AGENTS), "DaemonSet", "innkeeper-stream")["spec"]["updateStrategy"] == {
+        "type": "OnDelete"
+    }
