@@ -129,7 +129,10 @@ def test_what_guards_objects_stays_as_long_as_they_do() -> None:
         kept = each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
         guards = each["kind"] == "CustomResourceDefinition" or "AdmissionPolicy" in each["kind"]
         streams = each["metadata"]["name"] in {"innkeeper-stream", "innkeeper-images-ca"}
-        authority = each["metadata"]["name"] in {"innkeeper-ca", "innkeeper-hosts-ca"}
+        authority = each["kind"] == "Secret" and each["metadata"]["name"] in {
+            "innkeeper-ca",
+            "innkeeper-hosts-ca",
+        }
         assert kept == (guards or streams or authority), each["metadata"]["name"]
 
 
@@ -157,6 +160,9 @@ REFUSED = {
     "agent.enabled=true": "agent.orderKeys is missing",
     f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},policies.install=false": "could become any host",
     "operator.hosts.tls.source=Volume": "operator.hosts.tls.volume is missing",
+    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},operator.hosts.tls.source=Existing": (
+        "operator.hosts.tls.caBundle is missing"
+    ),
     "query.tls.source=Existing": "query.tls.caBundle is missing",
     "query.tls.source=CertManager": "cert-manager must know who issues it",
     "images.enabled=false": "images.publicUrl is missing",

@@ -1,0 +1,272 @@
+"""A release of the chart in a real API server, from its installation to its end. No kubelet runs its pods.
+
+Whatever is done to the release, guests, their hosts' namespaces and the CRDs stay. CRDs follow upgrades and rollbacks.
+"""
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
+from innkeeper.clock import SystemClock
+from innkeeper.hosts.issuing import HostCertificates
+from tests.kit.chart import CHART, NAMESPACE, WITH_AGENTS, HelmError, render, run_helm
+from tests.kit.empty_plane import empty_plane
+from tests.kit.install import CRDS, apply, run, wait_for_policies
+from tests.kit.waiting import eventually
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]
+
+RELEASE = "innkeeper"
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:innkeeper-operator"
+FOREIGN = {"cert-manager.io", "monitoring.coreos.com"}  # kinds of others, which this API server does not have
+GOLDEN = Path(__file__).parents[2] / "golden" / "chart"
+GUEST = {
+    "apiVersion": "innkeeper.dev/v1alpha1",
+    "kind": "Guest",
+    "metadata": {"name": "web", "namespace": "default"},
+    "spec": {"image": {"name": "debian"}, "flavor": "small", "interfaces": [{"pool": "lab"}]},
+}
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Path]:
+    with empty_plane("chart") as kubeconfig:
+        yield kubeconfig
+
+
+@pytest.fixture
+def cluster(plane: Path) -> Iterator[Path]:
+    """The control plane without a release. What an earlier one left may lie there: the next one takes it over."""
+    yield plane
+    as_operator = (f"--as={OPERATOR}", "--as-group=system:masters")  # its own rights go with the release
+    run(plane, "delete", "guest", "web", "--wait=false", check=False)
+    run(plane, "patch", "guest", "web", "--type=merge", *as_operator, *NO_FINALIZERS, check=False)
+    if has_release(plane):
+        helm(plane, "uninstall", RELEASE)
+    # Nothing here looks after volumes.
+    volume = ("pvc", "innkeeper-images", f"--namespace={NAMESPACE}")
+    run(plane, "patch", *volume, "--type=merge", *NO_FINALIZERS, check=False)
+
+
+NO_FINALIZERS = ("--patch", json.dumps({"metadata": {"finalizers": None}}))
+KEPT = (
+    "crd",
+    "mutatingadmissionpolicy",
+    "mutatingadmissionpolicybinding",
+    "validatingadmissionpolicy",
+    "validatingadmissionpolicybinding",
+)
+
+
+def clear(plane: Path) -> None:
+    """Remove what releases left."""
+    ours = ("--selector=app.kubernetes.io/name=innkeeper", "--timeout=60s")
+    run(plane, "delete", ",".join(KEPT), *ours)
+
+
+def helm(plane: Path, verb: str, *words: str | Path) -> str:
+    return run_helm(verb, *words, "--namespace", NAMESPACE, kubeconfig=plane)
+
+
+def install(plane: Path, *words: str | Path, chart: Path = CHART) -> None:
+    helm(plane, "install", RELEASE, chart, "--create-namespace", *words)
+
+
+def has_release(plane: Path) -> bool:
+    return RELEASE in helm(plane, "list", "--all", "--short").split()
+
+
+def get(plane: Path, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        run(plane, "get", kind, name, f"--namespace={namespace}", "--output=json").stdout
+    )
+    return found
+
+
+async def made_guest(plane: Path) -> str:
+    """Make a Guest, and return its uid. Admission knows a new kind only some time after its CRD is established."""
+
+    def is_taken() -> bool:
+        applied = run(plane, "apply", "--filename=-", stdin=json.dumps(GUEST), check=False)
+        assert applied.returncode == 0, applied.stderr
+        return True
+
+    await eventually(is_taken, deadline_s=60)
+    return guest_uid(plane)
+
+
+def guest_uid(plane: Path) -> str:
+    return str(get(plane, "guest", "web", "default")["metadata"]["uid"])
+
+
+def next_chart(directory: Path) -> Path:
+    """Return a later version of the chart, whose Guest has one more column."""
+    chart = directory / "innkeeper"
+    shutil.copytree(CHART, chart)
+    crd = chart / "files" / "crds" / "innkeeper.dev_guests.yaml"
+    document = yaml.safe_load(crd.read_text())
+    column = {"name": "Later", "type": "string", "jsonPath": ".metadata.name"}
+    document["spec"]["versions"][0]["additionalPrinterColumns"].append(column)
+    crd.write_text(yaml.safe_dump(document))
+    about = chart / "Chart.yaml"
+    about.write_text(about.read_text().replace("version: 0.1.0", "version: 0.2.0", 1))
+    return chart
+
+
+def columns(plane: Path) -> list[str]:
+    crd = get(plane, "crd", "guests.innkeeper.dev")
+    return [each["name"] for each in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
+
+
+async def test_guests_and_crds_outlive_all_that_is_done_to_a_release(cluster: Path, tmp_path: Path) -> None:
+    install(cluster)
+    uid = await made_guest(cluster)
+    run(cluster, "create", "namespace", "host-inn-a")  # as the operator makes it, and so the key
+    run(cluster, "create", "secret", "generic", "innkeeper-order-key", f"--namespace={NAMESPACE}")
+
+    helm(cluster, "upgrade", RELEASE, next_chart(tmp_path))
+    assert "Later" in columns(cluster)
+    assert guest_uid(cluster) == uid
+
+    helm(cluster, "rollback", RELEASE, "1")
+    assert "Later" not in columns(cluster)
+    assert guest_uid(cluster) == uid
+
+    helm(cluster, "uninstall", RELEASE)
+    assert guest_uid(cluster) == uid
+    assert "Later" not in columns(cluster)
+    for kind, name in (("namespace", "host-inn-a"), ("secret", "innkeeper-order-key")):
+        assert "deletionTimestamp" not in get(cluster, kind, name)["metadata"]
+    gone = run(cluster, "get", "statefulset,deployment,apiservice/v1alpha1.query.innkeeper.dev", check=False)
+    assert "innkeeper" not in gone.stdout
+
+    install(cluster)
+    assert guest_uid(cluster) == uid
+
+
+async def test_objects_are_guarded_also_while_nothing_is_installed(cluster: Path) -> None:
+    install(cluster)
+    await made_guest(cluster)
+    helm(cluster, "uninstall", RELEASE)
+    wait_for_policies(cluster)
+    run(cluster, "delete", "guest", "web", "--wait=false")
+    taken = run(cluster, "patch", "guest", "web", "--type=merge", *NO_FINALIZERS, check=False)
+    assert "only the operator removes the finalizer" in taken.stderr
+
+
+async def test_with_keep_off_the_crds_go_with_the_release(cluster: Path) -> None:
+    clear(cluster)
+    install(cluster, "--set", "crds.keep=false")
+    helm(cluster, "uninstall", RELEASE)
+
+    def are_gone() -> bool:
+        return (
+            "innkeeper.dev"
+            not in run(cluster, "get", "crd,validatingadmissionpolicy", "--output=name").stdout
+        )
+
+    await eventually(are_gone, deadline_s=60)
+
+
+async def test_crds_that_are_given_up_by_the_chart_stay(cluster: Path) -> None:
+    """Somebody else may take care of them from now on: a pipeline, say."""
+    install(cluster)
+    uid = await made_guest(cluster)
+    helm(cluster, "upgrade", RELEASE, CHART, "--set", "crds.install=false")
+    assert guest_uid(cluster) == uid
+
+
+async def test_crds_that_were_applied_by_hand_are_taken_over(cluster: Path) -> None:
+    clear(cluster)
+    apply(cluster, CRDS)
+    uid = await made_guest(cluster)
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        install(cluster)
+    install(cluster, "--take-ownership")
+    assert guest_uid(cluster) == uid
+
+
+def test_a_stream_outlives_its_release(cluster: Path) -> None:
+    install(cluster, *WITH_AGENTS)
+    before = get(cluster, "daemonset", "innkeeper-stream")["metadata"]["uid"]
+    helm(cluster, "uninstall", RELEASE)
+    assert get(cluster, "daemonset", "innkeeper-stream")["metadata"]["uid"] == before
+    assert get(cluster, "configmap", "innkeeper-images-ca")["data"]["ca.crt"].startswith("-----BEGIN")
+    assert run(cluster, "get", "daemonset", f"--namespace={NAMESPACE}", "--output=name").stdout.split() == [
+        "daemonset.apps/innkeeper-stream"
+    ]
+
+
+def certificate(plane: Path, secret: str) -> x509.Certificate:
+    data = get(plane, "secret", secret)["data"]
+    return x509.load_pem_x509_certificate(base64.b64decode(data["tls.crt"]))
+
+
+def authority(plane: Path, name: str = "innkeeper-ca") -> x509.Certificate:
+    data = get(plane, "secret", name)["data"]
+    return x509.load_pem_x509_certificate(base64.b64decode(data["ca.crt"]))
+
+
+def names_in(found: x509.Certificate) -> list[str]:
+    extension = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    assert isinstance(extension, x509.SubjectAlternativeName)
+    return extension.get_values_for_type(x509.DNSName)
+
+
+def test_certificates_are_kept_by_an_upgrade_and_made_anew_for_new_names(cluster: Path) -> None:
+    install(cluster)
+    before = {each: certificate(cluster, each) for each in ("innkeeper-query-tls", "innkeeper-images-tls")}
+    vouching = authority(cluster)
+    for each in before.values():
+        each.verify_directly_issued_by(vouching)
+    bundle = get(cluster, "apiservice", "v1alpha1.query.innkeeper.dev")["spec"]["caBundle"]
+    assert x509.load_pem_x509_certificate(base64.b64decode(bundle)) == vouching
+
+    helm(cluster, "upgrade", RELEASE, CHART, "--set", "images.tls.dnsNames={images.example.org}")
+    assert authority(cluster) == vouching
+    assert certificate(cluster, "innkeeper-query-tls") == before["innkeeper-query-tls"]
+    changed = certificate(cluster, "innkeeper-images-tls")
+    assert "images.example.org" in names_in(changed)
+    changed.verify_directly_issued_by(vouching)
+
+
+def test_a_certificate_in_the_second_half_of_its_life_is_made_anew(cluster: Path) -> None:
+    install(cluster)
+    before = certificate(cluster, "innkeeper-query-tls")
+    old = "innkeeper.dev/renew-after=1"
+    run(cluster, "annotate", "--overwrite", "secret/innkeeper-query-tls", old, f"--namespace={NAMESPACE}")
+    helm(cluster, "upgrade", RELEASE, CHART)
+    assert certificate(cluster, "innkeeper-query-tls") != before
+    assert certificate(cluster, "innkeeper-query-tls").issuer == before.issuer
+
+
+def test_the_operator_shows_hosts_a_name_that_they_ask_for_and_can_sign_for_them(
+    cluster: Path, tmp_path: Path
+) -> None:
+    install(cluster)
+    shown = certificate(cluster, "innkeeper-operator-hosts-tls")
+    shown.verify_directly_issued_by(authority(cluster, "innkeeper-hosts-ca"))
+    assert shown.subject.rfc4514_string() == "CN=innkeeper-operator"
+    assert authority(cluster, "innkeeper-hosts-ca") != authority(cluster)
+    held = get(cluster, "secret", "innkeeper-hosts-ca")["data"]
+    for name in ("ca.crt", "ca.key"):
+        (tmp_path / name).write_bytes(base64.b64decode(held[name]))
+    HostCertificates.load(authority=tmp_path / "ca.crt", key=tmp_path / "ca.key", clock=SystemClock())
+
+
+@pytest.mark.parametrize("case", ["default", "keys-outside", "nodes"])
+def test_the_api_server_takes_every_object(cluster: Path, case: str) -> None:
+    run(cluster, "create", "namespace", NAMESPACE, check=False)
+    objects = render("--values", GOLDEN / case / "values.yaml")
+    ours = [each for each in objects if each["apiVersion"].partition("/")[0] not in FOREIGN]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": ours})
+    how = ("--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
+    run(cluster, "apply", *how, "--filename=-", stdin=text)
