@@ -26,7 +26,10 @@ Everything is put into .Values.made, since each template of one release must see
 {{- $root := .root -}}
 {{- $made := $root.Values.made -}}
 {{- $tls := .of.tls -}}
-{{- $held := lookup "v1" "Secret" $root.Release.Namespace ($tls.secretName | default "-") | default dict -}}
+{{- $held := dict -}}
+{{- if not (has $tls.source (list "Volume" "None")) -}}
+{{- $held = lookup "v1" "Secret" $root.Release.Namespace $tls.secretName | default dict -}}
+{{- end -}}
 {{- $data := $held.data | default dict -}}
 {{- $authority := $tls.caBundle | default (index $data "ca.crt") | default "" -}}
 {{- if eq $tls.source "Generated" -}}
