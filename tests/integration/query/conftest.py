@@ -3,7 +3,7 @@
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,23 +128,23 @@ class Queries:
 
 @asynccontextmanager
 async def answering(
-    plane: Plane, directory: Path, **settings: Any
+    plane: Plane, directory: Path, *, names: Sequence[str] = ("127.0.0.1",), **settings: Any
 ) -> AsyncIterator[tuple[OperatorProcess, Queries]]:
-    """Run an operator that leads and answers queries; `settings` are more of its settings."""
+    """Run an operator that leads and answers queries under `names`; `settings` are more of its settings."""
     authority = Authority(directory / "pki")
     authority.ensure()
-    pair = authority.issue_server("query", alternative_names=["127.0.0.1"])
+    pair = authority.issue_server("query", alternative_names=list(names))
+    listening = {"query_listen": "127.0.0.1", **settings}
     async with (
         StubImageServer() as images,
         running_operator(
             Credentials.from_kubeconfig(plane.operator),
             images_url=images.url,
-            query_listen="127.0.0.1",
             query_port=0,
             query_certificate_file=pair.certificate,
             query_key_file=pair.key,
             leader_election=False,
-            **settings,
+            **listening,
         ) as operator,
     ):
         await leads(operator)
