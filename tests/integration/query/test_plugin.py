@@ -1,6 +1,7 @@
 """`kubectl guest` against a real API server and a real query API, as a person types it and with their rights."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 from kit import paths, query_api
 from kit.certificates import Authority
 from kit.kubectl import Kubectl
-from pyroute2 import IPRoute
 
 from innkeeper.cli.guest.exit_codes import ExitCode
 from tests.integration.query.conftest import Plane, answering, known
@@ -49,8 +49,9 @@ class Person:
 
 def own_address() -> str:
     """Return an address of this machine that is not the loopback's: no other may be an endpoint."""
-    with IPRoute() as route:
-        found = [dict(each["attrs"])["IFA_ADDRESS"] for each in route.get_addr(family=2, scope=0)]
+    command = ["ip", "-json", "-4", "address", "show", "scope", "global"]
+    links = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    found = [each["local"] for link in links for each in link["addr_info"]]
     assert found, "this machine has no address but the loopback's"
     return str(found[0])
 
@@ -63,8 +64,9 @@ async def registered(plane: Plane, directory: Path) -> AsyncIterator[None]:
     async with answering(plane, directory, names=names, query_listen="0.0.0.0") as (operator, _):  # noqa: S104 - the API server comes by another address than the loopback's
         await known(operator, "web")
         authority = Authority(directory / "pki").own.certificate
+        address = await asyncio.to_thread(own_address)
         await asyncio.to_thread(
-            query_api.register, kubectl, address=own_address(), port=operator.query_port, authority=authority
+            query_api.register, kubectl, address=address, port=operator.query_port, authority=authority
         )
 
         async def is_available() -> bool:
