@@ -31,15 +31,16 @@ def wait(
     wait_for_room: WaitForRoom = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Wait until guests have come to a layer; end with 3 where they have not in time, 4 where they cannot, 5 where one is
-    deleted."""  # noqa: D205, D209 - one sentence, shown as help
+    """Wait until guests have come to a layer.
+
+    It ends with 3 where they have not in time, with 4 where they cannot, and with 5 where one is deleted.
+    """
     asking: Asking = context.obj
     end = time.monotonic() + timeout
     waiting = Waiting(asking, layer, waits_for_room=wait_for_room)
     targets = [find(asking, name, namespace) for name in names]
     found = [waiting.until(target, within_s=max(0.0, end - time.monotonic())) for target in targets]
-    done = f"reached {layer}"
-    show_guests(found, output, done=done)
+    show_guests(found, output, done=f"reached {layer}")
 
 
 class Waiting:
