@@ -12,7 +12,7 @@ from kit import paths
 from innkeeper.cli.guest.exit_codes import ExitCode
 from tests.kit.lab import Lab, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
 NAME = "typed"
 SIZE = ["--cpu=1", "--memory=512Mi", "--disk=4Gi", "--pool=e2e"]
@@ -22,7 +22,7 @@ SIZE = ["--cpu=1", "--memory=512Mi", "--disk=4Gi", "--pool=e2e"]
 def created(lab: Lab, key: Path) -> Iterator[subprocess.CompletedProcess[str]]:
     """What `create --wait=ready` said of a Debian that takes logins."""
     words = [*SIZE, "--image=debian-12", f"--ssh-key-file={key}.pub", "--ready-when=tcp:22"]
-    yield lab.plugin("create", NAME, *words, "--wait=ready", "--timeout=380s")
+    yield lab.plugin("create", NAME, *words, "--wait=ready", "--timeout=15m", deadline_s=1000)
     lab.kubectl.run("delete", "guest", NAME, "--timeout=90s", deadline=120)
 
 

@@ -76,7 +76,7 @@ class Lab:
         assert done.returncode == 0, f"{script} {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def plugin(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def plugin(self, *words: str, deadline_s: float = PLUGIN_DEADLINE_S) -> subprocess.CompletedProcess[str]:
         """Run `kubectl guest` as a person does: kubectl finds it on PATH."""
         programs = str(paths.venv_program("kubectl-guest").parent)
         return subprocess.run(
@@ -84,7 +84,7 @@ class Lab:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PLUGIN_DEADLINE_S,
+            timeout=deadline_s,
             env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         )
 

@@ -63,14 +63,18 @@ class UsageMeter:
             at=rfc3339(self._clock.now()),
             window_s=round(window_s, 3),
             guests=[
-                GuestUsage(
-                    guest_id=guest_id,
-                    cpu_millis=round(1000 * _took(first.machines.get(guest_id), machine) / window_s),
-                    memory_bytes=machine.memory_bytes,
-                )
+                _of_guest(guest_id, first.machines.get(guest_id), machine, window_s=window_s)
                 for guest_id, machine in second.machines.items()
             ],
         )
+
+
+def _of_guest(guest_id: str, before: DomainUsage | None, now: DomainUsage, *, window_s: float) -> GuestUsage:
+    """Return what one guest takes. A machine that was too busy to say its memory has that of the first reading."""
+    memory = now.memory_bytes or (before.memory_bytes if before is not None else 0)
+    return GuestUsage(
+        guest_id=guest_id, cpu_millis=round(1000 * _took(before, now) / window_s), memory_bytes=memory
+    )
 
 
 def _took(before: DomainUsage | None, now: DomainUsage) -> float:

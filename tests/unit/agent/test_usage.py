@@ -101,6 +101,24 @@ async def test_a_machine_that_began_anew_counts_from_nothing(driver: Counted, cl
     assert figures(await meter.read()) == {"g1": (100, 1 << 30), "g2": (200, 1 << 30)}
 
 
+async def test_a_machine_too_busy_to_say_its_memory_has_the_last_known(
+    driver: Counted, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = UsageMeter("a", driver, clock)
+    await read(meter, clock)
+    clock.advance(FRESH_S + 1)
+    busy = DomainUsage(instance="1", cpu_seconds=3.5, memory_bytes=0)
+
+    async def usage() -> dict[str, DomainUsage]:
+        return {"g1": busy, "g2": busy}
+
+    monkeypatch.setattr(driver, "usage", usage)
+    assert {each.guest_id: each.memory_bytes for each in (await meter.read()).guests} == {
+        "g1": 1 << 30,
+        "g2": 0,
+    }
+
+
 async def test_what_is_off_takes_nothing(driver: Counted, clock: ManualClock) -> None:
     driver.power_off("g1")
     assert figures(await read(UsageMeter("a", driver, clock), clock)) == {}

@@ -13,6 +13,7 @@ import pytest
 
 from innkeeper.cli.guest.exit_codes import ExitCode
 from tests.kit.fake_kubectl import FakeKubectl
+from tests.kit.lab import until
 
 PATH = "/apis/innkeeper.dev/v1alpha1/namespaces/default/guests/web"
 CREATE = ["create", "web", "--image=debian-12", "--flavor=small", "--pool=lab"]
@@ -26,8 +27,16 @@ def kubectl(tmp_path: Path) -> FakeKubectl:
     return made
 
 
-def guest(reason: str = "Pending", *, ready: str = "False", uid: str = "u1", **status: Any) -> Document:
-    condition = {"type": "Ready", "status": ready, "reason": reason, "observedGeneration": 1}
+def guest(
+    reason: str = "Pending", message: str = "", *, ready: str = "False", uid: str = "u1", **status: Any
+) -> Document:
+    condition = {
+        "type": "Ready",
+        "status": ready,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": 1,
+    }
     return {
         "metadata": {"name": "web", "namespace": "default", "uid": uid, "generation": 1},
         "spec": {"image": {"name": "debian-12"}, "power": "Running"},
@@ -68,9 +77,14 @@ def test_create_prints_the_urn_and_every_step_with_its_time(kubectl: FakeKubectl
     assert process.stdout.readline() == "guest.innkeeper.dev/web created\n"
     assert process.stdout.readline() == "urn:innkeeper:guest:u1\n"
     assert process.stderr.readline().endswith(" s  web: address: a 10.0.0.5; Starting\n")
+    # Other words about the same step are no line of their own.
+    kubectl.lay(PATH, guest("Starting", "soon", **BOUND))
+    before = len(kubectl.calls())
+    until(lambda: len(kubectl.calls()) > before + 1, what="more looks at the guest")
     kubectl.lay(PATH, READY)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == ExitCode.DONE
+    assert "soon" not in errors
     assert out == "guest.innkeeper.dev/web reached ready\n"
     assert errors.endswith(" s  web: ready: a 10.0.0.5; Running\n")
 

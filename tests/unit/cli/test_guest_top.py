@@ -74,6 +74,10 @@ def test_the_greatest_comes_first() -> None:
     for by, names in (("cpu", ["db", "web", "off"]), ("memory", ["web", "db", "off"])):
         done = run(server, "--sort-by", by, "-o", "json")
         assert [each["metadata"]["name"] for each in json.loads(done.output)["items"]] == names
+    silent = Server(guestusages=page(usage("busy", cpu=5)))
+    assert run(silent).output.splitlines()[1].split()[3:5] == ["-", "-"], (
+        "a machine that does not say its memory"
+    )
     assert run(server, "-o", "wide").output.splitlines()[2].split()[:3] == ["off", "0m", "-"]
 
 

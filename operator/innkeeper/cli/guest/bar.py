@@ -34,7 +34,15 @@ class Bar:
         """Take it away."""
         self._bar.stop()
 
-    def tell(self, text: str, *, at_s: float | None = None, done: int = 0, of: int = 0) -> None:  # noqa: ARG002 - the bar has a clock
+    def tell(
+        self,
+        text: str,
+        *,
+        step: str = "",  # noqa: ARG002 - the newest words are shown
+        at_s: float | None = None,  # noqa: ARG002 - the bar has a clock
+        done: int = 0,
+        of: int = 0,
+    ) -> None:
         """Show the step."""
         shown = "".join(each if each.isprintable() else " " for each in text)
         self._bar.update(self._task, description=escape(shown), completed=done, total=of or None)

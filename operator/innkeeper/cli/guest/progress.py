@@ -14,8 +14,13 @@ from innkeeper.cli.guest.output import say
 class Progress(Protocol):
     """Where steps are told."""
 
-    def tell(self, text: str, *, at_s: float | None = None, done: int = 0, of: int = 0) -> None:
-        """Tell a step: seconds after the beginning, and how many steps of how many are done, where that is known."""
+    def tell(
+        self, text: str, *, step: str = "", at_s: float | None = None, done: int = 0, of: int = 0
+    ) -> None:
+        """Tell a step: seconds after the beginning, and how many steps of how many are done, where that is known.
+
+        Words that change while the `step` is the same are no news for a log.
+        """
         ...
 
 
@@ -25,10 +30,19 @@ class Lines:
     def __init__(self) -> None:
         self._last = ""
 
-    def tell(self, text: str, *, at_s: float | None = None, done: int = 0, of: int = 0) -> None:  # noqa: ARG002 - a line shows no bar
+    def tell(
+        self,
+        text: str,
+        *,
+        step: str = "",
+        at_s: float | None = None,
+        done: int = 0,  # noqa: ARG002 - a line shows no bar
+        of: int = 0,  # noqa: ARG002 - the same
+    ) -> None:
         """Print it."""
-        if text != self._last:
-            self._last = text
+        news = step or text
+        if news != self._last:
+            self._last = news
             say(text if at_s is None else f"{at_s:6.1f} s  {text}", to_error=True)
 
 

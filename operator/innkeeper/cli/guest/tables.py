@@ -124,7 +124,12 @@ def usage(items: Sequence[Document], *, wide: bool, namespaces: bool) -> str:
         meta, status = each["metadata"], each["status"]
         cpu, memory, promised = status["cpuMillis"], status["memoryBytes"], status["promised"]
         row: list[object] = [meta["name"], f"{cpu}m", _share(cpu, promised["cpuMillis"])]
-        row += [f"{memory / 1024**2:.0f}Mi", _share(memory, promised["memoryBytes"])]
+        is_silent = status["running"] and not memory  # its machine was too busy to say
+        row += (
+            [_NONE, _NONE]
+            if is_silent
+            else [f"{memory / 1024**2:.0f}Mi", _share(memory, promised["memoryBytes"])]
+        )
         row += [f"{status['ageSeconds']:.0f}s"]
         if wide:
             row += [status["host"], "yes" if status["running"] else "no", f"{status['windowSeconds']:.0f}s"]

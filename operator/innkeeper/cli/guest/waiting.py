@@ -13,6 +13,7 @@ from innkeeper.cli.guest.layers import Layer
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
 from innkeeper.cli.guest.progress import Progress, progress
 from innkeeper.cli.guest.targets import Names, Target, find
+from innkeeper.domain.reasons import ConditionType
 
 WaitForRoom = Annotated[
     bool, typer.Option("--wait-for-room", help="Go on waiting while no host fits or no address is free.")
@@ -92,7 +93,8 @@ class Waiting:
         now = layers.reached(guest)
         done = min(now.number if now else 0, self._layer.number)
         text = f"{guest['metadata']['name']}: {layers.told(guest)}"
-        shown.tell(text, at_s=at_s, done=done, of=self._layer.number)
+        step = f"{now} {layers.condition(guest, ConditionType.READY).get('reason')}"
+        shown.tell(text, step=step, at_s=at_s, done=done, of=self._layer.number)
         if layers.is_reached(guest, self._layer):
             return True
         layers.check(guest, waits_for_room=self._waits_for_room)
