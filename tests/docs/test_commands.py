@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.conftest import Demo, demo_scripts
-from tests.kit import documents
+from tests.kit import documents, running_demo
+from tests.kit.running_demo import RunningDemo
 
 STILL_TO_DO = {
     "docs/how-to/delete-and-force.md",
@@ -49,7 +49,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=documents.name)
 @pytest.mark.lab
 @pytest.mark.timeout(1200)
 @each_page
-def test_the_commands_of_a_page_do_what_it_says(page: Path, demo: Demo) -> None:
+def test_the_commands_of_a_page_do_what_it_says(page: Path, demo: RunningDemo) -> None:
     try:
         documents.run(page, directory=demo.directory, environment=demo.environment)
     finally:
@@ -84,4 +84,4 @@ def test_what_is_marked_as_run_first_is_the_demo() -> None:
         each.text.strip() for page in PAGES for each in documents.commands(page) if "run first" in each.marks
     }
     assert marked <= {"make demo"}
-    assert demo_scripts() == ["hack/demo"]
+    assert running_demo.scripts() == ["hack/demo"]
