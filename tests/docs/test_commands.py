@@ -7,13 +7,7 @@ import pytest
 from tests.kit import documents, running_demo
 from tests.kit.running_demo import RunningDemo
 
-STILL_TO_DO = {
-    "docs/how-to/delete-and-force.md",
-    "docs/how-to/host-maintenance.md",
-    "docs/how-to/orphans.md",
-    "docs/how-to/rotate-the-order-key.md",
-    "docs/tutorial/README.md",
-}
+STILL_TO_DO = {"docs/tutorial/README.md"}
 """Pages that nobody has brought into a form that can be run. Take a page out; never add one.
 
 A new page is covered as soon as it lies in docs/how-to, docs/runbooks or docs/tutorial. Write it so that a reader can
@@ -38,6 +32,7 @@ LEFT_OUT = {
     "docs/how-to/join-a-host.md": 3,
     "docs/how-to/online-image.md": 3,
     "docs/how-to/rebuild-the-control-plane.md": 3,
+    "docs/how-to/rotate-the-order-key.md": 1,
     "docs/how-to/use-your-own-cluster.md": 3,
 }
 """How many blocks of each page no test runs."""
