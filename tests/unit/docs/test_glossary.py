@@ -26,6 +26,7 @@ ELSEWHERE = {
     "node",
     "project",
     "switch",
+    "template",
     "version",
 }
 
