@@ -221,6 +221,7 @@ class OperationReason(StrEnum):
     GUEST_STOPPED = "GuestStopped"  # its power is Stopped
     GUEST_NOT_RUNNING = "GuestNotRunning"  # its machine was not up in time, or ended meanwhile
     HOST_LOST = "HostLost"  # a person said that the guest's host never returns
+    HYPERVISOR_AWAY = "HypervisorAway"  # the host's hypervisor did not answer for too long
     OPERATION_UNKNOWN = "OperationUnknown"  # to the host's agent: it is older than the operator
 
 

@@ -14,6 +14,7 @@ from innkeeper.agent.drivers.driver import (
     DomainPhase,
     DomainSpec,
     DriverError,
+    HypervisorAwayError,
     StartFailedError,
 )
 from innkeeper.agent.drivers.libvirt import driver as driver_module
@@ -275,7 +276,7 @@ class TestFaults:
 
     async def test_a_libvirt_that_is_not_there_is_said_at_once(self, tmp_path: Path) -> None:
         driver = LibvirtDriver(f"qemu+unix:///system?socket={tmp_path}/none", disk_directory=tmp_path)
-        with pytest.raises(DriverError, match="cannot be reached"):
+        with pytest.raises(HypervisorAwayError, match="cannot be reached"):
             await driver.domains()
         await driver.close()
 

@@ -10,10 +10,14 @@ import pytest
 
 from innkeeper.agent import work
 from innkeeper.agent.drivers.driver import DomainState
+from innkeeper.agent.operations.book import OperationBook
+from innkeeper.agent.operations.operating import Operating
 from innkeeper.agent.service import Agent
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.domain.addressing.taken import Taken
 from innkeeper.domain.names import address_name
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import OperationPhase
 from innkeeper.state.backlog import Backlog
 from innkeeper.state.claims import Claims
 from innkeeper.state.promises import Promises
@@ -21,18 +25,21 @@ from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.hosts import projection
 from innkeeper.workers.hosts.statuses import HostStatuses
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.operations import OperationFlow
 from innkeeper.workers.sweeper import Sweeper
 from tests.kit.history import histories
 from tests.kit.history.parts import HostPart, WitnessedDriver
 from tests.kit.history.world import World
 
+pytestmark = pytest.mark.timeout(900)  # some look at many histories, on a machine that may be busy
+
 MOST_SEEDS = 12
 
 
-def complaint(part: str, *, world_kind: type[World] = World) -> str:
+def complaint(part: str, *, world_kind: type[World] = World, seeds: int = MOST_SEEDS) -> str:
     """Return the first complaint that holds these words, of the first seeds."""
     seen: list[str] = []
-    for seed in range(MOST_SEEDS):
+    for seed in range(seeds):
         seen += histories.run(seed, world_kind=world_kind).complaints
         for each in seen:
             if part in each:
@@ -148,6 +155,34 @@ def test_a_process_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Sweeper, "sweep", breaks)
     assert complaint("ended by itself")
+
+
+def test_an_agent_that_forgets_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: OperationBook) -> None:
+        del self
+
+    monkeypatch.setattr(OperationBook, "load", nothing)
+    assert complaint("oftener than", seeds=2 * MOST_SEEDS)
+
+
+def test_an_operation_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = OperationFlow._write
+
+    async def tells_no_end(self: OperationFlow, key: Any, operation: Any, wanted: Any) -> None:
+        if not OperationPhase(wanted.phase).is_final:
+            await write(self, key, operation, wanted)
+
+    monkeypatch.setattr(OperationFlow, "_write", tells_no_end)
+    assert complaint("is not over")
+
+
+def test_a_reboot_that_is_only_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: Operating, record: OperationRecord, *_: Any, **__: Any) -> OperationRecord:
+        del self
+        return record
+
+    monkeypatch.setattr(Operating, "_reboot", nothing)
+    assert complaint("whose machine never ended")
 
 
 def test_one_seed_is_one_history() -> None:

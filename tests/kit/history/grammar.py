@@ -7,7 +7,16 @@ repairs a little, so that several often overlap.
 from collections.abc import Awaitable, Callable
 
 from innkeeper.domain import names
-from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOST_AGENTS, HOSTS, IP_POOLS, NAMESPACES
+from innkeeper.domain.reasons import OperationKind
+from innkeeper.kube.resources import (
+    ASSIGNMENTS,
+    GUEST_OPERATIONS,
+    GUESTS,
+    HOST_AGENTS,
+    HOSTS,
+    IP_POOLS,
+    NAMESPACES,
+)
 from tests.kit import objects
 from tests.kit.history.parts import HostPart
 from tests.kit.history.witness import guest_id_of
@@ -15,6 +24,9 @@ from tests.kit.history.world import POOL_NAMES, World
 from tests.kit.objects import NAMESPACE
 
 Event = Callable[[World], Awaitable[str | None]]
+
+KNOWN_GUEST = 0.95
+ASKS_TWICE = 0.3
 
 EVENTS: list[tuple[float, Event]] = []
 
@@ -104,7 +116,31 @@ async def force_delete_guest(world: World) -> str | None:
     return f"delete {name} by force"
 
 
-# Operations that people ask for on running guests belong here.
+# Things that people have done to guests once
+
+
+@event(12)
+async def operate(world: World) -> str | None:
+    """Somebody has something done to a guest once; now and then to one that is not there yet, or soon asks again."""
+    name = _some_guest(world) if world.random.random() < KNOWN_GUEST else world.new_guest_name()
+    if not name:
+        return None
+    kind = world.random.choice(tuple(OperationKind))
+    made = world.operate(name, kind)
+    if world.random.random() < ASKS_TWICE:
+        world.operate(name, world.random.choice(tuple(OperationKind)))
+    return f"{kind} {name} ({made['metadata']['uid']})"
+
+
+@event(1)
+async def delete_operation(world: World) -> str | None:
+    """Somebody deletes a GuestOperation, at whatever step it is."""
+    found = world.api.objects(GUEST_OPERATIONS)
+    if not found:
+        return None
+    name = world.random.choice(found)["metadata"]["name"]
+    world.api.delete(GUEST_OPERATIONS, name, namespace=NAMESPACE)
+    return f"delete the GuestOperation {name}"
 
 
 # People and their hosts

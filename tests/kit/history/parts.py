@@ -134,8 +134,19 @@ class WitnessedDriver(SimulatedDriver):
             self.witness.removes(guest_id, self.host)
         await super().remove(guest_id)
 
+    async def stop(self, guest_id: str, *, grace_s: float) -> None:
+        """Turn a machine off."""
+        before = self.stops[guest_id]
+        await super().stop(guest_id, grace_s=grace_s)
+        if self.stops[guest_id] > before:
+            self.witness.operated.stopped(guest_id, self.host)
+
     def _become(self, guest_id: str, phase: DomainPhase) -> None:
         before = self._machines[guest_id].phase
+        if (before, phase) == (DomainPhase.RUNNING, DomainPhase.PAUSED):
+            self.witness.operated.paused(guest_id, self.host)
+        elif (before, phase) == (DomainPhase.PAUSED, DomainPhase.RUNNING):
+            self.witness.operated.resumed(guest_id, self.host)
         if phase.alive and not before.alive:
             self.witness.starts(guest_id, self.host)
         elif before.alive and not phase.alive:

@@ -9,9 +9,20 @@ from collections.abc import Iterator, Mapping
 from innkeeper.domain import names
 from innkeeper.domain.orders import peek
 from innkeeper.domain.quantity import Amounts
-from innkeeper.kube.resources import ASSIGNMENTS, CLUSTERS, GUESTS, HOST_AGENTS, HOSTS, IP_ADDRESSES, IP_POOLS
+from innkeeper.domain.reasons import OperationPhase
+from innkeeper.kube.resources import (
+    ASSIGNMENTS,
+    CLUSTERS,
+    GUEST_OPERATIONS,
+    GUESTS,
+    HOST_AGENTS,
+    HOSTS,
+    IP_ADDRESSES,
+    IP_POOLS,
+)
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
+from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.host import Host
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress, IPPool
@@ -28,6 +39,7 @@ def verdict(world: World) -> Iterator[str]:
     guests = [view(each, Guest) for each in world.api.objects(GUESTS)]
     for guest in guests:
         yield from _guest(world, guest)
+    yield from _operations(world)
     yield from _leftovers(world, guests)
     yield from _hosts(world)
     yield from _pools(world)
@@ -108,6 +120,8 @@ def _bound(world: World, guest: Guest, ready: Condition) -> Iterator[str]:
     elif said == ("True", "Running"):
         if alive != {host}:
             yield f"{who} says that it runs on {host} and lives on {alive}"
+    elif said == ("False", "Paused") and world.witness.operated.may_be_paused(guest_id) and alive == {host}:
+        pass
     elif said in RESTS and guest.spec.restart_policy != "Always":
         if alive:
             yield f"{who} says {ready} and lives on {alive}"
@@ -120,6 +134,14 @@ def _bound(world: World, guest: Guest, ready: Condition) -> Iterator[str]:
     }
     if held != {each.address for each in guest.status.addresses}:
         yield f"{who} is bound to {guest.status.addresses} and holds {held}"
+
+
+def _operations(world: World) -> Iterator[str]:
+    """Each has ended; how, the witness has looked at."""
+    for operation in (view(each, GuestOperation) for each in world.api.objects(GUEST_OPERATIONS)):
+        phase = operation.status.phase
+        if phase is None or not OperationPhase(phase).is_final:
+            yield f"{operation.metadata.name} is not over: {operation.status}"
 
 
 # What must be gone

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from innkeeper.domain import names
 from tests.kit.fake_api_kinds import Document
 from tests.kit.fake_api_store import Event
+from tests.kit.history.operated import Operated
 
 Say = Callable[[str], None]
 
@@ -31,6 +32,7 @@ class Witness:
         self.lost_hosts: set[str] = set()
         self.bound: dict[str, tuple[str, frozenset[str]]] = {}  # host and addresses of each Guest that exists
         self.used: dict[str, frozenset[str]] = {}  # the addresses that a machine was last bound to
+        self.operated = Operated(self.complain)
 
     def complain(self, what: str) -> None:
         """Say that something happened that must not."""
@@ -51,6 +53,7 @@ class Witness:
     def ends(self, guest_id: str, host: str) -> None:
         """A machine is off, by whatever cause."""
         self.alive[guest_id].discard(host)
+        self.operated.ended(guest_id)
 
     def removes(self, guest_id: str, host: str) -> None:
         """A host destroys a machine."""
@@ -67,9 +70,12 @@ class Witness:
             self._guest(event)
         elif event.kind.plural == "ipaddresses":
             self._address(event)
+        elif event.kind.plural == "guestoperations":
+            self.operated.operation_written(event)
 
     def _guest(self, event: Event) -> None:
         guest, guest_id = event.document, guest_id_of(event.document)
+        self.operated.guest_written(guest_id, event)
         if event.type == "DELETED" or "deletionTimestamp" in guest["metadata"]:
             self.asked_to_go.add(guest_id)
         if event.type == "DELETED":

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from innkeeper.kube import resources
-from innkeeper.kube.resources import CLUSTERS, FLAVORS, GUESTS, HOSTS, IMAGES, IP_POOLS
+from innkeeper.kube.resources import CLUSTERS, FLAVORS, GUEST_OPERATIONS, GUESTS, HOSTS, IMAGES, IP_POOLS
 from tests.kit import objects
 from tests.kit.fake_api_kinds import Document
 from tests.kit.history.parts import HostPart, OperatorPart
@@ -37,7 +37,7 @@ class World:
         self.witness = Witness(self.say)
         self._directory = directory
         self._operators = 0
-        self._guests = 0
+        self._operations = 0
         self.operators: list[OperatorPart] = []
 
     async def begin(self) -> None:
@@ -121,6 +121,13 @@ class World:
         taken = {each["metadata"]["name"] for each in self.api.objects(GUESTS)}
         free = [f"web-{number}" for number in range(24) if f"web-{number}" not in taken]
         return self.random.choice(free) if free else ""
+
+    def operate(self, guest: str, kind: str) -> Document:
+        """Ask for something to be done to a guest once; it is looked at in the end, so it stays."""
+        self._operations += 1
+        spec = {"guestName": guest, "operation": kind, "ttlSecondsAfterFinished": 86_400}
+        body = {"metadata": {"name": f"op-{self._operations}"}, "spec": spec}
+        return self.api.create(GUEST_OPERATIONS, body, namespace=NAMESPACE)
 
     def host_object(self, name: str) -> Document | None:
         """Return a Host as it is."""

@@ -21,6 +21,10 @@ class DriverError(InnkeeperError):
     reason = GuestReason.DRIVER_FAILED
 
 
+class HypervisorAwayError(DriverError):
+    """The hypervisor cannot be reached, or does not answer: a call may not have been carried out."""
+
+
 class StartFailedError(DriverError):
     """The machine is defined and does not start."""
 

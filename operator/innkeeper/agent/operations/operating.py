@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from innkeeper.agent.drivers.driver import DomainState, Driver
+from innkeeper.agent.drivers.driver import DomainState, Driver, HypervisorAwayError
 from innkeeper.agent.ledger import HeldGuest, Ledger
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.operations.book import OperationBook
@@ -24,6 +24,8 @@ from innkeeper.domain.reasons import GuestReason, OperationKind, OperationPhase,
 from innkeeper.errors import InnkeeperError
 
 MAX_MESSAGE = 400
+AWAY_S = 300.0  # how long a hypervisor that is away is waited for
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
 _REBOOTING = Ready(status=False, reason=GuestReason.REBOOTING)
 _ENDED = ""  # no run has this name
 
@@ -51,8 +53,12 @@ class Operating:
             guest=guest.order.guest_id, operation=operation.id, kind=operation.kind
         )
         try:
-            record = self.book.get(guest.order) or await self._begin(guest, operation)
-            record = await self._carry_out(record, guest, wanted)
+            record = await self._patiently(guest, operation, wanted)
+        except HypervisorAwayError as error:
+            message = f"the host's hypervisor was away for {AWAY_S:.0f} s: {error.message}"
+            log.warning("operation_failed", reason=OperationReason.HYPERVISOR_AWAY, message=message)
+            reason = OperationReason.HYPERVISOR_AWAY
+            return await self.fail(guest, operation, reason=reason, message=message)
         except InnkeeperError as error:
             log.warning("operation_failed", reason=error.reason, message=error.message)
             return await self.fail(guest, operation, reason=error.reason, message=error.message)
@@ -62,6 +68,32 @@ class Operating:
             return await self.fail(guest, operation, reason=GuestReason.DRIVER_FAILED, message=message)
         log.info("operation_done")
         return await self.book.put(self._ended(record, OperationPhase.SUCCEEDED))
+
+    async def _patiently(
+        self, guest: HeldGuest, operation: OrderOperation, wanted: Callable[[], Wanted]
+    ) -> OperationRecord:
+        """Begin, or go on, and wait for a hypervisor that is away: each try looks anew at what lives.
+
+        Raises:
+            HypervisorAwayError: it was away for `AWAY_S` seconds.
+            InnkeeperError: the operation cannot be done.
+        """
+        end, pause = self.clock.monotonic() + AWAY_S, FIRST_PAUSE_S
+        while True:
+            try:
+                record = self.book.get(guest.order) or await self._begin(guest, operation)
+                return await self._carry_out(record, guest, wanted)
+            except HypervisorAwayError as error:
+                if self.clock.monotonic() + pause > end:
+                    raise
+                structlog.get_logger(__name__).info(
+                    "operation_waits",
+                    guest=guest.order.guest_id,
+                    operation=operation.id,
+                    message=error.message,
+                )
+            await self.clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def fail(
         self, guest: HeldGuest, operation: OrderOperation, *, reason: str, message: str

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import libvirt
 import structlog
 
-from innkeeper.agent.drivers.driver import DriverError
+from innkeeper.agent.drivers.driver import DriverError, HypervisorAwayError
 
 T = TypeVar("T")
 
@@ -64,15 +64,16 @@ class Connection:
         """Run `work` with the connection in a thread.
 
         Raises:
-            DriverError: libvirt cannot be reached, or does not answer within the deadline.
+            HypervisorAwayError: libvirt cannot be reached, went away, or does not answer within the deadline.
             libvirt.libvirtError: libvirt answered with an error.
         """
         connection = await self._connected()
         try:
             return await self._in_thread(lambda: work(connection), deadline_s=deadline_s)
-        except libvirt.libvirtError:
+        except libvirt.libvirtError as error:
             if not await self._in_thread(lambda: _is_alive(connection), deadline_s=deadline_s):
                 self._lost(connection)
+                raise HypervisorAwayError(f"libvirt at {self._uri} went away: {error}") from error
             raise
 
     async def close(self) -> None:
@@ -93,7 +94,7 @@ class Connection:
                     self._connection = await self._in_thread(self._open, deadline_s=DEADLINE_S)
                 except libvirt.libvirtError as error:
                     self._reconnect()
-                    raise DriverError(f"libvirt at {self._uri} cannot be reached: {error}") from error
+                    raise HypervisorAwayError(f"libvirt at {self._uri} cannot be reached: {error}") from error
                 self._on_connected()
             return self._connection
 
@@ -140,7 +141,9 @@ class Connection:
             async with asyncio.timeout(deadline_s):
                 return await self._loop.run_in_executor(self._threads, work)
         except TimeoutError as error:
-            raise DriverError(f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s") from error
+            raise HypervisorAwayError(
+                f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s"
+            ) from error
 
 
 def _is_alive(connection: Any) -> bool:
