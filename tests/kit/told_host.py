@@ -1,10 +1,14 @@
 """A host's agent as who reads it sees it: a store with a change log, pages, gaps, and failures when a test wants them."""
 
-from innkeeper.domain.host_store import Change, Events, GuestEntry, Snapshot, TombstoneEntry
+import msgspec
+
+from innkeeper.domain.host_store import Change, Events, GuestEntry, Snapshot, Step, TombstoneEntry
 from innkeeper.domain.orders import Order, Signer
 from innkeeper.hosts.ports import GapError, HostUnreadError
 from tests.kit.agent_orders import HOST, SIGNER, STORE, order
 from tests.kit.objects import NOW
+
+KEPT_STEPS = 50
 
 Entry = GuestEntry | TombstoneEntry
 
@@ -21,6 +25,7 @@ class ToldHost:
         self.asked: list[str] = []
         self.entries: dict[str, Entry] = {}
         self.log: list[Change] = []
+        self.steps = 0
 
     def hold(
         self, number: int, *, signer: Signer = SIGNER, outcome: str = "Accepted", **changes: object
@@ -34,6 +39,20 @@ class ToldHost:
         """Have a guest held by an order as it is."""
         self.entries[guest_id] = GuestEntry(
             guest_id=guest_id, order=text, outcome=outcome, life="Up", ready=True, reason="Running"
+        )
+        self._note(guest_id)
+
+    def happen(self, guest_id: str, *steps: tuple[str, str] | tuple[str, str, str]) -> None:
+        """Have steps added to a guest's history: each a time and a reason, perhaps with a message."""
+        entry = self.entries[guest_id]
+        assert isinstance(entry, GuestEntry)
+        added = [
+            Step(at=at, reason=reason, message="".join(message), number=self.steps + number)
+            for number, (at, reason, *message) in enumerate(steps, start=1)
+        ]
+        self.steps += len(added)
+        self.entries[guest_id] = msgspec.structs.replace(
+            entry, history=[*entry.history, *added][-KEPT_STEPS:], reason=added[-1].reason
         )
         self._note(guest_id)
 

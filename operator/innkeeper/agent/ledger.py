@@ -182,7 +182,7 @@ class Ledger:
 
     async def _keep_steps(self, taken: Mapping[str, Sequence[Step]]) -> None:
         if taken:
-            await self._store.add_steps(taken)
+            await self._store.add_steps(taken, at=self._now())
             self._steps.written(taken)
 
     async def _bury(self, tombstone: Tombstone) -> None:

@@ -25,11 +25,15 @@ class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 class Step(Message, frozen=True):
-    """One step of a guest's history; `at` is RFC 3339."""
+    """One step of a guest's history; `at` is RFC 3339.
+
+    `number` counts the steps of all guests of a store in the order in which they were kept; an older agent tells none.
+    """
 
     at: str
     reason: str
     message: str = ""
+    number: Seq = 0
 
 
 class GuestEntry(Message, frozen=True):

@@ -5,7 +5,7 @@ certificates are given, no host is asked, and Assignments alone tell what hosts 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -26,12 +26,13 @@ from innkeeper.processes.order_key import KeySource, read_order_keys
 from innkeeper.processes.watches import Watches, are_fresh
 from innkeeper.settings import OperatorSettings
 from innkeeper.state import host_records, snapshot
-from innkeeper.state.host_records import HostRecord, HostRecords, RecordsDamagedError
+from innkeeper.state.host_records import Cursor, HostRecord, HostRecords, RecordsDamagedError
 from innkeeper.state.snapshot import SnapshotRefusedError
 from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import HostRecordMetrics
 from innkeeper.views.assignment import Assignment
 from innkeeper.workers.held import HeldByHosts
+from innkeeper.workers.hosts.histories import Source
 from innkeeper.workers.hosts.records import Asked, RecordKeeper
 from innkeeper.workers.order_reader import OrderReader
 from innkeeper.workers.orphans.finding import Orphans
@@ -39,6 +40,7 @@ from innkeeper.workers.orphans.finding import Orphans
 log = structlog.get_logger(__name__)
 
 AGAIN_S = 10.0
+HISTORY_WAIT_S = 6.0  # an agent keeps what it has only shown within 5 s
 DIRECTORY_S = 30.0  # how often the hosts file is looked at
 
 
@@ -66,6 +68,8 @@ class Holdings:
         self.orphans = Orphans(self.held, clock=clock, fresh=self._is_fresh)
         self._directory = HostDirectory(self._reported, file=settings.hosts_file)
         self._agents: Agents | None = None
+        self._records_keeper: RecordKeeper | None = None
+        self.on_read: Callable[[str], None] = lambda host: None  # noqa: ARG005 - a default that does nothing
         metrics.orphans.set_function(lambda: float(len(self.orphans.all())))
 
     async def run(self) -> None:
@@ -105,6 +109,31 @@ class Holdings:
             raise HostUnreadError(f"host {host} cannot be asked: {why}")
         return self._agents.reader(host, address)
 
+    def histories(self) -> Source:
+        """Return where the histories of hosts come from, as far as hosts are read here."""
+
+        def read_to(host: str) -> Cursor | None:
+            record = self.records.of(host)
+            return record.cursor if record is not None else None
+
+        def soon(host: str) -> None:
+            if self._records_keeper is not None:
+                self._records_keeper.ask(host, after_s=HISTORY_WAIT_S)
+
+        return Source(
+            reader=self._reader,
+            read_to=read_to,
+            answers=lambda host: self._records_keeper is not None and self._records_keeper.reads(host),
+            soon=soon,
+            orders=self.held.orders,
+        )
+
+    def _reader(self, host: str) -> HostReader | None:
+        address = self._directory.address_of(host)
+        if self._agents is None or address is None:
+            return None
+        return self._agents.reader(host, address)
+
     def _is_fresh(self) -> bool:
         return self.held.orders.is_ready and are_fresh(self._watches.guests, self._watches.assignments)
 
@@ -131,25 +160,22 @@ class Holdings:
             self._load(path)
         async with Agents(files) as agents, asyncio.TaskGroup() as group:
             self._agents = agents
-            keeper = self._keeper(agents)
+            keeper = self._records_keeper = self._keeper()
             group.create_task(self._follow_directory(keeper))
             group.create_task(keeper.run())
             if path is not None:
                 group.create_task(self._save(path))
 
-    def _keeper(self, agents: Agents) -> RecordKeeper:
-        def reader(host: str) -> HostReader | None:
-            address = self._directory.address_of(host)
-            return agents.reader(host, address) if address is not None else None
-
+    def _keeper(self) -> RecordKeeper:
         keeper = RecordKeeper(
             self._subset,
             records=self.records,
             orders=self.held.orders,
-            asked=Asked(reader=reader, listed=self._directory.listed),
+            asked=Asked(reader=self._reader, listed=self._directory.listed),
             clock=self._clock,
             period_s=self._settings.host_records_s,
         )
+        keeper.on_read = self._was_read
         pulls, foreign = self._metrics.pulls, self._metrics.foreign_orders
         keeper.observed_by(lambda pull: pulls.labels(outcome=pull).inc(), foreign=foreign.inc)
         self._metrics.unread.set_function(lambda: float(keeper.unread()))
@@ -161,6 +187,10 @@ class Holdings:
         for watch in (self._watches.guests, self._watches.assignments):
             watch.informer.on_relist = keeper.ask_all
         return keeper
+
+    def _was_read(self, host: str) -> None:
+        """Tell who leads, if it is this process."""
+        self.on_read(host)
 
     def _note_end(self, change: Change[Assignment]) -> None:
         """What a host says in an Assignment's status is often newer than what it was asked for."""

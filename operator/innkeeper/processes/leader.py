@@ -27,6 +27,7 @@ from innkeeper.telemetry.metrics import OperatorMetrics
 from innkeeper.workers.events import GuestEvents
 from innkeeper.workers.flow import GuestFlow
 from innkeeper.workers.hosts.flow import HostFlow, Identities
+from innkeeper.workers.hosts.histories import HistoryTeller
 from innkeeper.workers.hosts.silence import Silence
 from innkeeper.workers.hosts.statuses import HostStatuses, pulse
 from innkeeper.workers.operations import OperationFlow
@@ -94,9 +95,11 @@ class Leader:
             guests = self._guest_flow(keys)
             statuses.give_way(lambda: guests.depth > 0)
             operations = OperationFlow(self._client, self._subset, clock=self._clock)
+            histories = self._histories()
             own = (
                 operations,
-                self._events(),
+                histories,
+                self._events(histories),
                 self._sweeper(guests),
                 self._recounting(),
                 self._orphan_keeper(),
@@ -137,11 +140,18 @@ class Leader:
         )
         return flow
 
-    def _events(self) -> EventWriter:
+    def _histories(self) -> HistoryTeller:
+        teller = HistoryTeller(
+            self._client, self._subset, source=self._holdings.histories(), clock=self._clock
+        )
+        self._holdings.on_read = teller.ask
+        return teller
+
+    def _events(self, histories: HistoryTeller) -> EventWriter:
         writer = EventWriter(
             self._client, clock=self._clock, component=OPERATOR_COMPONENT, instance=self._identity
         )
-        events = GuestEvents(self._subset, tell=writer.tell)
+        events = GuestEvents(self._subset, tell=writer.tell, told_by_host=histories.expects)
         self._watches.guests.join(events.guest_changed)
         self._watches.operations.join(events.operation_changed)
         return writer

@@ -33,6 +33,14 @@ class HostSpec(View, frozen=True, kw_only=True):
     allow_emulation: bool = False
 
 
+class HistoryCursor(View, frozen=True, kw_only=True):
+    """How far a host's history was told: lines of its change log, and steps of its guests."""
+
+    store_id: str
+    seq: int
+    step: int
+
+
 class HostStatus(View, frozen=True, kw_only=True):
     """What is known of the machine; written by the operator."""
 
@@ -45,6 +53,7 @@ class HostStatus(View, frozen=True, kw_only=True):
     capacity: Resources | None = None
     allocatable: Resources | None = None
     allocated: Resources | None = None
+    told: HistoryCursor | None = None
     conditions: list[Condition] = []
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from innkeeper.agent.store import rows
@@ -122,9 +123,16 @@ async def test_the_change_log_does_not_grow_without_end(
 async def test_a_history_keeps_its_newest_steps(store: Store) -> None:
     await store.put(RECORD, what="Accepted", at=AT, steps=[step(number) for number in range(40)])
     await store.put(replace(RECORD, guest_id="g2"), what="Accepted", at=AT, steps=[step(7)])
-    await store.add_steps({"g1": [step(number) for number in range(40, 70)]})
+    await store.add_steps({"g1": [step(number) for number in range(40, 70)]}, at=AT)
     page = await store.snapshot()
-    assert [each.history for each in page.guests] == [[step(number) for number in range(20, 70)], [step(7)]]
+    first, second = (
+        [msgspec.structs.replace(each, number=0) for each in guest.history] for guest in page.guests
+    )
+    assert (first, second) == ([step(number) for number in range(20, 70)], [step(7)])
+    numbers = [each.number for guest in page.guests for each in guest.history]
+    assert numbers == [*range(21, 41), *range(42, 72), 41], "counted in the order in which they were kept"
+    last = (await store.changes())[-1]
+    assert (last.guest_id, last.what) == ("g1", "Shown"), "who follows the log is told of them"
 
 
 async def test_the_signed_orders_of_old_tombstones_go_and_their_ranks_stay(
@@ -142,7 +150,9 @@ async def test_a_buried_guests_history_does_not_come_back_with_its_next_epoch(st
     await store.put(RECORD, what="Accepted", at=AT, steps=[step(1)])
     await store.bury(Tombstone("g1", Rank(2, 4)), at=AT)
     await store.put(replace(RECORD, rank=Rank(3, 1)), what="Accepted", at=AT, steps=[step(2)])
-    assert [each.history for each in (await store.snapshot()).guests] == [[step(2)]]
+    assert [each.history for each in (await store.snapshot()).guests] == [
+        [msgspec.structs.replace(step(2), number=2)]
+    ]
 
 
 def step(number: int) -> Step:

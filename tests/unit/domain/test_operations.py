@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from innkeeper.domain.lifecycle import operations
 from innkeeper.domain.lifecycle.operations import in_turn, to_carry
 from innkeeper.domain.orders import OrderOperation
 from innkeeper.views.assignment import Assignment, AssignmentSpec, AssignmentStatus, Held, OperationReport
@@ -110,3 +111,11 @@ def test_one_that_waits_is_not_ordered_of_a_guest_that_shall_be_off_and_one_that
     off = msgspec.structs.replace(GUEST, spec=msgspec.structs.replace(GUEST.spec, power="Stopped"))
     assert carried(operation("o1"), guest=off) is None
     assert carried(operation("o1", ordered=True), guest=off) == "o1"
+
+
+def test_a_clock_that_was_set_back_puts_off_no_look() -> None:
+    assert operations.again_after_s(-3600) == operations.UNKNOWN_GUEST_S
+    assert operations.again_after_s(operations.UNKNOWN_GUEST_S) == (
+        operations.NOT_RUNNING_S - operations.UNKNOWN_GUEST_S
+    )
+    assert operations.again_after_s(operations.NOT_RUNNING_S) is None

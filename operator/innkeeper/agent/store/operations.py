@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import astuple, dataclass
 
+from innkeeper.domain.host_store import Step
 from innkeeper.domain.reasons import OperationPhase
 
 TABLE = """CREATE TABLE operations (
@@ -18,6 +19,7 @@ TABLE = """CREATE TABLE operations (
     PRIMARY KEY (guest_id, id)
 ) STRICT"""
 KEPT_OF_A_GUEST = 16
+_LONGEST_REASON = 128
 
 _COLUMNS = "guest_id, id, kind, phase, instance, started_at, finished_at, reason, message"
 _PRUNE = """DELETE FROM operations WHERE guest_id = ?1 AND rowid NOT IN
@@ -57,6 +59,15 @@ def put(connection: sqlite3.Connection, record: OperationRecord) -> None:
         astuple(record),
     )
     connection.execute(_PRUNE, (record.guest_id, KEPT_OF_A_GUEST))
+
+
+def end_of(record: OperationRecord) -> Step | None:
+    """Return the step of its guest's history that an operation's end is, or None where it is not over."""
+    if not record.phase.is_final:
+        return None
+    why = f": {record.reason}: {record.message or ''}".rstrip(": ") if record.reason else ""
+    reason = f"{record.kind}{record.phase}"[:_LONGEST_REASON]
+    return Step(at=record.finished_at or record.started_at, reason=reason, message=f"{record.id}{why}")
 
 
 def forget(connection: sqlite3.Connection, guest_id: str) -> None:

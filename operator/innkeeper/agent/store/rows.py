@@ -85,9 +85,11 @@ def put_tombstone(connection: sqlite3.Connection, buried: Tombstone, *, at: str)
 
 def history(connection: sqlite3.Connection, guest_id: str) -> list[Step]:
     """Return the steps of a guest, the oldest first."""
-    query = "SELECT at, reason, message FROM history WHERE guest_id = ? ORDER BY step"
+    query = "SELECT at, reason, message, step FROM history WHERE guest_id = ? ORDER BY step"
     rows = connection.execute(query, (guest_id,))
-    return [Step(at=at, reason=reason, message=message) for at, reason, message in rows]
+    return [
+        Step(at=at, reason=reason, message=message, number=number) for at, reason, message, number in rows
+    ]
 
 
 def add_steps(connection: sqlite3.Connection, guest_id: str, steps: Iterable[Step]) -> None:

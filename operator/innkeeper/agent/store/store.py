@@ -19,6 +19,8 @@ from innkeeper.agent.store.records import GuestRecord, Tombstone
 from innkeeper.domain.host_store import PAGE, Change, Events, Snapshot, Step
 
 T = TypeVar("T")
+
+_SHOWN = "Shown"
 Connection = sqlite3.Connection
 
 
@@ -91,12 +93,13 @@ class Store:
 
         await self._write(work)
 
-    async def add_steps(self, steps: Mapping[str, Sequence[Step]]) -> None:
-        """Keep steps of guests, by Guest ID. No line of the change log: how the guests stand is as it was kept."""
+    async def add_steps(self, steps: Mapping[str, Sequence[Step]], *, at: str) -> None:
+        """Keep steps of guests, by Guest ID, which were shown and are told to whoever follows the change log."""
 
         def work(connection: Connection) -> None:
             for guest_id, taken in steps.items():
                 rows.add_steps(connection, guest_id, taken)
+                rows.log(connection, guest_id, _SHOWN, at=at)
 
         await self._write(work)
 
@@ -105,8 +108,15 @@ class Store:
         return await self._read(operations.read)
 
     async def put_operation(self, record: OperationRecord) -> None:
-        """Keep how far an operation is."""
-        await self._write(lambda c: operations.put(c, record))
+        """Keep how far an operation is; its end is a step of its guest's history, too."""
+
+        def work(connection: Connection) -> None:
+            operations.put(connection, record)
+            if (end := operations.end_of(record)) is not None:
+                rows.add_steps(connection, record.guest_id, [end])
+                rows.log(connection, record.guest_id, end.reason, at=end.at)
+
+        await self._write(work)
 
     async def meta(self, key: str) -> str | None:
         """Return one setting that was kept."""

@@ -81,6 +81,17 @@ class HostSpec(ApiModel):
     """Whether guests may run without KVM, slowly."""
 
 
+class HistoryCursor(ApiModel):
+    """How far what happened on a host was told as Events of its guests."""
+
+    store_id: StoreId
+    """The ID of the agent's store that was read."""
+    seq: Counter
+    """The last line of its change log that was read."""
+    step: Counter
+    """The last step of its guests' history that was told."""
+
+
 class HostStatus(ApiModel):
     """What is known of the machine."""
 
@@ -102,6 +113,8 @@ class HostStatus(ApiModel):
     """What may be promised to guests: capacity less what is reserved, times overcommit."""
     allocated: Amounts | None = None
     """What is promised to guests."""
+    told: HistoryCursor | None = None
+    """How far what happened there was told as Events of its guests."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: its agent reports and can run guests. `Maintenance` while that is asked for: which guests are left.
     `Stalled` while only a person can make it Ready."""

@@ -133,6 +133,7 @@ def outlook(operation: GuestOperation, standing: Standing) -> GuestOperationStat
 
 def again_after_s(age_s: float) -> float | None:
     """Return in how many seconds an operation is to be looked at whatever happens: its next deadline."""
+    age_s = max(0.0, age_s)  # a clock that was set back for a while puts off no look for as long
     return next((limit - age_s for limit in (UNKNOWN_GUEST_S, NOT_RUNNING_S) if age_s < limit), None)
 
 

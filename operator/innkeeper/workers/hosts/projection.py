@@ -75,6 +75,7 @@ def host_status(host: Host, facts: HostFacts, *, now: datetime) -> HostStatus:
         capacity=capacity,
         allocatable=_allocatable(host.spec, capacity),
         allocated=facts.promised.quantities(),
+        told=host.status.told,
         conditions=conditions.merged(host.status.conditions, told, now=now),
     )
 

@@ -18,6 +18,7 @@ from innkeeper.domain.host_store import Events, GuestEntry, Snapshot
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import HostReason
+from innkeeper.hosts import reading
 from innkeeper.hosts.ports import GapError, HostReader, HostUnreadError
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change
@@ -84,17 +85,18 @@ class RecordKeeper:
         self._failing: set[str] = set()
         self._observe: Callable[[Pull], None] = lambda pull: None  # noqa: ARG005 - a default that does nothing
         self._foreign: Callable[[], None] = lambda: None
+        self.on_read: Callable[[str], None] = lambda host: None  # noqa: ARG005 - a default that does nothing
 
     def observed_by(self, observe: Callable[[Pull], None], *, foreign: Callable[[], None]) -> None:
-        """Tell somebody of each pull, and of each order that is not ours."""
+        """Tell somebody of each pull, and of each order that is not ours. `on_read` is told which host it was."""
         self._observe = observe
         self._foreign = foreign
 
     # What wakes it
 
-    def ask(self, host: str) -> None:
-        """Have a host asked soon."""
-        self._queue.add(host)
+    def ask(self, host: str, *, after_s: float = 0) -> None:
+        """Have a host asked soon, or after some time."""
+        self._queue.add(host, after_s=after_s)
 
     def ask_whole(self, host: str) -> None:
         """Have a host asked soon for everything that it holds."""
@@ -128,6 +130,10 @@ class RecordKeeper:
     def unread(self) -> int:
         """Return how many hosts were not read, or not the last time."""
         return sum(host in self._failing or self._records.of(host) is None for host in self.hosts())
+
+    def reads(self, host: str) -> bool:
+        """Tell whether a host answers: it was read, and the last time, too."""
+        return self._records.of(host) is not None and host not in self._failing
 
     # What it does
 
@@ -165,6 +171,7 @@ class RecordKeeper:
         if host not in self.hosts():
             self._records.forget(host)
             self._failing.discard(host)
+            self.on_read(host)
             return
         reader = self._asked.reader(host)
         if reader is None:
@@ -177,6 +184,7 @@ class RecordKeeper:
             raise
         self._failing.discard(host)
         self._observe(how)
+        self.on_read(host)
         self._subset.wake(waiting.host_record(host))
 
     async def _read(self, host: str, reader: HostReader) -> Pull:
@@ -195,36 +203,27 @@ class RecordKeeper:
     async def _everything(self, host: str, reader: HostReader) -> HostRecord:
         """Read all pages; the cursor is that of the first, so that what changed meanwhile is told again."""
         asked_at = self._clock.now().timestamp()
-        page = await reader.snapshot()
-        found = HostRecord(Cursor(page.store_id, page.seq), asked_at, {}, {})
-        await self._take(host, page, found)
-        for _ in range(MAX_PAGES):
-            after = page.next_after
-            if after is None:
-                return found
-            page = await reader.snapshot(after=after)
-            goes_on = page.next_after is None or page.next_after > after
-            if page.store_id != found.cursor.store_id or not goes_on:
-                raise HostUnreadError(f"host {host} changed its store, or its pages do not go on")
+        found: HostRecord | None = None
+        async for page in reading.pages(host, reader, most=MAX_PAGES):
+            found = found or HostRecord(Cursor(page.store_id, page.seq), asked_at, {}, {})
             await self._take(host, page, found)
-        raise HostUnreadError(f"host {host} tells of more than {MAX_PAGES} pages of guests")
+        if found is None:
+            raise HostUnreadError(f"host {host} tells nothing")
+        return found
 
     async def _catch_up(self, host: str, reader: HostReader) -> None:
         """Take what changed since the cursor that is known."""
-        for _ in range(MAX_PAGES):
-            record = self._records.of(host)
-            if record is None:
-                return
-            cursor = record.cursor
-            asked_at = self._clock.now().timestamp()
-            answer = await reader.events(store_id=cursor.store_id, since=cursor.seq)
-            if answer.store_id != cursor.store_id or answer.seq < cursor.seq:
-                raise GapError(f"host {host} answers from another store, or from the past")
+        record = self._records.of(host)
+        if record is None:
+            return
+        cursor, asked_at = record.cursor, self._clock.now().timestamp()
+        answers = reading.changes(host, reader, store_id=cursor.store_id, since=cursor.seq, most=MAX_PAGES)
+        async for answer in answers:
             changed = HostRecord(Cursor(answer.store_id, answer.seq), asked_at, {}, {})
             await self._take(host, answer, changed)
+            if self._records.of(host) is None:
+                return  # it was forgotten meanwhile
             self._records.change(host, changed, named={each.guest_id for each in answer.changes})
-            if not answer.has_more or answer.seq == cursor.seq:
-                return
 
     async def _take(self, host: str, answer: Snapshot | Events, into: HostRecord) -> None:
         """Take what is ours of an answer."""

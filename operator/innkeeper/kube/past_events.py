@@ -1,0 +1,84 @@
+"""Kubernetes Events of what happened some time ago, with the time when it did: each is written once, in order.
+
+Unlike `events` nothing is dropped here: who tells hears of a failure, and tells again. The name of an Event follows from
+what it tells, so that it is there already where it was told before.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from innkeeper.clock import parse_rfc3339, rfc3339, rfc3339_micro
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import AlreadyExistsError, ForbiddenError, NotFoundError
+from innkeeper.kube.events import MAX_MESSAGE
+from innkeeper.kube.resources import EVENTS, GUESTS
+from innkeeper.views.meta import Meta
+
+log = structlog.get_logger(__name__)
+
+HOST_COMPONENT = "innkeeper.dev/agent"  # as these Events name who saw it
+_LONGEST_REASON = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastEvent:
+    """What a host saw of a guest. `at` is RFC 3339 by the host's clock; `key` is another for each thing that happened."""
+
+    about: Meta
+    host: str
+    key: str
+    at: str
+    reason: str
+    message: str
+    is_warning: bool = False
+
+    @property
+    def name(self) -> str:
+        """The Event's name."""
+        return f"{self.about.name}.{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
+
+
+async def write(client: Client, event: PastEvent) -> bool:
+    """Create an Event; tell whether it is new. One for a namespace that is gone, or going, counts as written.
+
+    Raises:
+        ApiError: it was not written.
+        ValueError: `at` is no time.
+    """
+    try:
+        await client.create(EVENTS, _body(event), namespace=event.about.namespace)
+    except AlreadyExistsError:
+        return False
+    except (NotFoundError, ForbiddenError) as error:
+        log.info("past_event_refused", about=event.about.name, message=error.message)
+        return False
+    return True
+
+
+def _body(event: PastEvent) -> dict[str, Any]:
+    at = parse_rfc3339(event.at)
+    reason = event.reason[:_LONGEST_REASON]
+    return {
+        "metadata": {"name": event.name},
+        "involvedObject": {
+            "apiVersion": GUESTS.api_version,
+            "kind": GUESTS.kind,
+            "namespace": event.about.namespace,
+            "name": event.about.name,
+            "uid": event.about.uid,
+        },
+        "type": "Warning" if event.is_warning else "Normal",
+        "reason": reason,
+        "action": reason,
+        "message": event.message[:MAX_MESSAGE],
+        "firstTimestamp": rfc3339(at),
+        "lastTimestamp": rfc3339(at),
+        "eventTime": rfc3339_micro(at),
+        "count": 1,
+        "source": {"component": HOST_COMPONENT, "host": event.host},
+        "reportingComponent": HOST_COMPONENT,
+        "reportingInstance": event.host,
+    }

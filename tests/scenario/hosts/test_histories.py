@@ -1,0 +1,208 @@
+"""What happened on hosts reaches the API server as Events: in order, once, with the time when it happened."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from innkeeper.domain.orders import Signer
+from innkeeper.kube.client import Client
+from innkeeper.kube.errors import ApiError
+from innkeeper.kube.informer import Change
+from innkeeper.kube.resources import EVENTS, GUESTS, HOSTS
+from innkeeper.state.host_records import Cursor
+from innkeeper.state.subset import Subset
+from innkeeper.views.guest import Guest
+from innkeeper.views.host import Host
+from innkeeper.workers.hosts import histories
+from innkeeper.workers.hosts.histories import HistoryTeller, Outcome, Source
+from innkeeper.workers.order_reader import OrderReader
+from tests.kit import objects
+from tests.kit.agent_orders import SIGNER
+from tests.kit.clock import ManualClock
+from tests.kit.fake_api import FakeApi
+from tests.kit.objects import NAMESPACE, guest_id, view
+from tests.kit.told_host import ToldHost
+
+GUEST = guest_id(1)
+
+
+class FastClock(ManualClock):
+    """Nobody waits between two writes."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+class Scene:
+    """One host with told histories, an API server, and who tells."""
+
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+        self.host = ToldHost("a")
+        self.outcomes: Counter[Outcome] = Counter()
+        self.client = Client(api.credentials("operator"))
+
+    def furnish(self) -> None:
+        self.api.create(HOSTS, objects.host("a"))
+        for number, name in ((1, "web"), (2, "db")):
+            self.api.create(GUESTS, objects.guest(name, number=number), namespace=NAMESPACE)
+            self.api.patch(GUESTS, name, {"status": {"host": "a"}}, namespace=NAMESPACE, subresource="status")
+            self.host.hold(number, guest_id=guest_id(number))
+
+    def teller(self) -> HistoryTeller:
+        """Return one as a process has it that begins to lead: it knows only what the API server holds."""
+        subset = Subset()
+        for resource, kind in ((HOSTS, Host), (GUESTS, Guest)):
+            for each in self.api.objects(resource):
+                metadata = each["metadata"]
+                key = (metadata.get("namespace", ""), metadata["name"])
+                subset.apply(Change(key, None, view(each, kind)))
+        source = Source(
+            reader=lambda _host: self.host,
+            read_to=lambda _host: Cursor(self.host.store_id, len(self.host.log)),
+            answers=lambda _host: True,
+            soon=lambda _host: None,
+            orders=OrderReader(SIGNER),
+        )
+        made = HistoryTeller(self.client, subset, source=source, clock=FastClock())
+        made.observe = lambda outcome, count: self.outcomes.update({outcome: count})
+        return made
+
+    def told(self, name: str = "web") -> list[tuple[str, str]]:
+        """Return time and reason of each Event of a guest, in the order in which they were written."""
+        found = self.api.objects(EVENTS, namespace=NAMESPACE)
+        mine = [each for each in found if each["involvedObject"]["name"] == name]
+        mine.sort(key=lambda each: int(each["metadata"]["resourceVersion"]))
+        return [(each["eventTime"], each["reason"]) for each in mine]
+
+
+@asynccontextmanager
+async def _scene() -> AsyncIterator[Scene]:
+    async with FakeApi() as api:
+        scene = Scene(api)
+        scene.furnish()
+        async with scene.client:
+            yield scene
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """A host that was seen before anything happened."""
+    async with _scene() as made:
+        await made.teller().tell("a")
+        yield made
+
+
+def at(second: int) -> str:
+    return f"2026-01-01T00:00:{second:02d}.500000Z"
+
+
+async def test_what_happened_while_nobody_listened_is_told_in_order_with_its_time(scene: Scene) -> None:
+    scene.host.happen(GUEST, (at(1), "Crashed", "exit 1"), (at(2), "Starting"), (at(3), "Running"))
+    scene.host.happen(guest_id(2), (at(4), "StoppedAtHost", "by root"))
+    scene.host.happen(GUEST, (at(5), "RebootFailed", "op: GuestNotRunning"))
+    await scene.teller().tell("a")
+    assert scene.told() == [(at(1), "Crashed"), (at(3), "Running"), (at(5), "RebootFailed")]
+    assert scene.told("db") == [(at(4), "StoppedAtHost")]
+    event: dict[str, Any] = next(
+        each for each in scene.api.objects(EVENTS, namespace=NAMESPACE) if each["reason"] == "Crashed"
+    )
+    assert (event["type"], event["message"], event["source"]["host"]) == ("Warning", "exit 1", "a")
+    assert event["firstTimestamp"] == "2026-01-01T00:00:01Z"
+
+
+async def test_it_is_told_once_whoever_leads(scene: Scene) -> None:
+    teller = scene.teller()
+    for second in (1, 2, 3):
+        scene.host.happen(GUEST, (at(second), "Crashed"))
+        await teller.tell("a")
+        await teller.tell("a")
+        teller = scene.teller()
+        await teller.tell("a")
+    assert scene.told() == [(at(second), "Crashed") for second in (1, 2, 3)]
+    assert scene.outcomes == {Outcome.TOLD: 3}
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("pattern", ["create events *", "patch hosts/status *"])
+async def test_a_teller_that_is_killed_at_any_write_leaves_nothing_out_and_nothing_twice(
+    scene: Scene, pattern: str, *, after: bool
+) -> None:
+    for second in (1, 2, 3, 4):
+        scene.host.happen(GUEST, (at(second), "Crashed"), (at(second), "Running"))
+    scene.api.faults.cut(pattern, times=1, after=after)
+    with pytest.raises(ApiError):
+        await scene.teller().tell("a")
+    await scene.teller().tell("a")
+    assert [reason for _, reason in scene.told()] == ["Crashed", "Running"] * 4
+
+
+async def test_the_api_server_away_puts_it_off(scene: Scene) -> None:
+    teller = scene.teller()
+    await scene.api.down()
+    for second in (1, 2):
+        scene.host.happen(GUEST, (at(second), "Crashed"))
+        with pytest.raises(ApiError):
+            await teller.tell("a")
+    await scene.api.up()
+    await teller.tell("a")
+    assert scene.told() == [(at(1), "Crashed"), (at(2), "Crashed")]
+
+
+async def test_a_log_that_does_not_reach_back_is_made_up_for_by_all_that_is_held(scene: Scene) -> None:
+    scene.host.happen(GUEST, (at(1), "Crashed"))
+    teller = scene.teller()
+    await teller.tell("a")
+    scene.host.happen(GUEST, (at(2), "Running"))
+    scene.host.happen(guest_id(2), (at(3), "Completed"))
+    scene.host.kept_from = len(scene.host.log)
+    scene.host.happen(GUEST, (at(4), "Crashed"))
+    await teller.tell("a")
+    assert scene.told() == [(at(1), "Crashed"), (at(2), "Running"), (at(4), "Crashed")]
+    assert scene.told("db") == [(at(3), "Completed")]
+
+
+async def test_a_store_that_is_seen_first_is_not_told_from_its_beginning() -> None:
+    async with _scene() as scene:
+        scene.host.happen(GUEST, (at(1), "Crashed"))
+        await scene.teller().tell("a")
+        assert scene.told() == []
+        scene.host.store_id = "another store"
+        scene.host.happen(GUEST, (at(2), "Crashed"))
+        await scene.teller().tell("a")
+        assert scene.told() == []
+        scene.host.happen(GUEST, (at(3), "Crashed"))
+        await scene.teller().tell("a")
+        assert scene.told() == [(at(3), "Crashed")]
+
+
+async def test_a_host_tells_only_of_guests_that_it_holds_by_our_order(scene: Scene) -> None:
+    scene.host.hold(1, guest_id=GUEST, signer=Signer(b"\x03" * 32))
+    scene.host.happen(GUEST, (at(1), "Crashed"))
+    scene.host.happen(guest_id(2), ("no time", "Crashed"), (at(2), "Crashed"))
+    scene.api.patch(GUESTS, "db", {"status": {"host": "b"}}, namespace=NAMESPACE, subresource="status")
+    await scene.teller().tell("a")
+    assert (scene.told(), scene.told("db")) == ([], [])
+
+
+async def test_a_host_with_much_to_tell_is_cut_short(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(histories, "MOST_OF_A_HOST", 3)
+    for second in range(1, 6):
+        scene.host.happen(GUEST, (at(second), "Crashed"))
+    await scene.teller().tell("a")
+    assert scene.told() == [(at(second), "Crashed") for second in (3, 4, 5)]
+    assert scene.outcomes == {Outcome.LEFT_OUT: 2, Outcome.TOLD: 3}
+
+
+async def test_a_log_without_anything_notable_costs_no_write(scene: Scene) -> None:
+    teller = scene.teller()
+    scene.api.calls.clear()
+    for second in range(1, 6):
+        scene.host.happen(GUEST, (at(second), "Starting"), (at(second), "Running"))
+        await teller.tell("a")
+    assert not [each for each in scene.api.calls if each.is_write]
