@@ -151,6 +151,9 @@ class GatedImages:
         self.seeds[seed.guest_id] = seed
         _write_once(target, "seed")
 
+    async def set_aside(self, guest_id: str) -> None:
+        """Keep the image for files that were set aside."""
+
     async def release(self, guest_id: str) -> None:
         """Let go of the guest's image."""
         self.users.discard(guest_id)

@@ -92,11 +92,12 @@ class GuestWork:
         guest_id = guest.order.guest_id
         await self.driver.remove(guest_id)
         await self.network.release(guest_id)
-        # The tombstone first: a record whose disk is gone would be built anew. Its image stays: the disk lies over it.
+        # The tombstone first: a record whose disk is gone would be built anew. Its image stays as long as the disk does.
         await self.ledger.forget(guest.order, by=by)
         await asyncio.to_thread(
             _set_aside, self.paths.guest(guest_id).directory, self.paths.forgotten(guest_id)
         )
+        await self.images.set_aside(guest_id)
 
     async def started(self, guest: HeldGuest) -> None:
         """Keep that a guest's machine runs by our doing; its readiness probe has not been asked."""

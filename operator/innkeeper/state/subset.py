@@ -31,7 +31,7 @@ from innkeeper.views.catalog import Cluster, Flavor, Image
 from innkeeper.views.guest import Guest
 from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.host import Host, HostAgent
-from innkeeper.views.meta import View
+from innkeeper.views.meta import Condition, View
 from innkeeper.views.network import IPAddress, IPPool
 
 V = TypeVar("V", bound=View)
@@ -112,8 +112,7 @@ class Subset:
 
     def host_reason(self, host: str) -> str | None:
         """Return the reason of the Host's Ready, or None where nothing is known of it."""
-        found = self.hosts.get(host)
-        ready = find(found.status.conditions, ConditionType.READY) if found else None
+        ready = self.host_ready(host)
         return ready.reason if ready else None
 
     def host_is_silent(self, host: str) -> bool:
@@ -141,6 +140,11 @@ class Subset:
     def host_is_unheard(self, host: str) -> bool:
         """Tell whether nothing is heard of a host: it is silent, or its Host is not there."""
         return host not in self.hosts or self.host_is_silent(host)
+
+    def host_ready(self, host: str) -> Condition | None:
+        """Return what a Host says of Ready."""
+        found = self.hosts.get(host)
+        return find(found.status.conditions, ConditionType.READY) if found is not None else None
 
     def _facts(self, host: Host) -> HostFacts:
         agent = self.host_agents.get(host.metadata.name)

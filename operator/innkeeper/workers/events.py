@@ -52,7 +52,9 @@ class GuestEvents:
             before, now = find(old.status.conditions, kind), find(new.status.conditions, kind)
             if now is None or (before is not None and before.reason == now.reason):
                 continue
-            if kind is ConditionType.READY and now.reason in NOTABLE and self._is_told(new):
+            # What a host said carries the generation that it spoke of.
+            is_of_host = kind is ConditionType.READY and now.observed_generation is not None
+            if is_of_host and now.reason in NOTABLE and self._is_told(new):
                 continue
             is_warning = kind is ConditionType.STALLED or now.reason in _TROUBLE
             if is_warning or now.reason in NOTABLE:

@@ -226,6 +226,7 @@ class GuestFlow:
             blocked=self._blocked.get(key),
             host_silent=self._subset.guest_is_unheard(guest),
             host_lost=self._subset.guest_is_lost(guest),
+            host_ready=self._subset.host_ready(host) if host else None,
         )
 
     def _wanted(self, key: Key, guest: Guest) -> list[Condition] | None:

@@ -24,6 +24,9 @@ pytestmark = pytest.mark.control_plane
 
 HOST = "told"
 KEY = b"\x07" * 32
+CRASHED_AT, AGAIN_AT = "2026-01-01T00:00:01.000001Z", "2026-01-01T00:00:01.000002Z"
+LATER_AT = "2026-01-02T00:00:00.000000Z"
+WHILE_AWAY = [(CRASHED_AT, "Crashed"), (AGAIN_AT, "Running")]
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +81,34 @@ async def test_a_guest_that_only_its_host_knows_comes_back(
             async with Client(operator_credentials) as client:
                 await stir(client)
             await adopted(admin, operator)
+            await eventually(lambda: history_is_followed(admin), deadline_s=60)
         host.asked.clear()
+        # Nobody leads meanwhile.
+        host.happen(held.guest_id, (CRASHED_AT, "Crashed", "it was killed"), (AGAIN_AT, "Running"))
         async with running_operator(operator_credentials, **chosen) as operator:
             await leads(operator)
             await eventually(lambda: pulls(operator).get("events"), deadline_s=30)
             assert "snapshot" not in host.asked, "it goes on from the file"
+            await eventually(lambda: told(admin), deadline_s=60)
+        async with running_operator(operator_credentials, **chosen) as operator:
+            await leads(operator)
+            host.happen(held.guest_id, (LATER_AT, "StoppedAtHost", "by root"))
+            operator.holdings.on_read(HOST)
+            await eventually(lambda: told(admin, [*WHILE_AWAY, (LATER_AT, "StoppedAtHost")]), deadline_s=60)
+
+
+async def history_is_followed(admin: Client) -> bool:
+    """Tell whether it is known how far the host's history was told."""
+    return (await admin.get(HOSTS, HOST)).status.told is not None
+
+
+async def told(admin: Client, wanted: list[tuple[str, str]] | None = None) -> bool:
+    """Tell whether these are the Events that the host has told of its guest, each once and with its time."""
+    answer = msgspec.json.decode(await admin._call("GET", "/api/v1/namespaces/default/events"))
+    mine = [each for each in answer["items"] if each["source"].get("host") == HOST]
+    found = sorted((each["eventTime"], each["reason"]) for each in mine)
+    assert found == (wanted or WHILE_AWAY), found
+    return True
 
 
 async def stir(client: Client) -> None:

@@ -25,6 +25,7 @@ from innkeeper.domain.reasons import GuestReason, Storage
 from innkeeper.errors import InnkeeperError
 from tests.kit.disks import qcow2_disk, raw_disk
 from tests.kit.url_server import UrlServer
+from tests.kit.waiting import eventually
 
 MIB = 1024**2
 RAW = raw_disk(3 * MIB)
@@ -234,6 +235,22 @@ async def test_an_image_stays_while_one_guest_uses_it(site: Site, unused_bytes: 
     assert path.exists()
     await store.release("guest-2")
     assert path.exists() is bool(unused_bytes)
+
+
+async def test_the_image_of_a_forgotten_guest_stays_until_somebody_removed_its_files(site: Site) -> None:
+    path = await site.fetch(site.image(), "guest-1")
+    aside = site.directory.parent / "forgotten" / "guest-1.1"
+    aside.mkdir(parents=True)
+    store = site.store_with(0)
+    await store.set_aside("guest-1")
+    await store.release("guest-1")
+    await store.release("guest-2")
+    assert path.exists()
+    aside.rmdir()
+    following = asyncio.create_task(store.follow(lambda: None))  # as an agent that starts does
+    await eventually(lambda: not path.exists())
+    following.cancel()
+    assert not list((site.directory / "uses").iterdir())
 
 
 async def test_no_image_goes_while_a_guests_note_is_missing(site: Site) -> None:

@@ -39,6 +39,10 @@ def guest(
     return view(objects.guest(spec=spec, status=status, generation=generation, **metadata), Guest)
 
 
+def host_says(reason: str) -> Condition:
+    return Condition(type="Ready", status="False", reason=reason, message="make room", observed_generation=1)
+
+
 def report(
     status: str = "True",
     reason: str = "Running",
@@ -105,6 +109,16 @@ CASES = [
         steps=("True", "False", "Unknown"),
     ),
     Case(name="bound", situation=Situation(guest=guest()), ready=("False", "WaitingForHost", None)),
+    Case(
+        name="bound to a host whose disk is full",
+        situation=Situation(guest=guest(), host_ready=host_says("HostDiskFull")),
+        ready=("False", "HostDiskFull", None),
+    ),
+    Case(
+        name="bound to a host that says something else",
+        situation=Situation(guest=guest(), host_ready=host_says("DriverFailed")),
+        ready=("False", "WaitingForHost", None),
+    ),
     Case(
         name="ordered, not answered",
         situation=Situation(guest=guest(), assignment=report(held=None, outcome="")),
@@ -303,3 +317,9 @@ def test_an_order_that_cannot_be_read_lends_no_generation(order: str) -> None:
     ready = of(conditions(Situation(guest=guest(), assignment=unreadable)), ConditionType.READY)
     assert ready is not None
     assert (ready.reason, ready.observed_generation) == ("WaitingForHost", None)
+
+
+def test_a_guest_says_what_its_host_says_while_it_takes_no_order() -> None:
+    found = conditions(Situation(guest=guest(), host_ready=host_says("HostDiskFull")))
+    ready = next(each for each in found if each.type == "Ready")
+    assert ready.message == "host a has not answered yet; it says HostDiskFull: make room"

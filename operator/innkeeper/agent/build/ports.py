@@ -86,5 +86,8 @@ class ImageStore(Protocol):
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write the NoCloud seed as an ISO image; one that is there is replaced whole."""
 
+    async def set_aside(self, guest_id: str) -> None:
+        """The guest's files were set aside: its image stays for as long as they lie there. Absence is success."""
+
     async def release(self, guest_id: str) -> None:
         """The guest is gone: its image may be dropped from the cache. Absence is success."""

@@ -56,5 +56,8 @@ class SimulatedImages:
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write no seed."""
 
+    async def set_aside(self, guest_id: str) -> None:
+        """Keep nothing."""
+
     async def release(self, guest_id: str) -> None:
         """Keep nothing."""

@@ -18,6 +18,8 @@ from pathlib import Path
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.orders import OrderImage
 
+_ASIDE = ".forgotten"  # of the note by which files that were set aside use an image
+
 _HEX = re.compile(r"[0-9a-f]{64}([0-9a-f]{64})?")
 
 
@@ -81,6 +83,24 @@ class ImageFiles:
         found = [each for each in self.directory.iterdir() if _HEX.fullmatch(each.name) and each.is_file()]
         ordered = sorted(found, key=lambda each: each.stat().st_mtime_ns, reverse=True)
         return [str(Digest.of_hex(each.name)) for each in ordered]
+
+    def set_use_aside(self, guest_id: str) -> None:
+        """Have the image of a guest used by its files that were set aside. Blocking."""
+        note = self.uses / guest_id
+        if note.exists():
+            note.replace(note.with_name(f"{guest_id}{_ASIDE}"))
+
+    def forgotten_uses(self) -> list[str]:
+        """Return the uses by files that were set aside and that somebody has removed since. Blocking."""
+        state = self.directory.parent
+        found = []
+        for note in self.uses.glob(f"*{_ASIDE}"):
+            guest_id = note.name.removesuffix(_ASIDE)
+            aside = state / "forgotten" / guest_id
+            # A guest of that ID may be here again; while its disk is, its own note counts.
+            if not aside.exists() and not any(aside.parent.glob(f"{guest_id}.*")):
+                found.append(note.name)
+        return found
 
     def make(self) -> None:
         """Make the directories."""

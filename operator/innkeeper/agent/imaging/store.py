@@ -196,6 +196,7 @@ class HostImageStore:
         """Keep the streaming process alive while it is needed."""
         await on_disk(self._files.make)
         self._on_news = on_news
+        await self._let_go_of_forgotten()
         await self._look_at_whole()
         if self._streamer is None:
             await asyncio.Event().wait()
@@ -218,12 +219,27 @@ class HostImageStore:
         """Write what cloud-init reads."""
         await asyncio.to_thread(seeds.write, seed, target)
 
+    async def set_aside(self, guest_id: str) -> None:
+        """The guest's files were set aside; its image is let go once somebody has removed them."""
+        async with self._books:
+            await on_disk(self._files.set_use_aside, guest_id)
+        await self._let_go_of_forgotten()
+
+    async def _let_go_of_forgotten(self) -> None:
+        """Look which files that were set aside are gone by now: at the start, and whenever an image is let go."""
+        for use in await asyncio.to_thread(self._files.forgotten_uses):
+            await self._let_go(use)
+
     async def release(self, guest_id: str) -> None:
         """The guest is gone; of the images that nobody uses any more, the newest stay for a while."""
-        for name in await asyncio.to_thread(self._streams_of, guest_id):
-            await self.leave(name, guest_id)
+        await self._let_go_of_forgotten()
+        await self._let_go(guest_id)
+
+    async def _let_go(self, use: str) -> None:
+        for name in await asyncio.to_thread(self._streams_of, use):
+            await self.leave(name, use.partition(".")[0])
         async with self._books:
-            await on_disk(self._drop_use, guest_id)
+            await on_disk(self._drop_use, use)
         await self._look_at_whole()
 
     async def _serve(self, image: OrderImage, guest_id: str) -> None:
@@ -237,8 +253,8 @@ class HostImageStore:
     def _statuses(self) -> Mapping[str, ImageStatus]:
         return {} if self._streamer is None else self._streamer.statuses
 
-    def _streams_of(self, guest_id: str) -> list[str]:
-        note = self._files.uses / guest_id
+    def _streams_of(self, use: str) -> list[str]:
+        note = self._files.uses / use
         image = note.read_text() if note.exists() else ""
         return [each.stem for each in self._files.records.glob(f"{image}.*.json")] if image else []
 
@@ -246,8 +262,8 @@ class HostImageStore:
         self._files.make()
         self._files.write(self._files.uses / guest_id, name.encode())
 
-    def _drop_use(self, guest_id: str) -> None:
-        note = self._files.uses / guest_id
+    def _drop_use(self, use: str) -> None:
+        note = self._files.uses / use
         if not note.exists():
             return
         name = note.read_text()

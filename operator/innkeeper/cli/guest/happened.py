@@ -40,13 +40,13 @@ def events(
     target = find(asking, name, namespace)
     where = quote(target.namespace, safe="")
     guest = asking.get(target.path)
-    found = sorted(
-        (
-            *_of_conditions(guest),
-            *_of_operations(asking, where, guest),
-            *_of_events(asking, where, guest),
-        )
+    happened = (
+        *_of_conditions(guest),
+        *_of_operations(asking, where, guest),
+        *_of_events(asking, where, guest),
     )
+    ordered = sorted(happened, key=lambda each: (datetime.fromisoformat(each.at), *each[1:]))
+    found = [each._replace(at=_whole_seconds(each.at)) for each in ordered]
     if output in (Output.JSON, Output.YAML):
         dump({"kind": "List", "items": [each._asdict() for each in found]}, output)
     elif found:
@@ -83,9 +83,10 @@ def _of_events(asking: Asking, where: str, guest: Document) -> Iterator[Happenin
     uid = guest["metadata"]["uid"]
     query = {"fieldSelector": f"involvedObject.kind=Guest,involvedObject.uid={uid}"}
     for each in _items(asking, f"/api/v1/namespaces/{where}/events", query):
-        at = each.get("lastTimestamp") or each.get("eventTime") or each["metadata"]["creationTimestamp"]
+        # What a host told has the very moment; of what happened again, the last time counts.
+        at = each.get("eventTime") or each.get("lastTimestamp") or each["metadata"]["creationTimestamp"]
         message = " ".join(str(each.get("message", "")).split())
-        yield Happening(_whole_seconds(at), "Event", each.get("reason", ""), message)
+        yield Happening(at, "Event", each.get("reason", ""), message)
 
 
 def _items(asking: Asking, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:

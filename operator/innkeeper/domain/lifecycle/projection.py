@@ -32,6 +32,7 @@ class Situation:
     blocked: Blocked | None = None
     host_silent: bool = False
     host_lost: bool = False
+    host_ready: Condition | None = None  # of the Host that it is bound to
 
 
 def conditions(situation: Situation) -> list[Condition]:
@@ -161,9 +162,17 @@ def _reported(situation: Situation) -> Condition:
         )
         message = invalid.message if invalid else "the host does not accept the order"
         return _not_ready(GuestReason.ORDER_INVALID, message)
-    return _not_ready(
-        GuestReason.WAITING_FOR_HOST, f"host {situation.guest.status.host} has not answered yet"
-    )
+    return _waiting_for_host(situation)
+
+
+def _waiting_for_host(situation: Situation) -> Condition:
+    """An order that is not answered; a host that says why it takes none is told of."""
+    message, ready = f"host {situation.guest.status.host} has not answered yet", situation.host_ready
+    if ready is None or ready.status != "False":
+        return _not_ready(GuestReason.WAITING_FOR_HOST, message)
+    is_full = ready.reason == GuestReason.HOST_DISK_FULL
+    reason = GuestReason.HOST_DISK_FULL if is_full else GuestReason.WAITING_FOR_HOST
+    return _not_ready(reason, f"{message}; it says {ready.reason}: {ready.message}".rstrip(": "))
 
 
 def newest_report(assignment: Assignment | None) -> tuple[Condition, int] | None:
