@@ -18,7 +18,7 @@ from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.client import AgentReader, Agents, ClientFiles
 from innkeeper.hosts.directory import HostDirectory
-from innkeeper.hosts.ports import HostReader, HostUnreadError
+from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change
 from innkeeper.processes.hosts_asked import client_files
@@ -121,14 +121,15 @@ class Holdings:
                 self._records_keeper.ask(host, after_s=HISTORY_WAIT_S)
 
         return Source(
-            reader=self._reader,
+            reader=self._known_reader,
             read_to=read_to,
             answers=lambda host: self._records_keeper is not None and self._records_keeper.reads(host),
             soon=soon,
             orders=self.held.orders,
         )
 
-    def _reader(self, host: str) -> HostReader | None:
+    def _known_reader(self, host: str) -> AgentReader | None:
+        """Return who reads a host, or None where nobody knows how it is reached."""
         address = self._directory.address_of(host)
         if self._agents is None or address is None:
             return None
@@ -171,7 +172,7 @@ class Holdings:
             self._subset,
             records=self.records,
             orders=self.held.orders,
-            asked=Asked(reader=self._reader, listed=self._directory.listed),
+            asked=Asked(reader=self._known_reader, listed=self._directory.listed),
             clock=self._clock,
             period_s=self._settings.host_records_s,
         )

@@ -11,7 +11,8 @@ from innkeeper.domain import names
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
-from innkeeper.kube.resources import ASSIGNMENTS, CLUSTERS, GUESTS, HOSTS, IP_ADDRESSES
+from innkeeper.kube.errors import NotFoundError
+from innkeeper.kube.resources import ASSIGNMENTS, CLUSTERS, GUESTS, HOSTS, IP_ADDRESSES, NAMESPACES
 from innkeeper.processes.operator import OperatorProcess
 from tests.kit.agent_orders import address, guest_id, order
 from tests.kit.operator_process import StubImageServer, leads, running_operator
@@ -78,6 +79,7 @@ async def test_a_guest_that_only_its_host_knows_comes_back(
         async with running_operator(operator_credentials, **chosen, orphan_policy="Adopt") as operator:
             await leads(operator)
             await eventually(lambda: pulls(operator).get("snapshot"), deadline_s=30)
+            await eventually(lambda: has_namespace(admin), deadline_s=60)
             async with Client(operator_credentials) as client:
                 await stir(client)
             await adopted(admin, operator)
@@ -108,6 +110,15 @@ async def told(admin: Client, wanted: list[tuple[str, str]] | None = None) -> bo
     mine = [each for each in answer["items"] if each["source"].get("host") == HOST]
     found = sorted((each["eventTime"], each["reason"]) for each in mine)
     assert found == (wanted or WHILE_AWAY), found
+    return True
+
+
+async def has_namespace(admin: Client) -> bool:
+    """Tell whether the host has its namespace."""
+    try:
+        await admin.get(NAMESPACES, names.host_namespace(HOST))
+    except NotFoundError:
+        return False
     return True
 
 
