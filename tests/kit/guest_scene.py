@@ -84,6 +84,7 @@ class Operator:
         self._status_delay_s = status_delay_s
         self._signer = signer
         self._previous = previous
+        self.ended_operations: list[tuple[str, str]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.informers: list[Informer[Any]] = []
         self._writer = EventWriter(client, clock=clock, component="operator", instance="o")
@@ -121,6 +122,7 @@ class Operator:
             found=self.found.append,
         )
         operations = OperationFlow(self.client, self.subset, clock=self._clock)
+        operations.observe = lambda kind, phase: self.ended_operations.append((kind, phase))
         self._tasks.append(asyncio.create_task(self.flow.run()))
         self._tasks.append(asyncio.create_task(operations.run()))
         self._tasks.append(asyncio.create_task(self._writer.run()))

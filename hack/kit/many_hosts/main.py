@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import itertools
 import json
 import resource
 import subprocess
@@ -25,6 +26,7 @@ from kit.many_hosts.usage import MIB, Usage, resident_mib
 LATEST_MS = 1000.0
 SILENCE_S = "150"  # five Leases of the agents here
 SETTLE_S = 1800
+FILES_OF_AN_AGENT = 13  # 10 while it does nothing: connections, its database, its locks
 OPERATOR, AGENTS, API_SERVER = "operator", "agents", "API server"
 
 
@@ -75,7 +77,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--each", type=int, default=_each())
     return parser.parse_args()
+
+
+def _each() -> int:
+    """Return how many agents a process carries: as many as may have their files open, and some to spare."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, most // FILES_OF_AN_AGENT)
 
 
 def _grow(stage: Stage, options: argparse.Namespace, rows: list[Row]) -> None:
@@ -86,7 +95,7 @@ def _grow(stage: Stage, options: argparse.Namespace, rows: list[Row]) -> None:
     try:
         for count in options.agents:
             with steps.step(f"joining {count - there} agents to {there}"):
-                processes.append(_join(stage, operator, first=there, count=count))
+                processes += _join(stage, operator, first=there, count=count, each=options.each)
             there = count
             who = {API_SERVER: [api_server], OPERATOR: [operator], AGENTS: processes}
             with steps.step(f"building {options.rate:g} guests a second for {options.seconds} s"):
@@ -98,9 +107,8 @@ def _grow(stage: Stage, options: argparse.Namespace, rows: list[Row]) -> None:
             process.stop(grace=0)
 
 
-def _join(stage: Stage, operator: Daemon, *, first: int, count: int) -> Daemon:
-    """Have the operator make identities, and start the agents that use them."""
-    file = stage.plan.directory / f"identities-{count}.jsonl"
+def _join(stage: Stage, operator: Daemon, *, first: int, count: int, each: int) -> list[Daemon]:
+    """Have the operator make identities, and start the agents that use them: in as many processes as it takes."""
     asyncio.run(_create(stage, first=first, count=count))
     wait_for(
         lambda: count_of(stage, "hostagents") == count,
@@ -108,12 +116,37 @@ def _join(stage: Stage, operator: Daemon, *, first: int, count: int) -> Daemon:
         within_s=SETTLE_S,
         by=operator,
     )
+    started: list[Daemon] = []
+    try:
+        for begin, end in portions(first, count, each=each):
+            started.append(_start(stage, first=begin, count=end))
+            wait_for(
+                lambda end=end: ready_hosts(stage) == end,
+                what=f"{end} hosts to be ready",
+                within_s=SETTLE_S,
+                by=started[-1],
+            )
+    except BaseException:
+        for process in started:
+            process.stop(grace=0)
+        raise
+    return started
+
+
+def portions(first: int, count: int, *, each: int) -> list[tuple[int, int]]:
+    """Split the hosts from `first` up to `count` into parts of nearly the same size, of `each` at most."""
+    parts = -(-(count - first) // each)
+    ends = [first + (count - first) * number // parts for number in range(parts + 1)]
+    return list(itertools.pairwise(ends))
+
+
+def _start(stage: Stage, *, first: int, count: int) -> Daemon:
+    file = stage.plan.directory / f"identities-{count}.jsonl"
     asyncio.run(_identify(stage, file, first=first, count=count))
     agents = Daemon(f"{AGENTS}-{count}", stage.plan.directory)
     state = stage.plan.directory / "hosts"
     words: list[str | Path] = [sys.executable, "-m", "kit.many_hosts.agents", stage.admin, file, state]
     agents.start(words, env=first_guest.environment())
-    wait_for(lambda: ready_hosts(stage) == count, what="all hosts to be ready", within_s=SETTLE_S, by=agents)
     return agents
 
 

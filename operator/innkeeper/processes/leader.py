@@ -94,10 +94,9 @@ class Leader:
             )
             guests = self._guest_flow(keys)
             statuses.give_way(lambda: guests.depth > 0)
-            operations = OperationFlow(self._client, self._subset, clock=self._clock)
             histories = self._histories()
             own = (
-                operations,
+                self._operations(),
                 histories,
                 self._events(histories),
                 self._sweeper(guests),
@@ -144,8 +143,16 @@ class Leader:
         teller = HistoryTeller(
             self._client, self._subset, source=self._holdings.histories(), clock=self._clock
         )
+        steps = self._metrics.history_steps
+        teller.observe = lambda outcome, count: steps.labels(outcome=outcome).inc(count)
         self._holdings.on_read = teller.ask
         return teller
+
+    def _operations(self) -> OperationFlow:
+        flow = OperationFlow(self._client, self._subset, clock=self._clock)
+        ends = self._metrics.guest_operations
+        flow.observe = lambda kind, phase: ends.labels(operation=kind, outcome=phase).inc()
+        return flow
 
     def _events(self, histories: HistoryTeller) -> EventWriter:
         writer = EventWriter(

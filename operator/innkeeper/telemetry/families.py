@@ -5,7 +5,14 @@ written out. A label is of known values, or says what keeps them few: never a na
 `docs/reference/metrics.md` is made from here.
 """
 
-from innkeeper.domain.reasons import NO_REASON, OTHER_REASON, GuestReason, HostReason, ImageReason
+from innkeeper.domain.reasons import (
+    NO_REASON,
+    OTHER_REASON,
+    GuestReason,
+    HostReason,
+    ImageReason,
+    OperationKind,
+)
 from innkeeper.kube.relisting import Way
 from innkeeper.telemetry.definition import (
     CounterFamily,
@@ -144,6 +151,18 @@ HOST_RECORD_PULLS = CounterFamily(
     name="innkeeper_host_record_pulls",
     help="How often a host was asked what it holds, by outcome: events, snapshot or failed.",
     labels=(one_of("outcome", ("events", "snapshot", "failed")),),
+    told_by=_OPERATOR,
+)
+HISTORY_STEPS = CounterFamily(
+    name="innkeeper_history_steps",
+    help="Steps on hosts worth an Event, by outcome: told, known (told before), or left_out (too many at once).",
+    labels=(one_of("outcome", ("told", "known", "left_out")),),
+    told_by=_OPERATOR,
+)
+GUEST_OPERATIONS = CounterFamily(
+    name="innkeeper_guest_operations",
+    help="GuestOperations that are over, by what was asked for and how it ended.",
+    labels=(one_of("operation", OperationKind), one_of("outcome", ("Succeeded", "Failed"))),
     told_by=_OPERATOR,
 )
 HOST_RECORD_FOREIGN_ORDERS = CounterFamily(

@@ -141,3 +141,5 @@ class OperatorMetrics:
         self.images_source_unreachable = families.IMAGES_SOURCE_UNREACHABLE.on(registry)
         self.image_inspections = families.IMAGE_INSPECTIONS.on(registry)
         self.kopf_starts = families.KOPF_STARTS.on(registry)
+        self.history_steps = families.HISTORY_STEPS.on(registry)
+        self.guest_operations = families.GUEST_OPERATIONS.on(registry)

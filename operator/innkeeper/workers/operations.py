@@ -5,6 +5,7 @@ it, its guest, its guest's order or host changes, and at its next deadline.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -30,7 +31,10 @@ WORKERS = 4
 
 
 class OperationFlow:
-    """Follows every GuestOperation to its end. The subset must be complete before this is made."""
+    """Follows every GuestOperation to its end. The subset must be complete before this is made.
+
+    `observe` is told of each end: what was asked for, and its phase.
+    """
 
     def __init__(self, client: Client, subset: Subset, *, clock: Clock, workers: int = WORKERS) -> None:
         self._client = client
@@ -38,6 +42,7 @@ class OperationFlow:
         self._clock = clock
         self._workers = workers
         self._queue: LatestQueue[Key] = LatestQueue(clock)
+        self.observe: Callable[[str, str], None] = lambda kind, phase: None  # noqa: ARG005 - does nothing
         subset.on_operation = self._queue.add
         for key in subset.operations.by_key:
             self._queue.add(key)
@@ -107,6 +112,8 @@ class OperationFlow:
         finally:
             given_up.discard(key)
         self._subset.assume(written)
+        if ends:
+            self.observe(operation.spec.operation, wanted.phase or "")
         log.info(
             "operation_told",
             operation=metadata.name,

@@ -36,6 +36,7 @@ async def test_an_operation_travels_in_the_next_serial_and_is_told_to_its_end(sc
     assert found.status.started_at is not None
     assert found.status.finished_at is not None
     assert [(each.type, each.status) for each in found.status.conditions] == [("Ready", "True")]
+    assert scene.operators[0].ended_operations == [("Reboot", "Succeeded")]
 
 
 async def test_an_operation_that_is_over_costs_no_order_of_its_own(scene: GuestScene) -> None:
