@@ -120,17 +120,16 @@ def _join(stage: Stage, operator: Daemon, *, first: int, count: int, each: int) 
     try:
         for begin, end in portions(first, count, each=each):
             started.append(_start(stage, first=begin, count=end))
-            wait_for(
-                lambda end=end: ready_hosts(stage) == end,
-                what=f"{end} hosts to be ready",
-                within_s=SETTLE_S,
-                by=started[-1],
-            )
+            _until_ready(stage, end, by=started[-1])
     except BaseException:
         for process in started:
             process.stop(grace=0)
         raise
     return started
+
+
+def _until_ready(stage: Stage, count: int, *, by: Daemon) -> None:
+    wait_for(lambda: ready_hosts(stage) == count, what=f"{count} hosts to be ready", within_s=SETTLE_S, by=by)
 
 
 def portions(first: int, count: int, *, each: int) -> list[tuple[int, int]]:
