@@ -22,7 +22,7 @@ demo: ## two hosts and two guests on this machine, from kubectl apply to ssh (ne
 demo-down: ## end the demo and remove all of it
 	hack/demo --down
 
-test: ## everything: set-up, verify, all tests, real guests too (needs root; the first time takes 15 minutes)
+test: ## everything: set-up, verify, all tests, real guests too (needs root; the first time takes half an hour)
 	hack/system-packages
 	hack/python-env --libvirt
 	hack/control-plane build --with-scheduler
@@ -31,6 +31,10 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; the
 	hack/helm
 	hack/helm lint --strict charts/innkeeper
 	hack/s3-server
+	hack/cluster build
+	hack/image --check
+	hack/sbom
+	hack/audit
 	hack/verify
 	$(PYTEST) tests -n 2 -m "not lab"
 	$(PYTEST) tests -m lab -p no:randomly

@@ -5,44 +5,27 @@ deadline.
 """
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from kit import paths
 from kit.kubectl import Kubectl
 from kit.lab import machines, plan, query, services
+from tests.kit.applied import Applied, NotSoError, until
 
-T = TypeVar("T")
+__all__ = ["IDLE_DISK", "Lab", "NotSoError", "guest", "idle_image", "until"]
 
 # `sti; hlt` in a loop, and the two bytes that make it a boot sector: a guest that boots at once and stays.
 IDLE_DISK = b"\xfb\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa" + bytes(1024 * 1024 - 512)
-_PAUSE = 0.2
 PLUGIN_DEADLINE_S = 400.0  # beyond every --timeout that tests give
-
-
-class NotSoError(AssertionError):
-    """A condition did not come true in time."""
-
-
-def until(check: Callable[[], T], *, what: str, within_s: float = 60) -> T:
-    """Return the first truthy answer of `check`."""
-    deadline = time.monotonic() + within_s
-    while not (answer := check()):
-        if time.monotonic() > deadline:
-            raise NotSoError(f"waited {within_s:.0f} s for {what}; the last answer was {answer!r}")
-        time.sleep(_PAUSE)
-    return answer
 
 
 def idle_image(directory: Path) -> str:
@@ -52,7 +35,7 @@ def idle_image(directory: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(Applied):
     """One lab that runs."""
 
     name: str
@@ -87,48 +70,6 @@ class Lab:
             timeout=deadline_s,
             env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         )
-
-    def apply(self, *objects: Mapping[str, Any]) -> None:
-        """Apply objects as a person would."""
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        self.kubectl.run("apply", "-f", "-", stdin=text)
-
-    def get(self, kind: str, name: str, *, namespace: str = "default") -> dict[str, Any] | None:
-        """Return an object or None."""
-        return self.kubectl.get(kind, name, "-n", namespace)
-
-    def guest(self, name: str) -> dict[str, Any]:
-        """Return a guest that must be there."""
-        found = self.get("guest", name)
-        assert found is not None, f"guest {name} is not there"
-        return found
-
-    def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
-        """Return a condition of a guest, or an empty one."""
-        conditions = self.guest(name).get("status", {}).get("conditions", [])
-        return next((each for each in conditions if each["type"] == kind), {})
-
-    def wait_ready(self, name: str, *, reason: str, within_s: float = 90) -> dict[str, Any]:
-        """Wait until Ready is True for a reason and speaks of the newest generation; return the guest."""
-
-        def is_so() -> dict[str, Any] | None:
-            guest, ready = self.guest(name), self.condition(name)
-            wanted = ("True", reason, guest["metadata"]["generation"])
-            got = (ready.get("status"), ready.get("reason"), ready.get("observedGeneration"))
-            return guest if got == wanted else None
-
-        try:
-            return until(is_so, what=f"guest {name} to be Ready, {reason}", within_s=within_s)
-        except NotSoError as error:
-            raise NotSoError(f"{error}\n{json.dumps(self.guest(name).get('status'), indent=1)}") from None
-
-    def guest_id(self, name: str) -> str:
-        """Return the Guest ID."""
-        return str(self.guest(name)["metadata"]["uid"])
-
-    def host_of(self, name: str) -> str:
-        """Return the host that a guest is bound to."""
-        return str(self.guest(name)["status"]["host"])
 
     def qemu_pids(self, guest_id: str) -> list[int]:
         """Return every QEMU of a guest, on all hosts: two would be the worst of faults."""

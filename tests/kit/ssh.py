@@ -24,11 +24,16 @@ def pings(address: str) -> bool:
     return done.returncode == 0
 
 
-def ssh(key: Path, address: str, command: str, *, stdin: str | None = None) -> str | None:
+def command(key: Path, address: str, words: str) -> list[str]:
+    """Return what runs a command in a guest."""
+    options = [word for option in _OPTIONS for word in ("-o", option)]
+    return ["ssh", *options, "-i", str(key), f"debian@{address}", words]
+
+
+def ssh(key: Path, address: str, words: str, *, stdin: str | None = None) -> str | None:
     """Run a command in a guest; return what it prints, or None where it failed or could not be reached."""
-    words = [word for option in _OPTIONS for word in ("-o", option)]
     done = subprocess.run(
-        ["ssh", *words, "-i", str(key), f"debian@{address}", command],
+        command(key, address, words),
         capture_output=True,
         text=True,
         check=False,

@@ -28,17 +28,18 @@ def cache_directory() -> Path:
 
 def sources() -> list[GoProgram]:
     """Return how each program of a control plane is built."""
-    kubernetes = [_kubernetes(name) for name in (API_SERVER, CONTROLLER_MANAGER)]
+    kubernetes = [kubernetes_program(name) for name in (API_SERVER, CONTROLLER_MANAGER)]
     return [GoProgram("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"), *kubernetes]
 
 
-def _kubernetes(name: str) -> GoProgram:
+def kubernetes_program(name: str, *, module: Path = MODULES / "kubernetes") -> GoProgram:
+    """Return how one of Kubernetes' programs is built from module files, so that it knows its version."""
     major, minor, _ = KUBERNETES.split(".")
     values = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         flags += [f"-X {package}.{name}={value}" for name, value in values.items()]
-    return GoProgram(name, MODULES / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", " ".join(flags))
+    return GoProgram(name, module, f"k8s.io/kubernetes/cmd/{name}", " ".join(flags))
 
 
 def find_or_build() -> dict[str, Path]:
@@ -47,7 +48,7 @@ def find_or_build() -> dict[str, Path]:
     Raises:
         StepError: when one has to be built and cannot be.
     """
-    return _had(sources())
+    return have(sources())
 
 
 def scheduler() -> Path:
@@ -56,10 +57,15 @@ def scheduler() -> Path:
     Raises:
         StepError: when it has to be built and cannot be.
     """
-    return _had([_kubernetes(SCHEDULER)])[SCHEDULER]
+    return have([kubernetes_program(SCHEDULER)])[SCHEDULER]
 
 
-def _had(wanted: list[GoProgram]) -> dict[str, Path]:
+def have(wanted: list[GoProgram]) -> dict[str, Path]:
+    """Return the path of each of these programs, by its name; build those that are nowhere.
+
+    Raises:
+        StepError: when one has to be built and cannot be.
+    """
     elsewhere = {source.name: _installed(source.name) for source in wanted}
     build([source for source in wanted if elsewhere[source.name] is None], cache_directory())
     return {name: path or cache_directory() / name for name, path in elsewhere.items()}

@@ -6,15 +6,17 @@ that none stays behind as a zombie. It never starts the agent and never touches 
 Usage: machine_keeper.py HOST-NAME DIRECTORY
 """
 
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from kit import first_process
 
 PRIVATE = (
     "/run",
@@ -27,13 +29,12 @@ PRIVATE = (
 COPIED = ("/etc/libvirt",)
 DEVICES = ("/dev/kvm",)
 READY = Path("/run/machine-ready")
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> int:
     """Make the machine and keep it until it is told to end."""
     name, directory = sys.argv[1], Path(sys.argv[2])
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    first_process.adopt_orphans()
     socket.sethostname(name)
     for path in PRIVATE:
         _make_private(path, directory)
@@ -43,7 +44,7 @@ def main() -> int:
     subprocess.run(["virtlogd", "-d"], check=True, stdin=subprocess.DEVNULL)
     subprocess.run(["libvirtd", "-d"], check=True, stdin=subprocess.DEVNULL)
     READY.touch()
-    _reap_until_told_to_end()
+    first_process.reap_until_told_to_end()
     return 0
 
 
@@ -58,7 +59,7 @@ def _make_private(path: str, directory: Path) -> None:
             own.mkdir(parents=True)
             own.chmod(0o755)
     Path(path).mkdir(parents=True, exist_ok=True)
-    _mount("--bind", str(own), path)
+    first_process.mount("--bind", str(own), path)
 
 
 def _make_own_device(path: str, directory: Path) -> None:
@@ -68,33 +69,12 @@ def _make_own_device(path: str, directory: Path) -> None:
         return
     own = directory / "devices"
     own.mkdir(exist_ok=True)
-    _mount("-t", "tmpfs", "-o", "dev,mode=0755", "tmpfs", str(own))
+    first_process.mount("-t", "tmpfs", "-o", "dev,mode=0755", "tmpfs", str(own))
     number = device.stat().st_rdev
     node = own / device.name
     os.mknod(node, stat.S_IFCHR | 0o666, number)
     node.chmod(0o666)
-    _mount("--bind", str(node), path)
-
-
-def _mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True, stdin=subprocess.DEVNULL)
-
-
-def _reap_until_told_to_end() -> None:
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, {*ends, signal.SIGCHLD})
-    while signal.sigwait({*ends, signal.SIGCHLD}) not in ends:
-        _reap()
-
-
-def _reap() -> None:
-    while True:
-        try:
-            child, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if child == 0:
-            return
+    first_process.mount("--bind", str(node), path)
 
 
 if __name__ == "__main__":

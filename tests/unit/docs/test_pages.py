@@ -10,7 +10,7 @@ from kit.documents import links
 CHECKOUT = paths.CHECKOUT
 PAGES = links.pages()
 NAMED_TEST = re.compile(r"\[`(test_\w+)`\]\(([^)#\s]+\.py)\)")
-SCRIPT = re.compile(r"(?<![\w/.-])hack/[a-z][a-z_/-]*[a-z]")
+SCRIPT = re.compile(r"(?<![\w/.-])hack/[a-z][a-z_/-]*[a-z](?:\.(?:yaml|d)\b)?")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 
