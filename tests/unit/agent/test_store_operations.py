@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.agent.store.operations import KEPT_OF_A_GUEST, OperationRecord
+from innkeeper.agent.store.operations import KEPT_OF_A_GUEST, OperationRecord, end_of
 from innkeeper.agent.store.store import Store
 from innkeeper.domain.reasons import OperationPhase
 
@@ -52,3 +52,17 @@ async def test_the_newest_operations_of_each_guest_stay(tmp_path: Path) -> None:
         f"o{number}" for number in range(2, KEPT_OF_A_GUEST + 2)
     ]
     assert [each.id for each in kept if each.guest_id == "g2"] == ["o1"]
+
+
+async def test_an_end_is_a_step_of_the_guests_history_and_a_line_of_the_log(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "agent.db", host="inn-a", new_id="id-1")
+    await store.put_operation(BEGUN)
+    assert await store.changes() == []
+    await store.put_operation(FAILED)
+    [line] = await store.changes()
+    await store.close()
+    assert (line.guest_id, line.what, line.at) == ("g1", "RebootFailed", AT)
+    step = end_of(FAILED)
+    assert step is not None
+    assert (step.reason, step.message) == ("RebootFailed", "o1: StartFailed: the machine does not start")
+    assert end_of(BEGUN) is None
