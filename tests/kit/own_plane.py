@@ -28,14 +28,22 @@ class OwnPlane:
 
 
 @contextmanager
-def own_plane(purpose: str, directory: Path) -> Iterator[OwnPlane]:
-    """Start a control plane, install Innkeeper, and take all of it down in the end."""
+def empty_plane(purpose: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Start a control plane in which nothing is installed; yield its name and what hack/control-plane says of it."""
     name = f"test-{purpose}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     command = [SCRIPT, "up", "--name", name, "--json"]
     up = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert up.returncode == 0, up.stderr
     try:
-        state = json.loads(up.stdout)
+        yield name, json.loads(up.stdout)
+    finally:
+        subprocess.run([SCRIPT, "down", "--name", name], capture_output=True, timeout=60, check=True)
+
+
+@contextmanager
+def own_plane(purpose: str, directory: Path) -> Iterator[OwnPlane]:
+    """Start a control plane, install Innkeeper, and take all of it down in the end."""
+    with empty_plane(purpose) as (name, state):
         admin = Path(state["kubeconfig"])
         install(admin)
         operator = kubeconfig_of(
@@ -45,5 +53,3 @@ def own_plane(purpose: str, directory: Path) -> Iterator[OwnPlane]:
             to=directory / "operator.kubeconfig",
         )
         yield OwnPlane(name, admin, operator, state)
-    finally:
-        subprocess.run([SCRIPT, "down", "--name", name], capture_output=True, timeout=60, check=True)

@@ -18,8 +18,8 @@ from cryptography.x509.oid import ExtensionOID
 from innkeeper.clock import SystemClock
 from innkeeper.hosts.issuing import HostCertificates
 from tests.kit.chart import CHART, NAMESPACE, WITH_AGENTS, HelmError, render, run_helm
-from tests.kit.empty_plane import empty_plane
 from tests.kit.install import CRDS, apply, run, wait_for_policies
+from tests.kit.own_plane import empty_plane
 from tests.kit.waiting import eventually
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]
@@ -38,8 +38,8 @@ GUEST = {
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Path]:
-    with empty_plane("chart") as kubeconfig:
-        yield kubeconfig
+    with empty_plane("chart") as (_, state):
+        yield Path(state["kubeconfig"])
 
 
 @pytest.fixture
