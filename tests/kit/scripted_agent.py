@@ -6,16 +6,17 @@ from typing import Any, Self
 
 from innkeeper.clock import SystemClock, rfc3339
 from innkeeper.domain import names
-from innkeeper.domain.orders import Order, verify
-from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.domain.orders import Order, peek, verify
+from innkeeper.domain.reasons import Desired, OperationPhase, OrderOutcome
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
-from innkeeper.kube.errors import ApiError
+from innkeeper.kube.errors import ApiError, ConflictError, ForbiddenError, NotFoundError, UnauthorizedError
 from innkeeper.kube.lease import Heartbeat
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from innkeeper.views.assignment import Assignment
-from tests.kit.waiting import eventually
+from tests.kit.waiting import NotSoError, eventually
 
+SERVE_EVERY_S = 0.3
 CAPACITY = {"cpu": "8", "memory": "16Gi", "disk": "100Gi"}
 
 
@@ -120,6 +121,42 @@ class ScriptedAgent:
             assignment, order, outcome=OrderOutcome.DESTROYED, ready="False", reason="Destroyed"
         )
 
+    async def serve(self) -> None:
+        """Join, beat and obey every order for ever, with a new token where the old one is worth nothing any more."""
+        clock = SystemClock()
+        while True:
+            try:
+                if self.client is None:
+                    await self.renew_token()
+                await self.report()
+                await self._obey_all()
+            except (NotFoundError, ConflictError):
+                pass  # the host's namespace goes, or somebody was faster
+            except (UnauthorizedError, ForbiddenError, NotSoError):
+                await self._forget_token()
+            await clock.sleep(SERVE_EVERY_S)
+
+    async def _obey_all(self) -> None:
+        for assignment in (await self._me.list(ASSIGNMENTS, namespace=self.namespace)).items:
+            order, desired = peek(assignment.spec.order), assignment.spec.desired
+            held = assignment.status.held
+            if held is not None and (held.epoch, held.serial) == (order.epoch, order.serial):
+                continue
+            if desired == Desired.DESTROYED:
+                answer = {"outcome": OrderOutcome.DESTROYED, "ready": "False"}
+            else:
+                answer = {"outcome": OrderOutcome.ACCEPTED, "ready": "True"}
+            more: dict[str, Any] = {}
+            if order.operation is not None:
+                done = {"id": order.operation.id, "phase": OperationPhase.SUCCEEDED, "finishedAt": _now()}
+                more = {"operation": done}
+            await self.answer(assignment, order, **answer, reason=desired, **more)
+
+    async def _forget_token(self) -> None:
+        if self.client is not None:
+            await self.client.close()
+            self.client = None
+
     @property
     def _me(self) -> Client:
         assert self.client is not None, "the agent has no token yet"
@@ -160,5 +197,9 @@ def _condition(status: str, reason: str, *, generation: int) -> dict[str, Any]:
         "reason": reason,
         "message": "",
         "observedGeneration": generation,
-        "lastTransitionTime": rfc3339(datetime.now(UTC)),
+        "lastTransitionTime": _now(),
     }
+
+
+def _now() -> str:
+    return rfc3339(datetime.now(UTC))

@@ -25,6 +25,10 @@ REMOVE_ORPHAN_ANNOTATION = (
 )
 HELD_BY_HOST_ANNOTATION = "innkeeper.dev/held-by-host"  # of an IPAddress whose guest was deleted by force
 
+# By one of these Argo CD knows its own, and prunes what its repository does not name.
+ARGO_TRACKING_ANNOTATION = "argocd.argoproj.io/tracking-id"
+ARGO_INSTANCE_LABEL = "app.kubernetes.io/instance"
+
 GUEST_ID_LABEL = "innkeeper.dev/guest-id"
 POOL_LABEL = "innkeeper.dev/pool"
 HOST_LABEL = "innkeeper.dev/host"

@@ -2,6 +2,8 @@
 
 import pytest
 
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.kube.resources import (
     CLUSTERS,
     HOST_AGENTS,
@@ -131,3 +133,18 @@ async def test_trouble_with_the_api_server_is_got_over(scene: Scene) -> None:
     assert all(fault.met for fault in faults)
     for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
         assert scene.api.get(resource, "agent", namespace="host-a")
+
+
+async def test_a_host_that_a_guest_is_being_bound_to_keeps_its_identity_until_that_is_decided(
+    scene: Scene,
+) -> None:
+    """Else its agent could never be told that the guest is to go."""
+    await scene.joined("a")
+    size = Amounts(cpu_millis=1000, memory_bytes=1, disk_bytes=1)
+    scene.subset.promises.assume("some-guest", Resident(host="a", amounts=size))
+    scene.api.delete(HOSTS, "a")
+    await scene.pass_time(5, beating=("a",))
+    assert scene.api.get(SERVICE_ACCOUNTS, "agent", namespace="host-a")
+    scene.subset.promises.release("some-guest")
+    await scene.pass_time(2)
+    await eventually(lambda: scene.api.get(HOSTS, "a") is None)

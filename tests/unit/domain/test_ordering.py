@@ -124,6 +124,7 @@ def test_what_a_host_has_to_know_changes_the_order(changes: dict[str, Any]) -> N
         {"finalizers": [names.GUEST_FINALIZER]},
         {"annotations": {names.FORCE_DELETE_ANNOTATION: "x"}},
         {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+        {"annotations": {names.ARGO_TRACKING_ANNOTATION: "shop:innkeeper.dev/Guest:default/web"}},
     ],
 )
 def test_what_concerns_no_host_changes_nothing(changes: dict[str, Any]) -> None:

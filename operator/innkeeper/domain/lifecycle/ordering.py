@@ -21,6 +21,7 @@ from innkeeper.views.guest import Guest
 _LEFT_OUT = frozenset(
     {
         "kubectl.kubernetes.io/last-applied-configuration",
+        names.ARGO_TRACKING_ANNOTATION,
         names.FORCE_DELETE_ANNOTATION,
         names.REVIVED_FROM_ANNOTATION,
         names.DESTROYED_ANNOTATION,

@@ -43,14 +43,18 @@ def is_unbound_revival(guest: Guest) -> bool:
 
 
 def guest_document(order: Order) -> dict[str, Any]:
-    """Return the Guest to create: under its own Guest ID, with the finalizer, and the mark of whose order it is."""
+    """Return the Guest to create: under its own Guest ID, with the finalizer, and the mark of whose order it is.
+
+    A pipeline takes it for its own again only by applying it: else it might prune a guest that runs, because what it
+    applied long ago is not in its repository any more.
+    """
     marks = {names.ID_ANNOTATION: order.guest_id, names.REVIVED_FROM_ANNOTATION: order.host}
     return {
         "metadata": {
             "name": order.name,
             "namespace": order.namespace,
-            "labels": dict(order.labels),
-            "annotations": {**order.annotations, **marks},
+            "labels": _without(order.labels, names.ARGO_INSTANCE_LABEL),
+            "annotations": {**_without(order.annotations, names.ARGO_TRACKING_ANNOTATION), **marks},
             "finalizers": [names.GUEST_FINALIZER],
         },
         "spec": msgspec.to_builtins(order.spec),
@@ -111,6 +115,10 @@ def held_assignment_document(held: HeldOrder) -> dict[str, Any]:
     order = held.order
     digest = order.image.digest if order.image else ""
     return assignment_document(order, assignment_spec(order, held.text, image_digest=digest))
+
+
+def _without(marks: Mapping[str, str], left_out: str) -> dict[str, str]:
+    return {key: value for key, value in marks.items() if key != left_out}
 
 
 def _image(order: Order) -> OrderImage:

@@ -33,6 +33,8 @@ from innkeeper.workers.hosts.identity import Known, Write
 
 log = structlog.get_logger(__name__)
 
+PROMISED_AGAIN_S = 1.0
+
 
 Certificate = Callable[[str, HostAgent | None], str | None]
 """Which certificate (PEM) a host should have, by its name and what is there of its HostAgent."""
@@ -183,6 +185,10 @@ class HostFlow:
             # Its guests are still there: its agent must be able to hear that they are to go.
             if not identity.is_leaving(known.namespace):
                 await self._write_all(identity.missing(name, known, orders=self._orders(host)))
+            return
+        if host.spec.lost is None and self._subset.promises.count(name):
+            # A guest is being bound to it: soon there is a binding, which nothing but a watch of guests tells, or none.
+            self._queue.add(name, after_s=PROMISED_AGAIN_S)
             return
         await self._write_all(identity.revoked(name, known))
         if known.namespace is None:
