@@ -12,33 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit import kstatus as library
 
+from tests.kit.any_status import OBJECTS
 from tests.kit.kstatus import status_of
 from tests.kit.kstatus_library import judged
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900)]
-
-TYPES = st.sampled_from(["Ready", "Stalled", "Reconciling", "Exhausted", "ready", ""])
-STATUSES = st.sampled_from(["True", "False", "Unknown", "", "true"])
-CONDITION = st.fixed_dictionaries(
-    {}, optional={"type": TYPES, "status": STATUSES, "reason": st.just("So"), "message": st.text(max_size=9)}
-)
-GENERATION = st.integers(-1, 3)
-
-
-def fields(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=optional)
-
-
-SANE = st.fixed_dictionaries(
-    {
-        "apiVersion": st.just("innkeeper.dev/v1alpha1"),
-        "kind": st.just("Guest"),
-        "metadata": fields(
-            generation=GENERATION, deletionTimestamp=st.sampled_from(["", "2026-01-01T00:00:00Z"])
-        ),
-    },
-    optional={"status": fields(observedGeneration=GENERATION, conditions=st.lists(CONDITION, max_size=4))},
-)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +25,7 @@ def program() -> Path:
     return library.program()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(documents=st.lists(SANE, min_size=50, max_size=200))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(documents=st.lists(OBJECTS, min_size=50, max_size=200))
 def test_any_conditions(program: Path, documents: list[dict[str, Any]]) -> None:
     assert judged(program, documents) == [str(status_of(each)) for each in documents]

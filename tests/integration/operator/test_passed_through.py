@@ -1,4 +1,4 @@
-"""A Guest's labels and annotations reach its host, signed; no object that the operator makes carries a pipeline's mark."""
+"""Labels and annotations of a Guest reach its host, signed; what the operator makes carries no mark of a pipeline."""
 
 import json
 from typing import Any
