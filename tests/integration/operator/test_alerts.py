@@ -1,0 +1,93 @@
+"""A real Prometheus scrapes a real operator and a real agent, and an alert fires when the agent is killed."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from innkeeper.kube.client import Client
+from innkeeper.kube.resources import HOSTS
+from tests.integration.operator import scene
+from tests.kit import joining
+from tests.kit.joining import Machine
+from tests.kit.operator_process import StubImageServer
+from tests.kit.prometheus import free_port, prometheus, running
+from tests.kit.promql import SERIES
+from tests.kit.waiting import eventually
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(480)]
+
+INNKEEPER = Path(sys.executable).parent / "innkeeper"
+SILENT_AFTER_S = 25  # of which a host that is well, but slow, gives two heartbeats
+DEADLINE_S = 150
+
+
+async def joined(machine: Machine, host: str, kubeconfig: Path) -> None:
+    """Make a machine a host, as an admin and a person at the machine do."""
+
+    async def token() -> str:
+        said = await joining.run("kubectl-guest", "join-token", host, kubeconfig=kubeconfig)
+        assert said.code == 0, said.err  # the operator may have just begun
+        return said.out.strip()
+
+    said = await machine.join(await eventually(token, deadline_s=DEADLINE_S))
+    assert said.code == 0, said.err
+
+
+async def test_a_host_that_is_lost_fires_an_alert_which_ends_when_it_is_back(
+    admin: Client, kubeconfigs: tuple[Path, Path], images: StubImageServer, name: str, tmp_path: Path
+) -> None:
+    ports = {"the-operator": free_port(), "the-host": free_port()}
+    machine = Machine(tmp_path / "machine")
+    operator = (
+        *(INNKEEPER, "operator", "--kubeconfig", kubeconfigs[1], "--images-url", images.url),
+        *("--metrics-port", str(ports["the-operator"]), "--host-silence-s", str(SILENT_AFTER_S)),
+    )
+    agent = (
+        *(
+            INNKEEPER,
+            "agent",
+            "--driver",
+            "simulated",
+            "--join-file",
+            machine.join_file,
+            "--state-dir",
+            machine.state,
+        ),
+        *("--metrics-port", str(ports["the-host"])),
+    )
+    with ExitStack() as stack:
+        stack.enter_context(running(operator, tmp_path / "operator.log"))
+        await scene.infrastructure(admin, name)
+        await joined(machine, name, kubeconfigs[0])
+        lost = stack.enter_context(running(agent, tmp_path / "agent.log"))
+        (tmp_path / "prometheus").mkdir()
+        async with prometheus(ports, tmp_path / "prometheus") as watcher:
+            await scene.ready(admin, HOSTS, name, reason="Ready", deadline_s=DEADLINE_S)
+
+            async def all_is_told() -> bool:
+                ready = await watcher.query('innkeeper_hosts{reason="Ready"} == 1')
+                return bool(ready and await watcher.query("innkeeper_agent_lease_age_seconds"))
+
+            await eventually(all_is_told, deadline_s=DEADLINE_S)
+            assert await watcher.series() <= SERIES.keys()
+
+            async def is_quiet() -> bool:
+                return not await watcher.firing()
+
+            await eventually(is_quiet, deadline_s=DEADLINE_S)
+
+            lost.kill()
+
+            async def is_told() -> bool:
+                return "InnkeeperHostSilent" in await watcher.firing()
+
+            await eventually(is_told, deadline_s=DEADLINE_S)
+            alert = (await watcher.firing())["InnkeeperHostSilent"]
+            assert alert["labels"]["severity"] == "critical"
+            assert alert["annotations"]["summary"] == "Hosts that are not heard - 1."
+            assert alert["annotations"]["runbook_url"].endswith("/runbooks/InnkeeperHostSilent.html")
+
+            stack.enter_context(running(agent, tmp_path / "agent.log"))
+            await eventually(is_quiet, deadline_s=DEADLINE_S)
