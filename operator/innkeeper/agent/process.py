@@ -125,8 +125,9 @@ def _rotation(
 
 def _tell_of_certificates(settings: AgentSettings, registry: CollectorRegistry) -> None:
     metrics = CertificateMetrics(registry)
-    metrics.follows("host-api", settings.api_certificate_file)
-    metrics.follows("host-api-ca", settings.api_ca_file)
+    if settings.api is not None:
+        metrics.follows("host-api", settings.api.files.certificate)
+        metrics.follows("host-api-ca", settings.api.files.authority)
     metrics.follows("images-ca", settings.images_ca_file)
 
 

@@ -4,14 +4,29 @@ It serves facts that others hold (a registry, readiness checks) and never change
 the event loop turns; /readyz says that lists are complete and watches are fresh, and names what is missing.
 """
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from innkeeper.telemetry.readiness import Readiness
+
+
+class _Served(Collector):
+    """A registry as it is served: without the times at which counters were made, which would double what is kept."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [each for each in metric.samples if not each.name.endswith("_created")]
+            yield metric
 
 
 class TelemetryServer:
@@ -20,7 +35,7 @@ class TelemetryServer:
     def __init__(self, *, listen: str, port: int, registry: CollectorRegistry, readiness: Readiness) -> None:
         self._listen = listen
         self._port = port
-        self._registry = registry
+        self._served = _Served(registry)
         self._readiness = readiness
         self._runner: web.AppRunner | None = None
 
@@ -49,9 +64,7 @@ class TelemetryServer:
             await self._runner.cleanup()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return web.Response(body=generate_latest(self._served), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"healthy": True})

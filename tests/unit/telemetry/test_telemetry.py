@@ -90,7 +90,7 @@ async def test_the_server_answers_probes_and_metrics() -> None:
     registry, readiness = CollectorRegistry(), Readiness()
     missing: list[str | None] = ["the store is closed"]
     readiness.add("store", lambda: missing[0])
-    ProcessMetrics(registry, process=Process.AGENT)
+    ProcessMetrics(registry, process=Process.AGENT).wrote("leases", "patch", "done")
     server = TelemetryServer(listen="127.0.0.1", port=0, registry=registry, readiness=readiness)
     async with server, aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
         async with session.get("/readyz") as answer:
@@ -102,7 +102,11 @@ async def test_the_server_answers_probes_and_metrics() -> None:
         async with session.get("/readyz") as answer:
             assert answer.status == 200
         async with session.get("/metrics") as answer:
-            assert "innkeeper_build_info" in await answer.text()
+            text = await answer.text()
+            assert "innkeeper_build_info" in text
+            told = 'innkeeper_api_writes_total{kind="leases",outcome="done",verb="patch"} 1.0'
+            assert told in text
+            assert "_created" not in text
 
 
 async def test_metrics_of_a_watch_are_read_when_somebody_asks() -> None:
