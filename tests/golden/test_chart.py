@@ -272,6 +272,17 @@ def test_alerts_and_dashboards_are_wrapped_as_they_are() -> None:
     assert shown == {path.name: json.loads(path.read_text()) for path in dashboards}
 
 
+def test_runbooks_may_be_published_elsewhere() -> None:
+    given = ("monitoring.rules=true", "monitoring.runbooks=https://wiki.example.org/innkeeper")
+    objects = render(*(word for each in given for word in ("--set", each)))
+    groups = [
+        group for each in objects if each["kind"] == "PrometheusRule" for group in each["spec"]["groups"]
+    ]
+    urls = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]]
+    assert len(urls) > 10
+    assert all(each.startswith("https://wiki.example.org/innkeeper/Innkeeper") for each in urls)
+
+
 def test_no_upgrade_restarts_a_stream() -> None:
     assert find(render(*WITH_AGENTS), "DaemonSet", "innkeeper-stream")["spec"]["updateStrategy"] == {
         "type": "OnDelete"
