@@ -5,11 +5,13 @@ shells expect. Anything else is a fault of the script and keeps its traceback.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
-from kit import steps
+from kit import paths, steps
 
 INTERRUPTED = 130
 
@@ -30,3 +32,10 @@ def run(script: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)
+
+
+def go_on_in_the_environment() -> None:
+    """Begin the script again under the Python of the checkout's environment, unless it runs there already."""
+    python = paths.venv_program("python")
+    if os.access(python, os.X_OK) and Path(sys.prefix).resolve() != paths.VENV.resolve():
+        os.execv(python, [str(python), *sys.argv])
