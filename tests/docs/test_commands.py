@@ -33,6 +33,7 @@ LEFT_OUT = {
     "README.md": 1,
     "docs/how-to/back-up-a-host.md": 1,
     "docs/how-to/build-images.md": 3,
+    "docs/how-to/gitops-with-flux.md": 1,
     "docs/how-to/install-on-debian.md": 3,
     "docs/how-to/install-with-helm.md": 3,
     "docs/how-to/join-a-host.md": 3,
