@@ -1,0 +1,140 @@
+"""The chart in a real cluster: a guest from `kubectl apply` to ping, while operator and agent are killed and upgraded.
+
+All tests share one Debian guest, which must never notice. The first ones come while its image still arrives.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kit.container_image import images
+
+from tests.kit import real_cluster, ssh
+from tests.kit.applied import until
+from tests.kit.lab import guest
+from tests.kit.real_cluster import RealCluster
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+NAME = "debian"
+BOOT_S = 300
+NOT_ROOT = "65532"
+
+
+@dataclass(frozen=True)
+class Debian:
+    """The guest that all tests look at."""
+
+    cluster: RealCluster
+    key: Path
+    address: str
+
+    def answers_ping(self) -> bool:
+        """Tell whether it answers, as seen from its node."""
+        asked = self.cluster.run_on_node("ping", "-n", "-c", "1", "-W", "2", self.address, check=False)
+        return asked is not None
+
+    def run(self, command: str) -> str | None:
+        """Run a command in it; return what it prints, or None where it cannot be reached."""
+        return self.cluster.run_on_node(*ssh.command(self.key, self.address, command), check=False)
+
+    def boot(self) -> str:
+        """Return the name of this very run of its kernel."""
+        words = "cat /proc/sys/kernel/random/boot_id"
+        return until(lambda: self.run(words), what="ssh to the guest", within_s=BOOT_S) or ""
+
+    def disk_errors(self) -> list[str]:
+        """Return what its kernel says of errors of its disk."""
+        lines = (self.run("sudo dmesg") or "").splitlines()
+        return [line for line in lines if "I/O error" in line or "EXT4-fs error" in line]
+
+    def obeys(self, policy: str) -> None:
+        """Change it, and wait until its host says that it took the change."""
+        change = f'{{"spec":{{"restartPolicy":"{policy}"}}}}'
+        self.cluster.kubectl.run("patch", "guest", NAME, "--type=merge", "-p", change)
+        self.cluster.wait_ready(NAME, reason="Running", within_s=120)
+
+
+@pytest.fixture(scope="module")
+def debian(cluster: RealCluster, key: Path) -> Debian:
+    """Apply the guest; it runs, and its image is still on its way."""
+    cluster.apply(
+        guest(
+            NAME,
+            resources={"cpu": "1", "memory": "512Mi", "disk": "4Gi"},
+            image={"name": "debian-12"},
+            sshKeys=[ssh.public(key)],
+        )
+    )
+    running = cluster.wait_ready(NAME, reason="Running", within_s=120)
+    return Debian(cluster, key, str(running["status"]["addresses"][0]["address"]))
+
+
+def still_arrives(cluster: RealCluster) -> bool:
+    """Tell whether the guest's image is on its way: not whole on its host, let alone the guest's own."""
+    message = cluster.condition(NAME)["message"]
+    return "Streaming" in message and "all of the image" not in message
+
+
+def test_agent_and_stream_replaced_while_the_image_arrives_give_the_guest_no_error(
+    cluster: RealCluster, debian: Debian
+) -> None:
+    """It boots, answers ping, and its kernel saw no error of its disk."""
+    assert still_arrives(cluster)
+    cluster.kill("agent")
+    cluster.kill("stream")
+    assert still_arrives(cluster), "the image arrived before anything was replaced"
+    until(debian.answers_ping, what="the guest to answer ping", within_s=BOOT_S)
+    until(lambda: debian.run("true") is not None, what="ssh to the guest", within_s=BOOT_S)
+    # Much that no boot reads: it comes through the stream that was replaced.
+    everything = "sudo find /usr -xdev -type f -exec cat {} + | wc -c"
+    read = until(lambda: debian.run(everything), what="the guest to read its files", within_s=240)
+    assert int(read) > 100 * 2**20
+    assert debian.disk_errors() == []
+
+
+def test_pods_run_what_was_built(cluster: RealCluster, debian: Debian) -> None:
+    """Both images say the same version, and only the agent is root."""
+    assert {cluster.version_of(part) for part in ("operator", "images", "agent")} == {images.own_version()}
+    assert cluster.says("operator", "id", "-u").strip() == NOT_ROOT
+    assert cluster.says("images", "id", "-u").strip() == NOT_ROOT
+    assert cluster.says("agent", "id", "-u").strip() == "0"
+    assert debian.answers_ping()
+
+
+def test_killing_the_operators_leaves_the_guest_alone(cluster: RealCluster, debian: Debian) -> None:
+    """All replicas at once: others take over, and the guest's next change reaches its host."""
+    before = debian.boot()
+    cluster.kill("operator")
+    debian.obeys("Never")
+    assert debian.boot() == before
+
+
+def test_killing_the_agent_leaves_the_guest_alone(cluster: RealCluster, debian: Debian) -> None:
+    """The next one adopts what runs and obeys."""
+    before = debian.boot()
+    cluster.kill("agent")
+    debian.obeys("OnFailure")
+    assert debian.boot() == before
+
+
+def test_upgrade_and_rollback_leave_the_guest_alone(cluster: RealCluster, debian: Debian) -> None:
+    """An agent of another version comes and goes; each obeys, and the guest runs on."""
+    before = debian.boot()
+    cluster.upgrade_agent(real_cluster.NEXT_VERSION)
+    assert cluster.version_of("agent") == real_cluster.NEXT_VERSION
+    debian.obeys("Never")
+    assert debian.boot() == before
+
+    cluster.helm("rollback", real_cluster.RELEASE)
+    assert cluster.version_of("agent") == images.own_version()
+    debian.obeys("OnFailure")
+    assert debian.boot() == before
+    assert debian.answers_ping()
+    assert debian.disk_errors() == []
+
+
+def test_a_deleted_guest_is_gone_from_its_host(cluster: RealCluster, debian: Debian) -> None:
+    """Its object goes once its machine went."""
+    cluster.kubectl.run("delete", "guest", NAME, "--timeout=150s", deadline=180)
+    assert not debian.answers_ping()
