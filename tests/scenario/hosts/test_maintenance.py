@@ -59,6 +59,7 @@ async def test_guests_that_leave_are_counted_with_the_other_counters(scene: Scen
     before = len(scene.api.writes("patch hosts/status a"))
     remove(scene, "web")
     remove(scene, "db")
+    await eventually(lambda: not scene.subset.guests)  # the counters' wait begins here
     await scene.pass_time(11, beating=("a",))
     await eventually(lambda: told(scene) == ("Empty", "no guest is here: the machine can be worked on"))
     assert len(scene.api.writes("patch hosts/status a")) == before + 1
@@ -73,8 +74,10 @@ async def test_a_guest_that_was_deleted_by_force_is_still_here(scene: Scene) -> 
     scene.api.create(ASSIGNMENTS, order, namespace=names.host_namespace("a"))
     await eventually(lambda: told(scene) is not None)
     remove(scene, "web")
+    await eventually(lambda: not scene.subset.guests)
     await scene.pass_time(11, beating=("a",))
     assert told(scene) == ("GuestsRemain", "1 guest is still here: default/web")
     scene.api.delete(ASSIGNMENTS, objects.guest_id(1), namespace=names.host_namespace("a"))
+    await eventually(lambda: not scene.subset.assignments)
     await scene.pass_time(11, beating=("a",))
     await eventually(lambda: told(scene) == ("Empty", "no guest is here: the machine can be worked on"))
