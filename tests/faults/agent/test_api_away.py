@@ -34,7 +34,7 @@ async def test_what_happened_meanwhile_is_told_without_another_order(host: Agent
     host.driver.power_off(GUEST)
     await eventually(lambda: host.driver.running() == set())
     await host.api.up()
-    assert (await host.told(GUEST, "Completed")).status == "False"
+    assert (await host.told(GUEST, "Completed")).status == "True"
 
 
 async def test_an_agent_that_starts_meanwhile_starts_its_guests(running: AgentHost) -> None:

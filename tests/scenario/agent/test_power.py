@@ -80,20 +80,22 @@ async def test_a_crash_is_told_with_the_pause_before_the_restart(running: AgentH
 
 
 @pytest.mark.parametrize(
-    ("policy", "end", "reason"),
+    ("policy", "end", "reason", "ready"),
     [
-        ("OnFailure", "power_off", "Completed"),
-        ("Never", "power_off", "Completed"),
-        ("Never", "crash", "Crashed"),
+        ("OnFailure", "power_off", "Completed", "True"),
+        ("Never", "power_off", "Completed", "True"),
+        ("Never", "crash", "Crashed", "False"),
     ],
 )
-async def test_a_policy_that_lets_it_rest(host: AgentHost, policy: str, end: str, reason: str) -> None:
+async def test_a_policy_that_lets_it_rest(
+    host: AgentHost, policy: str, end: str, reason: str, ready: str
+) -> None:
     host.start()
     await host.assign(order(spec={"restart_policy": policy}))
     await host.told(GUEST, "Running")
     getattr(host.driver, end)(GUEST)
     rests = await host.told(GUEST, reason)
-    assert rests.status == "False"
+    assert rests.status == ready
     assert policy in rests.message
     await host.kill()
     host.driver.reboot()

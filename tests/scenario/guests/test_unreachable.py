@@ -3,7 +3,7 @@
 from innkeeper.kube.resources import HOSTS
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE
-from tests.kit.waiting import settled
+from tests.kit.waiting import eventually, settled
 
 
 async def test_it_stays_bound_though_another_host_would_do(scene: GuestScene) -> None:
@@ -46,6 +46,7 @@ async def test_maintenance_moves_nothing(scene: GuestScene) -> None:
     await scene.until_ready()
     scene.add_host("b", store_id="store-b")
     scene.api.patch(HOSTS, "a", {"spec": {"maintenance": True}})
+    await eventually(lambda: scene.operators[0].subset.hosts["a"].spec.maintenance)
     scene.add_guest("late", number=2)
     late = await scene.until_ready("late")
     assert late.status.host == "b"
@@ -53,6 +54,7 @@ async def test_maintenance_moves_nothing(scene: GuestScene) -> None:
     assert found is not None
     assert (found.status.host, found.metadata.namespace) == ("a", NAMESPACE)
     scene.api.patch(HOSTS, "b", {"spec": {"maintenance": True}})
+    await eventually(lambda: scene.operators[0].subset.hosts["b"].spec.maintenance)
     scene.add_guest("later", number=3)
     ready = await scene.until_reason("NoHostFits", "later")
     assert "0 of 2 hosts fit: 2 are in maintenance" in ready.message

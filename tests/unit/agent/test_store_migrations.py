@@ -71,7 +71,7 @@ async def test_a_guest_from_before_histories_begins_with_how_it_stands(tmp_path:
     of_version(tmp_path / "agent.db", version)
     store = await Store.open(tmp_path / "agent.db", host="inn-a", new_id="id-new")
     (guest,) = (await store.snapshot()).guests
-    assert guest.history == [Step(at=AT, reason="AddressInUse", message="taken")]
+    assert guest.history == [Step(at=AT, reason="AddressInUse", message="taken", number=1)]
     await store.close()
 
 

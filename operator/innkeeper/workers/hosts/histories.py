@@ -120,9 +120,12 @@ class HistoryTeller:
         if found is None or reader is None:
             self._cursors.pop(host, None)
             return
-        before = self._cursors.get(host) or found.status.told
+        kept = found.status.told
+        before = self._cursors.get(host) or kept
         known = self._source.read_to(host)
-        if before is not None and known == Cursor(before.store_id, before.seq):
+        # The write that keeps the cursor of a store may have been refused: then it is still due.
+        is_due = before is None or kept is None or kept.store_id != before.store_id
+        if before is not None and not is_due and known == Cursor(before.store_id, before.seq):
             return
         cursor, entries = await self._read(host, reader, before)
         is_new_store = before is None or before.store_id != cursor.store_id
@@ -132,8 +135,7 @@ class HistoryTeller:
             self.observe(Outcome.TOLD if is_new else Outcome.KNOWN, 1)
             await self._clock.sleep(BETWEEN_WRITES_S)
         self._cursors[host] = cursor
-        kept = found.status.told
-        if steps or is_new_store or kept is None or cursor.seq - kept.seq >= KEEP_EVERY:
+        if steps or is_new_store or is_due or kept is None or cursor.seq - kept.seq >= KEEP_EVERY:
             await self._keep(found, cursor)
 
     async def _read(
