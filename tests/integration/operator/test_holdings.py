@@ -94,8 +94,9 @@ async def test_a_guest_that_only_its_host_knows_comes_back(
             await eventually(lambda: told(admin), deadline_s=60)
         async with running_operator(operator_credentials, **chosen) as operator:
             await leads(operator)
+            await eventually(lambda: pulls(operator).get("events"), deadline_s=30)
             host.happen(held.guest_id, (LATER_AT, "StoppedAtHost", "by root"))
-            operator.holdings.on_read(HOST)
+            operator.holdings.orphans.ask(HOST)
             await eventually(lambda: told(admin, [*WHILE_AWAY, (LATER_AT, "StoppedAtHost")]), deadline_s=60)
 
 
