@@ -11,13 +11,13 @@ BENCH = Path(__file__).resolve().parents[2] / "hack" / "bench" / "claim"
 
 
 @pytest.mark.control_plane
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(200)
 def test_processes_that_claim_side_by_side_never_hold_the_same_address() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCH), "--quick", "--seconds", "1", "--name", "bench-claim-test"],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=190,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

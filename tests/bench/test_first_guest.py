@@ -11,13 +11,13 @@ BENCH = Path(__file__).resolve().parents[2] / "hack" / "bench" / "first_guest"
 
 
 @pytest.mark.control_plane
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(150)
 def test_a_guest_costs_five_writes_and_what_counters_cost() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCH), "--quick", "--part", "writes", "--name", "bench-first-guest-test"],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=140,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

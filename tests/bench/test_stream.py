@@ -10,9 +10,6 @@ import pytest
 BENCH = Path(__file__).resolve().parents[2] / "hack" / "bench" / "stream"
 
 
-WHOLE_IMAGE_S = 25  # 300 MiB over the bench's 100 Mbit/s
-
-
 @pytest.mark.lab
 @pytest.mark.timeout(500)
 def test_a_guest_boots_from_a_slow_link_before_its_image_is_here() -> None:
@@ -24,8 +21,6 @@ def test_a_guest_boots_from_a_slow_link_before_its_image_is_here() -> None:
     (case,) = figures["cases"].values()
     assert case["local_marker_s"] > 0
     assert case["cold_marker_s"] > 0
-    assert case["cold_marker_bytes"] > 0
-    if case["cold_marker_s"] < WHOLE_IMAGE_S:  # a slower machine boots no earlier than all of it may be there
-        assert case["cold_marker_bytes"] < 300 * 1024**2, "the whole image has more"
+    assert 0 < case["cold_marker_bytes"] < 300 * 1024**2, "the whole image has more"
     assert figures["export_mib_s"] > 0
     assert figures["qemu_nbd_mib_s"] > 0

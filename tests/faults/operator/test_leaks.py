@@ -106,11 +106,11 @@ async def test_a_thousand_guests_leave_nothing(plane: OwnPlane, admin: Client, t
         drivers = await hosts(admin, tmp_path, stack)
         survivors = await come_and_go(admin, operators, chance)
         assert operators.killed >= GUESTS_IN_ALL // KILL_EVERY - 1
-        await eventually(lambda: all_is_well(admin, survivors, drivers), deadline_s=400)
+        await eventually(lambda: all_is_well(admin, survivors, drivers), deadline_s=240)
 
         for name in survivors:
             await admin.delete(GUESTS, name, namespace="default")
-        await eventually(lambda: all_is_well(admin, set(), drivers), deadline_s=400)
+        await eventually(lambda: all_is_well(admin, set(), drivers), deadline_s=240)
 
 
 async def furnish(admin: Client) -> None:
