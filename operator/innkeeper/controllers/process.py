@@ -13,10 +13,10 @@ from random import Random
 
 import kopf
 import structlog
-import uvloop
 
 from innkeeper.clock import Clock
 from innkeeper.controllers.handlers import Home, RareKinds, registry
+from innkeeper.controllers.loop import ConnectionsEnd
 from innkeeper.controllers.storage import SettledByStatus
 from innkeeper.domain.names import GROUP
 from innkeeper.kube.credentials import Credentials
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 BACKOFFS = (1, 1, 2, 3, 5, 8, 13, 21, 30)
 RESTART_S = 2.0
 STOP_WITHIN_S = 10.0
-GOODBYE_S = 0.3
 
 
 def settings() -> kopf.OperatorSettings:
@@ -127,7 +126,7 @@ class RareKindHandlers:
             random=self._random,
         )
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=ConnectionsEnd) as runner:
                 runner.run(_operate(handlers, stop))
         except Exception as error:
             logging.getLogger(__name__).debug("kopf ended", exc_info=error)
@@ -148,5 +147,6 @@ async def _operate(handlers: kopf.OperatorRegistry, stop: threading.Event) -> No
             registry=handlers, settings=settings(), clusterwide=True, standalone=True, stop_flag=stop
         )
     finally:
-        # kopf's TLS connections say goodbye after its sessions are closed; the loop must live that long.
-        await asyncio.sleep(GOODBYE_S)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, ConnectionsEnd):
+            await loop.abort_connections()

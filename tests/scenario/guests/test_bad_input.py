@@ -424,6 +424,7 @@ async def test_a_guest_that_waits_for_room_gets_it_when_another_goes(scene: Gues
 
 async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+    await eventually(lambda: scene.operators[0].subset.pools["lab"].spec.ranges)
     scene.add_guest("first", number=1)
     await scene.until_ready("first")
     scene.add_guest("second", number=2)

@@ -157,6 +157,9 @@ async def test_an_image_that_is_ready_no_more_holds_up_new_guests_and_no_bound_o
     await scene.until_ready()
     changed = objects.ready("False", "DigestMismatch", "the source changed: another digest")
     scene.patch_status(IMAGES, "debian", {"conditions": [changed]}, namespace="default")
+    # Each kind has its watch: a guest made at once may be seen before what was said of its image.
+    seen = scene.operators[0].subset.images
+    await eventually(lambda: seen["default", "debian"].status.conditions[0].reason == "DigestMismatch")
     scene.add_guest("late", number=2)
     resolved = await eventually(lambda: scene.condition("ImageResolved", "late"))
     assert resolved is not None

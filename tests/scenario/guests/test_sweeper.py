@@ -44,6 +44,8 @@ async def test_a_second_claim_of_a_bound_guest_is_released_and_the_bound_one_sta
 
 async def test_a_claim_of_a_guest_that_is_not_bound_stays(scene: GuestScene) -> None:
     scene.patch_status(HOSTS, "a", {"conditions": [objects.ready("False", "AgentNotReady")]})
+    seen = scene.operators[0].subset.hosts
+    await eventually(lambda: seen["a"].status.conditions[0].reason == "AgentNotReady")
     scene.add_guest()
     await scene.until_reason("NoHostFits")
     await claimed(scene, 4, guest_id())
