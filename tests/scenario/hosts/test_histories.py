@@ -10,7 +10,7 @@ import pytest
 
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import ApiError
+from innkeeper.kube.errors import ApiError, ConflictError
 from innkeeper.kube.informer import Change
 from innkeeper.kube.resources import EVENTS, GUESTS, HOSTS
 from innkeeper.state.host_records import Cursor
@@ -179,6 +179,25 @@ async def test_a_store_that_is_seen_first_is_not_told_from_its_beginning() -> No
         scene.host.happen(GUEST, (at(3), "Crashed"))
         await scene.teller().tell("a")
         assert scene.told() == [(at(3), "Crashed")]
+
+
+@pytest.mark.parametrize("store_id", ["", "another store"], ids=["first-store", "new-store"])
+async def test_a_refused_first_mark_of_a_store_is_written_though_nothing_happens(store_id: str) -> None:
+    async with _scene() as scene:
+        teller = scene.teller()
+        if store_id:
+            await teller.tell("a")
+            scene.host.store_id = store_id
+            teller = scene.teller()
+        scene.api.faults.fail("patch hosts/status *", status=409)
+        with pytest.raises(ConflictError):
+            await teller.tell("a")
+        await teller.tell("a")
+        [host] = scene.api.objects(HOSTS)
+        assert host["status"]["told"]["storeId"] == scene.host.store_id
+        scene.host.happen(GUEST, (at(1), "Crashed"))
+        await scene.teller().tell("a")
+        assert scene.told() == [(at(1), "Crashed")], "whoever leads next goes on from the mark"
 
 
 async def test_a_host_tells_only_of_guests_that_it_holds_by_our_order(scene: Scene) -> None:
