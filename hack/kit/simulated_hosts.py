@@ -19,9 +19,10 @@ from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.net.simulated import SimulatedNetwork
+from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import Asker, HostAsker
-from innkeeper.agent.service import Agent, AgentParts
+from innkeeper.agent.service import Agent
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.kube.client import Client
 from innkeeper.telemetry.readiness import Readiness

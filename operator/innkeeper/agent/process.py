@@ -25,9 +25,10 @@ from innkeeper.agent.joining.rotation import TokenFigures, TokenRotation
 from innkeeper.agent.joining.sources import OwnRight, PodToken
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.net.simulated import SimulatedNetwork
+from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import HostAsker
-from innkeeper.agent.service import Agent, AgentParts
+from innkeeper.agent.service import Agent
 from innkeeper.agent.settings import AgentSettings, DriverName
 from innkeeper.agent.unprivileged import tools_user
 from innkeeper.clock import Clock, SystemClock

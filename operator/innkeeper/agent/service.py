@@ -6,24 +6,19 @@ itself.
 
 import asyncio
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from innkeeper import __version__
 from innkeeper.agent.asking import Asking
-from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.build.builder import Builder
-from innkeeper.agent.build.ports import ImageStore
-from innkeeper.agent.drivers.driver import Driver, Hypervisor
+from innkeeper.agent.drivers.driver import Hypervisor
 from innkeeper.agent.drivers.patient import PatientDriver
 from innkeeper.agent.figures import AgentFigures
-from innkeeper.agent.host_api.listener import HostApiListener, ListenAt
-from innkeeper.agent.host_api.own_certificate import NoCertificate, OwnCertificate
+from innkeeper.agent.host_api.listener import HostApiListener
 from innkeeper.agent.host_api.server import HostApi
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.host_report import HostReport, boot_id
@@ -33,13 +28,11 @@ from innkeeper.agent.ledger import Ledger
 from innkeeper.agent.local.socket import LocalSocket
 from innkeeper.agent.local.verbs import Verbs
 from innkeeper.agent.local.wishes import Wishes
-from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.only_one import AnotherOneError, only_one
 from innkeeper.agent.operations.book import OperationBook
 from innkeeper.agent.operations.operating import Operating
-from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.pivot import Pivot
-from innkeeper.agent.readiness.ask import Asker
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
@@ -52,17 +45,14 @@ from innkeeper.agent.store.store import Store
 from innkeeper.agent.usage import UsageMeter
 from innkeeper.agent.user_data import SecretUserData
 from innkeeper.agent.work import GuestWork
-from innkeeper.clock import Clock
 from innkeeper.domain import names
 from innkeeper.errors import InnkeeperError
-from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Informer
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from innkeeper.kube.sole_heartbeat import SoleHeartbeat
 from innkeeper.kube.status_writer import StatusWriter
 from innkeeper.telemetry.definition import by_value
-from innkeeper.telemetry.readiness import Readiness
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.host import HostAgent
 
@@ -70,32 +60,6 @@ _HOST = ""  # the queue's key for the host itself: no guest has an empty ID
 _LONGEST_PAUSE_S = 30.0
 _LOCK_S = 2.0
 HEARTBEAT_DURATION_S = 40.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgentParts:
-    """What an agent is made of."""
-
-    host: str
-    pinned_keys: Mapping[str, bytes]
-    client: Client
-    driver: Driver
-    images: ImageStore
-    network: HostNet
-    asker: Asker
-    paths: StatePaths
-    clock: Clock
-    registry: CollectorRegistry
-    readiness: Readiness
-    api: ListenAt | None = None  # None: nobody but the API server hears of this host
-    certificate: OwnCertificate | NoCertificate = field(default_factory=NoCertificate)
-    stop_grace_s: float = 60.0
-    max_builds: int = 4
-    pull_bytes_per_s: int = 0  # at which the disk of a guest is made whole; 0 is no limit
-    api_grace_s: float = 30.0
-    backups: Backups | None = None
-    heartbeat_s: float = 10.0
-    workers: int = 4
 
 
 class Agent:
