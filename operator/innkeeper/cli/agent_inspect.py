@@ -10,7 +10,13 @@ import msgspec
 import typer
 
 from innkeeper.agent.paths import StatePaths
-from innkeeper.agent.store.inspection import GuestFacts, Inspection, TombstoneFacts, inspect
+from innkeeper.agent.store.inspection import (
+    GuestFacts,
+    Inspection,
+    OperationFacts,
+    TombstoneFacts,
+    inspect,
+)
 from innkeeper.cli.guest.tables import columns
 from innkeeper.cli.output import Output
 from innkeeper.domain.host_store import GuestEntry
@@ -45,6 +51,8 @@ def _parts(found: Inspection) -> Iterator[str]:
     if found.guests:
         yield _guests(found.guests)
         yield from (_history(each.entry) for each in found.guests)
+    if found.operations:
+        yield _operations(found.operations)
     if found.tombstones:
         yield _tombstones(found.tombstones)
     if found.changes:
@@ -113,6 +121,15 @@ def _guests(guests: list[GuestFacts]) -> str:
 def _history(entry: GuestEntry) -> str:
     steps = [[each.at, each.reason, each.message] for each in entry.history]
     return f"History of {entry.guest_id}\n{columns([['AT', 'REASON', 'MESSAGE'], *steps])}"
+
+
+def _operations(operations: list[OperationFacts]) -> str:
+    rows: list[list[object]] = [["OPERATION", "GUEST ID", "KIND", "PHASE", "STARTED", "FINISHED", "WHY"]]
+    for each in operations:
+        why = ": ".join(part for part in (each.reason, each.message) if part)
+        stands = [each.kind, each.phase, each.started_at, each.finished_at]
+        rows.append([each.id, each.guest_id, *stands, why])
+    return columns(rows)
 
 
 def _tombstones(tombstones: list[TombstoneFacts]) -> str:

@@ -11,17 +11,18 @@ from typer.testing import CliRunner, Result
 
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.store import schema
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.cli.main import app
 from innkeeper.domain.host_store import Step
-from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.domain.reasons import OperationPhase, OrderOutcome
 from innkeeper.views.guest import UserData
 from innkeeper.views.host import HostAgent, HostAgentSpec, Network
 from innkeeper.views.meta import Meta
 from tests.kit.agent_orders import SIGNER, guest_id, order
 
-AT = "2026-01-01T00:00:00Z"
+AT, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"
 GUEST, GONE = guest_id(1), guest_id(2)
 SAID = order(1, spec={"user_data": UserData(inline="the secret of this guest")})
 ENDED = order(2, serial=7, desired="Destroyed")
@@ -79,6 +80,33 @@ def test_text_tells_what_a_person_looks_for(directory: Path) -> None:
         "1.7",
     ]
     assert "Accepted Running" in text
+
+
+async def operated(path: Path) -> None:
+    """Have one operation done and one at work."""
+    store = await Store.open(path, host="inn-a", new_id="id-1")
+    for name in ("reboot-1", "pause-1"):
+        kind = name.partition("-")[0].title()
+        await store.put_operation(OperationRecord(GUEST, name, kind, OperationPhase.RUNNING, "run-1", AT))
+    failed = OperationRecord(
+        GUEST, "reboot-1", "Reboot", OperationPhase.FAILED, "run-1", AT, LATER, "NoAnswer", "it hangs"
+    )
+    await store.put_operation(failed)
+    await store.close()
+
+
+def test_it_tells_what_operations_were_done_and_which_are_at_work(directory: Path) -> None:
+    assert "OPERATION" not in inspect(directory).stdout
+    asyncio.run(operated(directory / "agent.db"))
+    lines = inspect(directory).stdout.splitlines()
+    head = next(at for at, line in enumerate(lines) if line.startswith("OPERATION"))
+    assert [line.split() for line in lines[head + 1 : head + 3]] == [
+        ["reboot-1", GUEST, "Reboot", "Failed", AT, LATER, "NoAnswer:", "it", "hangs"],
+        ["pause-1", GUEST, "Pause", "Running", AT, "-", "-"],
+    ]
+    done, at_work = inspect_json(directory)["operations"]
+    assert (done["id"], done["finishedAt"], done["reason"]) == ("reboot-1", LATER, "NoAnswer")
+    assert (at_work["id"], at_work["guestId"], at_work["finishedAt"]) == ("pause-1", GUEST, None)
 
 
 def test_text_tells_no_user_data(directory: Path) -> None:

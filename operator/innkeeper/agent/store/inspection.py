@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from innkeeper.agent.store import opening, reading, rows, schema
+from innkeeper.agent.store import opening, operations, reading, rows, schema
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.domain import orders
 from innkeeper.domain.host_store import Change, GuestEntry, TombstoneEntry
 from innkeeper.domain.orders import OrderAddress, OrderImage, OrderInvalidError, OrderResources
+from innkeeper.domain.reasons import OperationPhase
 from innkeeper.errors import TerminalError
 from innkeeper.views.host import HostAgentSpec
 
@@ -59,6 +61,19 @@ class TombstoneFacts(Fact, frozen=True):
     name: str | None
 
 
+class OperationFacts(Fact, frozen=True):
+    """An operation that this host was ordered to do once; it is at work until it has finished."""
+
+    id: str
+    guest_id: str
+    kind: str
+    phase: OperationPhase
+    started_at: str
+    finished_at: str | None
+    reason: str | None
+    message: str | None
+
+
 class Inspection(Fact, frozen=True):
     """All that a database holds. `trouble` says why an agent would not start on it."""
 
@@ -72,6 +87,7 @@ class Inspection(Fact, frozen=True):
     settings: HostAgentSpec | None
     guests: list[GuestFacts]
     tombstones: list[TombstoneFacts]
+    operations: list[OperationFacts]  # the older first
     changes: list[Change]  # the last ones
 
 
@@ -123,6 +139,7 @@ def _read(connection: sqlite3.Connection, version: int, trouble: str | None) -> 
         settings=reading.settings(connection),
         guests=[GuestFacts(entry=each, says=_says(each.order)) for each in guests],
         tombstones=[_named(connection, each) for each in tombstones],
+        operations=[_operation(each) for each in operations.read(connection)],
         changes=rows.changes(connection, after=end - LAST_CHANGES, limit=LAST_CHANGES),
     )
 
@@ -142,6 +159,19 @@ def _says(text: str) -> OrderFacts | None:
         resources=order.resources,
         addresses=order.addresses,
         image=order.image,
+    )
+
+
+def _operation(record: OperationRecord) -> OperationFacts:
+    return OperationFacts(
+        id=record.id,
+        guest_id=record.guest_id,
+        kind=record.kind,
+        phase=record.phase,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        reason=record.reason,
+        message=record.message,
     )
 
 

@@ -42,8 +42,8 @@ class OperationRecord:
 
 
 def read(connection: sqlite3.Connection) -> list[OperationRecord]:
-    """Return every operation that is kept."""
-    found = connection.execute(f"SELECT {_COLUMNS} FROM operations")  # noqa: S608 - a constant
+    """Return every operation that is kept, the older first."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM operations ORDER BY rowid")  # noqa: S608 - a constant
     return [
         OperationRecord(guest_id, id_, kind, OperationPhase(phase), *rest)
         for guest_id, id_, kind, phase, *rest in found
