@@ -155,8 +155,8 @@ HOST_RECORD_PULLS = CounterFamily(
 )
 HISTORY_STEPS = CounterFamily(
     name="innkeeper_history_steps",
-    help="Steps on hosts worth an Event, by outcome: told, known (told before), or left_out (too many at once).",
-    labels=(one_of("outcome", ("told", "known", "left_out")),),
+    help="Steps on hosts worth an Event, by outcome: told, or known (told before).",
+    labels=(one_of("outcome", ("told", "known")),),
     told_by=_OPERATOR,
 )
 GUEST_OPERATIONS = CounterFamily(

@@ -17,7 +17,6 @@ from innkeeper.state.host_records import Cursor
 from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host
-from innkeeper.workers.hosts import histories
 from innkeeper.workers.hosts.histories import HistoryTeller, Outcome, Source
 from innkeeper.workers.order_reader import OrderReader
 from tests.kit import objects
@@ -209,13 +208,23 @@ async def test_a_host_tells_only_of_guests_that_it_holds_by_our_order(scene: Sce
     assert (scene.told(), scene.told("db")) == ([], [])
 
 
-async def test_a_host_with_much_to_tell_is_cut_short(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(histories, "MOST_OF_A_HOST", 3)
-    for second in range(1, 6):
-        scene.host.happen(GUEST, (at(second), "Crashed"))
-    await scene.teller().tell("a")
-    assert scene.told() == [(at(second), "Crashed") for second in (3, 4, 5)]
-    assert scene.outcomes == {Outcome.LEFT_OUT: 2, Outcome.TOLD: 3}
+async def test_a_host_with_much_to_tell_leaves_no_guest_out() -> None:
+    async with _scene() as scene:
+        names = {number: f"guest-{number}" for number in range(3, 53)}
+        for number, name in names.items():
+            scene.api.create(GUESTS, objects.guest(name, number=number), namespace=NAMESPACE)
+            scene.api.patch(
+                GUESTS, name, {"status": {"host": "a"}}, namespace=NAMESPACE, subresource="status"
+            )
+            scene.host.hold(number, guest_id=guest_id(number))
+        await scene.teller().tell("a")
+        for second in range(1, 9):
+            for number in names:
+                scene.host.happen(guest_id(number), (at(second), "Crashed"))
+        await scene.teller().tell("a")
+        assert scene.outcomes == {Outcome.TOLD: 8 * len(names)}
+        for name in names.values():
+            assert scene.told(name) == [(at(second), "Crashed") for second in range(1, 9)]
 
 
 async def test_a_log_without_anything_notable_costs_no_write(scene: Scene) -> None:

@@ -37,7 +37,6 @@ log = structlog.get_logger(__name__)
 WORKERS = 2
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 5.0, 300.0
 BETWEEN_WRITES_S = 0.05  # of one worker: the API server has better things to do
-MOST_OF_A_HOST = 300  # Events at once; the newest of them, where there are more
 KEEP_EVERY = 1000  # lines of a log in which nothing was worth telling
 
 
@@ -46,7 +45,6 @@ class Outcome(StrEnum):
 
     TOLD = "told"
     KNOWN = "known"  # it was told before, or its namespace is gone
-    LEFT_OUT = "left_out"  # too many at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +167,7 @@ class HistoryTeller:
         return HistoryCursor(store_id=before.store_id, seq=seq, step=step), list(entries.values())
 
     def _steps(self, host: str, entries: Iterable[GuestEntry], *, after: int) -> list[PastEvent]:
-        """Return the Events that are due, in the order in which things happened."""
+        """Return the Events that are due, in the order in which things happened: of each guest a bounded number."""
         found: list[tuple[Told, PastEvent]] = []
         for entry in entries:
             guest = self._guest(host, entry)
@@ -178,11 +176,7 @@ class HistoryTeller:
             told = history.to_tell(entry.history, after=after)
             found += [(each, _event(host, guest, entry.guest_id, each)) for each in told if _is_time(each.at)]
         found.sort(key=lambda each: each[0].number)
-        left_out = len(found) - MOST_OF_A_HOST
-        if left_out > 0:
-            self.observe(Outcome.LEFT_OUT, left_out)
-            log.warning("history_shortened", host=host, left_out=left_out)
-        return [event for _, event in found[-MOST_OF_A_HOST:]]
+        return [event for _, event in found]
 
     def _guest(self, host: str, entry: GuestEntry) -> Guest | None:
         """Return the Guest that an entry is about, where it is bound to this host and held there by an order of ours."""
