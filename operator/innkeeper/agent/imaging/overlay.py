@@ -129,6 +129,9 @@ def _over(base: Backing, image_format: str) -> Sequence[str]:
 
 
 def _new_file(path: Path) -> int:
-    """Return a file that nobody else has, not even the tool of an agent that was killed."""
+    """Return a file that nobody else has, not even the tool of an agent that was killed, and nobody else reads.
+
+    libvirt gives it to QEMU's user while the guest runs.
+    """
     path.unlink(missing_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
