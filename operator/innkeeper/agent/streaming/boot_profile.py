@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from innkeeper.clock import Clock
 from innkeeper.domain.images.profile import MAX_CHUNKS
 
-QUIET_S = 8.0  # a boot that reads nothing new for so long is over
+# A boot that reads nothing new for so long is over. On a slow processor it is quiet for longer between two reads, and it
+# took longer to come this far.
+QUIET_S = 12.0
+QUIET_SHARE = 0.5
 
 RUN_CHUNKS = 4  # at most in one request ahead of a guest: one that waits for another chunk waits no longer
 
@@ -20,13 +23,16 @@ class BootWatch:
         self._seen = bytearray(chunks)
         self._clock = clock
         self._order: list[int] = []
-        self._last: float | None = None
+        self._began: float | None = None
+        self._last = 0.0
 
     def touch(self, first: int, behind: int) -> None:
         """A guest reads chunks."""
         if self._seen.count(1, first, behind) == behind - first:
             return
         self._last = self._clock.monotonic()
+        if self._began is None:
+            self._began = self._last
         for index in range(first, behind):
             if not self._seen[index]:
                 self._seen[index] = 1
@@ -43,7 +49,10 @@ class BootWatch:
     @property
     def is_over(self) -> bool:
         """Whether guests have read, and nothing new for a while."""
-        return self._last is not None and self._clock.monotonic() - self._last >= QUIET_S
+        if self._began is None:
+            return False
+        quiet = self._clock.monotonic() - self._last
+        return quiet >= max(QUIET_S, (self._last - self._began) * QUIET_SHARE)
 
     @property
     def order(self) -> Sequence[int]:
