@@ -10,16 +10,16 @@ from typing import Self
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from innkeeper.clock import Clock
+from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import names
 from innkeeper.errors import TerminalError
 from innkeeper.views.host import HostAgent
+from innkeeper.x509_errors import UNUSABLE
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,7 @@ class HostCertificates:
         self._key = key
         self._clock = clock
         self._refused: dict[str, str] = {}
+        self._is_told_over = False
 
     @classmethod
     def load(cls, *, authority: Path, key: Path, clock: Clock) -> Self:
@@ -88,14 +89,27 @@ class HostCertificates:
         self._refused.pop(host, None)
         if held is not None and self._is_good(held, key):
             return held
+        if self._is_over():
+            return held
         log.info("certificate_signed", host=host)
         return self._sign(host, key)
+
+    def _is_over(self) -> bool:
+        """Tell whether the authority signs no more; a host's other orders must not wait for a new one."""
+        ended = self._authority.not_valid_after_utc
+        if self._clock.now() < ended:
+            return False
+        if not self._is_told_over:
+            self._is_told_over = True
+            message = "no host gets a certificate before the operator has a new hosts' authority"
+            log.error("hosts_authority_over", ended=rfc3339(ended), message=message)
+        return True
 
     def _is_good(self, held: str, key: ec.EllipticCurvePublicKey) -> bool:
         try:
             found = x509.load_pem_x509_certificate(held.encode())
             found.verify_directly_issued_by(self._authority)
-        except (ValueError, TypeError, InvalidSignature):
+        except UNUSABLE:
             return False
         life = found.not_valid_after_utc - found.not_valid_before_utc
         old = found.not_valid_before_utc + life * _SIGNED_AGAIN_AFTER
@@ -154,19 +168,16 @@ def requested_key(text: str, host: str) -> ec.EllipticCurvePublicKey:
         raise RefusedRequestError(f"the request has more than {MAX_REQUEST} characters")
     try:
         request = x509.load_pem_x509_csr(text.encode())
-        signed, extensions = request.is_signature_valid, request.extensions
-    except (ValueError, TypeError, x509.DuplicateExtension) as error:
+        signed, subject, key = request.is_signature_valid, request.subject, request.public_key()
+        asked = [each.value for each in request.extensions]
+    except UNUSABLE as error:
         raise RefusedRequestError("this is no certificate request (PKCS #10, PEM)") from error
     if not signed:
         raise RefusedRequestError("the request is not signed by its own key")
-    if request.subject != subject_of(host):
-        raise RefusedRequestError(
-            f"the request names {request.subject.rfc4514_string()[:100]}, and not CN={host}"
-        )
-    asked = [each.value for each in extensions]
+    if subject != subject_of(host):
+        raise RefusedRequestError(f"the request names {subject.rfc4514_string()[:100]}, and not CN={host}")
     if asked != [x509.SubjectAlternativeName([x509.DNSName(host)])]:
         raise RefusedRequestError(f"the request asks for more, or for less, than the name {host}")
-    key = request.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise RefusedRequestError("the key is not of the curve P-256")
     return key

@@ -8,12 +8,12 @@ import json
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from innkeeper.errors import TerminalError
 from innkeeper.kube.client import Client
 from innkeeper.kube.resources import CONFIG_MAPS
+from innkeeper.x509_errors import UNUSABLE
 
 NAMESPACE, NAME = "kube-system", "extension-apiserver-authentication"
 
@@ -99,7 +99,7 @@ def _issued(certificate: x509.Certificate, pem: str) -> bool:
     for authority in _authorities(pem):
         try:
             certificate.verify_directly_issued_by(authority)
-        except (ValueError, TypeError, InvalidSignature):
+        except UNUSABLE:
             continue
         return True
     return False

@@ -111,6 +111,22 @@ def test_what_is_not_for_this_host_is_not_taken(
     assert own.request() is None
 
 
+def test_what_was_signed_before_the_new_authority_is_here_is_taken_once_it_is(
+    own: OwnCertificate, files: TlsFiles, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The operator has nothing newer to offer for half a month: it stands by what it signed."""
+    own.look()
+    successor = Authority(tmp_path / "successor", name="hosts")
+    successor.ensure()
+    own.take(signed(successor, clock, own.request()))
+    own.look()
+    assert own.request() is not None
+    files.authority.write_bytes(successor.own.certificate.read_bytes())
+    own.look()
+    assert own.request() is None
+    assert ServerTls(files).refresh()
+
+
 def test_a_key_that_is_lost_is_made_anew_with_a_new_request(
     own: OwnCertificate, files: TlsFiles, authority: Authority, clock: ManualClock
 ) -> None:

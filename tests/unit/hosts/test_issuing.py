@@ -1,5 +1,6 @@
 """Which requests for a host's certificate are signed, and which refused; what is signed is worth only what it should."""
 
+import base64
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from kit.certificates import Authority
+from structlog.testing import capture_logs
 
 from innkeeper.hosts.issuing import AuthorityError, HostCertificates, RefusedRequestError, requested_key
 from innkeeper.views.host import HostAgent, HostAgentSpec, HostAgentStatus, Network
@@ -36,6 +38,14 @@ def request(
     for each in extensions:
         builder = builder.add_extension(each, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def bent(old: bytes, new: bytes) -> str:
+    """Return a request with some of its bytes changed, as who writes one by hand can."""
+    der = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
+    assert old in der
+    text = base64.b64encode(der.replace(old, new, 1)).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}\n-----END CERTIFICATE REQUEST-----\n"
 
 
 def agent(asked: str | None, held: str | None = None) -> HostAgent:
@@ -112,6 +122,11 @@ def test_it_is_signed_once_and_again_when_it_is_asked_for_late(
         request(key=RSA),
         request(key=ec.generate_private_key(ec.SECP384R1())),
         request() + "x" * 5000,
+        bent(bytes.fromhex("020100"), bytes.fromhex("020107")),  # a version that nobody knows
+        bent(
+            bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d027f")
+        ),  # nor this kind of key
+        bent(b"\x82\x05inn-a", b"\xa3\x05inn-a"),  # an X.400 address
     ],
 )
 def test_a_request_for_anything_else_is_refused_and_changes_nothing(
@@ -131,6 +146,19 @@ def test_a_request_that_somebody_else_signed_is_refused() -> None:
     lines[-2] = ("A" if middle[0] != "A" else "B") + middle[1:]
     with pytest.raises(RefusedRequestError):
         requested_key("\n".join(lines) + "\n", "inn-a")
+
+
+def test_an_authority_that_ended_signs_no_more_and_says_so_once(
+    certificates: HostCertificates, authority: Authority, clock: ManualClock
+) -> None:
+    """A host that asks keeps what it has, so that its other orders still follow."""
+    held = certificates.current("inn-a", agent(request()))
+    end = x509.load_pem_x509_certificate(authority.own.certificate.read_bytes()).not_valid_after_utc
+    clock.advance((end - clock.now()).total_seconds())
+    with capture_logs() as logs:
+        assert certificates.current("inn-a", agent(request(), held)) == held
+        assert certificates.current("inn-b", agent(request("inn-b"))) is None
+    assert [each["event"] for each in logs] == ["hosts_authority_over"]
 
 
 def test_no_host_gets_the_operators_name() -> None:

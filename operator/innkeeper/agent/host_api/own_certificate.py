@@ -9,7 +9,6 @@ from datetime import datetime
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -18,6 +17,7 @@ from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.joining import files as private_files
 from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
+from innkeeper.x509_errors import UNUSABLE
 
 log = structlog.get_logger(__name__)
 
@@ -48,20 +48,26 @@ class OwnCertificate:
         self._files = files
         self._clock = clock
         self._asked: str | None = None
-        self._ignored: str | None = None
+        self._offered: str | None = None
+        self._ignored: tuple[str, str] | None = None  # what was offered last, and why it was not taken
 
     def request(self) -> str | None:
         """Return the request (PEM) while a certificate is wanted; the same one until it is answered."""
         return self._asked
 
     def take(self, pem: str | None) -> None:
-        """Take what the operator signed, if it is good for this host and newer than what is here."""
-        if pem is None or self._asked is None or pem == self._ignored:
+        """Take what the operator signed, if it is good for this host and newer than what is here.
+
+        What is no good is kept in mind: it may become good, as when a person puts the new authority there.
+        """
+        self._offered = pem
+        if pem is None or self._asked is None:
             return
         why = self._why_useless(pem)
         if why is not None:
-            self._ignored = pem
-            log.info("certificate_not_taken", why=why)
+            if (pem, why) != self._ignored:
+                self._ignored = pem, why
+                log.info("certificate_not_taken", why=why)
             return
         try:
             private_files.write_private(self._files.certificate, pem)
@@ -84,7 +90,7 @@ class OwnCertificate:
             await self._clock.sleep(LOOK_EVERY_S)
 
     def look(self) -> None:
-        """Find out whether a certificate is wanted.
+        """Find out whether a certificate is wanted, and whether what was offered before is good by now.
 
         Raises:
             InnkeeperError: the key cannot be kept.
@@ -95,6 +101,8 @@ class OwnCertificate:
             self._asked = None
         elif self._asked is None:
             self._asked = _request(self._host, key)
+        else:
+            self.take(self._offered)
 
     def _is_good(self, key: ec.EllipticCurvePrivateKey) -> bool:
         try:
@@ -109,9 +117,10 @@ class OwnCertificate:
             found = x509.load_pem_x509_certificate(pem.encode())
             authorities = x509.load_pem_x509_certificates(self._files.authority.read_bytes()[:_MAX_BYTES])
             alternative = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (OSError, ValueError, InnkeeperError, x509.ExtensionNotFound) as error:
+            its_key = found.public_key()
+        except (OSError, InnkeeperError, *UNUSABLE) as error:
             return f"it cannot be read: {error}"
-        if found.public_key() != own:
+        if its_key != own:
             return "it is for another key"
         if alternative.get_values_for_type(x509.DNSName) != [self._host]:
             return "it names another host"
@@ -152,7 +161,7 @@ def _request(host: str, key: ec.EllipticCurvePrivateKey) -> str:
 def _issued(certificate: x509.Certificate, *, by: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(by)
-    except (ValueError, TypeError, InvalidSignature):
+    except UNUSABLE:
         return False
     return True
 
