@@ -60,7 +60,13 @@ class Agents:
     async def __aenter__(self) -> Self:
         """Open the session."""
         headers = {"User-Agent": f"innkeeper-operator/{__version__}", "Accept-Encoding": "identity"}
-        self._session = aiohttp.ClientSession(headers=headers, timeout=self._timeout)
+        # A host that is hostile must not fill our memory by cookies, nor by what a small answer unpacks to.
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
         return self
 
     async def __aexit__(
@@ -177,7 +183,7 @@ async def _refused(host: str, answer: aiohttp.ClientResponse) -> HostUnreadError
     body = await _limited(answer, MAX_REFUSAL_BYTES)
     try:
         told = msgspec.json.decode(body, type=_Refusal)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         told = _Refusal()
     kind = GapError if answer.status == HTTPStatus.GONE else HostUnreadError
     return kind(f"host {host} answers {answer.status} {told.reason[:63]}: {told.message[:MAX_MESSAGE]}")

@@ -1,6 +1,7 @@
 """Agents are asked over mutual TLS 1.3; whose certificate does not name the host that is meant is not believed."""
 
 import asyncio
+import gzip
 import os
 import shutil
 import ssl
@@ -92,6 +93,11 @@ async def late(_: web.Request) -> web.StreamResponse:
     raise AssertionError
 
 
+def packed(body: bytes) -> web.Response:
+    """Answer with what was not asked for: what it unpacks to may be a thousand times what came."""
+    return web.Response(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
@@ -100,6 +106,8 @@ async def late(_: web.Request) -> web.StreamResponse:
         (lambda: web.Response(body=b"x" * 5000), "larger than 4096 bytes"),
         (lambda: web.json_response({"reason": "Broken", "message": "disk"}, status=500), "500 Broken: disk"),
         (lambda: web.Response(text="<html>", status=502), "answers 502"),
+        (lambda: web.Response(text='{"x":' + "[" * 4000, status=500), "answers 500"),
+        (lambda: packed(b"x" * 5000), "cannot be read"),
         (lambda: web.Response(status=302, headers={"Location": "https://127.0.0.1:1/"}), "answers 302"),
     ],
 )
@@ -112,6 +120,23 @@ async def test_an_answer_that_is_no_good_is_an_error(
     async with served(pki, give) as address, asking(pki, address, most_bytes=4096) as reader:
         with pytest.raises(HostUnreadError, match=match):
             await reader.snapshot()
+
+
+async def test_nothing_that_a_host_wants_remembered_is_remembered(pki: Pki) -> None:
+    """Else each answer could leave some more in the operator's memory."""
+    shown: list[str | None] = []
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        shown.append(request.headers.get("Cookie"))
+        return web.Response(status=500, headers={"Set-Cookie": "a=" + "x" * 1000})
+
+    async with served(pki, give) as address:
+        by_name = address.replace("127.0.0.1", "localhost")  # no cookies are kept of bare addresses
+        async with asking(pki, by_name) as reader:
+            for _ in range(2):
+                with pytest.raises(HostUnreadError, match="answers 500"):
+                    await reader.snapshot()
+    assert shown == [None, None]
 
 
 async def test_a_late_answer_is_no_answer(pki: Pki) -> None:
