@@ -199,6 +199,20 @@ async def test_a_refused_first_mark_of_a_store_is_written_though_nothing_happens
         assert scene.told() == [(at(1), "Crashed")], "whoever leads next goes on from the mark"
 
 
+async def test_a_refused_mark_of_what_was_told_is_written_though_nothing_happens(scene: Scene) -> None:
+    """Events do not last: who leads next, and told all again, would tell it as news."""
+    teller = scene.teller()
+    scene.host.happen(GUEST, (at(1), "Crashed"))
+    scene.api.faults.fail("patch hosts/status *", status=409)
+    with pytest.raises(ConflictError):
+        await teller.tell("a")
+    await teller.tell("a")
+    for each in scene.api.objects(EVENTS, namespace=NAMESPACE):
+        await scene.client.delete(EVENTS, each["metadata"]["name"], namespace=NAMESPACE)
+    await scene.teller().tell("a")
+    assert scene.told() == []
+
+
 async def test_a_host_tells_only_of_guests_that_it_holds_by_our_order(scene: Scene) -> None:
     scene.host.hold(1, guest_id=GUEST, signer=Signer(b"\x03" * 32))
     scene.host.happen(GUEST, (at(1), "Crashed"))

@@ -67,6 +67,7 @@ class HistoryTeller:
         self._source = source
         self._clock = clock
         self._cursors: dict[str, HistoryCursor] = {}
+        self._unmarked: set[str] = set()  # hosts of which more was told than the mark says
         self._queue: LatestQueue[str] = LatestQueue(
             clock, first_delay_s=FIRST_BACKOFF_S, last_delay_s=LAST_BACKOFF_S
         )
@@ -117,12 +118,13 @@ class HistoryTeller:
         found, reader = self._subset.hosts.get(host), self._source.reader(host)
         if found is None or reader is None:
             self._cursors.pop(host, None)
+            self._unmarked.discard(host)
             return
         kept = found.status.told
         before = self._cursors.get(host) or kept
         known = self._source.read_to(host)
-        # The write that keeps the cursor of a store may have been refused: then it is still due.
-        is_due = before is None or kept is None or kept.store_id != before.store_id
+        # The write that keeps the cursor may have been refused: then it is still due.
+        is_due = before is None or kept is None or kept.store_id != before.store_id or host in self._unmarked
         if before is not None and not is_due and known == Cursor(before.store_id, before.seq):
             return
         cursor, entries = await self._read(host, reader, before)
@@ -134,7 +136,9 @@ class HistoryTeller:
             await self._clock.sleep(BETWEEN_WRITES_S)
         self._cursors[host] = cursor
         if steps or is_new_store or is_due or kept is None or cursor.seq - kept.seq >= KEEP_EVERY:
+            self._unmarked.add(host)
             await self._keep(found, cursor)
+            self._unmarked.discard(host)
 
     async def _read(
         self, host: str, reader: HostReader, before: HistoryCursor | None
