@@ -96,6 +96,17 @@ async def test_a_young_token_is_left_and_an_older_one_renewed_in_good_time(
     assert 70 <= source.asked <= 73, "each twenty minutes, and no more"
 
 
+async def test_a_clock_that_is_far_ahead_does_not_have_it_ask_without_end(
+    source: Source, registry: CollectorRegistry, file: Path
+) -> None:
+    """By such a clock each new token is old already."""
+    ahead = ManualClock()
+    ahead.advance(HOUR / 2)
+    rotation = TokenRotation(file, source, clock=ahead, figures=TokenFigures(registry))
+    await _until(rotation, ahead, HOUR)
+    assert 1 < source.asked <= 60
+
+
 async def test_while_the_api_server_is_away_it_is_asked_again_with_growing_pauses(
     rotation: TokenRotation, clock: ManualClock, source: Source, registry: CollectorRegistry
 ) -> None:

@@ -26,7 +26,9 @@ RENEWED_AFTER = 1 / 3
 """The share of its life after which a token is renewed: the rest is how long the API server may be away."""
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 300.0
-LOOK_EVERY_S = 60.0  # a new token may be put there by a person, and the wall clock may be set
+LOOK_EVERY_S = 60.0
+"""A new token may be put there by a person, and the wall clock may be set. Nor is it renewed oftener than this: where
+the clock is far ahead of the API server's, each new token looks old at once."""
 
 
 class TokenFigures:
@@ -99,7 +101,7 @@ class TokenRotation:
         self._figures.renewals.labels("Renewed").inc()
         self._figures.expires.set(renewed.expires.timestamp())
         log.info("token_renewed", expires=rfc3339(renewed.expires))
-        return FIRST_PAUSE_S
+        return LOOK_EVERY_S
 
     def _failed(self, token: Token | None, error: InnkeeperError) -> float:
         self._figures.renewals.labels(error.reason).inc()
