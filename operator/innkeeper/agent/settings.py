@@ -207,6 +207,13 @@ class JoinFile(BaseModel):
         trust.decode_keys(value)
         return value
 
+    @field_validator("ca_data")
+    @classmethod
+    def _is_base64(cls, value: str | None) -> str | None:
+        if value is not None:
+            base64.b64decode(value, validate=True).decode()
+        return value
+
     @property
     def pinned_keys(self) -> dict[str, bytes]:
         """The raw public keys by ID."""

@@ -7,6 +7,8 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,6 +71,20 @@ def set_mode(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
+@contextmanager
+def no_longer_ours(directory: Path) -> Iterator[None]:
+    """Close a directory to who asks: also root is somebody else meanwhile."""
+    user = os.geteuid()
+    set_mode(directory, 0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        set_mode(directory, 0o700)
+
+
 def is_fault(finding: Finding, seen: str, todo: str, *, verdict: Verdict = Verdict.FAIL) -> None:
     assert (finding.verdict, seen in finding.seen, todo in finding.todo) == (verdict, True, True), finding
 
@@ -129,6 +145,20 @@ async def test_a_port_that_something_else_has(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "seen"),
+    [("::1", None), ("192.0.2.1", "nothing can listen at 192.0.2.1:0 (host API): Cannot")],
+)
+async def test_an_address_to_listen_at(machine: Machine, address: str, seen: str | None) -> None:
+    """Of the other family, and one that is not of this machine: the second is no matter of who else listens."""
+    there = replace(machine, listen=(("host API", address, 0),))
+    found = await network.ports(there, NOBODY)
+    if seen is None:
+        assert found.verdict is Verdict.OK, found
+    else:
+        is_fault(found, seen, "--api-listen")
+
+
+@pytest.mark.parametrize(
     ("mode", "seen", "todo"),
     [(0o777, "others may write", "chmod 711"), (0o700, "cannot enter", "chmod o+x")],
 )
@@ -172,9 +202,22 @@ async def test_a_machine_that_has_not_joined_is_told_how(machine: Machine) -> No
         assert (await check(machine, told)).verdict is Verdict.OK
 
 
-async def test_a_join_file_that_is_damaged(machine: Machine) -> None:
-    machine.join_file.write_text("{")
+@pytest.mark.parametrize("change", [None, {"caData": "no base64"}, {"caData": "/w=="}])
+async def test_a_join_file_that_is_damaged(machine: Machine, change: dict[str, str] | None) -> None:
+    joined(machine)
+    text = machine.join_file.read_text()
+    machine.join_file.write_text("{" if change is None else json.dumps(json.loads(text) | change))
     is_fault(await identity.join_file(machine, await look(machine)), "cannot be used", "join again")
+
+
+async def test_who_may_not_read_the_join_file_is_told_to_be_root(machine: Machine, state: Path) -> None:
+    closed = state / "closed"
+    closed.mkdir()
+    mine = replace(machine, join_file=closed / "join.json", paths=StatePaths(closed))
+    joined(mine)
+    with no_longer_ours(closed):
+        found = await registry.examine(mine, {"join": identity.join_file, "token": identity.token})
+    is_fault(found[0].finding, "Permission denied", "run this as root")
 
 
 async def test_a_token_that_others_may_read(machine: Machine) -> None:

@@ -68,9 +68,9 @@ class Joined:
 
 
 async def look(machine: Machine) -> Joined:
-    """Read the join file and ask the API server."""
+    """Read the join file and ask the API server; what this user may not read is told like what is damaged."""
     remembered = await asyncio.to_thread(_remembered, machine.paths)
-    if not machine.join_file.exists():
+    if not _may_be_there(machine.join_file):
         return Joined(orders=remembered)
     try:
         join = agent_settings.read_join_file(machine.join_file)
@@ -99,12 +99,18 @@ async def look(machine: Machine) -> Joined:
 
 
 def _remembered(paths: StatePaths) -> HostAgentSpec | None:
-    if not paths.database.exists():
-        return None
     try:
         return inspect(paths.database).settings
-    except InnkeeperError:
+    except (InnkeeperError, OSError):
         return None
+
+
+def _may_be_there(path: Path) -> bool:
+    """Tell whether a file is there, as far as this user can see: who reads it learns why it cannot be read."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 async def _may(client: Client, place: str, group: str, resource: str, sub: str, verb: str, name: str) -> bool:

@@ -14,7 +14,10 @@ _JOIN = "kubectl guest join-token HOST, and here: innkeeper agent join --token-f
 async def join_file(machine: Machine, joined: Joined) -> Finding:
     """Look at the join file and the token's file."""
     if joined.join_trouble is not None:
-        return fail(joined.join_trouble.message, todo=f"join again: {_JOIN}")
+        is_closed = isinstance(joined.join_trouble.__cause__, PermissionError)
+        return fail(
+            joined.join_trouble.message, todo="run this as root" if is_closed else f"join again: {_JOIN}"
+        )
     if joined.join is None:
         return warn(
             f"this machine has not joined: there is no {machine.join_file}", todo=f"make it a host: {_JOIN}"

@@ -1,6 +1,6 @@
 """The bridge that the Cluster names, and the ports that an agent listens on."""
 
-import contextlib
+import errno
 import socket
 from pathlib import Path
 
@@ -43,18 +43,28 @@ async def ports(machine: Machine, _: Joined) -> Finding:
                 pass
         except AnotherOneError:
             return ok("an agent runs here, and has them")
-    taken = [
-        f"{address}:{port} ({what})" for what, address, port in machine.listen if not _is_free(address, port)
+    tried = [
+        (f"{address}:{port} ({what})", _why_not(address, port)) for what, address, port in machine.listen
     ]
-    if taken:
+    if taken := [where for where, why in tried if why is not None and why.errno == errno.EADDRINUSE]:
         return fail(
             f"something else listens at {', '.join(taken)}",
             todo="see what it is (ss -ltnp), or choose other ports (--metrics-port, --api-port)",
         )
+    if refused := [f"{where}: {why.strerror or why}" for where, why in tried if why is not None]:
+        return fail(
+            f"nothing can listen at {'; '.join(refused)}",
+            todo="name an address of this machine (--listen, --api-listen), and run this, as the agent, as root",
+        )
     return ok("free: " + ", ".join(str(port) for _, _, port in machine.listen))
 
 
-def _is_free(address: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_server((address, port)):
-        return True
-    return False
+def _why_not(address: str, port: int) -> OSError | None:
+    """Return why nobody can listen there now; None where one can."""
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, place = found[0]
+        with socket.create_server(place[:2], family=family):
+            return None
+    except OSError as error:
+        return error
