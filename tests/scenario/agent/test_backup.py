@@ -1,6 +1,8 @@
 """Backups of the store, and what a store that was built from one may and may not start."""
 
+import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -172,6 +174,38 @@ def test_only_an_undamaged_backup_of_this_host_is_restored(
     with closing(sqlite3.connect(newer)) as connection:
         connection.execute("PRAGMA user_version = 999")
     refused(newer, "of version 999")
+
+
+def test_a_restore_that_was_killed_leaves_nothing_to_the_next(backup: Path, tmp_path: Path) -> None:
+    """SQLite would undo, in the new copy, what the killed one was changing in another."""
+    paths = StatePaths(tmp_path / "fresh")
+    paths.root.mkdir()
+    partial = paths.root / "agent.db.restoring"
+    partial.write_bytes(backup.read_bytes())
+    with closing(sqlite3.connect(partial, isolation_level=None)) as killed:
+        killed.execute("PRAGMA synchronous = OFF")  # its journal is good from its first byte on
+        killed.execute("UPDATE meta SET value = 'another' WHERE key = 'store_id'")
+        killed.execute("DELETE FROM guests")
+        killed.execute("BEGIN IMMEDIATE")
+        killed.execute("UPDATE meta SET value = 'new' WHERE key = 'store_id'")
+        killed.execute("CREATE TABLE more (x)")
+        journal = (paths.root / "agent.db.restoring-journal").read_bytes()
+        killed.execute("ROLLBACK")
+    (paths.root / "agent.db.restoring-journal").write_bytes(journal)
+    made = restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=False)
+    assert (made.former_store_id, made.guests) == (STORE, 1)
+    assert [each.name for each in paths.root.glob("agent.db*")] == ["agent.db"]
+
+
+def test_a_copy_that_fails_leaves_nothing(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]
+) -> None:
+    def full(_: Path, target: Path) -> None:
+        target.write_bytes(b"as far as it went")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    refused(backup, "No space left")
 
 
 async def test_a_backup_is_no_store(backup: Path) -> None:

@@ -52,8 +52,8 @@ def restore(backup: Path, paths: StatePaths, *, host: str, new_id: str, trusts_c
     partial = paths.database.with_name("agent.db.restoring")
     with only_one(paths.lock, who="agent"):
         _refuse_to_replace(paths.database)
-        _copy(backup, partial)
         try:
+            _copy(backup, partial)
             restored = _made_a_store(partial, host=host, new_id=new_id, trusts_copy=trusts_copy)
             sync(partial)
             put_in_place(partial, paths.database)
@@ -64,12 +64,16 @@ def restore(backup: Path, paths: StatePaths, *, host: str, new_id: str, trusts_c
 
 def _refuse_to_replace(database: Path) -> None:
     """What belongs to another database must not be taken for a part of the new one, either."""
-    beside = [database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
-    for found in (database, *beside, highwater.path_of(database)):
+    for found in (database, *_beside(database), highwater.path_of(database)):
         if found.exists():
             raise NotRestoredError(
                 f"{found} exists and is never replaced: move it away first, if it is really of no use"
             )
+
+
+def _beside(database: Path) -> list[Path]:
+    """Return the files in which SQLite keeps parts of a database."""
+    return [database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
 
 
 def _copy(backup: Path, partial: Path) -> None:
@@ -78,7 +82,9 @@ def _copy(backup: Path, partial: Path) -> None:
             raise NotRestoredError(
                 f"{backup} is larger than {MAX_BACKUP_BYTES} bytes: it is no backup of a store"
             )
-        partial.unlink(missing_ok=True)
+        for earlier in (partial, *_beside(partial)):
+            # Of a restore that was killed: SQLite would take its journal for one of the new copy, and undo by it.
+            earlier.unlink(missing_ok=True)
         partial.touch(mode=0o600)
         shutil.copyfile(backup, partial)
     except OSError as error:
