@@ -1,5 +1,7 @@
 """What the agent makes of its host's network: an address in use is a refusal, trouble is the host's own."""
 
+import pytest
+
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
@@ -57,6 +59,28 @@ async def test_a_guest_that_was_accepted_is_not_asked_about_again(host: AgentHos
     await host.told(GUEST, "Stopped")
     await host.assign(order(serial=3))
     await host.told(GUEST, "Running")
+
+
+async def test_no_guest_starts_before_its_filter_is_there(
+    host: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at its first start, nor where it starts again after its machine did."""
+    start, was_there = host.driver.start, []
+
+    async def watched(guest_id: str) -> None:
+        was_there.append(guest_id in host.network.prepared)
+        await start(guest_id)
+
+    monkeypatch.setattr(host.driver, "start", watched)
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    await host.kill()
+    host.driver.reboot()
+    host.network.prepared.clear()
+    host.start()
+    await eventually(lambda: host.driver.running() == {GUEST})
+    assert was_there == [True, True]
 
 
 async def test_a_destroyed_guest_is_unplugged(host: AgentHost) -> None:

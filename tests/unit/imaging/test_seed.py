@@ -6,6 +6,7 @@ import struct
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,9 +35,13 @@ V6 = OrderAddress(
 
 
 def a_seed(
-    *, user_data: bytes | None = None, keys: tuple[str, ...] = (KEY,), hostname: str = "web-1"
+    *,
+    user_data: bytes | None = None,
+    keys: tuple[str, ...] = (KEY,),
+    hostname: str = "web-1",
+    addresses: tuple[OrderAddress, ...] = (V4,),
 ) -> Seed:
-    return Seed(guest_id="g-1", hostname=hostname, ssh_keys=keys, user_data=user_data, addresses=(V4,))
+    return Seed(guest_id="g-1", hostname=hostname, ssh_keys=keys, user_data=user_data, addresses=addresses)
 
 
 def read(volume: bytes, *, joliet: bool = True) -> dict[str, bytes]:
@@ -102,6 +107,20 @@ def test_user_data_goes_in_as_it_is(user_data: bytes) -> None:
 def test_no_text_changes_the_structure(hostname: str, keys: list[str]) -> None:
     meta = json.loads(read(seed.seed_volume(a_seed(hostname=hostname, keys=tuple(keys))))["meta-data"])
     assert meta == {"instance-id": "g-1", "local-hostname": hostname, "public-keys": keys}
+
+
+@given(st.text(max_size=200), st.lists(st.text(max_size=200), min_size=1, max_size=3))
+def test_no_text_in_an_address_changes_the_structure(text: str, servers: list[str]) -> None:
+    """What an order calls an address is a text like others until the guest reads it."""
+    odd = msgspec.structs.replace(V4, interface=text, address=text, mac=text, gateway=text, dns=servers)
+    made = seed.seed_volume(a_seed(addresses=(odd,)))
+    network = json.loads(read(made)["network-config"])
+    [(name, card)] = network.pop("ethernets").items()
+    assert (network, name) == ({"version": 2}, text)
+    assert card["match"] == {"macaddress": text}
+    assert card["addresses"] == [f"{text}/24"]
+    assert [each["via"] for each in card["routes"]] == [text]
+    assert card["nameservers"] == {"addresses": list(dict.fromkeys(servers))}
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
