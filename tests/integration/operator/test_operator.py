@@ -146,7 +146,7 @@ async def test_a_deleted_host_waits_for_its_guests(admin: Client, name: str) -> 
         host = await scene.ready(admin, HOSTS, name, reason="WaitsForAssignments")
         condition = find(host.status.conditions, "Ready")
         assert condition is not None
-        assert "1 Assignments are left" in condition.message
+        assert "1 Assignment is left" in condition.message
         assert not host.status.schedulable
         await admin.delete(GUESTS, name, namespace="default")
         await agent.destroy_guest()

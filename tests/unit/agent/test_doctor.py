@@ -218,6 +218,7 @@ async def test_who_may_not_read_the_join_file_is_told_to_be_root(machine: Machin
     with no_longer_ours(closed):
         found = await registry.examine(mine, {"join": identity.join_file, "token": identity.token})
     is_fault(found[0].finding, "Permission denied", "run this as root")
+    assert found[1].finding == ok("not asked: the join file cannot be used")
 
 
 async def test_a_token_that_others_may_read(machine: Machine) -> None:

@@ -1,11 +1,13 @@
 """When a host's token is renewed, and what becomes of one that cannot be; the clock is turned by the test."""
 
+import threading
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from innkeeper.agent.joining import files
 from innkeeper.agent.joining.rotation import FIRST_PAUSE_S, LONGEST_PAUSE_S, TokenFigures, TokenRotation
 from innkeeper.kube.errors import ForbiddenError, UnavailableError
 from innkeeper.kube.tokens import Token
@@ -142,6 +144,39 @@ async def test_a_token_that_came_from_no_join_is_left_to_who_made_it(
         clock.advance(2 * HOUR)
         await rotation.step()
     assert source.asked == 0
+
+
+async def test_a_token_that_is_missing_is_told_as_missing(
+    rotation: TokenRotation, file: Path, clock: ManualClock
+) -> None:
+    """Each time anew, and not as one that somebody else renews."""
+    with capture_logs() as logs:
+        for text in ("", token(secret=None), token(issued=clock.now()), ""):
+            put(file, text)
+            await rotation.step()
+            await rotation.step()
+    missing = f"{file} holds no token that can be read; join again"
+    assert [(each["log_level"], each["message"] == missing) for each in logs] == [
+        ("warning", True),
+        ("info", False),
+        ("warning", True),
+    ]
+
+
+async def test_a_renewed_token_is_written_beside_the_loop(
+    rotation: TokenRotation, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync may take as long as guests keep the disk busy; the host must be heard meanwhile."""
+    threads = []
+
+    def write(_: Path, __: str) -> None:
+        threads.append(threading.current_thread())
+
+    monkeypatch.setattr(files, "write_private", write)
+    clock.advance(HOUR / 2)
+    await rotation.step()
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
 
 
 async def test_a_person_may_put_a_new_token_there_at_any_time(

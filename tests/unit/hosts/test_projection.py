@@ -115,6 +115,20 @@ def test_the_first_thing_that_is_wrong_is_the_reason(host: Host, known: HostFact
     assert not host_status(host, known, now=NOW).schedulable
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({"assignments": 2, "guests": 2}, "2 Assignments are left: delete their Guests"),
+        ({"assignments": 1}, "1 Assignment is left"),
+        ({"guests": 1}, "1 guest is bound to it: delete them"),
+        ({}, "its namespace goes first"),
+    ],
+)
+def test_a_host_that_goes_says_what_is_waited_for(left: dict[str, int], said: str) -> None:
+    found = readiness(a_host(deletionTimestamp="2026-01-01T00:00:00Z"), facts(**left))
+    assert said in found.message
+
+
 def test_many_that_are_not_heard_are_unknown_not_false() -> None:
     """A guest there may run on: nothing is known to be wrong."""
     assert readiness(a_host(), facts(hearing=Hearing.DOUBTFUL)).status == "Unknown"

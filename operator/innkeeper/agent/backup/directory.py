@@ -11,7 +11,7 @@ from innkeeper.agent.backup.targets import BackupFailedError, backup_name, of_ho
 
 @dataclass(frozen=True)
 class BackupDirectory:
-    """A directory. It is never made: where a mount is missing, nothing is written."""
+    """A directory. It is never made: where it lies inside a mount that is missing, nothing is written."""
 
     directory: Path
     host: str

@@ -4,6 +4,7 @@ It goes on trying with growing pauses, also when the token is over: an API serve
 and a person may have put a new token in the file. A token that is not ours to renew is left to who made it.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ class TokenRotation:
         self._at_once = at_once
         self._failures = 0
         self._told: datetime | None = None  # the end of the token that was told as over
-        self._left_alone = False
+        self._left_alone: str | None = None  # why it is, as it was told
 
     async def run(self) -> None:
         """Renew for ever."""
@@ -86,14 +87,16 @@ class TokenRotation:
         token = in_file(self._path)
         self._figures.expires.set(token.expires.timestamp() if token else 0)
         if not self._is_ours(token):
-            self._leave_alone()
+            self._leave_alone(token)
             return LOOK_EVERY_S
+        self._left_alone = None
         now = self._clock.now()
         if token is not None and now < token.after(RENEWED_AFTER) and not self._at_once:
             return min(LOOK_EVERY_S, (token.after(RENEWED_AFTER) - now).total_seconds())
         try:
             renewed = await self._source.ask()
-            files.write_private(self._path, renewed.value)
+            # Synced to a disk that guests may keep busy: heartbeats go on meanwhile.
+            await asyncio.to_thread(files.write_private, self._path, renewed.value)
         except InnkeeperError as error:
             return self._failed(token, error)
         self._failures = 0
@@ -114,7 +117,11 @@ class TokenRotation:
         self._failures += 1
         return pause
 
-    def _leave_alone(self) -> None:
-        if not self._left_alone:
-            self._left_alone = True
-            log.info("token_left_alone", message="this token did not come from a join: who made it renews it")
+    def _leave_alone(self, token: Token | None) -> None:
+        why = "this token did not come from a join: who made it renews it"
+        if token is None:
+            why = f"{self._path} holds no token that can be read; {self._source.when_over}"
+        if why != self._left_alone:
+            self._left_alone = why
+            tell = log.info if token is not None else log.warning
+            tell("token_left_alone", message=why)

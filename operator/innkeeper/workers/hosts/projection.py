@@ -127,14 +127,23 @@ def _of_people(host: Host, facts: HostFacts) -> Readiness | None:
     if host.spec.lost is not None:
         return _no(HostReason.LOST, f"declared lost: {host.spec.lost}")
     if host.metadata.deletion_timestamp is not None:
-        return _no(
-            HostReason.WAITS_FOR_ASSIGNMENTS,
-            f"deleted, but {facts.assignments} Assignments are left: delete their Guests, or set spec.lost if the "
-            "machine is off for good",
-        )
+        return _no(HostReason.WAITS_FOR_ASSIGNMENTS, _what_is_waited_for(facts))
     if not facts.cluster_exists:
         return _no(HostReason.CLUSTER_NOT_FOUND, f"there is no Cluster {host.spec.cluster!r}: create it")
     return None
+
+
+def _what_is_waited_for(facts: HostFacts) -> str:
+    if facts.assignments:
+        left = "1 Assignment is" if facts.assignments == 1 else f"{facts.assignments} Assignments are"
+        todo = "delete their Guests, or set spec.lost if the machine is off for good"
+        return f"deleted, but {left} left: {todo}"
+    if facts.guests:
+        left = "1 guest is" if facts.guests == 1 else f"{facts.guests} guests are"
+        return (
+            f"deleted, but {left} bound to it: delete them, or set spec.lost if the machine is off for good"
+        )
+    return "deleted: its namespace goes first, and then the Host"
 
 
 def _of_heartbeat(host: Host, facts: HostFacts) -> Readiness | None:

@@ -35,7 +35,7 @@ async def join_file(machine: Machine, joined: Joined) -> Finding:
 async def token(machine: Machine, joined: Joined) -> Finding:
     """Look at when the token ends."""
     if joined.join is None:
-        return ok("none yet: this machine has not joined")
+        return _not_asked(joined)
     if joined.token is None:
         return fail("the token's file is missing, or holds no token", todo=f"join again: {_JOIN}")
     ends = rfc3339(joined.token.expires)
@@ -52,7 +52,7 @@ async def token(machine: Machine, joined: Joined) -> Finding:
 async def api_server(_: Machine, joined: Joined) -> Finding:
     """Tell what the API server answered to this host, and what it may do there."""
     if joined.join is None:
-        return ok("not asked: this machine has not joined")
+        return _not_asked(joined)
     error, server = joined.trouble, joined.join.server
     if error is None:
         if joined.missing_rights:
@@ -69,6 +69,11 @@ async def api_server(_: Machine, joined: Joined) -> Finding:
         error.message,
         todo="can this machine reach it, by that name, and is its authority the one of the join?",
     )
+
+
+def _not_asked(joined: Joined) -> Finding:
+    has_joined = joined.join_trouble is not None
+    return ok(f"not asked: {'the join file cannot be used' if has_joined else 'this machine has not joined'}")
 
 
 def _is_open(path: Path) -> bool:
