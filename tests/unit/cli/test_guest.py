@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,15 @@ class Scripted:
 
 def run(asking: Scripted, *words: str, stdin: str | None = None) -> Result:
     return CliRunner().invoke(app, list(words), obj=asking, input=stdin)
+
+
+def test_it_needs_no_library_that_its_archive_does_not_ship() -> None:
+    code = (
+        "import sys, innkeeper.cli.guest.commands\n"
+        "assert not {'msgspec', 'pydantic', 'numpy', 'aiohttp'} & set(sys.modules), sorted(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_explanation_shows_scores_and_every_failed_rule() -> None:

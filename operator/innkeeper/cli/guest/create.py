@@ -12,6 +12,7 @@ from innkeeper.cli.guest.asking import Asking
 from innkeeper.cli.guest.following import TIMEOUT, Timeout
 from innkeeper.cli.guest.layers import Layer
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, say, show_guests
+from innkeeper.cli.guest.placement import PlacementOptions
 from innkeeper.cli.guest.targets import Target, urn_of
 from innkeeper.cli.guest.waiting import WaitForRoom, Waiting
 from innkeeper.domain.names import ID_ANNOTATION, MAX_USER_DATA_BYTES
@@ -35,8 +36,8 @@ _DONE = {
 }
 
 
-def _option(*names: str, help: str) -> Any:  # noqa: A002 - as typer calls it
-    return typer.Option(*names, help=help)
+def _option(*names: str, help: str, metavar: str | None = None) -> Any:  # noqa: A002 - as typer calls it
+    return typer.Option(*names, help=help, metavar=metavar)
 
 
 def create(  # noqa: PLR0913 - each option of the command line is a parameter
@@ -50,30 +51,42 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
     disk: Annotated[str | None, _option("--disk", help="Disk, such as 20Gi.")] = None,
     pool: Annotated[
         list[str] | None,
-        _option("--pool", help="An IPPool: an interface with an address of it; again for more."),
+        _option(
+            "--pool", metavar="POOL", help="An IPPool: an interface with an address of it; again for more."
+        ),
     ] = None,
     interface: Annotated[
         list[str] | None,
         _option(
-            "--interface", help="name=eth0,mac=MAC,pool=POOL,address=IP; a second pool for a second address."
+            "--interface",
+            metavar="KEY=VALUE,...",
+            help="name=eth0,mac=MAC,pool=POOL,address=IP; a second pool for a second address.",
         ),
     ] = None,
-    ssh_key: Annotated[list[str] | None, _option("--ssh-key", help="A public key that may log in.")] = None,
+    ssh_key: Annotated[
+        list[str] | None, _option("--ssh-key", metavar="KEY", help="A public key that may log in.")
+    ] = None,
     ssh_key_file: Annotated[
         list[Path] | None,
-        _option("--ssh-key-file", help="A file of public keys, such as ~/.ssh/id_ed25519.pub."),
+        _option(
+            "--ssh-key-file", metavar="FILE", help="A file of public keys, such as ~/.ssh/id_ed25519.pub."
+        ),
     ] = None,
     user_data: Annotated[
         typer.FileText | None,
-        _option("--user-data", help="A file of cloud-init user data; - for standard input."),
+        _option("--user-data", metavar="FILE", help="A file of cloud-init user data; - for standard input."),
     ] = None,
     user_data_secret: Annotated[
         str | None, _option("--user-data-secret", help="The Secret that holds it under the key userData.")
     ] = None,
     label: Annotated[
-        list[str] | None, _option("--label", "--labels", "-l", help="KEY=VALUE, or several with commas.")
+        list[str] | None,
+        _option("--label", "--labels", "-l", metavar="KEY=VALUE", help="KEY=VALUE, or several with commas."),
     ] = None,
-    annotation: Annotated[list[str] | None, _option("--annotation", help="KEY=VALUE.")] = None,
+    annotation: Annotated[
+        list[str] | None,
+        _option("--annotation", metavar="KEY=VALUE", help="KEY=VALUE; the value may have commas."),
+    ] = None,
     power: Annotated[Power | None, _option("--power", help="Running (the default) or Stopped.")] = None,
     restart_policy: Annotated[
         RestartPolicy | None, _option("--restart-policy", help="Always (the default), OnFailure or Never.")
@@ -86,11 +99,47 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
         str | None, _option("--hostname", help="Its own hostname. (default: its name)")
     ] = None,
     cluster: Annotated[str | None, _option("--cluster", help="Only on hosts of this Cluster.")] = None,
+    cluster_selector: Annotated[
+        list[str] | None,
+        _option(
+            "--cluster-selector",
+            metavar="SELECTOR",
+            help="Only on hosts of Clusters with these labels: a selector.",
+        ),
+    ] = None,
     host_selector: Annotated[
-        list[str] | None, _option("--host-selector", help="Only on hosts with these labels: KEY=VALUE.")
+        list[str] | None,
+        _option(
+            "--host-selector",
+            metavar="SELECTOR",
+            help="Only on hosts with these labels: a selector, such as 'disk=ssd,rack notin (1,2)'.",
+        ),
     ] = None,
     toleration: Annotated[
-        list[str] | None, _option("--toleration", help="A taint it puts up with: KEY[=VALUE][:EFFECT].")
+        list[str] | None,
+        _option("--toleration", metavar="TOLERATION", help="A taint it puts up with: KEY[=VALUE][:EFFECT]."),
+    ] = None,
+    affinity: Annotated[
+        list[str] | None,
+        _option(
+            "--affinity",
+            metavar="TERM",
+            help="In one place with guests of these labels, such as app=cache: on their host, or with app=cache@KEY "
+            "where hosts have the same label KEY. With :WEIGHT behind it (1 to 100), only rather there.",
+        ),
+    ] = None,
+    anti_affinity: Annotated[
+        list[str] | None,
+        _option("--anti-affinity", metavar="TERM", help="Apart from guests, said as for --affinity."),
+    ] = None,
+    spread_over: Annotated[
+        list[str] | None,
+        _option(
+            "--spread-over",
+            metavar="KEY",
+            help="Guests with its labels lie evenly over the values of a label of hosts: KEY, or KEY=MAX_SKEW; "
+            "with :ScheduleAnyway behind it, only rather so.",
+        ),
     ] = None,
     ready_when: Annotated[
         str | None, _option("--ready-when", help=f"Ready once it answers: {manifest.PROBES}.")
@@ -124,16 +173,22 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
             ssh_keys=[*(ssh_key or []), *_keys_of(ssh_key_file or [])],
             user_data=_text_of(user_data),
             user_data_secret=user_data_secret,
-            labels=manifest.pairs(label or []),
-            annotations=manifest.pairs(annotation or []),
+            labels=manifest.labels(label or []),
+            annotations=manifest.annotations(annotation or []),
             power=power,
             restart_policy=restart_policy,
             storage=storage,
             priority=priority,
             hostname=hostname,
-            cluster=cluster,
-            host_selector=manifest.pairs(host_selector or []),
-            tolerations=toleration or [],
+            placement=PlacementOptions(
+                cluster=cluster,
+                cluster_selectors=cluster_selector or [],
+                host_selectors=host_selector or [],
+                tolerations=toleration or [],
+                affinity=affinity or [],
+                anti_affinity=anti_affinity or [],
+                spread_over=spread_over or [],
+            ),
             ready_when=ready_when,
         )
         wanted = manifest.guest(options)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from innkeeper.cli.guest.placement import PlacementOptions, placement
+
 Document = dict[str, Any]
 PROBES = "ping, guest-agent or tcp:PORT"
-_EFFECTS = ("NoSchedule", "PreferNoSchedule")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,7 @@ class GuestOptions:
     storage: str | None = None
     priority: int | None = None
     hostname: str | None = None
-    cluster: str | None = None
-    host_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: Sequence[str] = ()
+    placement: PlacementOptions = field(default_factory=PlacementOptions)
     ready_when: str | None = None
 
 
@@ -58,7 +57,7 @@ def guest(options: GuestOptions) -> Document:
         storage=options.storage,
         readinessProbe=_probe(options.ready_when),
         interfaces=_interfaces(options),
-        placement=_placement(options),
+        placement=placement(options.placement, labels=options.labels),
         priority=options.priority,
         sshKeys=list(options.ssh_keys),
         userData=_user_data(options),
@@ -67,14 +66,23 @@ def guest(options: GuestOptions) -> Document:
     return {"apiVersion": "innkeeper.dev/v1alpha1", "kind": "Guest", "metadata": metadata, "spec": spec}
 
 
-def pairs(words: Iterable[str]) -> dict[str, str]:
-    """Return `key=value,key=value` words as one mapping.
+def labels(words: Iterable[str]) -> dict[str, str]:
+    """Return `key=value,key=value` words as one mapping: no value of a label has a comma.
+
+    Raises:
+        ValueError: one is no such word.
+    """
+    return annotations(part for each in words for part in each.split(","))
+
+
+def annotations(words: Iterable[str]) -> dict[str, str]:
+    """Return `key=value` words as one mapping. A value is text of any kind, commas and equals signs too.
 
     Raises:
         ValueError: one is no such word.
     """
     found = {}
-    for word in (part for each in words for part in each.split(",")):
+    for word in words:
         key, separator, value = word.partition("=")
         if not key or not separator:
             raise ValueError(f"{word[:60]!r} is no KEY=VALUE")
@@ -136,24 +144,6 @@ def _interface(word: str, at: int) -> Document:
     if len(addresses) == 1 and "address" not in addresses[0]:
         return {**found, **addresses[0]}
     return {**found, "addresses": addresses}
-
-
-def _placement(options: GuestOptions) -> Document | None:
-    selector = {"matchLabels": dict(options.host_selector)} if options.host_selector else None
-    tolerations = [_toleration(word) for word in options.tolerations]
-    return _without_none(cluster=options.cluster, hostSelector=selector, tolerations=tolerations)
-
-
-def _toleration(word: str) -> Document:
-    """Read `KEY`, `KEY=VALUE`, either with `:EFFECT` behind it."""
-    rest, separator, effect = word.partition(":")
-    if separator and effect not in _EFFECTS:
-        raise ValueError(f"{word[:60]!r}: the effect of a toleration is one of {', '.join(_EFFECTS)}")
-    key, equals, value = rest.partition("=")
-    if not key:
-        raise ValueError(f"{word[:60]!r} names no key of a taint")
-    how: Document = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}
-    return {"key": key, **how, **({"effect": effect} if separator else {})}
 
 
 def _probe(word: str | None) -> Document | None:

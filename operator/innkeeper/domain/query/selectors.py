@@ -19,13 +19,13 @@ class QueryInvalidError(ValueError):
     """The query cannot be understood; the message says which part."""
 
 
-def label_selector(text: str) -> Selector:
-    """Return what a label selector means.
+def label_selector(text: str, *, what: str = "labelSelector") -> Selector:
+    """Return what a label selector means; `what` is what its writer knows it by.
 
     Raises:
         QueryInvalidError: it is none.
     """
-    return Selector(tuple(_requirements(text, "labelSelector")))
+    return Selector(tuple(_requirements(text, what)))
 
 
 def _requirements(text: str, what: str) -> list[Requirement]:

@@ -6,8 +6,11 @@ The meaning is that of `metav1.LabelSelector`: all requirements must hold, and `
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from innkeeper.views.placement import LabelSelector
+if TYPE_CHECKING:
+    # The plug-in of kubectl reads selectors too, and ships no library that views need.
+    from innkeeper.views.placement import LabelSelector
 
 
 class Operator(StrEnum):
@@ -43,7 +46,7 @@ class Selector:
     requirements: tuple[Requirement, ...] = ()
 
     @classmethod
-    def of(cls, view: LabelSelector | None) -> "Selector":
+    def of(cls, view: "LabelSelector | None") -> "Selector":
         """Return the selector that an object holds.
 
         Raises:
