@@ -19,6 +19,9 @@ import json, pathlib, sys, urllib.parse
 home, words = pathlib.Path({home!r}), sys.argv[1:]
 with (home / "calls").open("a") as calls:
     calls.write(json.dumps(words) + "\\n")
+if "--flatten" in words:
+    print((home / "cluster").read_text())
+    sys.exit()
 if "config" in words:
     print("default", end="")
     sys.exit()
@@ -61,6 +64,10 @@ class FakeKubectl:
     def lay_created(self, answer: Mapping[str, Any]) -> None:
         """Answer what is created with a document."""
         self.lay("created", answer)
+
+    def lay_cluster(self, answer: Mapping[str, Any]) -> None:
+        """Say so of the context's cluster."""
+        self.lay("cluster", answer)
 
     def calls(self) -> list[list[str]]:
         """Return the words of every call."""

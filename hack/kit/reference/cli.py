@@ -3,7 +3,6 @@
 A default that a command leaves to its settings is taken from there, and so is the variable.
 """
 
-import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -20,7 +19,6 @@ _INTRO = """\
 program `kubectl-guest`, which kubectl finds on PATH). `--help` shows the same. What an option leaves open comes from
 [settings](settings.md).
 """
-_TOLD_DEFAULT = re.compile(r"\s*[(\[]default: (?P<value>[^)\]]*)[)\]]")
 
 
 def render() -> str:
@@ -62,15 +60,14 @@ def _usage(argument: Any) -> str:
 
 def _option(option: Any, form: Any) -> list[str]:
     text = option.help or ""
-    told = _TOLD_DEFAULT.search(text)
-    default, variable = _plain_default(option), " ".join(_variables(option))
+    told = option.show_default if isinstance(option.show_default, str) else ""
+    default, variable = told or code(_plain_default(option)), " ".join(_variables(option))
     if form is not None and option.name in form.model_fields:
-        default = settings.shown_default(form.model_fields[option.name])
+        default = code(settings.shown_default(form.model_fields[option.name])) or told
         variable = settings.variable(form, option.name)
-    shown = code(default) or (told["value"] if told else "")
     names = ", ".join(code(each) for each in (*option.opts, *option.secondary_opts))
     more = " May be given again." if option.multiple and "again" not in text else ""
-    return [names, shown, code(variable), _TOLD_DEFAULT.sub("", text) + more]
+    return [names, default, code(variable), text + more]
 
 
 def _plain_default(option: Any) -> str:

@@ -9,7 +9,8 @@ import typer
 
 from innkeeper.agent.backup.places import Places
 from innkeeper.agent.paths import StatePaths
-from innkeeper.cli.at_host import STATE_DIR, Output, OutputOption, StateDir
+from innkeeper.cli.at_host import STATE_DIR, StateDir
+from innkeeper.cli.output import Output, OutputOption
 from innkeeper.clock import SystemClock
 
 

@@ -6,9 +6,9 @@ import typer
 
 from innkeeper.agent.local.asking import ask
 from innkeeper.agent.local.messages import Question, Verb
-from innkeeper.agent.local.wishes import NotPossibleError
 from innkeeper.agent.paths import StatePaths
-from innkeeper.cli.at_host import STATE_DIR, GuestName, Output, OutputOption, StateDir, asker, show
+from innkeeper.cli.at_host import STATE_DIR, GuestName, StateDir, asker, show
+from innkeeper.cli.output import Output, OutputOption
 from innkeeper.clock import SystemClock
 
 
@@ -25,6 +25,6 @@ async def run(
     must run.
     """
     if not yes:
-        raise NotPossibleError(f"this takes the guest {guest} off this host for good: say --yes")
+        raise typer.BadParameter(f"this takes the guest {guest} off this host for good: say --yes")
     question = Question(verb=Verb.FORGET, guest=guest, by=asker())
     show(await ask(StatePaths(state_dir), question, clock=SystemClock()), output=output)

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -17,6 +16,7 @@ from innkeeper.agent.store.inspection import (
     TombstoneFacts,
     inspect,
 )
+from innkeeper.cli.at_host import STATE_DIR, StateDir
 from innkeeper.cli.guest.tables import columns
 from innkeeper.cli.output import Output
 from innkeeper.domain.host_store import GuestEntry
@@ -25,10 +25,7 @@ from innkeeper.domain.quantity import format_bytes, format_cpu
 
 async def run(
     *,
-    state_dir: Annotated[
-        Path,
-        typer.Option(envvar="INNKEEPER_AGENT_STATE_DIR", help="Where the agent's database lies."),
-    ] = Path("/var/lib/innkeeper"),
+    state_dir: StateDir = STATE_DIR,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="text, or json, which holds user data too.")
     ] = Output.TEXT,

@@ -53,7 +53,7 @@ async def run(
 
 def _text(token: str | None, token_file: Path | None) -> str:
     if (token is None) == (token_file is None):
-        raise TerminalError(
+        raise typer.BadParameter(
             "give the join token with --token-file FILE (- for standard input), or with --token"
         )
     if token is not None:

@@ -3,7 +3,8 @@
 from innkeeper.agent.local.asking import ask
 from innkeeper.agent.local.messages import Question, Verb
 from innkeeper.agent.paths import StatePaths
-from innkeeper.cli.at_host import STATE_DIR, Output, OutputOption, StateDir, asker, show
+from innkeeper.cli.at_host import STATE_DIR, StateDir, asker, show
+from innkeeper.cli.output import Output, OutputOption
 from innkeeper.clock import SystemClock
 
 

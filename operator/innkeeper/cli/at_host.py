@@ -3,7 +3,6 @@
 import getpass
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import msgspec
 import typer
 
 from innkeeper.agent.local.messages import Answer, GuestLine
+from innkeeper.cli.output import Output
 
 StateDir = Annotated[
     Path, typer.Option(help="Where the agent's database lies.", envvar="INNKEEPER_AGENT_STATE_DIR")
@@ -19,14 +19,6 @@ STATE_DIR = Path("/var/lib/innkeeper")
 GuestName = Annotated[str, typer.Argument(help="A Guest ID, or NAMESPACE/NAME where only one guest has it.")]
 
 
-class Output(StrEnum):
-    """How a command answers."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json for scripts.")]
 _COLUMNS = ("NAMESPACE", "NAME", "ID", "DESIRED", "MACHINE", "READY", "REASON", "MESSAGE")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from innkeeper.cli.at_host import STATE_DIR, StateDir
-from innkeeper.cli.output import Output
+from innkeeper.cli.output import Output, OutputOption
 from innkeeper.errors import TerminalError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         str, typer.Option(help="Where libvirt listens.", envvar="INNKEEPER_AGENT_LIBVIRT_URI")
     ] = "qemu:///system",
     images_url: Annotated[
-        str | None, typer.Option(help="The image server. (default: the one of a guest's order)")
+        str | None, typer.Option(help="The image server.", show_default="the one of a guest's order")
     ] = None,
     images_ca_file: Annotated[
         Path | None,
@@ -44,9 +44,7 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     api_port: Annotated[
         int, typer.Option(help="The port of the host API.", envvar="INNKEEPER_AGENT_API_PORT")
     ] = 9104,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="text, or json for scripts.")
-    ] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Look at this machine as its agent would find it, joined or not, and say what to do. Nothing is changed.
 

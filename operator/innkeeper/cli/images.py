@@ -10,7 +10,7 @@ from innkeeper.cli.options import (
     Listen,
     LogFormatOption,
     LogLevelOption,
-    MetricsPort,
+    metrics_port_option,
     settings_from,
 )
 
@@ -19,60 +19,66 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     *,
     kubeconfig: Kubeconfig = None,
     listen: Listen = None,
-    port: Annotated[int | None, typer.Option(help="The port of the image server. (default: 8090)")] = None,
-    metrics_port: MetricsPort = None,
+    port: Annotated[
+        int | None, typer.Option(help="The port of the image server.", show_default="8090")
+    ] = None,
+    metrics_port: Annotated[int | None, metrics_port_option(9102)] = None,
     public_url: Annotated[
-        str | None, typer.Option(help="The URL that hosts reach this server by. (default: from --listen)")
+        str | None,
+        typer.Option(help="The URL that hosts reach this server by.", show_default="from --listen"),
     ] = None,
     directory: Annotated[
-        Path | None, typer.Option(help="The root of `directory` sources. (default: none are served)")
+        Path | None, typer.Option(help="The root of `directory` sources.", show_default="none are served")
     ] = None,
     manifest_directory: Annotated[
         Path | None,
-        typer.Option(help="Where manifests and boot profiles of images are kept. (default: in memory)"),
+        typer.Option(help="Where manifests and boot profiles of images are kept.", show_default="in memory"),
     ] = None,
     store_directory: Annotated[
         Path | None,
         typer.Option(
-            help="Where images that are compressed at their source are unpacked to. (default: they are refused)"
+            help="Where images that are compressed at their source are unpacked to.",
+            show_default="they are refused",
         ),
     ] = None,
     max_store_bytes: Annotated[
         int | None,
         typer.Option(
-            help="How much the store may take; what was not read for longest goes first. (default: 256 GiB)"
+            help="How much the store may take; what was not read for longest goes first.",
+            show_default="256 GiB",
         ),
     ] = None,
     allow_http_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="A host that images may come from by plain http, even one on this machine; may be repeated."
+            help="A host that images may come from by plain http, even one on this machine; may be given again."
         ),
     ] = None,
     allow_network: Annotated[
         list[str] | None,
         typer.Option(
-            help="A network with private addresses that images may come from, as 10.2.0.0/16; may be repeated."
+            help="A network with private addresses that images may come from, as 10.2.0.0/16; may be given again."
         ),
     ] = None,
     url_key_file: Annotated[
         Path | None,
         typer.Option(
-            help="The key that signs URLs, at least 32 random bytes; replicas share it. (default: made at start)"
+            help="The key that signs URLs, at least 32 random bytes; replicas share it.",
+            show_default="made at start",
         ),
     ] = None,
     url_lifetime_s: Annotated[
-        int | None, typer.Option(help="How many seconds a URL is valid. (default: 900)")
+        int | None, typer.Option(help="How many seconds a URL is valid.", show_default="900")
     ] = None,
     operator_user: Annotated[
         str | None,
-        typer.Option(help="The user that may ask for inspections. (default: the operator's account)"),
+        typer.Option(help="The user that may ask for inspections.", show_default="the operator's account"),
     ] = None,
     max_image_bytes: Annotated[
-        int | None, typer.Option(help="The largest image that is read. (default: 64 GiB)")
+        int | None, typer.Option(help="The largest image that is read.", show_default="64 GiB")
     ] = None,
     max_streams: Annotated[
-        int | None, typer.Option(help="How many streams may be open at once. (default: 256)")
+        int | None, typer.Option(help="How many streams may be open at once.", show_default="256")
     ] = None,
     tls_cert_file: Annotated[
         Path | None, typer.Option(help="Serve https with this certificate chain (PEM).")

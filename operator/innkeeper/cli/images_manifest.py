@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,29 +11,33 @@ import typer
 
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.images.manifest import ManifestMaker
-from innkeeper.errors import TerminalError
 
 PIECE = 1024 * 1024
 _TELL_EVERY = 1024 * PIECE
+
+
+class Algorithm(StrEnum):
+    """What an image's digest is made with."""
+
+    SHA256 = "sha256"
+    SHA512 = "sha512"
 
 
 async def run(
     *,
     file: Annotated[Path, typer.Argument(help="The image, as it lies at its source.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write. (default: FILE.manifest.json)")
+        Path | None, typer.Option("--output", "-o", help="Where to write.", show_default="FILE.manifest.json")
     ] = None,
     digest: Annotated[
-        str, typer.Option(help="The algorithm of the image's digest: sha256 or sha512.")
-    ] = "sha256",
+        Algorithm, typer.Option(help="The algorithm of the image's digest: sha256 or sha512.")
+    ] = Algorithm.SHA256,
 ) -> None:
     """Write the manifest of an image: the digest of each chunk, so that guests boot before anybody has read it whole.
 
     It prints what an Image's spec needs. Put the manifest where `url` of `spec.manifest` names it.
     """
     target = output or file.with_name(f"{file.name}.manifest.json")
-    if digest not in {"sha256", "sha512"}:
-        raise TerminalError(f"--digest {digest}: it is sha256 or sha512")
     whole, made = await asyncio.to_thread(_made, file, target, digest)
     sys.stdout.write(
         f"digest: {whole}\nmanifest:\n  url: https://.../{target.name}\n  digest: sha256:{made}\n"

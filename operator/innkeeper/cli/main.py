@@ -9,14 +9,14 @@ import json
 import platform
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import uvloop
 from typer.core import TyperGroup
 
 from innkeeper import __version__
-from innkeeper.cli.output import Output
+from innkeeper.cli.output import Output, OutputOption
 from innkeeper.cli.running import command_of
 
 COMMANDS = {
@@ -84,9 +84,7 @@ def innkeeper() -> None:
 
 @app.command()
 def version(
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="text, or json for scripts.")
-    ] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Print the version of Innkeeper and of Python."""
     facts = {"version": __version__, "python": platform.python_version(), "platform": platform.machine()}

@@ -10,7 +10,7 @@ from innkeeper.cli.options import (
     Listen,
     LogFormatOption,
     LogLevelOption,
-    MetricsPort,
+    metrics_port_option,
     settings_from,
 )
 from innkeeper.domain.reasons import OrphanPolicy
@@ -21,7 +21,11 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     *,
     kubeconfig: Kubeconfig = None,
     images_url: Annotated[
-        str | None, typer.Option(help="The image server, as the operator and the hosts reach it.")
+        str | None,
+        typer.Option(
+            help="The image server, as the operator and the hosts reach it.",
+            show_default="http://127.0.0.1:8090/",
+        ),
     ] = None,
     images_ca_file: Annotated[
         Path | None, typer.Option(help="The authority of the image server's certificate (PEM).")
@@ -29,7 +33,8 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     order_key_file: Annotated[
         Path | None,
         typer.Option(
-            help="The key that signs orders (32 bytes, raw or base64). (default: a Secret, made when absent)"
+            help="The key that signs orders (32 bytes, raw or base64).",
+            show_default="a Secret, made when absent",
         ),
     ] = None,
     previous_order_key_file: Annotated[
@@ -37,22 +42,31 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         typer.Option(help="While keys change: the key before that one, which endorses it."),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(help="Where the Lease and the order key lie. (default: innkeeper-system)")
+        str | None,
+        typer.Option(help="Where the Lease and the order key lie.", show_default="innkeeper-system"),
     ] = None,
     identity: Annotated[
-        str | None, typer.Option(help="This process's name in the Lease. (default: made up)")
+        str | None, typer.Option(help="This process's name in the Lease.", show_default="made up")
     ] = None,
     leader_election: Annotated[
         bool | None,
-        typer.Option("--leader-election/--no-leader-election", help="Work only while the Lease is held."),
+        typer.Option(
+            "--leader-election/--no-leader-election",
+            help="Work only while the Lease is held.",
+            show_default="leader-election",
+        ),
     ] = None,
     host_silence_s: Annotated[
-        float | None, typer.Option(help="Seconds after which a host that is not heard counts as silent.")
+        float | None,
+        typer.Option(
+            help="Seconds after which a host that is not heard counts as silent.", show_default="40"
+        ),
     ] = None,
     image_recheck_s: Annotated[
         float | None,
         typer.Option(
-            help="Every how many seconds to look whether the source of a Ready image changed. (default: 300)"
+            help="Every how many seconds to look whether the source of a Ready image changed.",
+            show_default="300",
         ),
     ] = None,
     snapshot_file: Annotated[
@@ -60,9 +74,11 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         typer.Option(help="Where to keep what is known, so that the next start need not list all of it."),
     ] = None,
     query_listen: Annotated[
-        str | None, typer.Option(help="The address of the query API. (default: every address)")
+        str | None, typer.Option(help="The address of the query API.", show_default="every address")
     ] = None,
-    query_port: Annotated[int | None, typer.Option(help="The port of the query API. (default: 9443)")] = None,
+    query_port: Annotated[
+        int | None, typer.Option(help="The port of the query API.", show_default="9443")
+    ] = None,
     query_certificate_file: Annotated[
         Path | None, typer.Option(help="The query API's certificate (PEM); without one it is not served.")
     ] = None,
@@ -87,15 +103,18 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         RebuildPolicy | None,
         typer.Option(
             help="In a new API server, while the hosts file names hosts: wait for `innkeeper operator rebuild`, "
-            "do it, or lead at once. (default: Manual)"
+            "do it, or lead at once.",
+            show_default="Manual",
         ),
     ] = None,
     orphan_policy: Annotated[
         OrphanPolicy | None,
-        typer.Option(help="What becomes of guests that hosts hold and that have no Guest. (default: Keep)"),
+        typer.Option(
+            help="What becomes of guests that hosts hold and that have no Guest.", show_default="Keep"
+        ),
     ] = None,
     listen: Listen = None,
-    metrics_port: MetricsPort = None,
+    metrics_port: Annotated[int | None, metrics_port_option(9101)] = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,
 ) -> None:

@@ -5,20 +5,13 @@ options.
 """
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from innkeeper.cli.options import Kubeconfig, settings_from
-
-
-class Form(StrEnum):
-    """How the result is told."""
-
-    TEXT = "text"
-    JSON = "json"
+from innkeeper.cli.output import Output, OutputOption
 
 
 async def run(  # noqa: PLR0913 - each option of the command line is a parameter
@@ -35,7 +28,8 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     order_key_file: Annotated[
         Path | None,
         typer.Option(
-            help="The key that signed the orders (32 bytes, raw or base64). (default: the operator's Secret)"
+            help="The key that signed the orders (32 bytes, raw or base64).",
+            show_default="the operator's Secret",
         ),
     ] = None,
     previous_order_key_file: Annotated[
@@ -44,19 +38,19 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     order_public_key: Annotated[
         list[str] | None,
         typer.Option(
-            help="A public key whose orders count too, as base64; may be repeated. Join files hold it."
+            help="A public key whose orders count too, as base64; may be given again. Join files hold it."
         ),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="A host that is lost for good: it is not asked. May be repeated."),
+        typer.Option(help="A host that is lost for good: it is not asked. May be given again."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is missing, and write nothing.")
     ] = False,
-    output: Annotated[Form, typer.Option("--output", "-o", help="text, or json for scripts.")] = Form.TEXT,
+    output: OutputOption = Output.TEXT,
     namespace: Annotated[
-        str | None, typer.Option(help="Where the operator's Lease lies. (default: innkeeper-system)")
+        str | None, typer.Option(help="Where the operator's Lease lies.", show_default="innkeeper-system")
     ] = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -96,6 +90,6 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         ).run()
     telling.end()
     sys.stdout.write(
-        telling.as_json(outcome, wish) if output is Form.JSON else telling.as_text(outcome, wish)
+        telling.as_json(outcome, wish) if output is Output.JSON else telling.as_text(outcome, wish)
     )
     telling.complain(outcome)

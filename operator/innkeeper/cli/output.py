@@ -1,6 +1,9 @@
-"""How commands that print facts print them."""
+"""How commands that print facts print them, and the option that chooses it."""
 
 from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 
 class Output(StrEnum):
@@ -8,3 +11,6 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json for scripts.")]

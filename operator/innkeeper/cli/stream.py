@@ -11,7 +11,7 @@ from innkeeper.cli.options import Kubeconfig, LogFormatOption, LogLevelOption, s
 async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     *,
     directory: Annotated[
-        Path | None, typer.Option(help="Where images lie. (default: /var/lib/innkeeper/images)")
+        Path | None, typer.Option(help="Where images lie.", show_default="/var/lib/innkeeper/images")
     ] = None,
     join_file: Annotated[Path | None, typer.Option(help="The agent's join file.")] = None,
     kubeconfig: Kubeconfig = None,
@@ -20,15 +20,21 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     ] = None,
     fill_mib_s: Annotated[
         float | None,
-        typer.Option(help="How fast the rest of images may come, in MiB/s; 0 is no limit. (default: 32)"),
+        typer.Option(
+            help="How fast the rest of images may come, in MiB/s; 0 is no limit.", show_default="32"
+        ),
     ] = None,
     qemu_group: Annotated[
         str | None,
-        typer.Option(help="The group that QEMU runs in. (default: libvirt-qemu or qemu, where there is one)"),
+        typer.Option(
+            help="The group that QEMU runs in.", show_default="libvirt-qemu or qemu, where there is one"
+        ),
     ] = None,
     idle_s: Annotated[
         float | None,
-        typer.Option(help="Seconds without an image to serve after which it ends; 0 is never. (default: 10)"),
+        typer.Option(
+            help="Seconds without an image to serve after which it ends; 0 is never.", show_default="10"
+        ),
     ] = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,

@@ -100,7 +100,7 @@ async def test_a_person_at_the_host(host: AgentHost, machine: Machine) -> None:
         assert (await machine.types("stop", GUEST))[0] == 0
         await host.told(GUEST, "StoppedAtHost")
         code, _, complaint = await machine.types("forget", GUEST)
-        assert (code, "--yes" in complaint) == (1, True)
+        assert (code, "--yes" in complaint) == (2, True)
         assert (await machine.types("forget", GUEST, "--yes"))[0] == 0
         await host.told(GUEST, "ForgottenAtHost", outcome="Destroyed")
     code, _, complaint = await machine.types("start", GUEST)

@@ -34,8 +34,8 @@ def test_it_says_what_is_wrong(tmp_path: Path) -> None:
     image = tmp_path / "disk.raw"
     image.write_bytes(CONTENT)
     wrong = CliRunner().invoke(app, ["images", "manifest", str(image), "--digest", "md5"])
-    assert wrong.exit_code == 1
-    assert "sha256 or sha512" in wrong.stderr
+    assert wrong.exit_code == 2
+    assert "sha512" in wrong.stderr
     assert not (tmp_path / "disk.raw.manifest.json").exists()
 
 

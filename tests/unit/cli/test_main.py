@@ -5,12 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
+from kit.reference import settings
+from rich.text import Text
 from typer.testing import CliRunner
 
 from innkeeper import __version__
-from innkeeper.cli import running
+from innkeeper.cli import main, running
+from innkeeper.cli.guest.commands import app as guest_app
 from innkeeper.cli.main import COMMANDS, app
 from innkeeper.errors import TerminalError
 
@@ -27,6 +33,52 @@ def test_every_command_explains_its_options(command: str) -> None:
     answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
     assert answer.exit_code == 0, answer.output
     assert ("--output" if command == "doctor" else "--log-format") in answer.output
+
+
+def options_of(command: Any) -> Iterator[Any]:
+    """Yield the options of a command."""
+    yield from (each for each in command.params if each.param_type_name == "option" and not each.hidden)
+
+
+WORDED = {
+    "max_store_bytes": "256 GiB",
+    "max_image_bytes": "64 GiB",
+    "operator_user": "the operator's account",
+    "node_token_file": "its service account's",
+    "leader_election": "leader-election",
+    "query_listen": "every address",
+}
+"""What `--help` says in words of a default that is a number or a name."""
+
+
+@pytest.mark.parametrize("command", settings.PROCESSES)
+def test_help_tells_each_default_as_the_settings_have_it(command: str) -> None:
+    form = settings.PROCESSES[command]
+    found: dict[str, str] = {}
+    for option in options_of(main._import(command)):
+        default = settings.shown_default(form.model_fields[option.name])
+        if default:
+            found[option.name] = default
+            told = WORDED.get(option.name, default)
+            assert str(option.show_default) == told, f"--{option.name} is {default}"
+    assert found
+
+
+def commands() -> dict[str, Any]:
+    """Return every command, by the words that call it."""
+    late = {name: main._import(name) for name in (*main.COMMANDS, *main.SUBCOMMANDS)}
+    guest: Any = typer.main.get_command(guest_app)
+    return late | {f"guest {name}": each for name, each in guest.commands.items()}
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_help_shows_all_of_its_words(name: str) -> None:
+    """A word in brackets is markup to the library that shows help, and would vanish."""
+    command = commands()[name]
+    for each in (command, *command.params):
+        text = getattr(each, "help", None) or ""
+        assert Text.from_markup(text).plain == text
+        assert "default:" not in text, "show_default says a default"
 
 
 def test_the_version_is_for_people_and_for_scripts() -> None:

@@ -36,8 +36,8 @@ _DONE = {
 }
 
 
-def _option(*names: str, help: str, metavar: str | None = None) -> Any:  # noqa: A002 - as typer calls it
-    return typer.Option(*names, help=help, metavar=metavar)
+def _option(*names: str, **form: Any) -> Any:
+    return typer.Option(*names, **form)
 
 
 def create(  # noqa: PLR0913 - each option of the command line is a parameter
@@ -87,16 +87,22 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
         list[str] | None,
         _option("--annotation", metavar="KEY=VALUE", help="KEY=VALUE; the value may have commas."),
     ] = None,
-    power: Annotated[Power | None, _option("--power", help="Running (the default) or Stopped.")] = None,
-    restart_policy: Annotated[
-        RestartPolicy | None, _option("--restart-policy", help="Always (the default), OnFailure or Never.")
+    power: Annotated[
+        Power | None, _option("--power", help="Running or Stopped.", show_default="Running")
     ] = None,
-    storage: Annotated[Storage | None, _option("--storage", help="Stream (the default) or Copy.")] = None,
+    restart_policy: Annotated[
+        RestartPolicy | None,
+        _option("--restart-policy", help="Always, OnFailure or Never.", show_default="Always"),
+    ] = None,
+    storage: Annotated[
+        Storage | None, _option("--storage", help="Stream or Copy.", show_default="Stream")
+    ] = None,
     priority: Annotated[
-        int | None, _option("--priority", help="Who is placed first while guests wait.")
+        int | None,
+        _option("--priority", help="Who is placed first while guests wait: the highest.", show_default="0"),
     ] = None,
     hostname: Annotated[
-        str | None, _option("--hostname", help="Its own hostname. (default: its name)")
+        str | None, _option("--hostname", help="Its own hostname.", show_default="its name")
     ] = None,
     cluster: Annotated[str | None, _option("--cluster", help="Only on hosts of this Cluster.")] = None,
     cluster_selector: Annotated[

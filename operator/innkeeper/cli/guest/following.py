@@ -15,9 +15,14 @@ Document = Mapping[str, Any]
 POLL_S = 1.0
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
+    """Return the seconds of an option's duration; a number alone is seconds.
+
+    Raises:
+        typer.BadParameter: it is no duration.
+    """
     try:
-        return seconds(text)
+        return seconds(f"{text}s" if text.isascii() and text.isdigit() else text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -25,7 +30,7 @@ def _duration(text: str) -> float:
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")]
 Timeout = Annotated[
     float,
-    typer.Option(parser=_duration, metavar="DURATION", help="How long to follow it, such as 90s or 10m."),
+    typer.Option(parser=duration, metavar="DURATION", help="How long to follow it, such as 90s or 10m."),
 ]
 TIMEOUT = "5m"
 

@@ -4,6 +4,9 @@ The admin's own rights make it: a token of the host's account, short-lived, and 
 Deleting that Secret ends every token of the host, also those that the host made of this one.
 """
 
+import base64
+import json
+import re
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, Protocol
@@ -12,11 +15,15 @@ from urllib.parse import quote
 import typer
 
 from innkeeper.cli.guest.asking import OWN, Asking, AskingError
+from innkeeper.cli.guest.following import duration
 from innkeeper.cli.guest.output import say
 from innkeeper.domain import names
 
 _POLL_S = 1.0
+_MAX_PEM = 64 * 1024
+_URL = re.compile(r"https?://[!-~]{1,290}")
 _SHORTEST_S = 600  # of any token: the API server's own rule
+_LONGEST_S = 86_400
 
 
 class ClusterAsking(Asking, Protocol):
@@ -33,15 +40,16 @@ def join_token(
     *,
     server: Annotated[
         str | None,
-        typer.Option(help="The API server's URL as the machine reaches it. (default: the context's)"),
+        typer.Option(help="The API server's URL as the machine reaches it.", show_default="the context's"),
     ] = None,
     tls_server_name: Annotated[
         str | None,
         typer.Option(help="The name in the API server's certificate, where --server has another."),
     ] = None,
     ttl: Annotated[
-        int, typer.Option(min=_SHORTEST_S, max=86_400, help="For how many seconds the line can be used.")
-    ] = 900,
+        float,
+        typer.Option(parser=duration, metavar="DURATION", help="How long the line can be used: 10m to 24h."),
+    ] = "15m",  # type: ignore[assignment] # typer parses the default as it does an option
     hosts_ca_file: Annotated[
         Path | None,
         typer.Option(
@@ -49,24 +57,32 @@ def join_token(
         ),
     ] = None,
     timeout: Annotated[
-        int, typer.Option(min=0, help="Seconds to wait for the operator to make the host.")
-    ] = 60,
+        float,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="How long to wait for the operator to make the host."
+        ),
+    ] = "1m",  # type: ignore[assignment] # typer parses the default as it does an option
 ) -> None:
     """Print the line by which a machine joins as a host; it is a secret, and soon worth nothing."""
     asking: ClusterAsking = context.obj
+    if server is not None and not _URL.fullmatch(server):
+        raise typer.BadParameter(f"--server {server[:60]!r} is no URL: write https://NAME:PORT")
+    if not _SHORTEST_S <= ttl <= _LONGEST_S:
+        raise typer.BadParameter("--ttl is 10m at least and 24h at most")
+    authority = _authority(hosts_ca_file)
     _check_host(asking, host)
     keys = _order_keys(asking, host, end=monotonic() + timeout)
     document = {
         **_where(asking.cluster(), server, tls_server_name),
         "host": host,
         "orderKeys": keys,
-        "token": _token(asking, host, ttl),
+        "token": _token(asking, host, int(ttl)),
     }
-    if hosts_ca_file is not None:
-        document["hostsCa"] = _content(hosts_ca_file)
+    if authority is not None:
+        document["hostsCa"] = authority
     say(_line(document))
     say(
-        f"At the machine, as root, within {ttl // 60} minutes: innkeeper agent join --token-file -",
+        f"At the machine, as root, within {ttl // 60:.0f} minutes: innkeeper agent join --token-file -",
         to_error=True,
     )
 
@@ -141,20 +157,21 @@ def _place(host: str) -> str:
     return quote(names.host_namespace(host), safe="")
 
 
-def _content(path: Path) -> str:
+def _authority(file: Path | None) -> str | None:
+    """Return a certificate. What else it is given never leaves this machine: the line goes to hosts."""
+    if file is None:
+        return None
     try:
-        return path.read_text()
+        with file.open() as opened:
+            text = opened.read(_MAX_PEM + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise AskingError(f"{path} cannot be read: {error}") from error
+        raise typer.BadParameter(f"{file} cannot be read: {error}") from error
+    if len(text) > _MAX_PEM or "-----BEGIN CERTIFICATE-----" not in text or "PRIVATE KEY" in text:
+        raise typer.BadParameter(
+            f"{file} is no certificate alone: --hosts-ca-file takes the authority's (PEM)"
+        )
+    return text
 
 
 def _line(document: dict[str, Any]) -> str:
-    from pydantic import ValidationError
-
-    from innkeeper.agent.joining.string import JoinString
-
-    try:
-        return JoinString.model_validate(document).encode()
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise AskingError(f"no join token can be made of this: {told}") from None
+    return base64.b64encode(json.dumps({"version": 1, **document}, separators=(",", ":")).encode()).decode()

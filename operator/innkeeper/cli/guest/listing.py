@@ -29,7 +29,7 @@ def list_guests(  # noqa: PLR0913 - each option of the command line is a paramet
             help="name, namespace, age, priority, host, cluster, ready or reason; -age for the reverse."
         ),
     ] = "namespace",
-    limit: Annotated[int, typer.Option(min=0, help="At most so many. (default: all)")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many.", show_default="all")] = 0,
     output: OutputOption = Output.TABLE,
     all_namespaces: AllNamespaces = False,
     not_ready: Annotated[bool, typer.Option("--not-ready", help="Only guests that are not ready.")] = False,

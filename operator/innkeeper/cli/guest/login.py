@@ -35,7 +35,7 @@ def ssh(  # noqa: PLR0913 - each option of the command line is a parameter
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="An option, as ssh -o.")] = None,
     interface: Annotated[
         str | None,
-        typer.Option("--interface", help="The interface whose address to use. (default: the first)"),
+        typer.Option("--interface", help="The interface whose address to use.", show_default="the first"),
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Try also where the guest is not Ready.")] = False,
 ) -> None:

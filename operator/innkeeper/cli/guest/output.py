@@ -23,7 +23,7 @@ class Output(StrEnum):
 
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every account.")]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="The namespace. (default: the context's)")
+    str | None, typer.Option("--namespace", "-n", help="The namespace.", show_default="the context's")
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table, wide, json, yaml or name.")]
 

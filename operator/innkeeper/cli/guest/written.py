@@ -26,7 +26,7 @@ def logs(
     tail: Annotated[
         int, typer.Option(min=-1, help="So many lines from the end; -1 for all that is kept.")
     ] = -1,
-    limit_bytes: Annotated[int, typer.Option(min=0, help="At most so many bytes. (default: 1 MiB)")] = 0,
+    limit_bytes: Annotated[int, typer.Option(min=0, help="At most so many bytes.", show_default="1 MiB")] = 0,
     *,
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave escape sequences in, as the guest wrote them.")
