@@ -22,6 +22,16 @@ pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 
 SERVICE = "innkeeper-query.innkeeper-system.svc"
 CREATE = ["--flavor=small", "--pool=lab"]
+PLACED = [
+    "--label=app=web",
+    "--cluster-selector=site in (a,b)",
+    "--host-selector=disk=ssd,rack notin (1,2),!old",
+    "--toleration=gpu=a100:NoSchedule",
+    "--affinity=app=cache@example.com/rack:50",
+    "--anti-affinity=app=web",
+    "--spread-over=example.com/rack=2",
+    "--spread-over=example.com/room:ScheduleAnyway",
+]
 
 
 class Person:
@@ -85,7 +95,8 @@ async def registered(plane: Plane, directory: Path) -> AsyncIterator[None]:
 async def test_a_person_creates_finds_and_waits_with_their_own_rights(plane: Plane, tmp_path: Path) -> None:
     alice, bob = Person(plane.admin, "alice"), Person(plane.admin, "bob")
     async with registered(plane, tmp_path):
-        tried = await alice.types("create", "shop", "--image=none", *CREATE, "--dry-run=server", "-o", "name")
+        dry = ["--dry-run=server", "-o", "name"]
+        tried = await alice.types("create", "shop", "--image=none", *CREATE, *PLACED, *dry)
         assert (tried.returncode, tried.stdout) == (0, "guest.innkeeper.dev/shop\n"), tried.stderr
         assert (await alice.types("get", "shop")).returncode == ExitCode.FAILED, "nothing was kept"
         refused = await alice.types("create", "shop", "--image=none", *CREATE, "--priority=9999999")
