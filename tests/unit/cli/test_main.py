@@ -5,12 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer
-from kit.reference import settings
 from rich.text import Text
 from typer.testing import CliRunner
 
@@ -33,35 +31,6 @@ def test_every_command_explains_its_options(command: str) -> None:
     answer = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
     assert answer.exit_code == 0, answer.output
     assert ("--output" if command == "doctor" else "--log-format") in answer.output
-
-
-def options_of(command: Any) -> Iterator[Any]:
-    """Yield the options of a command."""
-    yield from (each for each in command.params if each.param_type_name == "option" and not each.hidden)
-
-
-WORDED = {
-    "max_store_bytes": "256 GiB",
-    "max_image_bytes": "64 GiB",
-    "operator_user": "the operator's account",
-    "node_token_file": "its service account's",
-    "leader_election": "leader-election",
-    "query_listen": "every address",
-}
-"""What `--help` says in words of a default that is a number or a name."""
-
-
-@pytest.mark.parametrize("command", settings.PROCESSES)
-def test_help_tells_each_default_as_the_settings_have_it(command: str) -> None:
-    form = settings.PROCESSES[command]
-    found: dict[str, str] = {}
-    for option in options_of(main._import(command)):
-        default = settings.shown_default(form.model_fields[option.name])
-        if default:
-            found[option.name] = default
-            told = WORDED.get(option.name, default)
-            assert str(option.show_default) == told, f"--{option.name} is {default}"
-    assert found
 
 
 def commands() -> dict[str, Any]:
