@@ -208,6 +208,20 @@ def test_a_copy_that_fails_leaves_nothing(
     refused(backup, "No space left")
 
 
+async def test_a_store_that_somebody_removed_is_not_made_by_its_backup(
+    running: AgentHost, tmp_path: Path
+) -> None:
+    """The log beside it still holds what may be saved; an empty database in its place would end that."""
+    database = StatePaths(running.directory).database
+    kept = sorted(each.name for each in running.directory.glob("agent.db-*"))
+    assert "agent.db-wal" in kept
+    database.unlink()
+    with pytest.raises(sqlite3.OperationalError):
+        copy_store(database, tmp_path / "copy", MARK)
+    assert sorted(each.name for each in running.directory.glob("agent.db*")) == kept
+    assert not (tmp_path / "copy").exists()
+
+
 async def test_a_backup_is_no_store(backup: Path) -> None:
     with pytest.raises(StoreIsBackupError, match="restore"):
         await Store.open(backup, host=HOST, new_id=NEW)

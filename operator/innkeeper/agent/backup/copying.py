@@ -31,11 +31,13 @@ def copy_store(source: Path, target: Path, mark: BackupMark) -> None:
         OSError: the file cannot be written.
         sqlite3.Error: the database cannot be copied.
     """
+    # Never made: where somebody removed the database, an empty one in its place would end the log beside it.
+    only_there = f"{source.absolute().as_uri()}?mode=rw"
     target.unlink(missing_ok=True)
     new_file(target).close()
     try:
         with (
-            closing(sqlite3.connect(source, isolation_level=None, timeout=10)) as read,
+            closing(sqlite3.connect(only_there, uri=True, isolation_level=None, timeout=10)) as read,
             closing(sqlite3.connect(target, isolation_level=None)) as written,
         ):
             read.backup(written)
