@@ -87,6 +87,9 @@ class Faults:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.silent = False  # watches stay open, but neither event nor bookmark comes
+        self.cache_rests = (
+            False  # of a kind that nobody writes or lists no bookmarks come, as on the real one
+        )
         self._held_watches: list[tuple[str, str]] = []
         self.watch_drops = asyncio.Event()  # set, and replaced, when open watches are to end
         self.expired_pages = 0
@@ -137,7 +140,7 @@ class Faults:
     def clear(self) -> None:
         """Let all be well again."""
         self.faults.clear()
-        self.silent = False
+        self.silent = self.cache_rests = False
         self._held_watches.clear()
         self.expired_pages = 0
 

@@ -63,6 +63,7 @@ class Routes:
         self._api = api
         self._open_stream = open_stream
         self._pages: dict[str, tuple[int, list[Document]]] = {}
+        self._listed_at: dict[Kind, int] = {}  # how far the cache of a kind has come, as far as that matters
 
     def add_to(self, app: web.Application) -> None:
         """Serve both roots and everything below them."""
@@ -174,7 +175,7 @@ class Routes:
             version, rest = self._pages.pop(token)
         else:
             matches = selector(query.get("labelSelector"), query.get("fieldSelector"))
-            version = store.version
+            version = self._listed_at[kind] = store.version
             rest = store.selected(kind, namespace=call.namespace or None, matches=matches)
         limit = int(query.get("limit", "0")) or len(rest)
         metadata: Document = {"resourceVersion": str(version)}
@@ -200,7 +201,7 @@ class Routes:
         self, request: web.Request, call: Call, kind: Kind, answer: web.StreamResponse, matches: Matcher
     ) -> None:
         store, faults = self._api.store, self._api.faults
-        seen = int(request.query.get("resourceVersion") or store.version)
+        began = seen = int(request.query.get("resourceVersion") or store.version)
         clock = asyncio.get_running_loop().time
         end = clock() + float(request.query.get("timeoutSeconds", "300"))
         dropped = asyncio.ensure_future(faults.watch_drops.wait())
@@ -212,16 +213,17 @@ class Routes:
                 if not held:
                     for event in store.since(seen):
                         seen = event.version
-                        if event.kind == kind and call.namespace in (
-                            "",
-                            event.document["metadata"].get("namespace"),
-                        ):
+                        if event.kind != kind:
+                            continue
+                        self._listed_at[kind] = max(seen, self._listed_at.get(kind, 0))
+                        if call.namespace in ("", event.document["metadata"].get("namespace")):
                             await _send(answer, _seen_through(event, matches))
                     if now >= bookmark_at and request.query.get("allowWatchBookmarks") == "true":
                         bookmark_at = now + self._api.bookmark_s
                         # Who asks for a future version hears nothing before it comes, as on the real one.
-                        if store.version >= seen:
-                            await _send(answer, ("BOOKMARK", _bookmark(kind, store.version)))
+                        cached = self._listed_at.get(kind, 0) if faults.cache_rests else store.version
+                        if store.version >= seen and (cached > began or not faults.cache_rests):
+                            await _send(answer, ("BOOKMARK", _bookmark(kind, cached)))
                 looks_at = bookmark_at if bookmark_at > now and not held else now + 0.05
                 wait_s = max(0.0, min(end, looks_at) - now)
                 await asyncio.wait({changed, dropped}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,9 @@
 """What the API server holds of one kind, kept in memory: list, then watch, for ever.
 
 A relist computes what vanished meanwhile, so a deletion is never missed. A watch that stays silent for too long is
-taken for dead. Whoever is told of a change must not wait: it enqueues and returns. Data come from the API server only,
-or from `assume`, which takes what a write of our own returned.
+taken for dead; before that the API server is asked for the version, since its cache of a kind that nobody writes goes on
+only then. Whoever is told of a change must not wait: it enqueues and returns. Data come from the API server only, or from
+`assume`, which takes what a write of our own returned.
 """
 
 import asyncio
@@ -244,14 +245,14 @@ class Informer(Generic[V]):
             opened=opened,
         )
         pending: asyncio.Task[WatchEvent[V] | None] | None = None
+        is_first = True
         try:
             while True:
+                pending = asyncio.ensure_future(anext(events, None))
                 if not self.synced.is_set():
-                    pending = asyncio.ensure_future(anext(events, None))
                     await self._until_quiet(pending, opened)
-                async with asyncio.timeout(self._silence_s):
-                    event = await (pending if pending is not None else anext(events, None))
-                pending = None
+                event = await self._next(pending, is_first=is_first)
+                pending, is_first = None, False
                 if event is None:
                     return
                 self._take(event)
@@ -266,6 +267,31 @@ class Informer(Generic[V]):
                 pending.cancel()
                 await asyncio.gather(pending, return_exceptions=True)
             await events.aclose()
+
+    async def _next(
+        self, pending: asyncio.Task[WatchEvent[V] | None], *, is_first: bool
+    ) -> WatchEvent[V] | None:
+        """Return the next event; where a watch hears nothing at all, the version is asked for before it is given up.
+
+        An API server sends bookmarks only of versions beyond the one that a watch began with. Its cache of a kind that
+        nobody writes goes on only when etcd tells it (after 10 minutes, if nobody has set another time) or somebody asks.
+
+        Raises:
+            TimeoutError: none came for too long.
+        """
+        patience, question = self._silence_s, None
+        if is_first:
+            patience /= 2
+            await asyncio.wait({pending}, timeout=patience)
+            if not pending.done():
+                question = asyncio.ensure_future(self._scope.version())
+        try:
+            async with asyncio.timeout(patience):
+                return await pending
+        finally:
+            if question is not None:  # its answer is worth nothing, and without one the silence tells enough
+                question.cancel()
+                await asyncio.gather(question, return_exceptions=True)
 
     async def _until_quiet(self, pending: asyncio.Task[WatchEvent[V] | None], opened: asyncio.Event) -> None:
         """Wait for the next event; where none comes for a moment after the server began to answer, all was told.

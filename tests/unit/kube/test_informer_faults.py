@@ -184,6 +184,16 @@ async def test_a_silent_watch_is_taken_for_dead(api: FakeApi, client: Client) ->
         await eventually(lambda: held(informer) == {"a", "b"})
 
 
+async def test_a_watch_of_a_kind_that_nobody_writes_lives_on(api: FakeApi, client: Client) -> None:
+    """An API server's cache of such a kind stands still until somebody lists it, and so no bookmark comes."""
+    api.faults.cache_rests = True
+    async with informing(client, CONFIG_MAPS, clock=QuickClock(), silence_timeout_s=4) as (informer, _):
+        api.create(IP_POOLS, {"metadata": {"name": "other-kind"}, "spec": {"cidr": "10.0.0.0/24"}})
+        await eventually(lambda: int(informer.resource_version) == api.store.version)
+        assert len(api.called("watch *")) == 1, "it was taken for dead"
+        assert len(api.called("list *")) == 2, "one list at the start, and one question"
+
+
 async def test_bookmarks_keep_it_young(api: FakeApi, client: Client) -> None:
     clock = ManualClock()
     async with informing(client, CONFIG_MAPS, clock=clock) as (informer, _):
