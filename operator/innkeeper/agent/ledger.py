@@ -112,7 +112,19 @@ class Ledger:
 
     async def put(self, record: GuestRecord, order: Order, *, what: str) -> None:
         """Keep a guest with a new order."""
+        await self.change(order, lambda _: record, what=what)
+
+    async def change(
+        self, order: Order, make: Callable[[HeldGuest | None], GuestRecord | None], *, what: str
+    ) -> None:
+        """Keep a guest with a new order: `make` says how, from how it is held once all earlier writes are done.
+
+        Where it says None, nothing is kept.
+        """
         async with self._writing:
+            record = make(self._guests.get(order.guest_id))
+            if record is None:
+                return
             await to_its_end(self._keep(HeldGuest(record, order, record.ready), what=what))
         self._on_shown(record.guest_id, record.outcome == OrderOutcome.REFUSED)
 

@@ -169,11 +169,21 @@ class Reconciler:
             async with self.admitting:  # two guests must not both be promised the same address or memory
                 await self._admit(order, text)
         else:
-            life, ready = _carried_over(order, held)
-            await self._put(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=held)
+            await self._update(order, text, seen=held)
             self.trials.pop(order.guest_id, None)
             log.info("order_updated", desired=order.desired)
         return self.ledger.get(order.guest_id)
+
+    async def _update(self, order: Order, text: str, *, seen: HeldGuest | None) -> None:
+        """Keep a newer order beside what a job or a person at the host writes of the guest meanwhile."""
+
+        def make(held: HeldGuest | None) -> GuestRecord | None:
+            if held is None and seen is not None:
+                return None  # it was taken off this host: its tombstone answers the order
+            life, ready = _carried_over(order, held)
+            return self._record(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=held)
+
+        await self.ledger.change(order, make, what=f"{OrderOutcome.ACCEPTED} {order.desired}")
 
     async def _admit(self, order: Order, text: str) -> None:
         """Accept or refuse; either is stored before anybody is told."""
@@ -223,9 +233,22 @@ class Reconciler:
         life: Life,
         ready: Ready,
         conflict: AddressInUse | None = None,
-        held: HeldGuest | None = None,  # the promise that goes on with this order
     ) -> None:
-        record = GuestRecord(
+        record = self._record(order, text, outcome, life=life, ready=ready, conflict=conflict)
+        await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
+
+    def _record(
+        self,
+        order: Order,
+        text: str,
+        outcome: OrderOutcome,
+        *,
+        life: Life,
+        ready: Ready,
+        conflict: AddressInUse | None = None,
+        held: HeldGuest | None = None,  # the promise that goes on with this order
+    ) -> GuestRecord:
+        return GuestRecord(
             guest_id=order.guest_id,
             order=text,
             rank=order.rank,
@@ -238,7 +261,6 @@ class Reconciler:
             accepted_at=held.record.accepted_at if held else rfc3339_micro(self.clock.now()),
             wish=outlives(held.record.wish, held=held.order, order=order) if held else None,
         )
-        await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
 
     async def _destroyed_before(
         self, order: Order, text: str, tombstone: Tombstone | None, verdict: Verdict

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import stat
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,8 @@ from innkeeper.agent.local.asking import NoStoreError, ask
 from innkeeper.agent.local.messages import MAX_QUESTION_BYTES, Answer, GuestLine, Question, Verb
 from innkeeper.agent.local.wishes import NotPossibleError
 from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store.records import GuestRecord
+from innkeeper.agent.store.store import Store
 from innkeeper.clock import SystemClock
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
@@ -57,6 +61,34 @@ async def test_an_order_that_changes_the_power_ends_it(running: AgentHost) -> No
     assert (await running.told(GUEST, "Stopped")).status == "True"
     await running.assign(order(serial=3))
     await running.told(GUEST, "Running")
+
+
+async def test_a_stop_at_the_host_beside_a_newer_order_is_not_lost(
+    running: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, goes_on, put = asyncio.Event(), asyncio.Event(), Store.put
+
+    async def slow(store: Store, record: GuestRecord, **options: Any) -> None:
+        if record.wish is not None and not goes_on.is_set():
+            writing.set()
+            await goes_on.wait()
+        await put(store, record, **options)
+
+    monkeypatch.setattr(Store, "put", slow)
+    updates = partial(
+        running.registry.get_sample_value, "innkeeper_agent_orders_total", {"meaning": "update"}
+    )
+    before = updates() or 0
+    stopping = asyncio.create_task(say(running, Verb.STOP))
+    await writing.wait()
+    await running.assign(order(serial=2, spec={"restart_policy": "OnFailure"}))
+    await eventually(lambda: (updates() or 0) > before)
+    goes_on.set()
+    await stopping
+    await running.told(GUEST, "StoppedAtHost")
+    line = await listed(running)
+    assert (line.serial, line.reason) == (2, "StoppedAtHost")
+    assert running.driver.running() == set()
 
 
 async def test_all_of_it_works_while_the_api_server_is_away(running: AgentHost) -> None:
