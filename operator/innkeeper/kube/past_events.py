@@ -1,7 +1,7 @@
 """Kubernetes Events of what happened some time ago, with the time when it did: each is written once, in order.
 
-Unlike `events` nothing is dropped here: who tells hears of a failure, and tells again. The name of an Event follows from
-what it tells, so that it is there already where it was told before.
+Unlike `events` nothing is dropped here that the API server would take later: who tells hears of a failure, and tells
+again. The name of an Event follows from what it tells, so that it is there already where it was told before.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import structlog
 
 from innkeeper.clock import parse_rfc3339, rfc3339, rfc3339_micro
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, ForbiddenError, NotFoundError
+from innkeeper.kube.errors import AlreadyExistsError, ForbiddenError, InvalidError, NotFoundError
 from innkeeper.kube.events import MAX_MESSAGE
 from innkeeper.kube.resources import EVENTS, GUESTS
 from innkeeper.views.meta import Meta
@@ -44,6 +44,8 @@ class PastEvent:
 async def write(client: Client, event: PastEvent) -> bool:
     """Create an Event; tell whether it is new. One for a namespace that is gone, or going, counts as written.
 
+    So does one that the API server never takes as it is: what comes behind it must not wait for it for ever.
+
     Raises:
         ApiError: it was not written.
         ValueError: `at` is no time.
@@ -54,6 +56,9 @@ async def write(client: Client, event: PastEvent) -> bool:
         return False
     except (NotFoundError, ForbiddenError) as error:
         log.info("past_event_refused", about=event.about.name, message=error.message)
+        return False
+    except InvalidError as error:
+        log.warning("past_event_invalid", about=event.about.name, told=event.reason, message=error.message)
         return False
     return True
 
@@ -73,7 +78,8 @@ def _body(event: PastEvent) -> dict[str, Any]:
         "type": "Warning" if event.is_warning else "Normal",
         "reason": reason,
         "action": reason,
-        "message": event.message[:MAX_MESSAGE],
+        # The API server counts bytes of an Event with a time of its own.
+        "message": event.message.encode()[:MAX_MESSAGE].decode(errors="ignore"),
         "firstTimestamp": rfc3339(at),
         "lastTimestamp": rfc3339(at),
         "eventTime": rfc3339_micro(at),

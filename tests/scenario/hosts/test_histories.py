@@ -11,6 +11,7 @@ import pytest
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ApiError, ConflictError
+from innkeeper.kube.events import MAX_MESSAGE
 from innkeeper.kube.informer import Change
 from innkeeper.kube.resources import EVENTS, GUESTS, HOSTS
 from innkeeper.state.host_records import Cursor
@@ -23,6 +24,7 @@ from tests.kit import objects
 from tests.kit.agent_orders import SIGNER
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
+from tests.kit.fake_api_faults import Call
 from tests.kit.objects import NAMESPACE, guest_id, view
 from tests.kit.told_host import ToldHost
 
@@ -45,6 +47,7 @@ class Scene:
         self.host = ToldHost("a")
         self.outcomes: Counter[Outcome] = Counter()
         self.client = Client(api.credentials("operator"))
+        self.subset = Subset()  # of who was made last
 
     def furnish(self) -> None:
         self.api.create(HOSTS, objects.host("a"))
@@ -55,7 +58,7 @@ class Scene:
 
     def teller(self) -> HistoryTeller:
         """Return one as a process has it that begins to lead: it knows only what the API server holds."""
-        subset = Subset()
+        subset = self.subset = Subset()
         for resource, kind in ((HOSTS, Host), (GUESTS, Guest)):
             for each in self.api.objects(resource):
                 metadata = each["metadata"]
@@ -211,6 +214,39 @@ async def test_a_refused_mark_of_what_was_told_is_written_though_nothing_happens
         await scene.client.delete(EVENTS, each["metadata"]["name"], namespace=NAMESPACE)
     await scene.teller().tell("a")
     assert scene.told() == []
+
+
+async def test_a_host_that_was_written_to_while_events_were_told_keeps_its_mark(scene: Scene) -> None:
+    teller, subset = scene.teller(), scene.subset
+
+    def note(call: Call, moment: str) -> None:
+        if call.resource == "events" and moment == "after":
+            [old] = subset.hosts.values()
+            new = scene.api.patch(HOSTS, "a", {"status": {"agentVersion": "9"}}, subresource="status")
+            subset.apply(Change(("", "a"), old, view(new, Host)))
+
+    scene.api.on_write = note
+    scene.host.happen(GUEST, (at(1), "Crashed"))
+    await teller.tell("a")
+    [host] = scene.api.objects(HOSTS)
+    assert host["status"]["told"]["seq"] == len(scene.host.log)
+
+
+async def test_an_event_that_the_api_server_never_takes_holds_nothing_up(scene: Scene) -> None:
+    scene.host.happen(GUEST, (at(1), "Crashed"), (at(2), "Completed"))
+    scene.host.happen(guest_id(2), (at(3), "Crashed"))
+    scene.api.faults.fail("create events *", status=422)
+    await scene.teller().tell("a")
+    assert scene.told() == [(at(2), "Completed")]
+    assert scene.told("db") == [(at(3), "Crashed")]
+
+
+async def test_a_message_is_as_long_as_the_api_server_takes_it(scene: Scene) -> None:
+    scene.host.happen(GUEST, (at(1), "Crashed", "磁" * 400))
+    await scene.teller().tell("a")
+    [event] = scene.api.objects(EVENTS, namespace=NAMESPACE)
+    assert event["message"] == "磁" * 341
+    assert len(event["message"].encode()) <= MAX_MESSAGE
 
 
 async def test_a_host_tells_only_of_guests_that_it_holds_by_our_order(scene: Scene) -> None:

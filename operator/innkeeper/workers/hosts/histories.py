@@ -44,7 +44,7 @@ class Outcome(StrEnum):
     """What became of a step that was worth telling."""
 
     TOLD = "told"
-    KNOWN = "known"  # it was told before, or its namespace is gone
+    KNOWN = "known"  # it was told before, its namespace is gone, or the API server never takes it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,8 @@ class HistoryTeller:
         self._cursors[host] = cursor
         if steps or is_new_store or is_due or kept is None or cursor.seq - kept.seq >= KEEP_EVERY:
             self._unmarked.add(host)
-            await self._keep(found, cursor)
+            # The Host is written to meanwhile, more often than not, while many Events are.
+            await self._keep(self._subset.hosts.get(host, found), cursor)
             self._unmarked.discard(host)
 
     async def _read(
