@@ -27,6 +27,7 @@ LIFETIME = timedelta(days=30)
 MAX_REQUEST = 4096  # characters
 _SIGNED_AGAIN_AFTER = 0.5  # of its life, and only when the host asks
 _CLOCKS_DIFFER = timedelta(minutes=5)
+_SHORTEST = timedelta(hours=1)  # what ends sooner would be signed again at every look
 
 
 class AuthorityError(TerminalError):
@@ -95,14 +96,14 @@ class HostCertificates:
         return self._sign(host, key)
 
     def _is_over(self) -> bool:
-        """Tell whether the authority signs no more; a host's other orders must not wait for a new one."""
+        """Tell whether the authority signs no more: it ends, or has; a host's other orders do not wait for a new one."""
         ended = self._authority.not_valid_after_utc
-        if self._clock.now() < ended:
+        if self._clock.now() + _SHORTEST < ended:
             return False
         if not self._is_told_over:
             self._is_told_over = True
             message = "no host gets a certificate before the operator has a new hosts' authority"
-            log.error("hosts_authority_over", ended=rfc3339(ended), message=message)
+            log.error("hosts_authority_over", ends=rfc3339(ended), message=message)
         return True
 
     def _is_good(self, held: str, key: ec.EllipticCurvePublicKey) -> bool:

@@ -186,7 +186,10 @@ class QueryServer:
             await self._authorise(request, "get", "guestviews", namespace=namespace, name=name)
         except RefusedError:
             raise unknown from None
-        return _json(documents.guest_view(self._subset.guests[key]))
+        guest = self._subset.guests.get(key)
+        if guest is None or guest_id_of(guest) != guest_id:
+            raise unknown  # it went while it was asked who may see it
+        return _json(documents.guest_view(guest))
 
     async def _explain(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="explanation")

@@ -105,6 +105,20 @@ def test_it_is_signed_once_and_again_when_it_is_asked_for_late(
     assert certificates.current("inn-a", agent(request(key=other), second)) != second, "a key that is new"
 
 
+def test_an_authority_that_ends_soon_is_not_signed_with_at_every_look(
+    authority: Authority, clock: ManualClock
+) -> None:
+    certificates = HostCertificates.load(
+        authority=authority.own.certificate, key=authority.own.key, clock=clock
+    )
+    asked = request()
+    held = certificates.current("inn-a", agent(asked))
+    end = x509.load_pem_x509_certificate(authority.own.certificate.read_bytes()).not_valid_after_utc
+    clock.set_wall(end - timedelta(minutes=3))
+    assert certificates.current("inn-a", agent(asked, held)) == held
+    assert certificates.current("inn-a", agent(asked)) is None
+
+
 @pytest.mark.parametrize(
     "asked",
     [
