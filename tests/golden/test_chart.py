@@ -5,6 +5,7 @@ differ each time and are masked. Of what the chart takes as it is from files/, n
 compares it.
 """
 
+import base64
 import json
 import os
 import re
@@ -166,6 +167,7 @@ REFUSED = {
     "query.tls.source=Existing": "query.tls.caBundle is missing",
     "query.tls.source=CertManager": "cert-manager must know who issues it",
     "images.enabled=false": "images.publicUrl is missing",
+    "images.enabled=false,images.publicUrl=https://images.example.org": "images.tls.caBundle is missing",
     "images.replicas=2": "a volume that all replicas may write",
     f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},images.tls.source=Existing": "images.tls.caBundle is missing",
 }
@@ -287,3 +289,53 @@ def test_no_upgrade_restarts_a_stream() -> None:
     assert find(render(*WITH_AGENTS), "DaemonSet", "innkeeper-stream")["spec"]["updateStrategy"] == {
         "type": "OnDelete"
     }
+
+
+ELSEWHERE = "images.enabled=false,images.publicUrl=https://images.example.org"
+
+
+def images_ca_of(workload: str, *given: str) -> dict[str, Any] | None:
+    """Return the volume by which pods know the authority of the image server; None where they need none."""
+    pod = pod_specs(render(*(word for each in given for word in ("--set", each))))[workload]
+    return next((each for each in pod["volumes"] if each["name"] == "images-ca"), None)
+
+
+def test_an_image_server_elsewhere_is_known_by_the_authority_that_is_given() -> None:
+    """Nothing makes the Secret of an image server that the release does not have."""
+    bundle = f"images.tls.caBundle={base64.b64encode(b'-----BEGIN CERTIFICATE-----').decode()}"
+    volume = images_ca_of("innkeeper-operator", ELSEWHERE, bundle)
+    assert volume == {"name": "images-ca", "configMap": {"name": "innkeeper-images-ca"}}
+    objects = render("--set", ELSEWHERE, "--set", bundle)
+    given = find(objects, "ConfigMap", "innkeeper-images-ca")["data"]["ca.crt"]
+    assert given.strip() == "-----BEGIN CERTIFICATE-----"
+    assert images_ca_of("innkeeper-operator", ELSEWHERE, "images.tls.publicAuthority=true") is None
+    assert images_ca_of("innkeeper-operator", ELSEWHERE.replace("https", "http")) is None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_secret_and_config_map_of_a_pod_is_there_or_is_the_users(case: str) -> None:
+    objects = render("--values", GOLDEN / case / "values.yaml")
+    chosen = {"images-example-org", "images-url-key", "innkeeper-hosts-file"}
+    # cert-manager makes the Secret of each Certificate.
+    made = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    made |= {("Secret", each["spec"]["secretName"]) for each in objects if each["kind"] == "Certificate"}
+    for pod in pod_specs(objects).values():
+        for volume in pod["volumes"]:
+            named = {
+                ("Secret", volume.get("secret", {}).get("secretName")),
+                ("ConfigMap", volume.get("configMap", {}).get("name")),
+            }
+            assert {each for each in named if each[1] and each[1] not in chosen} <= made, volume
+
+
+def test_metrics_that_nobody_may_read_are_open_to_nobody() -> None:
+    """A rule with an empty `from` would be one for everybody."""
+    for each in render("--set-json", "networkPolicy.metricsFrom=[]"):
+        if each["kind"] == "NetworkPolicy":
+            ports = [port["port"] for rule in each["spec"]["ingress"] for port in rule["ports"]]
+            assert ports == [{"innkeeper-operator": 9443, "innkeeper-images": 8090}[each["metadata"]["name"]]]
+
+
+def test_a_broken_operator_keeps_no_node_from_being_drained() -> None:
+    budget = find(render(), "PodDisruptionBudget", "innkeeper-operator")["spec"]
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"

@@ -16,6 +16,9 @@ Everything is put into .Values.made, since each template of one release must see
 {{- end -}}
 {{- if or .Values.images.enabled (ne .Values.images.tls.source "Generated") -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "images" "authority" "innkeeper-ca" "of" $images) -}}
+{{- else -}}
+{{- /* An image server elsewhere: nothing is made for it, and its authority is what it was said to be. */ -}}
+{{- $_ := set .Values.made "imagesAuthority" .Values.images.tls.caBundle -}}
 {{- end -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "hosts" "authority" "innkeeper-hosts-ca" "of" $hosts) -}}
 {{- end -}}

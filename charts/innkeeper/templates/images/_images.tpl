@@ -17,9 +17,11 @@ authority is known: whoever breaks into a node reads the Secrets of its pods who
 {{- define "innkeeper.imagesCaVolume" -}}
 {{- include "innkeeper.certificates" . -}}
 {{- $tls := .Values.images.tls -}}
-{{- if and (ne $tls.source "None") (not $tls.publicAuthority) -}}
+{{- if and (ne $tls.source "None") (not $tls.publicAuthority) (hasPrefix "https:" (include "innkeeper.imagesUrl" .)) -}}
 {{- if .Values.made.imagesAuthority -}}
 configMap: {name: innkeeper-images-ca}
+{{- else if and (not .Values.images.enabled) (ne $tls.source "Existing") -}}
+{{- fail "images.tls.caBundle is missing: the image server at images.publicUrl is none of this chart, so its authority must be given (PEM, base64), or images.tls.publicAuthority" -}}
 {{- else -}}
 secret:
   secretName: {{ $tls.secretName }}
