@@ -11,13 +11,14 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from innkeeper.clock import SystemClock
+from innkeeper.clock import Clock, SystemClock
 from innkeeper.images.assembly import build
 from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
+from innkeeper.served_certificate import ServedCertificate
 from innkeeper.telemetry import logs
 from innkeeper.telemetry.certificates import CertificateMetrics
 from innkeeper.telemetry.definition import Process
@@ -34,7 +35,7 @@ async def serve(settings: ImagesSettings) -> None:
     """Serve until this is cancelled."""
     logs.configure(form=settings.log_format, level=settings.log_level, process="images")
     async with AsyncExitStack() as stack:
-        ports = await start(settings, stack)
+        ports = await start(settings, stack, clock=SystemClock())
         log.info(
             "images_started",
             url=settings.base_url,
@@ -56,7 +57,7 @@ class Ports:
     metrics_port: int
 
 
-async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
+async def start(settings: ImagesSettings, stack: AsyncExitStack, *, clock: Clock) -> Ports:
     """Start everything; `stack` ends it."""
     registry = CollectorRegistry()
     metrics = ProcessMetrics(registry, process=Process.IMAGES)
@@ -64,18 +65,16 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack) -> Ports:
     client = await stack.enter_async_context(Client(Credentials.load(settings.kubeconfig)))
     client.observed_by(metrics.wrote)
     session = await stack.enter_async_context(client_session(policy))
-    parts = build(
-        settings, client=client, session=session, policy=policy, clock=SystemClock(), registry=registry
-    )
+    parts = build(settings, client=client, session=session, policy=policy, clock=clock, registry=registry)
     stack.push_async_callback(parts.close)
     runner = web.AppRunner(
         parts.application, access_log=None, handle_signals=False, shutdown_timeout=END_WITHIN_S
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=_tls(settings))
+    site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=_tls(settings, stack, clock))
     await site.start()
-    CertificateMetrics(registry).loaded("images", settings.tls_cert_file)
+    CertificateMetrics(registry).follows("images", settings.tls_cert_file)
     telemetry = await stack.enter_async_context(
         TelemetryServer(
             listen=settings.listen,
@@ -100,9 +99,15 @@ def _gone(directory: Path) -> str | None:
     return None if directory.is_dir() else f"the directory {directory} is not there; mount it"
 
 
-def _tls(settings: ImagesSettings) -> ssl.SSLContext | None:
-    if settings.tls_cert_file is None:
+def _tls(settings: ImagesSettings, stack: AsyncExitStack, clock: Clock) -> ssl.SSLContext | None:
+    """Return how to serve, with a certificate that is read again whenever somebody renews it."""
+    if (
+        settings.tls_cert_file is None or settings.tls_key_file is None
+    ):  # both or none: the settings see to it
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    served = ServedCertificate(context, certificate=settings.tls_cert_file, key=settings.tls_key_file)
+    served.load()
+    following = asyncio.create_task(served.follow(clock), name="certificate")
+    stack.callback(following.cancel)
     return context

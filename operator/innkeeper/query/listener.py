@@ -20,10 +20,9 @@ from innkeeper.kube.client import Client
 from innkeeper.query.callers import Callers
 from innkeeper.query.server import QueryServer
 from innkeeper.query.trust import Trust
+from innkeeper.served_certificate import LOOK_EVERY_S, ServedCertificate
 
 log = structlog.get_logger(__name__)
-
-LOOK_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class QueryListener:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._loaded: tuple[int, int] | None = None
+        self._certificate = ServedCertificate(self._context, certificate=address.certificate, key=address.key)
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -62,7 +61,7 @@ class QueryListener:
 
     async def __aenter__(self) -> Self:
         """Start to listen."""
-        self._load_certificate()
+        self._certificate.load()
         await self._look()
         self._runner = web.AppRunner(self._server.application(), access_log=None, handle_signals=False)
         await self._runner.setup()
@@ -81,18 +80,8 @@ class QueryListener:
         """Look for changes for ever."""
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
-            try:
-                self._load_certificate()
-            except (OSError, ssl.SSLError) as error:
-                log.warning("query_certificate_not_read", message=str(error))
+            self._certificate.look()
             await self._look()
-
-    def _load_certificate(self) -> None:
-        files = (self._address.certificate, self._address.key)
-        changed = (files[0].stat().st_mtime_ns, files[1].stat().st_mtime_ns)
-        if changed != self._loaded:
-            self._context.load_cert_chain(*files)
-            self._loaded = changed
 
     async def _look(self) -> None:
         try:

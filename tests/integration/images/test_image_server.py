@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession
 
+from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.images.process import start
 from innkeeper.images.settings import ImagesSettings
@@ -71,7 +72,7 @@ async def bench(control_plane: Path, namespace: str, tmp_path: Path) -> AsyncIte
         kubeconfig=own, directory=directory, port=0, metrics_port=0, public_url="http://images.test"
     )
     async with AsyncExitStack() as stack:
-        port = (await start(settings, stack)).port
+        port = (await start(settings, stack, clock=SystemClock())).port
         http = await stack.enter_async_context(ClientSession())
         yield Bench(control_plane, namespace, host, http, f"http://127.0.0.1:{port}")
     run(control_plane, "delete", "namespace", f"host-{host}", "--wait=false")

@@ -1,7 +1,9 @@
 """The image server as a process: what it listens on, what it tells about itself, and TLS."""
 
+import asyncio
 import datetime as dt
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,8 +19,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from innkeeper.clock import Clock, SystemClock
 from innkeeper.images import process
 from innkeeper.images.settings import ImagesSettings
+from innkeeper.served_certificate import LOOK_EVERY_S
+from tests.kit.clock import ManualClock
+from tests.kit.waiting import eventually
 
 NOBODY = "http://127.0.0.1:1"  # nothing listens on this port
 
@@ -33,11 +39,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(tmp_path: Path, **given: Any) -> AsyncIterator[Running]:
+async def running(tmp_path: Path, *, clock: Clock | None = None, **given: Any) -> AsyncIterator[Running]:
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig()))
     settings = ImagesSettings(kubeconfig=tmp_path / "kubeconfig", port=0, metrics_port=0, **given)
     async with AsyncExitStack() as stack:
-        started = await process.start(settings, stack)
+        started = await process.start(settings, stack, clock=clock or SystemClock())
         http = await stack.enter_async_context(ClientSession())
         yield Running(started.port, started.metrics_port, http)
 
@@ -110,7 +116,35 @@ async def test_it_serves_https(tmp_path: Path) -> None:
         assert answer.status == 404
 
 
-def write_certificate(directory: Path) -> tuple[Path, Path]:
+async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
+    """As cert-manager renews it: the files change under the process."""
+    clock, (certificate, key) = ManualClock(), write_certificate(tmp_path)
+    before = certificate.read_text()
+    async with running(tmp_path, clock=clock, tls_cert_file=certificate, tls_key_file=key) as server:
+        metrics = f"http://127.0.0.1:{server.metrics_port}/metrics"
+
+        async def shown() -> str:
+            return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", server.port))
+
+        assert await shown() == before
+        asleep = clock.sleepers
+        write_certificate(tmp_path, days=90)
+        renewed, good_key = certificate.read_text(), key.read_bytes()
+        key.write_text("half of it")
+        clock.advance(LOOK_EVERY_S)
+        await eventually(lambda: clock.sleepers == asleep)
+        assert await shown() == before, "what cannot be used changes nothing"
+        key.write_bytes(good_key)
+        clock.advance(LOOK_EVERY_S)
+        await eventually(lambda: clock.sleepers == asleep)
+        assert await shown() == renewed
+        async with server.http.get(metrics) as answer:
+            told = re.search(r'expiry_timestamp_seconds\{use="images"\} (\S+)', await answer.text())
+        assert told
+        assert float(told[1]) > (dt.datetime.now(dt.UTC) + dt.timedelta(days=80)).timestamp()
+
+
+def write_certificate(directory: Path, *, days: float = 1) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "images.test")])
     now = dt.datetime.now(dt.UTC)
@@ -122,7 +156,7 @@ def write_certificate(directory: Path) -> tuple[Path, Path]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(address, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
