@@ -130,7 +130,7 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     """Run the agent of one host: it starts and stops the guests that it was ordered to run.
 
     Guests outlive it, and run on while the API server is away. Each option may also come from the environment, as
-    INNKEEPER_AGENT_STATE_DIR for --state-dir. `innkeeper agent inspect` prints what its store holds.
+    INNKEEPER_AGENT_STATE_DIR for --state-dir.
     """
     options = {name: value for name, value in locals().items() if value != []}
     from innkeeper.agent.process import run_agent

@@ -90,7 +90,7 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     """Run the image server: it checks images and serves their bytes to hosts.
 
     Several may run at once if they share a URL key. Each option may also come from the environment, as
-    INNKEEPER_IMAGES_DIRECTORY for --directory. `innkeeper images manifest FILE` writes the manifest of an image.
+    INNKEEPER_IMAGES_DIRECTORY for --directory.
     """
     options = {name: value for name, value in locals().items() if value != []}
     from innkeeper.images.process import serve

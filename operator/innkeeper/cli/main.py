@@ -98,7 +98,9 @@ def _import(name: str) -> Any:
     module = import_module(f"innkeeper.cli.{name.replace(' ', '_')}")
     # uvloop has no netlink sockets, which the agent's network needs, and sends no files.
     loop = asyncio.new_event_loop if name in {"agent", "doctor", "stream"} else uvloop.new_event_loop
-    return command_of(name, module.run, first_line=(COMMANDS | SUBCOMMANDS)[name], loop=loop)
+    below = [f"innkeeper {each}: {line}" for each, line in SUBCOMMANDS.items() if each.startswith(f"{name} ")]
+    first_line = (COMMANDS | SUBCOMMANDS)[name]
+    return command_of(name, module.run, first_line=first_line, epilog="\n\n".join(below), loop=loop)
 
 
 def _first_line(name: str) -> Any:

@@ -24,15 +24,18 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-def command_of(name: str, main: Main, *, first_line: str, loop: Loop = uvloop.new_event_loop) -> Any:
-    """Return the command `name`, whose options are the parameters of `main`."""
+def command_of(
+    name: str, main: Main, *, first_line: str, epilog: str = "", loop: Loop = uvloop.new_event_loop
+) -> Any:
+    """Return the command `name`, whose options are the parameters of `main`; `epilog` stands below them in its help."""
 
     @functools.wraps(main)
     def run(**options: Any) -> None:
         sys.exit(run_process(name, functools.partial(main, **options), loop=loop))
 
     late = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    late.command(name, help=inspect.getdoc(main) or first_line, context_settings=_CONTEXT)(run)
+    text = inspect.getdoc(main) or first_line
+    late.command(name, help=text, epilog=epilog or None, context_settings=_CONTEXT)(run)
     return typer.main.get_command(late)
 
 
@@ -73,13 +76,12 @@ async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def _options_of(error: ValidationError) -> str:
-    lines = []
+    """Return which options are wrong; of one that may be of several forms, what is wrong by the first of them."""
+    told: dict[tuple[str | int, ...], str] = {}
     for each in error.errors(include_url=False):
-        option = (
-            "--" + "-".join(str(part) for part in each["loc"]).replace("_", "-") if each["loc"] else "options"
-        )
-        lines.append(f"{option}: {each['msg']}")
-    return "; ".join(lines)
+        option = f"--{each['loc'][0]}: ".replace("_", "-") if each["loc"] else ""
+        told.setdefault(each["loc"][:2], f"{option}{each['msg'].removeprefix('Value error, ')}")
+    return "; ".join(told.values())
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> str:

@@ -86,7 +86,8 @@ class Credentials:
         try:
             return cls._from_document(yaml.safe_load(path.read_text()), base=path.parent, context=context)
         except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration, ValueError) as error:
-            raise CredentialsError(f"the kubeconfig {path} cannot be used: {error!r}") from error
+            why = error.strerror if isinstance(error, OSError) else repr(error)
+            raise CredentialsError(f"the kubeconfig {path} cannot be used: {why}") from error
 
     @classmethod
     def _from_document(cls, document: Any, *, base: Path, context: str | None) -> "Credentials":

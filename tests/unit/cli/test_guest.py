@@ -12,9 +12,11 @@ from typer.testing import CliRunner, Result
 
 from innkeeper.cli.guest.asking import AskingError, Kubectl
 from innkeeper.cli.guest.commands import app
+from innkeeper.cli.guest.exit_codes import ExitCode
 
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
 ABSENT = "Error from server (NotFound): the server could not find the requested resource"
+AWAY = "Error from server (ServiceUnavailable): the server is currently unable to handle the request"
 RULES = [
     {"name": "maintenance", "kind": "Filter"},
     {"name": "memory", "kind": "Filter"},
@@ -163,6 +165,39 @@ def test_how_it_ends_where_nothing_fits(words: list[str], code: int) -> None:
     assert run(Scripted(explanation(fails("b", "memory"), chosen=None)), *words).exit_code == code
 
 
+def test_guests_of_a_list_are_tried() -> None:
+    asking = Scripted(explanation(fits("a", 1.0)), explanation(fits("a", 1.0)))
+    guests = ("{kind: Flavor}", "{kind: Guest, metadata: null}", "{kind: Guest, metadata: {namespace: shop}}")
+    manifest = f"kind: List\nitems: [{', '.join(guests)}]\n"
+    assert run(asking, "explain", "-f", "-", stdin=manifest).exit_code == 0
+    assert [path for path, _ in asking.asked] == [
+        f"{BASE}/namespaces/default/explanations",
+        f"{BASE}/namespaces/shop/explanations",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ("kind: Guest\n  metadata: [\n", "cannot be read"),
+        ("kind: Flavor\n", "holds no Guest"),
+        ("- kind: Guest\n", "holds no Guest"),
+        ("kind: List\n", "holds no Guest"),
+        (f"kind: Guest\nnote: {'x' * 5_000_000}\n", "is longer than"),
+    ],
+)
+def test_what_is_no_manifest_is_told_and_nobody_is_asked(manifest: str, told: str) -> None:
+    done = run(Scripted(), "explain", "-f", "-", stdin=manifest)
+    assert (done.exit_code, told in done.output) == (ExitCode.USAGE, True), done.output
+
+
+def test_a_manifest_of_bytes_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "manifest"
+    file.write_bytes(b"\xff\xfe")
+    done = run(Scripted(), "explain", "-f", str(file))
+    assert (done.exit_code, "cannot be read" in done.output) == (ExitCode.USAGE, True), done.output
+
+
 def test_a_list_asks_with_filters_and_reads_all_pages() -> None:
     first = {"items": [guest("a")], "viewAgeSeconds": 1.0, "metadata": {"continue": "x"}}
     asking = Scripted(first, {"items": [guest("b", "n")], "viewAgeSeconds": 200.0, "metadata": {}})
@@ -202,11 +237,26 @@ def test_it_asks_through_kubectl_with_the_options_given(kubectl: Path) -> None:
     assert Path(f"{kubectl}.words").read_text().split() == ["--context=prod", "get", "--raw", "/apis/x"]
 
 
+def test_with_no_kubeconfig_the_namespace_is_that_of_its_pod(kubectl: Path, tmp_path: Path) -> None:
+    Path(f"{kubectl}.complains").write_text("error: current-context must exist in order to minify")
+    Path(f"{kubectl}.code").write_text("1")
+    mounted = tmp_path / "namespace"
+    asking = Kubectl(pod_namespace=mounted)
+    assert asking.namespace() == "default", "this is no pod"
+    mounted.write_text("shop")
+    assert asking.with_options(["--as=alice"]).namespace() == "shop"
+    assert Kubectl(given_namespace="mine", pod_namespace=mounted).namespace() == "mine"
+    Path(f"{kubectl}.complains").write_text('error: context "gone" does not exist')
+    with pytest.raises(AskingError, match="gone"):
+        asking.namespace()
+
+
 @pytest.mark.parametrize(
     ("path", "complaint", "told"),
     [
         (BASE, 'Error from server (NotFound): guests "x" not found', 'guests "x" not found'),
         (BASE, ABSENT, "has no query.innkeeper.dev"),
+        (BASE, AWAY, "the query API does not answer: see whether an operator runs"),
         ("/apis/innkeeper.dev/v1alpha1/guests", ABSENT, "has no innkeeper.dev: install Innkeeper's CRDs"),
     ],
 )

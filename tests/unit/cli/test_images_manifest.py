@@ -43,4 +43,7 @@ def test_its_help_is_found_from_the_commands() -> None:
     answer = CliRunner().invoke(app, ["images", "manifest", "--help"], env={"COLUMNS": "200"})
     assert answer.exit_code == 0
     assert "--output" in answer.output
-    assert "manifest FILE" in CliRunner().invoke(app, ["images", "--help"], env={"COLUMNS": "200"}).output
+    assert (
+        "innkeeper images manifest: "
+        in CliRunner().invoke(app, ["images", "--help"], env={"COLUMNS": "200"}).output
+    )

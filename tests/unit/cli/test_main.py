@@ -45,7 +45,7 @@ def test_help_shows_all_of_its_words(name: str) -> None:
     """A word in brackets is markup to the library that shows help, and would vanish."""
     command = commands()[name]
     for each in (command, *command.params):
-        text = getattr(each, "help", None) or ""
+        text = (getattr(each, "help", None) or "") + (getattr(each, "epilog", None) or "")
         assert Text.from_markup(text).plain == text
         assert "default:" not in text, "show_default says a default"
 
@@ -68,10 +68,34 @@ def test_help_loads_neither_kopf_nor_libvirt() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = CliRunner().invoke(app, ["operator", "--listen", "here"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "operator --listen here",
+            "operator: --listen: 'here' does not appear to be an IPv4 or IPv6 address",
+        ),
+        ("agent --state-dir /none", "agent: give --join-file, or --order-key-file"),
+        (
+            "images --allow-network 10.2.0.1/16",
+            "images: --allow-network: Input is not a valid IPv4 network\n",
+        ),
+        (
+            "agent --max-builds 0 --streams no",
+            "agent: --streams: Input should be 'own' or 'external'; --max-builds: ",
+        ),
+    ],
+)
+def test_wrong_options_are_named_in_words_of_people(words: str, told: str) -> None:
+    answer = CliRunner().invoke(app, words.split())
     assert answer.exit_code == 2
-    assert "--listen" in answer.output + capsys.readouterr().err
+    assert answer.output.startswith(f"innkeeper {told}")
+
+
+@pytest.mark.parametrize("command", sorted(main.SUBCOMMANDS))
+def test_help_of_a_process_names_the_commands_beside_it(command: str) -> None:
+    answer = CliRunner().invoke(app, [command.split(maxsplit=1)[0], "--help"], env={"COLUMNS": "200"})
+    assert f"innkeeper {command}: {main.SUBCOMMANDS[command]}" in answer.output
 
 
 def test_a_process_that_must_end_says_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from innkeeper.cli.guest.exit_codes import ExitCode
@@ -21,8 +22,10 @@ _ABSENT = (
     "the API server has no query.innkeeper.dev: install Innkeeper's query API (charts/innkeeper/files/query), "
     "or look whether the APIService v1alpha1.query.innkeeper.dev is Available"
 )
-
-
+_AWAY = (
+    "the query API does not answer: see whether an operator runs, and what "
+    "kubectl get apiservice v1alpha1.query.innkeeper.dev says"
+)
 _NO_KINDS = "the API server has no innkeeper.dev: install Innkeeper's CRDs (crds/)"
 
 
@@ -76,10 +79,11 @@ class Kubectl:
 
     options: Sequence[str] = ()
     given_namespace: str | None = None
+    pod_namespace: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
     def with_options(self, options: Sequence[str]) -> "Kubectl":
         """Return one with more options; the last of two that say the same counts."""
-        return Kubectl((*self.options, *options), self.given_namespace)
+        return replace(self, options=(*self.options, *options))
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the document at a path."""
@@ -101,10 +105,16 @@ class Kubectl:
         time.sleep(seconds)
 
     def namespace(self) -> str:
-        """Return the namespace that was given before the verb, else that of the context."""
+        """Return the namespace that was given before the verb, else that of the context, else the pod's own."""
         if self.given_namespace is not None:
             return self.given_namespace
-        found = self._run("config", "view", "--minify", "-o", "jsonpath={..namespace}").strip()
+        try:
+            found = self._run("config", "view", "--minify", "-o", "jsonpath={..namespace}").strip()
+        except AskingError as error:
+            if "current-context must exist" not in str(error):
+                raise
+            # With no kubeconfig, kubectl is who its pod is.
+            found = self.pod_namespace.read_text().strip() if self.pod_namespace.exists() else ""
         return found or "default"
 
     def cluster(self) -> dict[str, Any]:
@@ -143,4 +153,6 @@ class Kubectl:
 def _told(words: str, *, of_query: bool) -> str:
     if "the server could not find the requested resource" in words:
         return _ABSENT if of_query else _NO_KINDS
+    if of_query and "the server is currently unable to handle the request" in words:
+        return _AWAY
     return re.sub(r"^(Error from server \(\w+\)|error): ", "", words)

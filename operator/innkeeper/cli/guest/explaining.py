@@ -8,10 +8,12 @@ import typer
 import yaml
 
 from innkeeper.cli.guest import tables
-from innkeeper.cli.guest.asking import BASE, Asking, AskingError
+from innkeeper.cli.guest.asking import BASE, Asking
 from innkeeper.cli.guest.completion import guest_names
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
 from innkeeper.cli.guest.targets import find
+
+MAX_MANIFEST = 4 * 1024 * 1024
 
 
 def explain(
@@ -49,15 +51,28 @@ def _questions(
     if name is not None:
         yield f"{find(asking, name, namespace).view}/explanation", None
         return
-    guests = [
-        each for each in yaml.safe_load_all(file) if isinstance(each, dict) and each.get("kind") == "Guest"
-    ]
-    if not guests:
-        raise AskingError("the manifest holds no Guest")
-    for each in guests:
-        where = namespace or each.get("metadata", {}).get("namespace") or asking.namespace()
+    for each in _guests_of(file):
+        where = namespace or (each.get("metadata") or {}).get("namespace") or asking.namespace()
         body = {"apiVersion": "query.innkeeper.dev/v1alpha1", "kind": "Explanation", "spec": {"guest": each}}
         yield f"{BASE}/namespaces/{quote(where, safe='')}/explanations", body
+
+
+def _guests_of(file: Any) -> list[dict[str, Any]]:
+    """Return the Guests of a manifest, also those inside a List, as `kubectl get -o yaml` writes one."""
+    try:
+        text = file.read(MAX_MANIFEST + 1)
+        documents = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
+    except (ValueError, yaml.YAMLError) as error:
+        raise typer.BadParameter(f"the manifest cannot be read: {error}") from error
+    if len(text) > MAX_MANIFEST:
+        raise typer.BadParameter(f"the manifest is longer than {MAX_MANIFEST} characters")
+    listed = [each.get("items") or [] if each.get("kind") == "List" else [each] for each in documents]
+    guests = [
+        each for items in listed for each in items if isinstance(each, dict) and each.get("kind") == "Guest"
+    ]
+    if not guests:
+        raise typer.BadParameter("the manifest holds no Guest")
+    return guests
 
 
 def _whole(asking: Asking, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
