@@ -339,3 +339,11 @@ def test_metrics_that_nobody_may_read_are_open_to_nobody() -> None:
 def test_a_broken_operator_keeps_no_node_from_being_drained() -> None:
     budget = find(render(), "PodDisruptionBudget", "innkeeper-operator")["spec"]
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_metrics_of_an_agent_name_its_host() -> None:
+    """What alerts say of `instance` must be a name by which a person finds the host."""
+    monitors = render(*WITH_AGENTS, "--set", "monitoring.serviceMonitors=true")
+    (endpoint,) = find(monitors, "PodMonitor", "innkeeper-agent")["spec"]["podMetricsEndpoints"]
+    named = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "instance"}
+    assert endpoint["relabelings"] == [named]

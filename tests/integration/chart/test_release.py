@@ -205,6 +205,15 @@ def test_a_stream_outlives_its_release(cluster: Path) -> None:
     ]
 
 
+def test_the_image_server_may_be_given_a_volume_later(cluster: Path) -> None:
+    """Its pods are then replaced in another way, whose settings the API server does not take beside those of the first."""
+    install(cluster, "--set", "images.persistence.enabled=false")
+    before = get(cluster, "deployment", "innkeeper-images")["spec"]["strategy"]
+    assert before["type"] == "RollingUpdate"
+    helm(cluster, "upgrade", RELEASE, CHART, "--set", "images.persistence.enabled=true")
+    assert get(cluster, "deployment", "innkeeper-images")["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def certificate(plane: Path, secret: str) -> x509.Certificate:
     data = get(plane, "secret", secret)["data"]
     return x509.load_pem_x509_certificate(base64.b64decode(data["tls.crt"]))
