@@ -206,7 +206,7 @@ def test_a_stream_outlives_its_release(cluster: Path) -> None:
 
 
 def test_the_image_server_may_be_given_a_volume_later(cluster: Path) -> None:
-    """Its pods are then replaced in another way, whose settings the API server does not take beside those of the first."""
+    """Its pods are then replaced in another way, beside whose settings the API server takes none of the first."""
     install(cluster, "--set", "images.persistence.enabled=false")
     before = get(cluster, "deployment", "innkeeper-images")["spec"]["strategy"]
     assert before["type"] == "RollingUpdate"
