@@ -120,6 +120,13 @@ class DriverConformance:
             await bench.driver.resume(GUEST)
             assert await phase(bench) is DomainPhase.RUNNING
 
+    async def test_a_machine_that_is_off_stays_off_when_it_is_resumed(self, bench: Bench) -> None:
+        await bench.driver.resume(GUEST)  # nobody has defined it yet
+        await self._run(bench, await bench.polite(GUEST))
+        await bench.driver.stop(GUEST, grace_s=0)
+        await bench.driver.resume(GUEST)
+        assert await phase(bench) is DomainPhase.STOPPED
+
     async def test_a_paused_machine_hears_that_it_is_to_power_off(self, bench: Bench) -> None:
         await self._run(bench, await bench.polite(GUEST))
         await bench.driver.pause(GUEST)

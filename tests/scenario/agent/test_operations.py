@@ -82,6 +82,22 @@ async def test_a_paused_guest_runs_after_its_host_rebooted(running: AgentHost) -
     await running.told(GUEST, "Running")
 
 
+async def test_a_resume_that_a_reboot_of_the_host_cut_short_has_not_succeeded(running: AgentHost) -> None:
+    await running.assign(order(serial=2, operation=asked("Pause")))
+    await running.told(GUEST, "Paused")
+    running.gates.held.add("before-resume")
+    await running.assign(order(serial=3, operation=asked("Resume", 2)))
+    await running.gates.reached["before-resume"].wait()
+    await running.kill()
+    running.driver.reboot()
+    running.gates.open()
+    running.start()
+    told = await running.ended_operation(GUEST, "operation-2")
+    assert (told.phase, told.reason) == ("Failed", "GuestNotRunning")
+    await running.told(GUEST, "Running")
+    assert running.driver.starts[GUEST] == 2
+
+
 @pytest.mark.parametrize("policy", ["OnFailure", "Never"])
 async def test_a_paused_guest_can_be_stopped_and_started(running: AgentHost, policy: str) -> None:
     rest = {"spec": {"restart_policy": policy}}

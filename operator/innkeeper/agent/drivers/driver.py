@@ -163,7 +163,7 @@ class Driver(Protocol):
         """
 
     async def resume(self, guest_id: str) -> None:
-        """Let a paused machine go on; one that runs is left alone.
+        """Let a paused machine go on; one that runs, or is off, is left alone.
 
         Raises:
             DriverError: it is paused again at once, since its disk still fails.

@@ -119,8 +119,11 @@ class SimulatedDriver:
         self._become(guest_id, DomainPhase.PAUSED)
 
     async def resume(self, guest_id: str) -> None:
-        """Let a paused machine go on."""
+        """Let a paused machine go on; one that is off stays off."""
         await self._take_time()
+        machine = self._machines.get(guest_id)
+        if machine is None or not machine.phase.alive:
+            return
         if guest_id in self.disk_fails:
             raise DriverError("the machine's disk still fails", reason=GuestReason.DISK_FAILED)
         self.resumes[guest_id] += 1

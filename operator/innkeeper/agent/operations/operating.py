@@ -129,6 +129,12 @@ class Operating:
                 await self.ledger.settle(guest_id, life=Life.PAUSED, ready=PAUSED)
             case OperationKind.RESUME:
                 await self.work.resume(guest)
+                if await self._machine(guest) is None:
+                    raise OperationImpossibleError(
+                        "the guest's machine ended before it could go on; its restart policy and power decide when it "
+                        "starts",
+                        reason=OperationReason.GUEST_NOT_RUNNING,
+                    )
                 await self.work.started(guest)
         return record
 
