@@ -12,6 +12,7 @@ A stream is named by the digests of its image and of its manifest: who trusts an
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +81,12 @@ class ImageFiles:
 
     def whole_images(self) -> list[str]:
         """Return the digests of the images that are whole, those used last first. Blocking."""
-        found = [each for each in self.directory.iterdir() if _HEX.fullmatch(each.name) and each.is_file()]
-        ordered = sorted(found, key=lambda each: each.stat().st_mtime_ns, reverse=True)
-        return [str(Digest.of_hex(each.name)) for each in ordered]
+        found: list[tuple[int, str]] = []
+        for each in self.directory.iterdir():
+            with suppress(FileNotFoundError):  # dropped meanwhile: another guest was the last to use it
+                if _HEX.fullmatch(each.name) and each.is_file():
+                    found.append((each.stat().st_mtime_ns, each.name))
+        return [str(Digest.of_hex(name)) for _, name in sorted(found, reverse=True)]
 
     def set_use_aside(self, guest_id: str) -> None:
         """Have the image of a guest used by its files that were set aside. Blocking."""
