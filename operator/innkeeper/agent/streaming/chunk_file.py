@@ -58,6 +58,11 @@ class ChunkFile:
         return self._states.count(_THERE, first, behind) == behind - first
 
     @property
+    def is_there(self) -> bool:
+        """Whether it can be read: as long as it is open, whatever its name is."""
+        return not self.file.closed
+
+    @property
     def is_whole(self) -> bool:
         """Whether every chunk is there."""
         return self.has_all(0, len(self._states))

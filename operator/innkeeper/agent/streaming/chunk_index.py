@@ -20,6 +20,11 @@ class Holder(Protocol):
         """What it should hold."""
         ...
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is there; the agent drops images that nobody uses. Blocking."""
+        ...
+
     def read(self, index: int) -> bytes | None:
         """Return a chunk that was checked, or None."""
         ...
@@ -32,7 +37,10 @@ class ChunkIndex:
         self._files: dict[str, tuple[Holder, NDArray[np.uint64], NDArray[np.intp]]] = {}
 
     def add(self, name: str, holder: Holder) -> None:
-        """Make a file's chunks known."""
+        """Make a file's chunks known, and forget the files that are gone. Blocking."""
+        for known, (kept, _, _) in list(self._files.items()):
+            if not kept.is_there:
+                self.drop(known)
         prefixes = np.frombuffer(holder.chunks.digests, dtype=np.uint64)[::4]
         order = np.argsort(prefixes, kind="stable")
         self._files[name] = (holder, prefixes[order], order)

@@ -19,6 +19,11 @@ class WholeImage:
         self.chunks = chunks
         self._path = path
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the agent has not dropped it."""
+        return self._path.exists()
+
     def read(self, index: int) -> bytes | None:
         """Return a chunk, checked, or None where it is not what it was."""
         start, end = self.chunks.span(index)
