@@ -49,10 +49,3 @@ def document(condition: Condition) -> dict[str, Any]:
 def documents(old: Sequence[Condition], new: Iterable[Condition], *, now: datetime) -> list[dict[str, Any]]:
     """Return the new conditions as they go on the wire."""
     return [document(each) for each in merged(old, new, now=now)]
-
-
-def set_condition(conditions: Sequence[Condition], new: Condition, *, now: datetime) -> list[dict[str, Any]]:
-    """Return all conditions as they go on the wire, the one of that type replaced or added."""
-    kinds = [each.type for each in conditions]
-    wanted = [new if each.type == new.type else each for each in conditions]
-    return documents(conditions, wanted if new.type in kinds else [*wanted, new], now=now)

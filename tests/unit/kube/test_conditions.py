@@ -20,8 +20,7 @@ def ready(status: str, message: str = "") -> Condition:
 
 @pytest.mark.parametrize(("status", "moved"), [("True", True), ("Unknown", True), ("False", False)])
 def test_the_transition_time_moves_with_the_status(status: str, *, moved: bool) -> None:
-    found = conditions.set_condition(HELD, ready(status, message="new"), now=NOW)
-    assert [each["type"] for each in found] == ["Ready", "Scheduled"]
+    found = conditions.documents(HELD, [ready(status, message="new"), HELD[1]], now=NOW)
     assert found[0] == {
         "type": "Ready",
         "status": status,
@@ -32,8 +31,8 @@ def test_the_transition_time_moves_with_the_status(status: str, *, moved: bool) 
     assert found[1]["lastTransitionTime"] == BEFORE
 
 
-def test_a_new_type_is_added() -> None:
-    found = conditions.set_condition(HELD[1:], ready("True"), now=NOW)
+def test_a_new_type_moves_now() -> None:
+    found = conditions.documents(HELD[1:], [HELD[1], ready("True")], now=NOW)
     assert [each["type"] for each in found] == ["Scheduled", "Ready"]
     assert found[1]["lastTransitionTime"] == "2026-01-02T00:00:00Z"
 
@@ -48,7 +47,7 @@ def test_nothing_changes_when_the_same_is_wanted() -> None:
 
 def test_the_generation_goes_along_and_messages_are_cut() -> None:
     long = Condition(type="Ready", status="True", message="x" * 5000, observed_generation=3)
-    found = conditions.set_condition([], long, now=NOW)[0]
+    [found] = conditions.documents([], [long], now=NOW)
     assert found["observedGeneration"] == 3
     assert len(found["message"]) == conditions.MAX_MESSAGE
 

@@ -42,11 +42,6 @@ class Lack:
     guests: list[HeldOrder] = field(default_factory=list)
     ended: list[tuple[Guest, Rank]] = field(default_factory=list)
 
-    @property
-    def is_nothing(self) -> bool:
-        """Whether everything is there."""
-        return not any(vars(self).values())
-
 
 def lack(choice: Choice, present: Present) -> Lack:
     """Return what is missing."""
