@@ -82,7 +82,7 @@ class OneHost:
 def standing(name: str, *, subnet: str) -> Iterator[OneHost]:
     """Have the lab up, with its host and its image Ready."""
     _hack_lab("down", "--name", name)
-    with tempfile.TemporaryDirectory() as images:
+    with tempfile.TemporaryDirectory(prefix="innkeeper-images-") as images:
         (Path(images) / objects.IMAGE_FILE).write_bytes(objects.IDLE_DISK)
         try:
             with steps.step(f"starting a lab with one host ({subnet})"):
@@ -113,14 +113,24 @@ def _audit_log(name: str) -> Path:
 
 
 def _hack_lab(action: str, *words: str) -> None:
-    """Run hack/lab; show what it says only when it fails. It goes on to its end when the bench is interrupted."""
-    done = subprocess.run(
-        [sys.executable, str(paths.HACK / "lab"), action, *words],
-        env={**os.environ, "INNKEEPER_AGENT_STOP_GRACE_S": STOP_GRACE_S},
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,
-    )
-    if done.returncode:
-        raise steps.StepError(f"hack/lab {action} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    """Run hack/lab; show what it says only when it fails.
+
+    It goes on to its end when the bench is interrupted, so that the `down` that follows finds all that it made.
+    """
+    command: list[str | Path] = [sys.executable, paths.HACK / "lab", action, *words]
+    environment = {**os.environ, "INNKEEPER_AGENT_STOP_GRACE_S": STOP_GRACE_S}
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        ) as lab,
+    ):
+        try:
+            code = lab.wait()
+        except BaseException:
+            lab.wait()
+            raise
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if code:
+        raise steps.StepError(f"hack/lab {action} failed:\n{said[-4000:]}")

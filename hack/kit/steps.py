@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PROGRESS_INTERVAL = 15.0
+_END_GRACE_S = 10.0
 _TAIL_LINES = 40
 _LINE_BYTES = 400
 
@@ -81,7 +82,7 @@ def run(
                 stderr=subprocess.STDOUT,
             )
         except FileNotFoundError as error:
-            raise StepError(f"{doing}: {command[0]} is not there; run hack/system-packages") from error
+            raise StepError(f"{doing}: {command[0]} is not there; run {_brought_by(command[0])}") from error
         begun = time.monotonic()
         for _ in _until_done(process, stdin=stdin):
             last = f": {_last_line(output)}" if show_last else ""
@@ -118,8 +119,24 @@ def _until_done(process: subprocess.Popen[bytes], *, stdin: str | None) -> Itera
                 return
     finally:
         if process.poll() is None:
-            process.kill()
-            process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, which lets it end what it started itself, and kill it when it does not."""
+    try:
+        process.terminate()
+        process.wait(timeout=_END_GRACE_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _brought_by(program: str | Path) -> str:
+    """Return the script that brings a program which is not there."""
+    return "hack/python-env" if ".venv" in Path(program).parts else "hack/system-packages"
 
 
 def _last_line(output: BinaryIO) -> str:

@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import json
 import subprocess
-import sys
 
-from kit import steps
+from kit import command_line, steps
 from kit.bind import contest, filling, floor
 from kit.bind.contest import GUESTS, PODS
 from kit.bind.figures import FLOOR, OURS, OURS_WITH_ADDRESSES, PEER, Runs
@@ -165,4 +164,4 @@ def _beside(stage: Stage) -> dict[str, Daemon]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -149,10 +149,10 @@ def standing(name: str) -> Iterator[Stage]:
 
 
 def take_down(name: str) -> None:
-    """End and remove what there is of it."""
+    """End and remove what there is of it: every process that was started there, whichever bench started it."""
     directory = LoopbackPlan(name=name, hosts=("none",)).directory
-    for process in (programs.SCHEDULER, OPERATOR, "images"):
-        Daemon(process, directory).stop(grace=5)
+    for pid_file in sorted(directory.glob("*.pid")):
+        Daemon(pid_file.stem, directory).stop(grace=5)
     with lifecycle.one_at_a_time(name):
         lifecycle.down(name)
         shutil.rmtree(paths.run_directory(name), ignore_errors=True)

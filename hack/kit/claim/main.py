@@ -20,7 +20,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import CLUSTERS, IP_ADDRESSES, IP_POOLS
 from innkeeper.views.network import IPPoolSpec
-from kit import steps
+from kit import command_line, steps
 from kit.bind.stage import Stage, standing
 
 POOL = "claims"
@@ -212,4 +212,4 @@ def _memory_kib(cidr: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

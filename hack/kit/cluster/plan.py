@@ -70,7 +70,9 @@ class Cluster:
     def save(self) -> None:
         """Write down what was asked for."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "plan.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        new = self.directory / "plan.json.new"  # others read the plan while a second call writes it
+        new.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        new.replace(self.directory / "plan.json")
 
 
 def load(name: str) -> Cluster | None:

@@ -17,7 +17,7 @@ MODULES = paths.HACK / "cluster.d"
 KUBELET = "kubelet"
 KUBE_PROXY = "kube-proxy"
 PAUSE_TAG = "localhost/innkeeper-pause:1"
-FROM_PACKAGES = ("containerd", "ctr", "runc")
+FROM_PACKAGES = ("containerd", "ctr", "runc", "gcc", "nft")
 
 
 def find_or_build() -> dict[str, Path]:

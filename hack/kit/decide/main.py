@@ -5,14 +5,13 @@ import gc
 import json
 import random
 import resource
-import sys
 import time
 
 from innkeeper.domain.scheduling.cycle import NoHostFits
 from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.shortlist import Shortlists
-from kit import steps
+from kit import command_line, steps
 from kit.decide import fleets
 from kit.decide.fleets import Make
 
@@ -89,4 +88,4 @@ def _resident_bytes() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

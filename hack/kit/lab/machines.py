@@ -17,6 +17,8 @@ from kit.daemons import Daemon
 from kit.lab.plan import Plan
 
 KEEPER = Path(__file__).with_name("machine_keeper.py")
+# What a machine is made with and of, on PATH.
+PROGRAMS = ("ip", "nsenter", "unshare", "mount", "virtlogd", "libvirtd")
 READY_WITHIN = 60.0
 _POLL = 0.05
 

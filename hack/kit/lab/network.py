@@ -13,7 +13,7 @@ HOST_BRIDGE = "br0"
 
 
 def up(plan: Plan) -> None:
-    """Make what is missing; what is there stays."""
+    """Make what is missing, after a call that was cut off too; what is there stays."""
     _namespace(plan.switch)
     if not _link_exists("sw0", namespace=plan.switch):
         _ip("-n", plan.switch, "link", "add", "sw0", "type", "bridge", "stp_state", "0", "forward_delay", "0")
@@ -40,7 +40,7 @@ def _join_this_machine(plan: Plan) -> None:
     uplink = _uplink(plan)
     if not _link_exists(uplink):
         _ip("link", "add", uplink, "type", "veth", "peer", "name", "up0", "netns", plan.switch)
-        _ip("addr", "add", f"{plan.gateway}/24", "dev", uplink)
+    _ip("addr", "replace", f"{plan.gateway}/24", "dev", uplink)
     _ip("link", "set", uplink, "up")
     _ip("-n", plan.switch, "link", "set", "up0", "master", "sw0", "up")
 
@@ -48,37 +48,15 @@ def _join_this_machine(plan: Plan) -> None:
 def _join_host(plan: Plan, host: str, *, port: str) -> None:
     namespace = plan.namespace(host)
     _namespace(namespace)
+    inside = ("-n", namespace)
     if not _link_exists(HOST_BRIDGE, namespace=namespace):
-        _ip(
-            "-n",
-            namespace,
-            "link",
-            "add",
-            HOST_BRIDGE,
-            "type",
-            "bridge",
-            "stp_state",
-            "0",
-            "forward_delay",
-            "0",
-        )
-        _ip(
-            "link",
-            "add",
-            "eth0",
-            "netns",
-            namespace,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            port,
-            "netns",
-            plan.switch,
-        )
-        _ip("-n", namespace, "link", "set", "eth0", "master", HOST_BRIDGE, "up")
-        _ip("-n", namespace, "addr", "add", f"{plan.host_address(host)}/24", "dev", HOST_BRIDGE)
-    _ip("-n", namespace, "link", "set", HOST_BRIDGE, "up")
+        _ip(*inside, "link", "add", HOST_BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+    if not _link_exists("eth0", namespace=namespace):
+        peer = ("peer", "name", port, "netns", plan.switch)
+        _ip("link", "add", "eth0", "netns", namespace, "type", "veth", *peer)
+    _ip(*inside, "link", "set", "eth0", "master", HOST_BRIDGE, "up")
+    _ip(*inside, "addr", "replace", f"{plan.host_address(host)}/24", "dev", HOST_BRIDGE)
+    _ip(*inside, "link", "set", HOST_BRIDGE, "up")
     _ip("-n", plan.switch, "link", "set", port, "master", "sw0", "up")
 
 

@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ DEFAULT_SUBNET = "10.77.0.0/24"
 DEFAULT_HOSTS = ("host-a", "host-b")
 _FIRST_HOST = 11
 _MOST_HOSTS = 60
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 def default_name() -> str:
@@ -47,6 +49,11 @@ class Plan:
             raise steps.StepError("--subnet must be a /24, such as 10.77.0.0/24", exit_code=2)
         if not 1 <= len(self.hosts) <= _MOST_HOSTS or len(set(self.hosts)) != len(self.hosts):
             raise steps.StepError(f"--hosts needs 1 to {_MOST_HOSTS} different names", exit_code=2)
+        if wrong := [each for each in self.hosts if not _HOST.fullmatch(each)]:
+            raise steps.StepError(
+                f"--hosts {','.join(wrong)}: a host's name has 1 to 40 of a-z, 0-9 and -, no - at an end",
+                exit_code=2,
+            )
 
     @property
     def directory(self) -> Path:
@@ -91,7 +98,9 @@ class Plan:
     def save(self) -> None:
         """Write down what was asked for."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "plan.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        new = self.directory / "plan.json.new"  # others read the plan while a second call writes it
+        new.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        new.replace(self.directory / "plan.json")
 
 
 def load(name: str) -> Plan | None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kit import steps
+from kit import command_line, steps
 from kit.bind import filling
 from kit.bind.filling import Api
 from kit.bind.main import count_of, ready_hosts
@@ -221,4 +221,4 @@ def _print(rows: list[Row], options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -4,9 +4,11 @@ Libraries are those of the lock file, checked by hash. What is compiled lies the
 takes what fits the Python that runs it. The same input makes the same bytes.
 """
 
+import csv
 import gzip
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -113,8 +115,11 @@ def _install(
 def _part(locked: Path, names: Sequence[str]) -> Path:
     """Write the entries of a lock file that are of some names."""
     entries = locked.read_text().replace("\\\n", " ").splitlines()
+    found = [each for each in entries if _canonical(each.partition("==")[0]) in names]
+    if len(found) < len(names):
+        raise steps.StepError(f"{locked} lacks one of {', '.join(names)}, which have compiled parts")
     file = locked.with_name("compiled.txt")
-    file.write_text("\n".join(each for each in entries if each.partition("==")[0] in names) + "\n")
+    file.write_text("\n".join(found) + "\n")
     return file
 
 
@@ -122,13 +127,18 @@ def _take_compiled(directory: Path) -> list[str]:
     """Remove the libraries that have compiled parts from there, and return their names."""
     names = []
     for record in sorted(directory.glob("*.dist-info/RECORD")):
-        files = [line.rpartition(",")[0].rpartition(",")[0] for line in record.read_text().splitlines()]
+        files = [path for path, *_ in csv.reader(record.read_text().splitlines())]
         if not any(each.endswith(".so") for each in files):
             continue
-        names.append(record.parent.name.partition("-")[0].replace("_", "-").lower())
-        for name in {each.partition("/")[0] for each in files if not each.startswith("..")}:
-            shutil.rmtree(directory / name, ignore_errors=True)
+        names.append(_canonical(record.parent.name.partition("-")[0]))
+        for top in {directory / each.partition("/")[0] for each in files if not each.startswith("..")}:
+            shutil.rmtree(top) if top.is_dir() else top.unlink(missing_ok=True)
     return names
+
+
+def _canonical(name: str) -> str:
+    """Return a package's name as lock files write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _packed(tree: Path) -> bytes:

@@ -13,7 +13,7 @@ from innkeeper.domain.names import ID_ANNOTATION
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, IP_ADDRESSES
-from kit import host_api, paths, steps
+from kit import command_line, host_api, paths, steps
 from kit.bind.stage import Stage, standing, wait_for
 from kit.daemons import Daemon
 from kit.rebuild import held
@@ -143,4 +143,4 @@ async def _compared(stage: Stage, *, hosts: int, guests: int) -> tuple[int, int]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kit import steps
+from kit import command_line, steps
 from kit.bind import filling
 from kit.bind.filling import Api
 from kit.bind.main import count_of, settle_hosts
@@ -117,4 +117,4 @@ def _start(kubeconfig: Path, *words: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from kit import paths, steps
+from kit import command_line, paths, steps
 from kit.stream import export
 from kit.stream.cases import LINKS, Case
 from kit.stream.image import dense, understood
@@ -22,8 +22,19 @@ _ROWS = (
 )
 
 
-async def main(*, quick: bool) -> None:
-    """Measure, print a table, and the figures as JSON."""
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    asyncio.run(measure(quick=parser.parse_args().quick))
+
+
+async def measure(*, quick: bool) -> None:
+    """Measure, print a table, and the figures as JSON.
+
+    Raises:
+        StepError: when the guest image is not built.
+    """
     built = paths.cache_root() / "guest-image" / "debian-12.raw"
     if not built.exists():
         raise steps.StepError("the guest image is missing: run hack/guest-image")
@@ -78,6 +89,4 @@ def _tell(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true")
-    asyncio.run(main(quick=parser.parse_args().quick))
+    command_line.run(main)
