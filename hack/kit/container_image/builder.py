@@ -61,14 +61,19 @@ class Buildah:
         archive.parent.mkdir(parents=True, exist_ok=True)
         new = archive.with_name(f"{archive.name}.new")
         new.unlink(missing_ok=True)
-        steps.run(self.command("push", tag, f"docker-archive:{new}:{tag}"), doing=f"writing {archive.name}")
-        new.replace(archive)
+        try:
+            steps.run(
+                self.command("push", tag, f"docker-archive:{new}:{tag}"), doing=f"writing {archive.name}"
+            )
+            new.replace(archive)
+        finally:
+            new.unlink(missing_ok=True)
 
     def run(self, tag: str, command: Sequence[str]) -> str:
         """Run a program of an image, as the image's own user, and return what it prints.
 
         Raises:
-            StepError: when it fails.
+            StepError: when it fails, or goes on for longer than two minutes.
         """
         container = self._call("from", "--pull-never", tag).strip()
         try:
@@ -77,9 +82,14 @@ class Buildah:
             self._call("rm", container)
 
     def _call(self, *words: str) -> str:
-        done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, check=False, timeout=_RUN_DEADLINE_S
-        )
+        try:
+            done = subprocess.run(
+                self.command(*words), capture_output=True, text=True, check=False, timeout=_RUN_DEADLINE_S
+            )
+        except subprocess.TimeoutExpired as error:
+            raise steps.StepError(
+                f"buildah {' '.join(words)} took longer than {_RUN_DEADLINE_S:.0f} s"
+            ) from error
         if done.returncode:
             raise steps.StepError(f"buildah {' '.join(words)}: {done.stderr.strip()[-2000:]}")
         return done.stdout

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit import locks, paths, steps
+from kit import locks, needs, paths, steps
 from kit.container_image import base
 from kit.container_image.builder import Buildah
 
@@ -59,12 +59,12 @@ def build(targets: tuple[str, ...], *, version: str | None = None, rebuild: bool
     """Build images and write their archives; return them.
 
     Raises:
-        StepError: when this is not root, the version is none, or a step fails.
+        StepError: when this is not root, a program is missing, the version is none, or a step fails.
     """
-    if os.geteuid() != 0:
-        raise steps.StepError("building images needs root (their files belong to many users)")
+    needs.root("the files of images belong to many users")
     if version is not None and not _VERSION.fullmatch(version):
         raise steps.StepError(f"{version!r} is no version such as 1.2.3 or 1.2.3rc1", exit_code=2)
+    needs.programs("buildah", "mmdebstrap", "unshare")
     buildah = store()
     buildah.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = [Image(target, version or own_version()) for target in targets]
@@ -87,7 +87,9 @@ def build(targets: tuple[str, ...], *, version: str | None = None, rebuild: bool
 
 def _export(buildah: Buildah, image: Image) -> None:
     """Write the archive unless it is there: the image's ID lies beside it."""
-    known, identity = image.archive.with_suffix(".id"), buildah.image_id(image.tag) or ""
+    known, identity = image.archive.with_suffix(".id"), buildah.image_id(image.tag)
+    if identity is None:
+        raise steps.StepError(f"buildah does not know {image.tag}, which it has just built")
     if image.archive.exists() and known.exists() and known.read_text() == identity:
         return
     known.unlink(missing_ok=True)

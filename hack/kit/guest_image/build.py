@@ -7,12 +7,11 @@ packages. As long as that hash is right nothing is built again; new packages com
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from kit import locks, paths, steps
+from kit import locks, needs, paths, steps
 from kit.guest_image import disk, root_file_system
 
 NAME = "debian-12"
@@ -54,8 +53,7 @@ def ensure(*, rebuild: bool = False) -> dict[str, Any]:
     known = None if rebuild else find()
     if known:
         return known
-    if os.geteuid() != 0:
-        raise steps.StepError("building the guest image needs root (its files belong to many users)")
+    needs.root("the files of the guest image belong to many users")
     # Lock and half-made files lie outside the directory, all of which may be served to hosts.
     with locks.exclusive(_beside("lock"), waiting_for="another build of the guest image"):
         known = None if rebuild else find()
