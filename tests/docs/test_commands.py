@@ -42,7 +42,7 @@ LEFT_OUT = {
     "docs/how-to/rebuild-the-control-plane.md": 3,
     "docs/how-to/rotate-the-order-key.md": 1,
     "docs/how-to/try-on-a-real-cluster.md": 5,
-    "docs/how-to/upgrade-and-uninstall.md": 5,
+    "docs/how-to/upgrade-and-uninstall.md": 6,
     "docs/how-to/use-your-own-cluster.md": 3,
 }
 """How many blocks of each page no test runs."""
