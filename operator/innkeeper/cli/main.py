@@ -100,7 +100,14 @@ def _import(name: str) -> Any:
     loop = asyncio.new_event_loop if name in {"agent", "doctor", "stream"} else uvloop.new_event_loop
     below = [f"innkeeper {each}: {line}" for each, line in SUBCOMMANDS.items() if each.startswith(f"{name} ")]
     first_line = (COMMANDS | SUBCOMMANDS)[name]
-    return command_of(name, module.run, first_line=first_line, epilog="\n\n".join(below), loop=loop)
+    return command_of(
+        name,
+        module.run,
+        first_line=first_line,
+        epilog="\n\n".join(below),
+        is_service=name in COMMANDS and name != "doctor",
+        loop=loop,
+    )
 
 
 def _first_line(name: str) -> Any:

@@ -1,7 +1,7 @@
 """`innkeeper operator rebuild`: options of the command, and what it tells people and scripts.
 
 Exit codes: 0 when all that hosts hold is there, 1 when a host was not heard or something could not be made, 2 for wrong
-options.
+options, 128 and its number when a signal ended it.
 """
 
 import sys

@@ -2,7 +2,8 @@
 
 It makes a command of a coroutine; it knows nothing of what the coroutine does.
 
-Exit codes: 0 after a signal, 1 when the process had to end (as when the Lease is lost), 2 for wrong options.
+Exit codes: 0 after a signal to a service, 1 when it had to end (as when the Lease is lost), 2 for wrong options. What
+has an end of its own and was ended by a signal before it ends with 128 and the signal's number: it was not done.
 """
 
 import asyncio
@@ -25,13 +26,19 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 def command_of(
-    name: str, main: Main, *, first_line: str, epilog: str = "", loop: Loop = uvloop.new_event_loop
+    name: str,
+    main: Main,
+    *,
+    first_line: str,
+    epilog: str = "",
+    is_service: bool = True,
+    loop: Loop = uvloop.new_event_loop,
 ) -> Any:
     """Return the command `name`, whose options are the parameters of `main`; `epilog` stands below them in its help."""
 
     @functools.wraps(main)
     def run(**options: Any) -> None:
-        sys.exit(run_process(name, functools.partial(main, **options), loop=loop))
+        sys.exit(run_process(name, functools.partial(main, **options), is_service=is_service, loop=loop))
 
     late = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     text = inspect.getdoc(main) or first_line
@@ -40,12 +47,16 @@ def command_of(
 
 
 def run_process(
-    name: str, main: Callable[[], Coroutine[Any, Any, None]], *, loop: Loop = uvloop.new_event_loop
+    name: str,
+    main: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    is_service: bool = True,
+    loop: Loop = uvloop.new_event_loop,
 ) -> int:
-    """Run `main` to its end or to a signal; return the exit code."""
+    """Run `main` to its end or to a signal; return the exit code. A service has no end but a signal."""
     try:
         with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(_until_signal(main))
+            number = runner.run(_until_signal(main))
     except ValidationError as error:
         return _complain(name, _options_of(error), code=2)
     except BaseExceptionGroup as group:
@@ -54,25 +65,28 @@ def run_process(
         return _complain(name, error.message, code=1)
     except OSError as error:
         return _complain(name, str(error), code=1)
-    return 0
+    return 0 if is_service or number is None else 128 + number
 
 
-async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> int | None:
+    """Return the signal that ended `main`; None where it came to its own end."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(main())
-    asked = asyncio.Event()
+    asked: list[int] = []
 
-    def end() -> None:
-        asked.set()
+    def end(number: int) -> None:
+        asked.append(number)
         task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, end, number)
     try:
         await task
     except asyncio.CancelledError:
-        if not asked.is_set():
+        if not asked:
             raise
+        return asked[0]
+    return None
 
 
 def _options_of(error: ValidationError) -> str:

@@ -130,4 +130,13 @@ def test_a_signal_ends_a_process_in_order(number: signal.Signals) -> None:
             ended.append("in order")
 
     assert running.run_process("agent", until_cancelled) == 0
-    assert ended == ["in order"]
+    # What was to be done is not done: no script may take it for that.
+    assert running.run_process("operator rebuild", until_cancelled, is_service=False) == 128 + number
+    assert ended == ["in order", "in order"]
+
+
+def test_what_comes_to_its_end_all_the_same_is_done() -> None:
+    async def done() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert running.run_process("operator rebuild", done, is_service=False) == 0
