@@ -48,6 +48,7 @@ class OwnCertificate:
         self._files = files
         self._clock = clock
         self._asked: str | None = None
+        self._asked_for: ec.EllipticCurvePublicKey | None = None
         self._offered: str | None = None
         self._ignored: tuple[str, str] | None = None  # what was offered last, and why it was not taken
 
@@ -99,8 +100,8 @@ class OwnCertificate:
         key = self._key()
         if self._is_good(key):
             self._asked = None
-        elif self._asked is None:
-            self._asked = _request(self._host, key)
+        elif self._asked is None or self._asked_for != key.public_key():
+            self._asked, self._asked_for = _request(self._host, key), key.public_key()
         else:
             self.take(self._offered)
 
