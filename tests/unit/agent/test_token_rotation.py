@@ -109,6 +109,24 @@ async def test_a_clock_that_is_far_ahead_does_not_have_it_ask_without_end(
     assert 1 < source.asked <= 60
 
 
+async def test_a_clock_that_is_behind_does_not_have_it_end_first(
+    source: Source, clock: ManualClock, registry: CollectorRegistry, file: Path
+) -> None:
+    """By such a clock each new token is good for long."""
+    behind = ManualClock()
+    clock.advance(HOUR * 3 / 4)  # the API server's
+    put(file, (await source.ask()).value)
+    rotation = TokenRotation(
+        file, source, clock=behind, figures=TokenFigures(registry), is_ours=lambda _: True, at_once=True
+    )
+    for _ in range(200):
+        pause = await rotation.step()
+        assert Token.read(content(file)).expires > clock.now()
+        clock.advance(pause)
+        behind.advance(pause)
+    assert source.asked < 15
+
+
 async def test_while_the_api_server_is_away_it_is_asked_again_with_growing_pauses(
     rotation: TokenRotation, clock: ManualClock, source: Source, registry: CollectorRegistry
 ) -> None:

@@ -75,6 +75,7 @@ class TokenRotation:
         self._at_once = at_once
         self._failures = 0
         self._told: datetime | None = None  # the end of the token that was told as over
+        self._renewed = "", 0.0  # the token that we got last, and when it is due by the time that passed
         self._left_alone: str | None = None  # why it is, as it was told
 
     async def run(self) -> None:
@@ -90,9 +91,8 @@ class TokenRotation:
             self._leave_alone(token)
             return LOOK_EVERY_S
         self._left_alone = None
-        now = self._clock.now()
-        if token is not None and now < token.after(RENEWED_AFTER) and not self._at_once:
-            return min(LOOK_EVERY_S, (token.after(RENEWED_AFTER) - now).total_seconds())
+        if token is not None and not self._at_once and (due_s := self._due_in_s(token)) > 0:
+            return min(LOOK_EVERY_S, due_s)
         try:
             renewed = await self._source.ask()
             # Synced to a disk that guests may keep busy: heartbeats go on meanwhile.
@@ -101,10 +101,18 @@ class TokenRotation:
             return self._failed(token, error)
         self._failures = 0
         self._at_once = False
+        life_s = (renewed.expires - renewed.issued).total_seconds()
+        self._renewed = renewed.value, self._clock.monotonic() + life_s * RENEWED_AFTER
         self._figures.renewals.labels("Renewed").inc()
         self._figures.expires.set(renewed.expires.timestamp())
         log.info("token_renewed", expires=rfc3339(renewed.expires))
         return LOOK_EVERY_S
+
+    def _due_in_s(self, token: Token) -> float:
+        """Return in how many seconds it is to be renewed: a wall clock that is behind must not have it end before."""
+        due_s = (token.after(RENEWED_AFTER) - self._clock.now()).total_seconds()
+        value, at = self._renewed
+        return min(due_s, at - self._clock.monotonic()) if token.value == value else due_s
 
     def _failed(self, token: Token | None, error: InnkeeperError) -> float:
         self._figures.renewals.labels(error.reason).inc()
