@@ -9,11 +9,15 @@ from tests.kit.waiting import eventually
 from tests.scenario.hosts.conftest import Scene
 
 
-def bind(scene: Scene, name: str, number: int) -> None:
-    """Have a guest bound to the host `a`, as another part of the operator does."""
+async def bind(scene: Scene, name: str, number: int) -> None:
+    """Have a guest bound to the host `a`, as another part of the operator does, and seen by this one.
+
+    A Host that is seen first is told as empty, and guests that come later are told with the counters.
+    """
     status = {"host": "a", "epoch": 1, "resources": {"cpu": "1", "memory": "1Gi", "disk": "10Gi"}}
     body = objects.guest(name, number=number, status=status)
     scene.api.create(GUESTS, body, namespace=objects.NAMESPACE)
+    await eventually(lambda: (objects.NAMESPACE, name) in scene.subset.guests)
 
 
 def remove(scene: Scene, name: str) -> None:
@@ -38,7 +42,7 @@ def schedulable(scene: Scene) -> bool:
 async def test_it_is_told_at_once_and_taken_back_at_once(scene: Scene) -> None:
     await scene.joined("a")
     assert schedulable(scene)
-    bind(scene, "web", 1)
+    await bind(scene, "web", 1)
     ask(scene, maintenance=True)
     await eventually(lambda: told(scene) == ("GuestsRemain", "1 guest is still here: default/web"))
     assert not schedulable(scene)
@@ -50,8 +54,8 @@ async def test_it_is_told_at_once_and_taken_back_at_once(scene: Scene) -> None:
 
 async def test_guests_that_leave_are_counted_with_the_other_counters(scene: Scene) -> None:
     await scene.joined("a")
-    bind(scene, "web", 1)
-    bind(scene, "db", 2)
+    await bind(scene, "web", 1)
+    await bind(scene, "db", 2)
     ask(scene, maintenance=True)
     await eventually(
         lambda: told(scene) == ("GuestsRemain", "2 guests are still here: default/db, default/web")
@@ -68,7 +72,7 @@ async def test_guests_that_leave_are_counted_with_the_other_counters(scene: Scen
 async def test_a_guest_that_was_deleted_by_force_is_still_here(scene: Scene) -> None:
     """Its object is gone, its order is not: the host may still run it."""
     await scene.joined("a")
-    bind(scene, "web", 1)
+    await bind(scene, "web", 1)
     ask(scene, maintenance=True)
     order = objects.assignment(guest=objects.guest_id(1), desired="Destroyed")
     scene.api.create(ASSIGNMENTS, order, namespace=names.host_namespace("a"))
