@@ -2,7 +2,7 @@
 
 import pytest
 
-from innkeeper.agent.streaming.boot_profile import BootWatch
+from innkeeper.agent.streaming.boot_profile import LONGEST_S, BootWatch
 from tests.kit.clock import ManualClock
 
 
@@ -43,4 +43,16 @@ def test_a_slow_processor_has_longer_pauses(slowness: int) -> None:
     boot = Boot()
     boot.reads(0, *(pause * slowness for pause in (0.5, 0.5, 1, 1, 1.2, 1.8, 2.5)))
     boot.clock.advance(12 * slowness)
+    assert boot.watch.is_over
+
+
+def test_a_guest_that_reads_something_new_now_and_then_does_not_boot_for_ever() -> None:
+    """Its image would never be all here, and it would need the image server for as long as it runs."""
+    boot = Boot()
+    pause, reads = 5.0, [0.0]
+    while sum(reads) + pause < LONGEST_S:
+        reads.append(pause)
+        pause = max(5.0, 0.3 * sum(reads))
+    boot.reads(*reads)
+    boot.clock.advance(LONGEST_S - sum(reads) + 1)
     assert boot.watch.is_over

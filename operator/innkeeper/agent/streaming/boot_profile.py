@@ -12,6 +12,7 @@ from innkeeper.domain.images.profile import MAX_CHUNKS
 # took longer to come this far.
 QUIET_S = 12.0
 QUIET_SHARE = 0.5
+LONGEST_S = 1800.0  # who reads something new now and then for longer is at work, and needs all of its image
 
 RUN_CHUNKS = 4  # at most in one request ahead of a guest: one that waits for another chunk waits no longer
 
@@ -48,10 +49,13 @@ class BootWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether guests have read, and nothing new for a while."""
+        """Whether guests have read, and nothing new for a while; or for far longer than a boot takes."""
         if self._began is None:
             return False
-        quiet = self._clock.monotonic() - self._last
+        now = self._clock.monotonic()
+        if now - self._began >= LONGEST_S:
+            return True
+        quiet = now - self._last
         return quiet >= max(QUIET_S, (self._last - self._began) * QUIET_SHARE)
 
     @property
