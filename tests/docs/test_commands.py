@@ -8,13 +8,6 @@ import pytest
 from tests.kit import documents, running_demo
 from tests.kit.running_demo import RunningDemo
 
-STILL_TO_DO = {"docs/tutorial/README.md"}
-"""Pages that nobody has brought into a form that can be run. Take a page out; never add one.
-
-A new page is covered as soon as it lies in docs/how-to, docs/runbooks or docs/tutorial. Write it so that a reader can
-follow it on the two hosts of `make demo`; docs/how-to/README.md tells what is there. Mark what cannot be run there.
-"""
-
 NOT_RUN = {
     "it needs systemd",
     "it needs the internet",
@@ -47,7 +40,7 @@ LEFT_OUT = {
 }
 """How many blocks of each page no test runs."""
 
-PAGES = [each for each in documents.pages() if documents.name(each) not in STILL_TO_DO]
+PAGES = documents.pages()
 each_page = pytest.mark.parametrize("page", PAGES, ids=documents.name)
 
 IN_ONE_RUN = {
@@ -89,10 +82,6 @@ def test_each_block_of_commands_is_run_or_says_why_not(page: Path) -> None:
     assert all(each.text.strip() for each in documents.commands(page)), (
         "a console block shows its commands behind `$ `"
     )
-
-
-def test_pages_that_are_still_to_do_exist() -> None:
-    assert {documents.name(each) for each in documents.pages()} >= STILL_TO_DO
 
 
 def test_no_more_blocks_are_left_out_than_are_known() -> None:
