@@ -89,9 +89,10 @@ async def test_a_pods_token_becomes_the_identity_of_the_host_of_its_node(scene: 
     assert (token.expires - token.issued).total_seconds() == HOUR
     async with identities.with_token(scene.admin, token.value) as agent:
         assert await identities.who_am_i(agent) == f"system:serviceaccount:host-{scene.mine}:agent"
-        await agent.list(SECRETS, namespace=names.host_namespace(scene.mine))
+        with pytest.raises(NotFoundError):
+            await agent.get(SECRETS, "none", namespace=names.host_namespace(scene.mine))
         with pytest.raises(ForbiddenError):
-            await agent.list(SECRETS, namespace=names.host_namespace(scene.other))
+            await agent.get(SECRETS, "none", namespace=names.host_namespace(scene.other))
 
 
 async def test_a_pod_cannot_become_another_host(scene: Scene) -> None:

@@ -184,9 +184,14 @@ def test_nobody_changes_what_guards_the_api() -> None:
     assert not holders(resources=guards, verbs=WRITES)
 
 
-def test_secrets_are_listed_by_the_operator_and_by_hosts_in_their_own_namespace_alone() -> None:
-    rows = {(who, where) for who, where, what, verb in listed() if what == "/secrets" and verb == "list"}
-    assert rows == {("operator", "everywhere"), ("agent of a host", f"in {HOST}")}
+def test_secrets_are_read_by_name_and_listed_by_nobody() -> None:
+    rows = {(who, where) for who, where, what, verb in listed() if what == "/secrets" and verb == "get"}
+    assert rows == {
+        ("operator", "everywhere"),
+        ("image server", "everywhere"),
+        ("agent of a host", f"in {HOST}"),
+    }
+    assert not [row for row in listed() if row[2] == "/secrets" and row[3] in {"list", "watch"}]
 
 
 def test_a_hosts_agent_has_no_right_outside_its_own_namespace() -> None:

@@ -32,7 +32,7 @@ RIGHTS = [
     (OPERATOR, f"{GROUP}/ipaddresses", "get list watch create patch delete", "deletecollection"),
     (OPERATOR, f"{GROUP}/images/status", "patch", ""),
     (OPERATOR, "/namespaces", "get list watch create patch", "deletecollection"),
-    (OPERATOR, "/secrets", "get create patch delete", "deletecollection"),
+    (OPERATOR, "/secrets", "get create patch delete", "list watch update deletecollection"),
     (OPERATOR, "/pods", "", "get list create"),
     (OPERATOR, "/serviceaccounts/token", "", "create"),
     (OPERATOR, f"{RBAC}/roles", "create patch", "escalate bind"),

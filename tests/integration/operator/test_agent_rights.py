@@ -24,7 +24,7 @@ OWN = {
     f"{IK}/hostagents/status": "update patch",
     f"{IK}/guests": "",
     f"{IK}/images": "",
-    "/secrets": "get list watch",
+    "/secrets": "get",
     "/configmaps": "",
     "/serviceaccounts": "",
     "/serviceaccounts/token": "",
@@ -98,7 +98,9 @@ async def test_an_agent_cannot_change_its_own_orders_or_read_another_hosts(admin
         with pytest.raises(ForbiddenError):
             await agent.client.get(HOST_AGENTS, "host", namespace=victim.namespace)
         with pytest.raises(ForbiddenError):
-            await agent.client.list(SECRETS, namespace=victim.namespace)
+            await agent.client.get(SECRETS, "agent-join", namespace=victim.namespace)
+        with pytest.raises(ForbiddenError):
+            await agent.client.list(SECRETS, namespace=agent.namespace)
         with pytest.raises(ForbiddenError):
             await agent.client.list(ASSIGNMENTS)
         agent.namespace = victim.namespace

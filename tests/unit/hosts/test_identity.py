@@ -110,7 +110,7 @@ def test_an_agent_may_do_exactly_this() -> None:
         ("innkeeper.dev", "hostagents"): read,
         ("innkeeper.dev", "assignments/status"): ["patch", "update"],
         ("innkeeper.dev", "hostagents/status"): ["patch", "update"],
-        ("", "secrets"): read,
+        ("", "secrets"): ["get"],
         ("coordination.k8s.io", "leases"): ["create"],
         ("coordination.k8s.io", "leases", "heartbeat"): ["get", "patch", "update"],
         ("", "events"): ["create", "patch"],

@@ -30,7 +30,7 @@ _RIGHTS = (
     ("innkeeper.dev", "hostagents", "status", "patch", ""),
     ("innkeeper.dev", "assignments", "status", "patch", ""),
     ("innkeeper.dev", "assignments", "", "watch", ""),
-    ("", "secrets", "", "watch", ""),
+    ("", "secrets", "", "get", ""),
     ("coordination.k8s.io", "leases", "", "update", names.HEARTBEAT_LEASE),
     ("", "events", "", "create", ""),
     ("", "serviceaccounts", "token", "create", names.AGENT_SERVICE_ACCOUNT),

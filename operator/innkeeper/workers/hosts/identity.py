@@ -29,7 +29,7 @@ WRITE = ["patch", "update"]
 AGENT_RULES: list[dict[str, Any]] = [
     {"apiGroups": [GROUP], "resources": ["assignments", "hostagents"], "verbs": READ},
     {"apiGroups": [GROUP], "resources": ["assignments/status", "hostagents/status"], "verbs": WRITE},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": READ},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},  # user data: its order names it
     # A name cannot be asked for when something is created: RBAC does not know it yet.
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     {
