@@ -4,6 +4,7 @@ An archive is written again only when its image changed. Package indexes and cer
 machine is set up for; neither goes into an image.
 """
 
+import ast
 import os
 import re
 import tempfile
@@ -115,7 +116,11 @@ def _pip_setting(name: str) -> str | None:
     """Return a setting of the environment's own pip: a variable, else its files."""
     if value := os.environ.get(f"PIP_{name.upper().replace('-', '_')}"):
         return value
-    python = paths.venv_program("python")
-    said = steps.run([python, "-m", "pip", "config", "list"], doing="asking pip for its settings")
-    found = re.search(rf"^(?:global|install)\.{name}='(.*)'$", said, re.MULTILINE)
-    return found[1] if found else None
+    pip: list[str | Path] = [needs.environment(), "-m", "pip", "config", "list"]
+    return told_setting(steps.run(pip, doing="asking pip for its settings"), name)
+
+
+def told_setting(said: str, name: str) -> str | None:
+    """Return a setting of which `pip config list` tells, as a file of settings holds it: one value on each line."""
+    found = re.search(rf"^(?:global|install)\.{name}=(['\"].*['\"])$", said, re.MULTILINE)
+    return "\n    ".join(str(ast.literal_eval(found[1])).split()) if found else None

@@ -30,6 +30,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, end)
     while True:
         child = subprocess.Popen(sys.argv[1:], preexec_fn=_die_with_parent)  # noqa: PLW1509 - this program has one thread
+        if asked:  # while the program was being started, when there was nobody to pass it on to
+            child.terminate()
         code = child.wait()
         if asked or code == 0:
             return code

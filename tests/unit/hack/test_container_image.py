@@ -65,6 +65,26 @@ def test_a_program_of_an_image_that_hangs_is_told_of_and_its_container_goes(
     assert (tmp_path / "removed").exists()
 
 
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("global.index-url='https://a.example/simple'\n", "https://a.example/simple"),
+        (
+            "global.timeout='9'\ninstall.index-url=\"https://u:it's@a.example/\"\n",
+            "https://u:it's@a.example/",
+        ),
+        (
+            r"global.index-url='\nhttps://a.example/\nhttps://b.example/'",
+            "https://a.example/\n    https://b.example/",
+        ),
+        ("global.extra-index-url='https://b.example/'\n", None),
+        ("", None),
+    ],
+)
+def test_the_index_that_pip_here_reaches_is_handed_on(said: str, value: str | None) -> None:
+    assert images.told_setting(said, "index-url") == value
+
+
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> images.Image:
     monkeypatch.setattr(images, "DIST", tmp_path)
     return images.Image("operator", "1.2.3")
