@@ -188,7 +188,6 @@ def test_secrets_are_read_by_name_and_listed_by_nobody() -> None:
     rows = {(who, where) for who, where, what, verb in listed() if what == "/secrets" and verb == "get"}
     assert rows == {
         ("operator", "everywhere"),
-        ("image server", "everywhere"),
         ("agent of a host", f"in {HOST}"),
     }
     assert not [row for row in listed() if row[2] == "/secrets" and row[3] in {"list", "watch"}]

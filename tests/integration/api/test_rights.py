@@ -42,7 +42,7 @@ RIGHTS = [
     (IMAGES, f"{GROUP}/images", "get list watch", "create patch delete"),
     (IMAGES, f"{GROUP}/assignments", "get", "list watch create patch"),
     (IMAGES, "authentication.k8s.io/tokenreviews", "create", ""),
-    (IMAGES, "/secrets", "get", "list watch create patch update delete"),
+    (IMAGES, "/secrets", "", "get list watch create patch update delete"),
     (IMAGES, f"{GROUP}/guests", "", "get list"),
     ("viewer", f"{GROUP}/guests", "get list watch", "create patch delete"),
     ("viewer", "query.innkeeper.dev/orphans", "list", ""),

@@ -20,6 +20,7 @@ from innkeeper.images.settings import ImagesSettings
 from innkeeper.views.guest import GuestSpec, ImageRef
 from tests.kit.disks import raw_disk
 from tests.kit.install import CHART_FILES, apply, kubeconfig_of, run
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.control_plane
 
@@ -43,6 +44,12 @@ class Bench:
     def token(self, account: str, namespace: str) -> str:
         done = run(self.kubeconfig, "create", "token", account, f"--namespace={namespace}", "--duration=10m")
         return done.stdout.strip()
+
+    def let_secrets_be_read(self) -> None:
+        """Bind the role as an admin does for a namespace with private images."""
+        role, account = "innkeeper-images-secrets", "innkeeper-system:innkeeper-images"
+        words = (f"--clusterrole={role}", f"--serviceaccount={account}", f"--namespace={self.namespace}")
+        run(self.kubeconfig, "create", "rolebinding", role, *words)
 
     async def post(self, path: str, token: str, body: Any) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}"}
@@ -156,24 +163,48 @@ async def test_from_inspection_to_the_bytes(bench: Bench) -> None:
 async def test_a_secret_is_read_and_sent_to_no_origin_that_it_does_not_name(
     bench: Bench, kind: str | None, said: str
 ) -> None:
+    bench.let_secrets_be_read()
     if kind is not None:
-        bench.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": "store", "namespace": bench.namespace},
-                "type": kind,
-                "stringData": {"origin": "https://images.example.com", "token": "token-1"},
-            }
-        )
+        make_secret(bench, kind)
+    message = await unusable(bench)
+    assert f"the Secret {bench.namespace}/store {said}" in message
+    assert "token-1" not in message
+
+
+async def test_no_secret_is_read_where_no_admin_allowed_it(bench: Bench) -> None:
+    make_secret(bench, "innkeeper.dev/image-source")
+    message = await unusable(bench)
+    assert f"bind the ClusterRole innkeeper-images-secrets in {bench.namespace}" in message
+    bench.let_secrets_be_read()
+
+    async def is_read() -> bool:
+        return "is not for the origin" in await unusable(bench, name=f"image-{uuid.uuid4()}")
+
+    await eventually(is_read, deadline_s=30)  # an answer about a Secret counts for some seconds
+
+
+def make_secret(bench: Bench, kind: str) -> None:
+    """Make a Secret of an origin that is not that of the image."""
+    bench.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "store", "namespace": bench.namespace},
+            "type": kind,
+            "stringData": {"origin": "https://images.example.com", "token": "token-1"},
+        }
+    )
+
+
+async def unusable(bench: Bench, *, name: str = "private") -> str:
+    """Return why an image cannot be read with the Secret."""
     http = {"url": "https://192.0.2.1/disk.raw", "secretRef": {"name": "store"}}
     spec = {**image(bench.namespace)["spec"], "source": {"http": http}}
     operator = bench.token("innkeeper-operator", "innkeeper-system")
-    question = {"namespace": bench.namespace, "name": "private", **spec}
+    question = {"namespace": bench.namespace, "name": name, **spec}
     status, answer = await bench.post("/v1/inspect", operator, question)
     assert (status, answer["reason"]) == (200, "CredentialsUnusable")
-    assert f"the Secret {bench.namespace}/store {said}" in answer["message"]
-    assert "token-1" not in answer["message"]
+    return str(answer["message"])
 
 
 async def test_who_is_not_asked_for_is_refused(bench: Bench) -> None:
