@@ -2,6 +2,7 @@
 
 A new page is covered as soon as it lies in docs/how-to, docs/runbooks or docs/tutorial. Write it so that a reader can
 follow it on the two hosts of `make demo`; docs/how-to/README.md tells what is there. Mark what cannot be run there.
+What needs a cluster with nodes is run by tests/e2e/cluster.
 """
 
 from pathlib import Path
@@ -38,7 +39,6 @@ LEFT_OUT = {
     "docs/how-to/rebuild-the-control-plane.md": 3,
     "docs/how-to/rotate-the-order-key.md": 1,
     "docs/how-to/try-on-a-real-cluster.md": 5,
-    "docs/how-to/upgrade-and-uninstall.md": 6,
     "docs/how-to/use-your-own-cluster.md": 3,
 }
 """How many blocks of each page no test runs."""

@@ -1,8 +1,8 @@
 """Runs a page of the documents as a reader would: its commands from top to bottom, in one shell.
 
 A page becomes one script. What stands in `sh` and `console` blocks is run as it is written; marks above a block say
-how (`at: host-a`, `ends with: 0 or 1`, `for: 3 s`) or that it cannot be run (`not run: REASON`). The first command
-that fails ends the page, and the error names its line.
+how (`at: host-a`, `ends with: 0 or 1`, `for: 3 s`), where else than on the demo (`on: a cluster with nodes`) or that it
+cannot be run (`not run: REASON`). The first command that fails ends the page, and the error names its line.
 """
 
 import os
@@ -16,7 +16,9 @@ from kit import paths
 from kit.documents import reading
 
 LANGUAGES = ("sh", "console")
-MARKS = {"not run", "run first", "at", "ends with", "for"}
+MARKS = {"not run", "run first", "on", "at", "ends with", "for"}
+NODES = "a cluster with nodes"
+PLACES = {NODES}
 DEADLINE_S = 540.0
 _SEPARATOR = "\x1e"
 _PRELUDE = f"set -euo pipefail\nstep() {{ printf '\\n{_SEPARATOR}%s\\n' \"$1\"; }}\n"
@@ -63,13 +65,26 @@ def not_run(page: Path) -> dict[int, str]:
     return {block.line: block.marks["not run"] for block in _command_blocks(page) if "not run" in block.marks}
 
 
-def run(page: Path, *, directory: Path, environment: Mapping[str, str]) -> None:
-    """Run a page's commands in a directory.
+def pages_on(place: str) -> list[Path]:
+    """Return the pages with commands for another place than the demo."""
+    return [page for page in pages() if any(each.marks.get("on") == place for each in commands(page))]
+
+
+def reader_folder(directory: Path) -> None:
+    """Give a reader's folder what the checkout has; what pages write stays in the folder."""
+    for entry in paths.CHECKOUT.iterdir():
+        if entry.name not in (".run", ".git"):
+            (directory / entry.name).symlink_to(entry)
+
+
+def run(page: Path, *, directory: Path, environment: Mapping[str, str], on: str | None = None) -> None:
+    """Run a page's commands in a directory: those for the demo, or those for another place.
 
     Raises:
         DocumentError: when one fails, or does not show the columns that the page shows.
     """
-    wanted = [each for each in commands(page) if not each.marks.keys() & {"not run", "run first"}]
+    here = [each for each in commands(page) if each.marks.get("on") == on]
+    wanted = [each for each in here if not each.marks.keys() & {"not run", "run first"}]
     script = _PRELUDE + "".join(f"step {each.line}\n{_as_shell(each)}\n" for each in wanted)
     try:
         done = subprocess.run(
@@ -105,6 +120,8 @@ def _command_blocks(page: Path) -> Iterator[reading.Block]:
             raise DocumentError(
                 f"{name(page)}:{block.line}: no such mark: {', '.join(unknown)}; there are {', '.join(sorted(MARKS))}"
             )
+        if (place := block.marks.get("on")) is not None and place not in PLACES:
+            raise DocumentError(f"{name(page)}:{block.line}: no such place: {place}; there is {NODES}")
         yield block
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kit import paths
 from kit.kubectl import Kubectl
-from tests.kit import demo_state
+from tests.kit import demo_state, documents
 
 LAB = "documents"
 ENVIRONMENT = {"INNKEEPER_LAB": LAB, "INNKEEPER_LAB_SUBNET": "10.79.0.0/24"}
@@ -41,9 +41,7 @@ class RunningDemo:
 
 def up(directory: Path) -> RunningDemo:
     """Start the demo as `make demo` does; a reader's folder is made of `directory`."""
-    for entry in paths.CHECKOUT.iterdir():
-        if entry.name not in (".run", ".git"):
-            (directory / entry.name).symlink_to(entry)
+    documents.reader_folder(directory)
     (directory / ".run").mkdir()
     (directory / ".run" / "demo").symlink_to(paths.run_directory(LAB))
     for script in scripts():
