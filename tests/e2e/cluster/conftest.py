@@ -19,7 +19,7 @@ from tests.kit.real_cluster import RealCluster
 ADDRESSES = {"cidr": "10.80.0.0/24", "ranges": [{"start": "10.80.0.100", "end": "10.80.0.199"}]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[RealCluster]:
     """Start the cluster, or take the one that is given, and install operator, image server and agent."""
     assert os.geteuid() == 0, "a cluster makes namespaces and runs containers: run this as root"
@@ -78,7 +78,7 @@ def _object(kind: str, name: str, spec: object) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the key that logs in to guests, where the node finds it too."""
     shared = os.environ.get("INNKEEPER_E2E_SHARED")
