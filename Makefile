@@ -22,7 +22,7 @@ demo: ## two hosts and two guests on this machine, from kubectl apply to ssh (ne
 demo-down: ## end the demo and remove all of it
 	hack/demo --down
 
-test: ## everything: set-up, verify, all tests, real guests too (needs root; the first time takes half an hour)
+test: ## everything: set-up, verify, all tests, real guests too (needs root; over an hour, the first time more)
 	hack/system-packages
 	hack/python-env --libvirt
 	hack/control-plane build --with-scheduler
