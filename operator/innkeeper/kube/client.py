@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 from yarl import URL
 
 from innkeeper import __version__
@@ -344,7 +345,11 @@ class Client:
         if self._session is None:
             context = self.credentials.ssl_context()
             connector = aiohttp.TCPConnector(
-                limit=_CONNECTIONS, ssl=context if context is not None else False, keepalive_timeout=60
+                limit=_CONNECTIONS,
+                ssl=context if context is not None else False,
+                keepalive_timeout=60,
+                # A watch that we end waits for the server's goodbye; without this the session's end leaves it behind.
+                enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
             )
             self._session = aiohttp.ClientSession(connector=connector)
         return self._session

@@ -34,7 +34,8 @@ command_line.run(main)
 
 def interrupted(directory: Path, number: signal.Signals) -> int:
     """Start the script, end it once its child runs; return its exit code."""
-    command = [sys.executable, "-c", SCRIPT, CHILD]
+    # Whoever runs the tests may ignore signals, under nohup or in the background: the script shall not inherit that.
+    command = ["env", "--default-signal=HUP,INT,TERM", sys.executable, "-c", SCRIPT, CHILD]
     environment = {"PYTHONPATH": str(paths.HACK)}
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=directory, env=environment, stdout=quiet, stderr=quiet) as script:
