@@ -8,7 +8,7 @@ from typing import Any
 import lupa
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from tests.kit.any_status import OBJECTS
 from tests.kit.kstatus import Status, status_of
@@ -38,7 +38,6 @@ def health() -> Callable[[dict[str, Any]], str]:
     return lambda document: str(rule(lua.table_from(document, recursive=True))["status"])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow, not wrong
 @given(document=OBJECTS)
 def test_the_health_rule_says_what_kstatus_says(
     health: Callable[[dict[str, Any]], str], document: dict[str, Any]
