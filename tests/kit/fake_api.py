@@ -17,6 +17,7 @@ from aiohttp import web
 
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import Resource
+from kit import ports
 from tests.kit.fake_api_documents import RefusedError, selector
 from tests.kit.fake_api_faults import Call, CutError, Fault, Faults, Hook
 from tests.kit.fake_api_kinds import Document, Kind
@@ -50,7 +51,7 @@ class FakeApi:
         self.allows: Callable[[Mapping[str, Any]], bool] = lambda _review: True
         self.bookmark_s = bookmark_s
         self._tokens = {"admin": ADMIN}
-        self._port = 0
+        (self._port,) = ports.choose(1, address="127.0.0.1")  # nobody else takes it while it is down
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -70,7 +71,6 @@ class FakeApi:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await site.start()
-        self._port = int(self._runner.addresses[0][1])
 
     async def down(self) -> None:
         """Stop serving: connections are refused until `up`."""

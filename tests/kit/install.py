@@ -50,6 +50,17 @@ def apply(kubeconfig: Path, *paths: Path) -> None:
     run(kubeconfig, "apply", "--server-side", "--force-conflicts", *sources)
 
 
+def ask_every_kind(kubeconfig: Path) -> None:
+    """Ask for the objects of every kind of ours, so that the API server has opened their stores.
+
+    It opens one at the first request. Where the deletion of a CRD is that request, its finalizer finds the store not
+    ready, may lose its turn to try again, and then comes back to it only after five minutes.
+    """
+    for crd in CRDS.glob("*.yaml"):
+        plural = crd.stem.partition("_")[2]
+        run(kubeconfig, "get", "--raw", f"/apis/innkeeper.dev/v1alpha1/{plural}")
+
+
 def wait_for_policies(kubeconfig: Path) -> None:
     """Try, without writing, what each policy must change or refuse, until it does.
 

@@ -5,7 +5,6 @@ Only the durations of the rules are shortened, so that nobody waits two minutes 
 
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from kit import ports
 from tests.kit.promql import program
 from tests.kit.waiting import eventually
 
@@ -26,13 +26,6 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(\d+)([smhd])")
 _UP_S = 90.0
 _DOWN_S = 30.0
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def hurried(rules: Path) -> str:
@@ -77,7 +70,7 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(targets: Mapping[str, int], directory: Path) -> AsyncIterator[Prometheus]:
     """Run Prometheus; `targets` are the ports of processes by the name that becomes their `instance`."""
-    port = free_port()
+    (port,) = ports.choose(1, address="127.0.0.1")
     (directory / "innkeeper.rules.yaml").write_text(hurried(RULES))
     config = directory / "prometheus.yaml"
     config.write_text(yaml.safe_dump(_config(targets)))

@@ -153,14 +153,11 @@ class Reconciler:
         if found is Meaning.SAME:
             return held
         if found is Meaning.REFUSED_BEFORE and held is not None:
-            await self._put(
-                order,
-                text,
-                held.record.outcome,
-                life=Life.NEW,
-                ready=held.record.ready,
-                conflict=held.record.conflict,
+            old = held.record
+            record = self._record(
+                order, text, old.outcome, life=Life.NEW, ready=old.ready, conflict=old.conflict
             )
+            await self._put(order, record)
         elif found is Meaning.ADMIT:
             if self.host_orders.settings is None:
                 return None  # the HostAgent will wake all guests when it is seen
@@ -193,10 +190,11 @@ class Reconciler:
         refused = await self._refusal(order)
         if refused is None:
             ready = Ready(status=False, reason=GuestReason.ACCEPTED)
-            await self._put(order, text, OrderOutcome.ACCEPTED, life=Life.NEW, ready=ready)
+            record = self._record(order, text, OrderOutcome.ACCEPTED, life=Life.NEW, ready=ready)
+            await self._put(order, record)
             log.info("order_accepted", namespace=order.namespace, name=order.name)
         else:
-            await self._put(
+            record = self._record(
                 order,
                 text,
                 OrderOutcome.REFUSED,
@@ -204,6 +202,7 @@ class Reconciler:
                 ready=refused.ready,
                 conflict=refused.conflict,
             )
+            await self._put(order, record)
             log.warning("order_refused", reason=refused.ready.reason, message=refused.ready.message)
 
     async def _refusal(self, order: Order) -> admission.Refusal | None:
@@ -224,18 +223,8 @@ class Reconciler:
         )
         return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.promised()])
 
-    async def _put(
-        self,
-        order: Order,
-        text: str,
-        outcome: OrderOutcome,
-        *,
-        life: Life,
-        ready: Ready,
-        conflict: AddressInUse | None = None,
-    ) -> None:
-        record = self._record(order, text, outcome, life=life, ready=ready, conflict=conflict)
-        await self.ledger.put(record, order, what=f"{outcome} {order.desired}")
+    async def _put(self, order: Order, record: GuestRecord) -> None:
+        await self.ledger.put(record, order, what=f"{record.outcome} {order.desired}")
 
     def _record(
         self,

@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtensionOID
 from innkeeper.clock import SystemClock
 from innkeeper.hosts.issuing import HostCertificates
 from tests.kit.chart import CHART, NAMESPACE, WITH_AGENTS, HelmError, render, run_helm
-from tests.kit.install import CRDS, apply, run, wait_for_policies
+from tests.kit.install import CRDS, apply, ask_every_kind, run, wait_for_policies
 from tests.kit.own_plane import empty_plane
 from tests.kit.waiting import eventually
 
@@ -68,6 +68,8 @@ KEPT = (
 
 def clear(plane: Path) -> None:
     """Remove what releases left."""
+    if run(plane, "get", "crd", "--output=name").stdout:
+        ask_every_kind(plane)
     ours = ("--selector=app.kubernetes.io/name=innkeeper", "--timeout=60s")
     run(plane, "delete", ",".join(KEPT), *ours)
 
@@ -165,6 +167,7 @@ async def test_objects_are_guarded_also_while_nothing_is_installed(cluster: Path
 async def test_with_keep_off_the_crds_go_with_the_release(cluster: Path) -> None:
     clear(cluster)
     install(cluster, "--set", "crds.keep=false")
+    ask_every_kind(cluster)
     helm(cluster, "uninstall", RELEASE)
 
     def are_gone() -> bool:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from kit import ports
 
 from innkeeper.kube.client import Client
 from innkeeper.kube.resources import HOSTS
@@ -12,7 +13,7 @@ from tests.integration.operator import scene
 from tests.kit import joining
 from tests.kit.joining import Machine
 from tests.kit.operator_process import StubImageServer
-from tests.kit.prometheus import free_port, prometheus, running
+from tests.kit.prometheus import prometheus, running
 from tests.kit.promql import SERIES
 from tests.kit.waiting import eventually
 
@@ -38,11 +39,11 @@ async def joined(machine: Machine, host: str, kubeconfig: Path) -> None:
 async def test_a_host_that_is_lost_fires_an_alert_which_ends_when_it_is_back(
     admin: Client, kubeconfigs: tuple[Path, Path], images: StubImageServer, name: str, tmp_path: Path
 ) -> None:
-    ports = {"the-operator": free_port(), "the-host": free_port()}
+    targets = dict(zip(("the-operator", "the-host"), ports.choose(2, address="127.0.0.1"), strict=True))
     machine = Machine(tmp_path / "machine")
     operator = (
         *(INNKEEPER, "operator", "--kubeconfig", kubeconfigs[1], "--images-url", images.url),
-        *("--metrics-port", str(ports["the-operator"]), "--host-silence-s", str(SILENT_AFTER_S)),
+        *("--metrics-port", str(targets["the-operator"]), "--host-silence-s", str(SILENT_AFTER_S)),
     )
     agent = (
         *(
@@ -55,7 +56,7 @@ async def test_a_host_that_is_lost_fires_an_alert_which_ends_when_it_is_back(
             "--state-dir",
             machine.state,
         ),
-        *("--metrics-port", str(ports["the-host"])),
+        *("--metrics-port", str(targets["the-host"])),
     )
     with ExitStack() as stack:
         stack.enter_context(running(operator, tmp_path / "operator.log"))
@@ -63,7 +64,7 @@ async def test_a_host_that_is_lost_fires_an_alert_which_ends_when_it_is_back(
         await joined(machine, name, kubeconfigs[0])
         lost = stack.enter_context(running(agent, tmp_path / "agent.log"))
         (tmp_path / "prometheus").mkdir()
-        async with prometheus(ports, tmp_path / "prometheus") as watcher:
+        async with prometheus(targets, tmp_path / "prometheus") as watcher:
             await scene.ready(admin, HOSTS, name, reason="Ready", deadline_s=DEADLINE_S)
 
             async def all_is_told() -> bool:
@@ -74,7 +75,9 @@ async def test_a_host_that_is_lost_fires_an_alert_which_ends_when_it_is_back(
             assert await watcher.series() <= SERIES.keys()
 
             async def is_quiet() -> bool:
-                return not await watcher.firing()
+                firing = await watcher.firing()
+                assert not firing
+                return True
 
             await eventually(is_quiet, deadline_s=DEADLINE_S)
 

@@ -19,7 +19,7 @@ from innkeeper.kube.resources import LEASES
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import HOST, STORE, guest_id, order
 from tests.kit.waiting import eventually
-from tests.scenario.agent.test_process import free_port, join_file
+from tests.scenario.agent.test_process import join_file
 
 GUEST = guest_id()
 PROGRAM = [sys.executable, "-c", "from innkeeper.cli.main import app; app()", "agent"]
@@ -41,7 +41,7 @@ class Machine:
         process = await asyncio.create_subprocess_exec(
             *PROGRAM,
             *("--join-file", str(self._join), "--state-dir", str(self.state), "--driver", "simulated"),
-            *("--metrics-port", str(free_port()), "--log-level", "error"),
+            *("--metrics-port", "0", "--log-level", "error"),
             *("--backup-directory", str(self.backups), "--backup-every-s", "1"),
             env=ENVIRONMENT,
         )

@@ -5,11 +5,11 @@ import base64
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import aiohttp
+from kit import ports
 
 from innkeeper.agent.store.store import Store
 from tests.kit.agent_host import AgentHost
@@ -18,12 +18,6 @@ from tests.kit.waiting import eventually
 
 GUEST = guest_id()
 PROGRAM = [sys.executable, "-c", "from innkeeper.cli.main import app; app()", "agent"]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 async def started(*options: str) -> asyncio.subprocess.Process:
@@ -47,7 +41,8 @@ def join_file(host: AgentHost, directory: Path) -> Path:
 
 
 async def test_it_joins_works_is_ready_and_ends_at_a_signal(host: AgentHost, tmp_path: Path) -> None:
-    port, state = free_port(), tmp_path / "state"
+    (port,) = ports.choose(1, address="127.0.0.1")
+    state = tmp_path / "state"
     await (await Store.open(state / "agent.db", host=HOST, new_id=STORE)).close()
     process = await started(
         *("--join-file", str(join_file(host, tmp_path)), "--state-dir", str(state)),
@@ -91,7 +86,8 @@ async def test_wrong_options_are_told_by_name() -> None:
 
 
 async def test_readiness_waits_for_the_api_server(host: AgentHost, tmp_path: Path) -> None:
-    port, path = free_port(), join_file(host, tmp_path)
+    (port,) = ports.choose(1, address="127.0.0.1")
+    path = join_file(host, tmp_path)
     await host.api.down()
     process = await started(
         *("--join-file", str(path), "--state-dir", str(tmp_path / "state")),
