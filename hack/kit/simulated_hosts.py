@@ -17,6 +17,7 @@ from innkeeper.agent.build.simulated_images import SimulatedImages
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.host_api.listener import ListenAt
+from innkeeper.agent.host_report import boot_id
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.parts import AgentParts
@@ -43,6 +44,7 @@ class SimulatedHost:
     asker: Asker | None = None
     api: ListenAt | None = None
     heartbeat_s: float = 10.0
+    boot_id: str = field(default_factory=boot_id)
     pull_bytes_per_s: int = 0
     api_grace_s: float = 30.0
     max_builds: int = 4
@@ -77,6 +79,7 @@ class SimulatedHost:
             readiness=self.readiness,
             api=self.api,
             heartbeat_s=self.heartbeat_s,
+            boot_id=self.boot_id,
             pull_bytes_per_s=self.pull_bytes_per_s,
             api_grace_s=self.api_grace_s,
             max_builds=self.max_builds,

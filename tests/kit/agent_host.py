@@ -243,6 +243,7 @@ class AgentHost:
         self.registry = CollectorRegistry()
         self.api_place: ListenAt | None = None
         self.heartbeat_s = 0.5
+        self.boot_id = "boot-1"
         self.api_grace_s = 30.0
         self.max_builds = 4
         self.backups: Backups | None = None
@@ -284,6 +285,7 @@ class AgentHost:
             readiness=Readiness(),
             api=self.api_place,
             heartbeat_s=self.heartbeat_s,
+            boot_id=self.boot_id,
             api_grace_s=self.api_grace_s,
             max_builds=self.max_builds,
             backups=self.backups,

@@ -32,6 +32,7 @@ class BackupFigures:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.backups = families.AGENT_BACKUPS.on(registry)
+        self.failing = families.AGENT_BACKUP_FAILING.on(registry)
         self.last = families.AGENT_BACKUP_LAST_SUCCESS.on(registry)
 
 

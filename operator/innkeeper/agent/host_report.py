@@ -16,6 +16,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.kube.conditions import document, documents
 from innkeeper.views.host import HostAgent, HostAgentStatus
 
+UNKNOWN = "unknown"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -98,4 +99,4 @@ def boot_id() -> str:
     try:
         return _BOOT_ID.read_text()[:64].strip()
     except OSError:
-        return "unknown"
+        return UNKNOWN

@@ -13,6 +13,7 @@ from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.agent.host_api.own_certificate import NoCertificate, OwnCertificate
+from innkeeper.agent.host_report import boot_id
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import Asker
@@ -44,4 +45,5 @@ class AgentParts:
     api_grace_s: float = 30.0
     backups: Backups | None = None
     heartbeat_s: float = 10.0
+    boot_id: str = field(default_factory=boot_id)
     workers: int = 4

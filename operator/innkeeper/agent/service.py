@@ -21,7 +21,7 @@ from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_api.listener import HostApiListener
 from innkeeper.agent.host_api.server import HostApi
 from innkeeper.agent.host_orders import HostOrders
-from innkeeper.agent.host_report import HostReport, boot_id
+from innkeeper.agent.host_report import HostReport
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.ledger import Ledger
@@ -37,6 +37,7 @@ from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
 from innkeeper.agent.slots import Slots
+from innkeeper.agent.sole_agent import heartbeat_of
 from innkeeper.agent.start_gate import StartGate
 from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.operations import OperationRecord
@@ -169,8 +170,18 @@ class Agent:
             stack.push_async_callback(self._jobs.close)
             self._host_statuses = self._host_writer(store, hypervisor)
             self._wake_all()
+            heartbeat = await heartbeat_of(
+                parts.host,
+                store=store,
+                drawn=uuid.uuid4().hex[:8],
+                boot_id=parts.boot_id,
+                client=parts.client,
+                namespace=self._namespace,
+                clock=parts.clock,
+            )
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._work(reconciler, host_orders, self._host_statuses), name="work")
+                work = self._work(reconciler, host_orders, self._host_statuses, heartbeat)
+                tasks.create_task(work, name="work")
                 if parts.backups is not None:
                     tasks.create_task(parts.backups.run(store), name="backups")
 
@@ -188,19 +199,15 @@ class Agent:
                 return
 
     async def _work(
-        self, reconciler: Reconciler, host_orders: HostOrders, host_statuses: StatusWriter[HostAgent]
+        self,
+        reconciler: Reconciler,
+        host_orders: HostOrders,
+        host_statuses: StatusWriter[HostAgent],
+        heartbeat: SoleHeartbeat,
     ) -> None:
         parts = self._parts
-        heartbeat = SoleHeartbeat(
-            parts.client,
-            namespace=self._namespace,
-            name=names.HEARTBEAT_LEASE,
-            identity=reconciler.identity.store_id,
-            labels={names.HOST_LABEL: parts.host},
-            clock=parts.clock,
-        )
         self._figures.lease_age.set_function(heartbeat.age_s)
-        listed = (self._assignments.synced, self._host_agents.synced, heartbeat.ours)
+        listed = (self._assignments.synced, self._host_agents.synced, heartbeat.undisputed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 reconciler.gate.run(listed, refused=self._assignments.refused), name="start gate"
@@ -313,7 +320,7 @@ class Agent:
     def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:
         report = HostReport(
             store_id=store.store_id,
-            boot_id=boot_id(),
+            boot_id=self._parts.boot_id,
             driver=self._driver.name,
             hypervisor=hypervisor,
             trouble=lambda: self._inventory.trouble,

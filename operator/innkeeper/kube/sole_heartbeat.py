@@ -3,9 +3,13 @@
 Where the Lease names another holder, nothing is written before that one was not heard for a while of watching; one that
 renews it is alive, and then who watches must end. Only changes of the Lease count, never the times in it, so clocks may
 differ. Each write replaces the version that the last one made, so a second process is noticed by both.
+
+A process that follows one of its own kind does not watch. Where that is an error, since it has a copy of what it knows
+the other by, that one takes the Lease back at its next beat, and the follower finds it alive and ends.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,9 @@ log = structlog.get_logger()
 
 WATCHED_PERIODS = 3  # of a Lease that names another holder, before it is taken over
 LOOKS_PER_PERIOD = 5  # while it is not ours
+TRUST_PERIODS = (
+    1.5  # after which who was followed at once, and is alive all the same, has taken the Lease back
+)
 
 
 class AnotherHolderError(TerminalError):
@@ -39,8 +46,23 @@ class _Rival:
     seen_at: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """This process and the one before it.
+
+    `identity` is this process's alone: `GROUP/PROCESS`. `follows` is that of the process of its group before it, and
+    `is_gone` tells whether that one is known to have ended. `keep` is called before the Lease names us for the first
+    time: it remembers the identity for the process after this one.
+    """
+
+    identity: str
+    follows: str | None
+    is_gone: bool
+    keep: Callable[[], Awaitable[None]]
+
+
 class SoleHeartbeat:
-    """One host's heartbeat. `ours` is set once the Lease names us."""
+    """One host's heartbeat. `ours` is set once the Lease names us, `undisputed` once nobody else can be alive."""
 
     def __init__(
         self,
@@ -48,19 +70,23 @@ class SoleHeartbeat:
         *,
         namespace: str,
         name: str,
-        identity: str,
+        holder: Holder,
         labels: dict[str, str],
         clock: Clock,
     ) -> None:
         self.ours = asyncio.Event()
+        self.undisputed = asyncio.Event()
         self._client = client
         self._namespace = namespace
         self._name = name
-        self._identity = identity
+        self._us = holder
         self._labels = labels
         self._clock = clock
         self._version: str | None = None  # the resourceVersion that our next write replaces
         self._rival: _Rival | None = None
+        self._follows = holder.follows  # until the first look
+        self._taken_from: str | None = None
+        self._in_trust = False  # it was taken without watching and without knowing
         self._renewed_at = clock.monotonic()
 
     def age_s(self) -> float:
@@ -82,16 +108,22 @@ class SoleHeartbeat:
                 raise
             except (InnkeeperError, TimeoutError) as error:
                 log.warning("heartbeat_failed", lease=self._name, error=str(error) or "too slow")
-            is_settled = self.ours.is_set() and self._version is not None
-            await self._clock.sleep(period_s if is_settled else period_s / LOOKS_PER_PERIOD)
+            await self._clock.sleep(period_s * self._pause_periods())
+
+    def _pause_periods(self) -> float:
+        if not self.ours.is_set() or self._version is None:
+            return 1 / LOOKS_PER_PERIOD
+        return 1 if self.undisputed.is_set() else TRUST_PERIODS
 
     async def _beat(self, *, watch_s: float, duration_s: float) -> None:
         exists = self._version is not None or await self._may_take(watch_s)
         if self._rival is not None:
             return
+        if not self.ours.is_set():
+            await self._us.keep()
         metadata: dict[str, Any] = {"labels": self._labels}
         spec = {
-            "holderIdentity": self._identity,
+            "holderIdentity": self._us.identity,
             "leaseDurationSeconds": max(1, round(duration_s)),
             "renewTime": rfc3339_micro(self._clock.now()),
         }
@@ -112,6 +144,8 @@ class SoleHeartbeat:
             raise
         self._version = lease.metadata.resource_version
         self._renewed_at = self._clock.monotonic()
+        if self.ours.is_set() or not self._in_trust:
+            self.undisputed.set()
         self.ours.set()
 
     async def _may_take(self, watch_s: float) -> bool:
@@ -133,7 +167,12 @@ class SoleHeartbeat:
             AnotherHolderError: it is.
         """
         holder, renewed = lease.spec.holder_identity, lease.spec.renew_time
-        if not holder or holder == self._identity:
+        # Only who looks for the first time follows it at once: whoever is found there later was written by somebody.
+        follows, self._follows = self._follows, None
+        if not holder or holder == self._us.identity or self._took_us_for_gone(holder, watch_s):
+            return None
+        if holder == follows:
+            self._taken_from, self._in_trust = holder, not self._us.is_gone
             return None
         now, known = self._clock.monotonic(), self._rival
         if known is None or known.holder != holder:
@@ -141,7 +180,19 @@ class SoleHeartbeat:
             return _Rival(holder, renewed, now)
         if renewed != known.renewed:
             raise AnotherHolderError(
-                f"another agent of this host is alive, with the store {holder}; this one has {self._identity}: one "
-                "host has one agent, so give each machine a join file of its own"
+                f"another agent of this host is alive, {holder}; this one is {self._us.identity}: one host has one "
+                "agent, so give each machine a join file and a state directory of its own"
             )
-        return None if now - known.seen_at >= watch_s else known
+        if now - known.seen_at < watch_s:
+            return known
+        self._taken_from = holder
+        return None
+
+    def _took_us_for_gone(self, holder: str, watch_s: float) -> bool:
+        """Tell whether another took our Lease without having watched it for long enough: it ends once we renew it."""
+        is_of_our_group = holder.partition("/")[0] == self._us.identity.partition("/")[0]
+        watched = holder == self._taken_from or self.age_s() >= watch_s
+        if not self.ours.is_set() or not is_of_our_group or watched:
+            return False
+        log.warning("heartbeat_taken_by_a_copy", lease=self._name, holder=holder)
+        return True

@@ -443,6 +443,11 @@ AGENT_BACKUPS = CounterFamily(
     labels=(one_of("outcome", ("taken", "failed")),),
     told_by=_AGENT,
 )
+AGENT_BACKUP_FAILING = GaugeFamily(
+    name="innkeeper_agent_backup_failing",
+    help="Whether the last try to back up the store failed: 1 or 0.",
+    told_by=_AGENT,
+)
 AGENT_BACKUP_LAST_SUCCESS = GaugeFamily(
     name="innkeeper_agent_backup_last_success_timestamp_seconds",
     help="When the last backup was taken, in Unix time; 0: none by this process.",

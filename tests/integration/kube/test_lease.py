@@ -11,7 +11,7 @@ import pytest
 from innkeeper.clock import SystemClock, parse_rfc3339, rfc3339_micro
 from innkeeper.kube.lease import Heartbeat, LeaderElection, LeadershipLostError
 from innkeeper.kube.resources import LEASES
-from innkeeper.kube.sole_heartbeat import AnotherHolderError, SoleHeartbeat
+from innkeeper.kube.sole_heartbeat import AnotherHolderError, Holder, SoleHeartbeat
 from innkeeper.kube.views import Lease
 from tests.integration.kube.conftest import Api
 from tests.kit.waiting import eventually
@@ -219,12 +219,15 @@ async def test_a_heartbeat_makes_its_lease_and_renews_it(api: Api) -> None:
 
 
 async def test_of_two_that_give_one_heartbeat_the_second_ends(api: Api) -> None:
+    async def keep() -> None:
+        pass
+
     def heartbeat(identity: str) -> SoleHeartbeat:
         return SoleHeartbeat(
             api.client,
             namespace=api.namespace,
             name="heartbeat",
-            identity=identity,
+            holder=Holder(identity=identity, follows=None, is_gone=False, keep=keep),
             labels={"innkeeper.dev/host": "h"},
             clock=SystemClock(),
         )

@@ -242,16 +242,21 @@ async def test_backups_are_taken_after_changes_only_and_the_oldest_go(
     def outcome(name: str) -> float:
         return registry.get_sample_value("innkeeper_agent_backups_total", {"outcome": name}) or 0
 
+    def failing() -> float | None:
+        return registry.get_sample_value("innkeeper_agent_backup_failing")
+
     async def round_is_over(name: str, count: int) -> None:
         await eventually(lambda: outcome(name) == count and clock.sleepers)
 
     host.start()
     await round_is_over("failed", 1)
+    assert failing() == 1
     await host.assign(order())
     await host.told(GUEST, "Running")  # nothing is held up by that
     target.mkdir()
     clock.advance(300)
     await round_is_over("taken", 1)
+    assert failing() == 0
     clock.advance(300)
     await settled(lambda: outcome("taken"))
     assert outcome("taken") == 1, "nothing changed"

@@ -9,7 +9,7 @@ import pytest
 
 from innkeeper.kube.client import Client
 from innkeeper.kube.resources import LEASES
-from innkeeper.kube.sole_heartbeat import AnotherHolderError, SoleHeartbeat
+from innkeeper.kube.sole_heartbeat import AnotherHolderError, Holder, SoleHeartbeat
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
 from tests.kit.waiting import eventually, settled
@@ -26,17 +26,21 @@ async def api() -> AsyncIterator[FakeApi]:
 class Process:
     """One process that beats, by a clock of its own."""
 
-    def __init__(self, client: Client, identity: str) -> None:
+    def __init__(self, client: Client, identity: str, *, follows: str | None, is_gone: bool) -> None:
         self.clock = ManualClock()
+        self.kept = 0
         self.heartbeat = SoleHeartbeat(
             client,
             namespace="default",
             name="heartbeat",
-            identity=identity,
+            holder=Holder(identity=identity, follows=follows, is_gone=is_gone, keep=self._keep),
             labels={"l": "x"},
             clock=self.clock,
         )
         self.task = asyncio.create_task(self.heartbeat.run(period_s=PERIOD_S, duration_s=40))
+
+    async def _keep(self) -> None:
+        self.kept += 1
 
     @property
     def ended(self) -> bool:
@@ -52,9 +56,11 @@ class Process:
 
 
 @asynccontextmanager
-async def process(api: FakeApi, identity: str) -> AsyncIterator[Process]:
+async def process(
+    api: FakeApi, identity: str, *, follows: str | None = None, is_gone: bool = False
+) -> AsyncIterator[Process]:
     async with Client(api.credentials()) as client:
-        made = Process(client, identity)
+        made = Process(client, identity, follows=follows, is_gone=is_gone)
         await eventually(lambda: made.clock.sleepers)
         try:
             yield made
@@ -82,8 +88,8 @@ async def test_the_second_of_two_ends_and_says_why(api: FakeApi) -> None:
 
 
 async def test_one_that_is_gone_is_taken_over_from_after_three_periods(api: FakeApi) -> None:
-    async with process(api, "store-1"):
-        pass
+    async with process(api, "store-1") as first:
+        assert first.heartbeat.undisputed.is_set()
     async with process(api, "store-2") as second:
         await second.pass_time(3 * PERIOD_S - 3)
         assert holder(api) == "store-1"
@@ -101,11 +107,51 @@ async def test_one_that_returns_after_it_was_taken_over_from_ends(api: FakeApi) 
         assert (first.ended, second.ended) == (True, False)
 
 
-async def test_one_process_restarts_at_once(api: FakeApi) -> None:
-    async with process(api, "store-1"):
-        pass
-    async with process(api, "store-1") as again:
+async def test_a_process_follows_the_one_before_it_at_once(api: FakeApi) -> None:
+    async with process(api, "store-1/a") as first:
+        assert first.kept == 1
+    async with process(api, "store-1/b", follows="store-1/a") as again:
         assert again.heartbeat.ours.is_set()
+        assert (holder(api), again.kept) == ("store-1/b", 1)
+        assert not again.heartbeat.undisputed.is_set()
+        await again.pass_time(1.5 * PERIOD_S)
+        assert again.heartbeat.undisputed.is_set()
+    async with process(api, "store-1/c", follows="store-1/b", is_gone=True) as once_more:
+        assert once_more.heartbeat.undisputed.is_set()
+
+
+async def test_a_process_that_never_held_the_lease_is_followed_by_nobody(api: FakeApi) -> None:
+    async with process(api, "store-1/a"), process(api, "store-2/a") as second:
+        assert second.kept == 0
+
+
+async def test_of_a_process_and_a_copy_of_what_it_knows_the_copy_ends(api: FakeApi) -> None:
+    async with process(api, "store-1/a") as first, process(api, "store-1/b", follows="store-1/a") as copy:
+        assert holder(api) == "store-1/b"
+        for _ in range(4):  # each meets a conflict and looks; then the copy sees that the first renews
+            await first.pass_time(1.4 * PERIOD_S)  # it began a beat within one, and looked a fifth later
+            await copy.pass_time(1.5 * PERIOD_S)
+        assert not copy.heartbeat.undisputed.is_set()
+        assert (first.ended, copy.ended, holder(api)) == (False, True, "store-1/a")
+        with pytest.raises(AnotherHolderError, match=r"store-1/a.*a state directory of its own"):
+            await copy.task
+        async with process(api, "store-1/c", follows="store-1/b") as restarted:
+            assert holder(api) == "store-1/a"
+            await first.pass_time(PERIOD_S)
+            await restarted.pass_time(PERIOD_S)
+            assert (first.ended, restarted.ended, holder(api)) == (False, True, "store-1/a")
+
+
+async def test_copies_that_begin_after_the_process_has_restarted_take_nothing(api: FakeApi) -> None:
+    async with process(api, "store-1/a"):
+        pass
+    async with (
+        process(api, "store-1/b", follows="store-1/a") as again,
+        process(api, "store-1/c", follows="store-1/a") as copy,
+    ):
+        await again.pass_time(1.5 * PERIOD_S)
+        await copy.pass_time(PERIOD_S)
+        assert (again.ended, copy.ended, holder(api)) == (False, True, "store-1/b")
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -53,7 +53,9 @@ class Backups:
             log.exception("backup_broke")
         else:
             self.figures.backups.labels("taken").inc()
+            self.figures.failing.set(0)
             self.figures.last.set(now.timestamp())
             return True
         self.figures.backups.labels("failed").inc()
+        self.figures.failing.set(1)
         return False
