@@ -26,9 +26,8 @@ log = structlog.get_logger()
 
 WATCHED_PERIODS = 3  # of a Lease that names another holder, before it is taken over
 LOOKS_PER_PERIOD = 5  # while it is not ours
-TRUST_PERIODS = (
-    1.5  # after which who was followed at once, and is alive all the same, has taken the Lease back
-)
+# In which who was followed, and is alive all the same, has renewed the Lease or taken it back.
+TRUST_PERIODS = 1.5
 
 
 class AnotherHolderError(TerminalError):
@@ -103,7 +102,7 @@ class SoleHeartbeat:
             try:
                 # A call that hangs must not cost the beats after it.
                 async with asyncio.timeout(period_s):
-                    await self._beat(watch_s=WATCHED_PERIODS * period_s, duration_s=duration_s)
+                    await self._beat(period_s=period_s, duration_s=duration_s)
             except AnotherHolderError:
                 raise
             except (InnkeeperError, TimeoutError) as error:
@@ -115,8 +114,8 @@ class SoleHeartbeat:
             return 1 / LOOKS_PER_PERIOD
         return 1 if self.undisputed.is_set() else TRUST_PERIODS
 
-    async def _beat(self, *, watch_s: float, duration_s: float) -> None:
-        exists = self._version is not None or await self._may_take(watch_s)
+    async def _beat(self, *, period_s: float, duration_s: float) -> None:
+        exists = self._version is not None or await self._may_take(period_s)
         if self._rival is not None:
             return
         if not self.ours.is_set():
@@ -148,19 +147,19 @@ class SoleHeartbeat:
             self.undisputed.set()
         self.ours.set()
 
-    async def _may_take(self, watch_s: float) -> bool:
+    async def _may_take(self, period_s: float) -> bool:
         """Look who holds the Lease; tell whether there is one. While another holds it, `_rival` is set."""
         try:
             lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
         except NotFoundError:
             self._rival = None
             return False
-        self._rival = self._alive(lease, watch_s)
+        self._rival = self._alive(lease, period_s)
         if self._rival is None:
             self._version = lease.metadata.resource_version
         return True
 
-    def _alive(self, lease: Lease, watch_s: float) -> _Rival | None:
+    def _alive(self, lease: Lease, period_s: float) -> _Rival | None:
         """Return who else may be alive.
 
         Raises:
@@ -169,7 +168,7 @@ class SoleHeartbeat:
         holder, renewed = lease.spec.holder_identity, lease.spec.renew_time
         # Only who looks for the first time follows it at once: whoever is found there later was written by somebody.
         follows, self._follows = self._follows, None
-        if not holder or holder == self._us.identity or self._took_us_for_gone(holder, watch_s):
+        if not holder or holder == self._us.identity or self._took_us_for_gone(holder, period_s):
             return None
         if holder == follows:
             self._taken_from, self._in_trust = holder, not self._us.is_gone
@@ -183,15 +182,17 @@ class SoleHeartbeat:
                 f"another agent of this host is alive, {holder}; this one is {self._us.identity}: one host has one "
                 "agent, so give each machine a join file and a state directory of its own"
             )
-        if now - known.seen_at < watch_s:
+        # Whom we took over from is alive, or the API server was put back to an older copy of its data.
+        periods = TRUST_PERIODS if holder == self._taken_from else WATCHED_PERIODS
+        if now - known.seen_at < periods * period_s:
             return known
         self._taken_from = holder
         return None
 
-    def _took_us_for_gone(self, holder: str, watch_s: float) -> bool:
+    def _took_us_for_gone(self, holder: str, period_s: float) -> bool:
         """Tell whether another took our Lease without having watched it for long enough: it ends once we renew it."""
         is_of_our_group = holder.partition("/")[0] == self._us.identity.partition("/")[0]
-        watched = holder == self._taken_from or self.age_s() >= watch_s
+        watched = holder == self._taken_from or self.age_s() >= WATCHED_PERIODS * period_s
         if not self.ours.is_set() or not is_of_our_group or watched:
             return False
         log.warning("heartbeat_taken_by_a_copy", lease=self._name, holder=holder)

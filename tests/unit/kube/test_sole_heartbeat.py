@@ -120,6 +120,16 @@ async def test_a_process_follows_the_one_before_it_at_once(api: FakeApi) -> None
         assert once_more.heartbeat.undisputed.is_set()
 
 
+async def test_a_lease_that_was_put_back_to_an_older_copy_is_taken_before_it_ends(api: FakeApi) -> None:
+    async with process(api, "store-1/a"):
+        pass
+    async with process(api, "store-1/b", follows="store-1/a", is_gone=True) as again:
+        old = {"spec": {"holderIdentity": "store-1/a", "renewTime": "2025-12-31T23:59:00.000000Z"}}
+        api.patch(LEASES, "heartbeat", old, namespace="default")
+        await again.pass_time(3 * PERIOD_S)
+        assert (again.ended, holder(api)) == (False, "store-1/b")
+
+
 async def test_a_process_that_never_held_the_lease_is_followed_by_nobody(api: FakeApi) -> None:
     async with process(api, "store-1/a"), process(api, "store-2/a") as second:
         assert second.kept == 0
