@@ -1,11 +1,10 @@
 """The plan of one cluster: names, addresses, where files lie. All of it follows from what was asked for."""
 
 import ipaddress
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kit import paths, steps
+from kit import paths, records, steps
 from kit.lab import plan as lab_plan
 
 DEFAULT_SUBNET = "10.80.0.0/24"
@@ -69,16 +68,13 @@ class Cluster:
 
     def save(self) -> None:
         """Write down what was asked for."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        new = self.directory / "plan.json.new"  # others read the plan while a second call writes it
-        new.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        new.replace(self.directory / "plan.json")
+        records.write(self.directory / "plan.json", asdict(self))
 
 
 def load(name: str) -> Cluster | None:
-    """Return the plan of a cluster that was started, or None."""
-    try:
-        known = json.loads((paths.run_directory(name) / "cluster" / "plan.json").read_text())
-    except FileNotFoundError:
-        return None
-    return Cluster(**known)
+    """Return the plan of a cluster that was started, or None.
+
+    Raises:
+        StepError: another version of the scripts wrote it.
+    """
+    return records.read(paths.run_directory(name) / "cluster" / "plan.json", lambda known: Cluster(**known))

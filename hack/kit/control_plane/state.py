@@ -5,12 +5,11 @@ live is never written down: it is looked up each time.
 """
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit import paths
+from kit import paths, records
 from kit.certificates import Authority
 from kit.daemons import Daemon
 
@@ -95,10 +94,7 @@ class ControlPlane:
 
     def save(self) -> None:
         """Write `state.json`, all at once."""
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = self.directory / "state.json.new"
-        new.write_text(json.dumps(self.describe(), indent=2) + "\n")
-        new.replace(self.directory / "state.json")
+        records.write(self.directory / "state.json", self.describe(), mode=0o700)
 
     def describe(self) -> dict[str, object]:
         """Return what `state.json` holds and `up --json` prints."""
@@ -122,11 +118,15 @@ def directory_of(name: str) -> Path:
 
 
 def load(name: str) -> ControlPlane | None:
-    """Return the instance of that name, or None when there is none."""
-    try:
-        known = json.loads((directory_of(name) / "state.json").read_text())
-    except FileNotFoundError:
-        return None
+    """Return the instance of that name, or None when there is none.
+
+    Raises:
+        StepError: another version of the scripts wrote what is known of it.
+    """
+    return records.read(directory_of(name) / "state.json", _made_from)
+
+
+def _made_from(known: dict[str, Any]) -> ControlPlane:
     wishes: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in known["wishes"].items()
     }

@@ -5,13 +5,12 @@ All of it follows from the lab's name, its subnet and its hosts, so two calls ag
 
 import hashlib
 import ipaddress
-import json
 import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kit import paths, steps
+from kit import paths, records, steps
 
 DEFAULT_SUBNET = "10.77.0.0/24"
 DEFAULT_HOSTS = ("host-a", "host-b")
@@ -97,16 +96,16 @@ class Plan:
 
     def save(self) -> None:
         """Write down what was asked for."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        new = self.directory / "plan.json.new"  # others read the plan while a second call writes it
-        new.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        new.replace(self.directory / "plan.json")
+        records.write(self.directory / "plan.json", asdict(self))
 
 
 def load(name: str) -> Plan | None:
-    """Return the plan of a lab that was started, or None."""
-    try:
-        known = json.loads((paths.run_directory(name) / "lab" / "plan.json").read_text())
-    except FileNotFoundError:
-        return None
-    return Plan(**{**known, "hosts": tuple(known["hosts"])})
+    """Return the plan of a lab that was started, or None.
+
+    Raises:
+        StepError: another version of the scripts wrote it.
+    """
+    return records.read(
+        paths.run_directory(name) / "lab" / "plan.json",
+        lambda known: Plan(**{**known, "hosts": tuple(known["hosts"])}),
+    )
