@@ -133,6 +133,10 @@ class GatedImages:
             self.news.clear()
             on_news()
 
+    async def has_disk(self, disk: Path) -> bool:
+        """Look for it."""
+        return await asyncio.to_thread(disk.exists)
+
     async def prepare_overlay(
         self,
         base: Backing,  # noqa: ARG002 - as declared

@@ -25,11 +25,12 @@ def up(plan: Plan) -> None:
 
 def down(plan: Plan) -> None:
     """Remove it all; an interface ends with the namespace that holds one of its ends."""
+    # First: with the namespaces it would go by itself, and some time after them.
+    if _link_exists(_uplink(plan)):
+        _ip("link", "delete", _uplink(plan))
     for namespace in (*map(plan.namespace, plan.hosts), plan.switch):
         if namespace in _namespaces():
             _ip("netns", "delete", namespace)
-    if _link_exists(_uplink(plan)):
-        _ip("link", "delete", _uplink(plan))
 
 
 def _uplink(plan: Plan) -> str:

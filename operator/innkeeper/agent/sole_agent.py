@@ -25,11 +25,9 @@ async def heartbeat_of(
 ) -> SoleHeartbeat:
     """Return the heartbeat of this process; `drawn` is random."""
     identity = f"{store.store_id}/{drawn}"
-    former = await store.meta(_IDENTITY) or ""
-    if not former.startswith(f"{store.store_id}/"):
-        # It was put back from a copy, and so has another ID than who wrote this. Or an earlier version wrote to it, which
-        # named the store alone.
-        former = store.store_id
+    former = await store.meta(_IDENTITY)
+    if former is not None and not former.startswith(f"{store.store_id}/"):
+        former = None  # the store was put back from a copy, and has an ID of its own since
 
     async def keep() -> None:
         try:

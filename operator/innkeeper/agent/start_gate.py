@@ -20,6 +20,7 @@ from innkeeper.domain.reasons import GuestReason
 
 log = structlog.get_logger(__name__)
 
+_LONGEST_DISPUTE_S = 60  # an API server that went away meanwhile ends no dispute
 _OF_A_COPY = (
     "the host's store was put back from a copy, and no order was read since for this guest: the operator gives one, or "
     "`innkeeper agent start` at the host starts it by the copy"
@@ -66,15 +67,18 @@ class StartGate:
         if not self._unread:
             self._all_read.set()
 
-    async def run(self, listed: Iterable[asyncio.Event], *, refused: asyncio.Event) -> None:
+    async def run(
+        self, listed: Iterable[asyncio.Event], *, refused: asyncio.Event, is_disputed: Callable[[], bool]
+    ) -> None:
         """Open the gate when it is time.
 
-        `listed` are set once what the API server holds is known, `refused` once nobody listened there.
+        `listed` are set once what the API server holds is known, `refused` once nobody listened there. The grace is
+        longer while `is_disputed` says that another agent of this host may be alive.
         """
         ways = {
             asyncio.create_task(self._compared(listed), name="compared"),
             asyncio.create_task(refused.wait(), name="nobody listens"),
-            asyncio.create_task(self._clock.sleep(self._grace_s), name="grace is over"),
+            asyncio.create_task(self._grace(is_disputed), name="grace is over"),
         }
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +88,13 @@ class StartGate:
         self.is_open = True
         log.info("starts_allowed", because=sorted(each.get_name() for each in done))
         self._on_open()
+
+    async def _grace(self, is_disputed: Callable[[], bool]) -> None:
+        await self._clock.sleep(self._grace_s)
+        for _ in range(_LONGEST_DISPUTE_S):
+            if not is_disputed():
+                return
+            await self._clock.sleep(1)
 
     async def _compared(self, listed: Iterable[asyncio.Event]) -> None:
         for event in listed:

@@ -85,6 +85,7 @@ class GuestWork:
             user_data=self.user_data,
             stopwatch=Stopwatch(),
             show=partial(self.ledger.show, guest_id),
+            was_built=guest.record.life is not Life.NEW,
         )
 
     async def forget(self, guest: HeldGuest, *, by: str) -> None:

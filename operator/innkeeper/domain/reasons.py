@@ -153,6 +153,7 @@ class GuestReason(StrEnum):
         "ImageChunkMismatch"  # a part of the image is not what its manifest says: the guest is paused
     )
     HOST_DISK_FULL = "HostDiskFull"  # the host has no room for the image
+    DISK_MISSING = "DiskMissing"  # it was built, and its disk is gone: no empty one is made in its place
     DISK_FAILED = "DiskFailed"  # its machine is paused: a read or a write of its disk fails again and again
     START_FAILED = "StartFailed"  # the hypervisor does not start its machine
     DRIVER_FAILED = "DriverFailed"  # the hypervisor failed otherwise; the message tells how

@@ -49,9 +49,9 @@ class _Rival:
 class Holder:
     """This process and the one before it.
 
-    `identity` is this process's alone: `GROUP/PROCESS`. `follows` is that of the process of its group before it, and
-    `is_gone` tells whether that one is known to have ended. `keep` is called before the Lease names us for the first
-    time: it remembers the identity for the process after this one.
+    `identity` is this process's alone: `GROUP/PROCESS`. `follows` is that of the process of its group before it, None
+    for the first one, and `is_gone` tells whether that one is known to have ended. `keep` is called before the
+    Lease names us for the first time: it remembers the identity for the process after this one.
     """
 
     identity: str
@@ -87,6 +87,11 @@ class SoleHeartbeat:
         self._taken_from: str | None = None
         self._in_trust = False  # it was taken without watching and without knowing
         self._renewed_at = clock.monotonic()
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether somebody else may be alive, by what the Lease said; False also while nothing is known of it."""
+        return self._rival is not None or (self.ours.is_set() and not self.undisputed.is_set())
 
     def age_s(self) -> float:
         """Return for how many seconds the Lease was not renewed; before the first time, since this was made."""
@@ -152,7 +157,9 @@ class SoleHeartbeat:
         try:
             lease = await self._client.get(LEASES, self._name, namespace=self._namespace)
         except NotFoundError:
-            self._rival = None
+            self._rival = self._still_watched(period_s)
+            # Whoever has a copy of what we know may be alive: it makes the Lease anew, or takes it back.
+            self._in_trust = self._us.follows is not None
             return False
         self._rival = self._alive(lease, period_s)
         if self._rival is None:
@@ -189,11 +196,18 @@ class SoleHeartbeat:
         self._taken_from = holder
         return None
 
+    def _still_watched(self, period_s: float) -> _Rival | None:
+        """Return the rival that is watched, although its Lease is gone: who is alive makes it anew."""
+        known = self._rival
+        if known is None or self._clock.monotonic() - known.seen_at >= WATCHED_PERIODS * period_s:
+            return None
+        return known
+
     def _took_us_for_gone(self, holder: str, period_s: float) -> bool:
         """Tell whether another took our Lease without having watched it for long enough: it ends once we renew it."""
         is_of_our_group = holder.partition("/")[0] == self._us.identity.partition("/")[0]
         watched = holder == self._taken_from or self.age_s() >= WATCHED_PERIODS * period_s
-        if not self.ours.is_set() or not is_of_our_group or watched:
+        if not self.undisputed.is_set() or not is_of_our_group or watched:
             return False
         log.warning("heartbeat_taken_by_a_copy", lease=self._name, holder=holder)
         return True

@@ -353,7 +353,9 @@ AGENT_BUILD = HistogramFamily(
 AGENT_BUILD_STEP = HistogramFamily(
     name="innkeeper_agent_build_step_seconds",
     help="How long a step of a build, or of a later start, took until it was done; a step that failed is not counted.",
-    labels=(one_of("step", ("fetch", "overlay", "rest_on", "first_boot", "plug", "domain", "start")),),
+    labels=(
+        one_of("step", ("own_disk", "fetch", "overlay", "rest_on", "first_boot", "plug", "domain", "start")),
+    ),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
     told_by=_AGENT,
 )

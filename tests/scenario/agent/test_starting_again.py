@@ -116,3 +116,20 @@ async def test_a_machine_that_nobody_knows_any_more_is_built_from_what_the_store
     off.start()
     await eventually(lambda: off.driver.running() == {GUEST})
     assert off.disk(GUEST).read_text() == "what the guest wrote"
+
+
+async def test_a_built_guest_whose_disk_is_gone_gets_no_empty_one(running: AgentHost) -> None:
+    """The store was put back on another machine, or the disks are not mounted."""
+    disk = running.disk(GUEST)
+    disk.write_text("what the guest wrote")
+    away = running.directory / "not-mounted"
+    await running.kill()
+    await running.driver.remove(GUEST)
+    disk.rename(away)
+    running.start()
+    missing = await running.told(GUEST, "DiskMissing")
+    assert "delete the guest where its disk is lost" in missing.message
+    assert not disk.exists()
+    away.rename(disk)
+    await running.told(GUEST, "Running")
+    assert disk.read_text() == "what the guest wrote"

@@ -193,6 +193,25 @@ async def test_a_copy_is_waited_for(host: Host) -> None:
     assert not host.files.record(host.name).exists()
 
 
+async def test_a_copy_of_which_nothing_comes_is_not_waited_for_for_ever(host: Host) -> None:
+    """Who waits for it holds one of the few places of builds, which a guest of another image needs."""
+    command = StreamCommand(
+        directory=host.files.directory, join_file=host.files.directory.parent / "join.json"
+    )
+    await host.streamer.close()
+    host.streamer = Streamer(command, clock=SystemClock(), stuck_s=0.5)
+    await host.streamer.serve(host.image, GUEST)
+    host.server.blob_status = 503
+    with pytest.raises(DownloadFailedError):
+        await host.streamer.until_whole(host.name, lambda _done, _total: None)
+    host.server.blob_status = None
+    await host.streamer.close()
+    host.streamer = Streamer(command, clock=SystemClock())
+    await host.streamer.serve(host.image, GUEST, whole_soon=True)  # as the next try of the build does
+    await host.streamer.until_whole(host.name, lambda _done, _total: None)
+    assert host.files.whole_of(host.name).read_bytes() == DISK
+
+
 def test_the_version_is_told_in_a_form_that_stays() -> None:
     """The next version's agent asks this one's process."""
     assert msgspec.json.encode(Version(version="1.2.3", pid=7)) == b'{"version":"1.2.3","pid":7}'

@@ -164,6 +164,30 @@ async def test_copies_that_begin_after_the_process_has_restarted_take_nothing(ap
         assert (again.ended, copy.ended, holder(api)) == (False, True, "store-1/b")
 
 
+async def test_a_lease_that_somebody_deleted_goes_back_to_who_held_it(api: FakeApi) -> None:
+    async with process(api, "store-1/a") as first, process(api, "store-1/c", follows="store-1/b") as copy:
+        api.delete(LEASES, "heartbeat", namespace="default")
+        await copy.pass_time(0.5 * PERIOD_S)
+        assert holder(api) is None, "who watches waits for who is alive"
+        await first.pass_time(PERIOD_S)
+        await copy.pass_time(0.5 * PERIOD_S)
+        await first.pass_time(PERIOD_S)
+        await copy.pass_time(0.5 * PERIOD_S)
+        assert (first.ended, copy.ended, holder(api)) == (False, True, "store-1/a")
+
+
+async def test_a_copy_that_starts_while_the_lease_is_gone_ends(api: FakeApi) -> None:
+    async with process(api, "store-1/a") as first:
+        api.delete(LEASES, "heartbeat", namespace="default")
+        async with process(api, "store-1/c", follows="store-1/b", is_gone=True) as copy:
+            assert (holder(api), copy.heartbeat.is_disputed) == ("store-1/c", True)
+            for _ in range(4):
+                await first.pass_time(1.4 * PERIOD_S)
+                await copy.pass_time(1.5 * PERIOD_S)
+            assert not copy.heartbeat.undisputed.is_set()
+            assert (first.ended, copy.ended, holder(api)) == (False, True, "store-1/a")
+
+
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_clock_that_jumps_ends_nobody(api: FakeApi, hours: int) -> None:
     async with process(api, "store-1") as first:

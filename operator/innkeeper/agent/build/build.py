@@ -38,6 +38,7 @@ class Build:
     user_data: UserDataSource
     stopwatch: Stopwatch
     show: Callable[[Ready], None]
+    was_built: bool  # it has a disk, with what its guest wrote
     interfaces: tuple[DomainInterface, ...] = ()  # set by the step that plugs them in
     base: Backing | None = None  # the image as it can be read: set by the first step
 

@@ -5,12 +5,19 @@ from dataclasses import dataclass
 import structlog
 
 from innkeeper.agent import disk_room
-from innkeeper.agent.build import domain, fetch, first_boot, overlay, plug, rest_on, start
+from innkeeper.agent.build import domain, fetch, first_boot, overlay, own_disk, plug, rest_on, start
 from innkeeper.agent.build.build import HYPERVISOR, IMAGE, NETWORK, Build, BuildStep
 from innkeeper.agent.figures import AgentFigures
 
 STARTING: tuple[BuildStep, ...] = (plug.plug, domain.define, start.start)
-STEPS: tuple[BuildStep, ...] = (fetch.fetch, overlay.prepare, rest_on.rest_on, first_boot.write, *STARTING)
+STEPS: tuple[BuildStep, ...] = (
+    own_disk.find,
+    fetch.fetch,
+    overlay.prepare,
+    rest_on.rest_on,
+    first_boot.write,
+    *STARTING,
+)
 
 
 @dataclass(frozen=True)

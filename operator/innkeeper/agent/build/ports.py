@@ -50,6 +50,9 @@ class ImageStore(Protocol):
     async def fetch(self, image: OrderImage, guest_id: str, progress: Progress, *, storage: str) -> Backing:
         """Return what can be read now as the image; it stays there until `release` was called for the guest."""
 
+    async def has_disk(self, disk: Path) -> bool:
+        """Tell whether a guest's disk is there."""
+
     async def prepare_overlay(
         self, base: Backing, overlay: Path, *, image: OrderImage, size_bytes: int
     ) -> None:

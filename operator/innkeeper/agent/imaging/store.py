@@ -123,6 +123,10 @@ class HostImageStore:
         await self._look_at_whole()
         return Backing(str(target))
 
+    async def has_disk(self, disk: Path) -> bool:
+        """Tell whether a guest's disk is there."""
+        return await asyncio.to_thread(disk.exists)
+
     async def prepare_overlay(
         self, base: Backing, overlay: Path, *, image: OrderImage, size_bytes: int
     ) -> None:

@@ -75,9 +75,15 @@ class Streamer:
     """The streaming process of this host."""
 
     def __init__(
-        self, command: StreamCommand, *, clock: Clock, process: StreamProcess = StreamProcess.OWN
+        self,
+        command: StreamCommand,
+        *,
+        clock: Clock,
+        process: StreamProcess = StreamProcess.OWN,
+        stuck_s: float = 60.0,
     ) -> None:
         self._command = command
+        self._stuck_s = stuck_s
         self._process = process
         self._files = ImageFiles(command.directory)
         self._clock = clock
@@ -107,14 +113,19 @@ class Streamer:
             self.statuses.pop(name, None)
 
     async def until_whole(self, name: str, progress: Progress) -> None:
-        """Wait until all of an image is here.
+        """Wait until all of an image is here, and as long as more of it comes: who waits keeps others from building.
 
         Raises:
-            InnkeeperError: it cannot come whole.
+            InnkeeperError: it cannot come whole, or nothing of it came for a while.
         """
-        number = 0
+        number, here, moved_at = 0, -1, self._clock.monotonic()
+        stuck = f"nothing of the image came for {self._stuck_s:.0f} s"
         while True:
-            news = await self._ask("GET", f"/v1/images?after={number}", Statuses)
+            try:
+                async with asyncio.timeout(self._stuck_s):
+                    news = await self._ask("GET", f"/v1/images?after={number}", Statuses)
+            except TimeoutError as error:
+                raise DownloadFailedError(stuck) from error
             number = news.number
             status = next((each for each in news.images if each.name == name), None)
             if status is None:
@@ -125,6 +136,10 @@ class Streamer:
                 return
             if status.reason and status.reason != GuestReason.IMAGE_DOWNLOAD_FAILED:
                 raise InnkeeperError(status.message, reason=status.reason)
+            if status.here != here:
+                here, moved_at = status.here, self._clock.monotonic()
+            elif self._clock.monotonic() - moved_at >= self._stuck_s:
+                raise DownloadFailedError(status.message or stuck)
             await self._clock.sleep(_LOOK_S)
 
     async def follow(self, on_news: Callable[[], None]) -> None:

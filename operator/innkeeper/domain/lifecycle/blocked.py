@@ -26,6 +26,7 @@ STALLED = frozenset(
         GuestReason.USER_DATA_TOO_LARGE,
         GuestReason.IMAGE_DIGEST_MISMATCH,
         GuestReason.IMAGE_UNREADABLE,
+        GuestReason.DISK_MISSING,
         GuestReason.ORDER_INVALID,
         GuestReason.ORDER_TOO_LARGE,
         GuestReason.HOST_LOST,

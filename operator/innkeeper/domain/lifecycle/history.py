@@ -17,6 +17,7 @@ TROUBLE = frozenset(
     {
         GuestReason.CRASHED,
         GuestReason.DISK_FAILED,
+        GuestReason.DISK_MISSING,
         GuestReason.HOST_DISK_FULL,
         GuestReason.START_FAILED,
         GuestReason.DRIVER_FAILED,
