@@ -211,6 +211,7 @@ def test_a_guest_that_has_the_power_is_not_written() -> None:
     ("status", "told"),
     [
         (conditions("False", "Paused"), "kubectl guest resume web"),
+        (conditions("True", "Completed"), "kubectl guest stop web"),
         (
             {
                 "conditions": [

@@ -24,7 +24,7 @@ def write_private(path: Path, text: str) -> None:
         NotWrittenError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_directory(path.parent)
         _replace(path, text.encode())
     except OSError as error:
         raise NotWrittenError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -37,6 +37,14 @@ def write_join_file(path: Path, join: JoinFile) -> None:
         NotWrittenError: it cannot be written.
     """
     write_private(path, join.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory for root alone; what is made above it may be passed through, as QEMU does to disks there."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o700 if each == path else 0o711)  # whatever the umask is
 
 
 def _replace(path: Path, content: bytes) -> None:

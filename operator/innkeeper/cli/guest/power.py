@@ -94,6 +94,10 @@ def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float
         if power is Power.RUNNING and ready["reason"] == GuestReason.PAUSED:
             message = f"{meta['name']} is paused: kubectl guest resume {meta['name']}"
             raise AskingError(message, code=ExitCode.STALLED)
+        if power is Power.RUNNING and ready["reason"] == GuestReason.COMPLETED:
+            name = meta["name"]
+            message = f"{name} powered itself off and rests: kubectl guest stop {name}, then start it again"
+            raise AskingError(message, code=ExitCode.STALLED)
         stalled = condition(found, "Stalled")
         if stalled:
             message = f"{meta['name']}: {stalled['reason']}: {stalled['message']}"
