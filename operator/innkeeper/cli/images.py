@@ -78,7 +78,11 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
         int | None, typer.Option(help="The largest image that is read.", show_default="64 GiB")
     ] = None,
     max_streams: Annotated[
-        int | None, typer.Option(help="How many streams may be open at once.", show_default="256")
+        int | None,
+        typer.Option(
+            help="How many streams may be open at once; half of them for one namespace, a quarter for one image.",
+            show_default="256",
+        ),
     ] = None,
     tls_cert_file: Annotated[
         Path | None, typer.Option(help="Serve https with this certificate chain (PEM).")

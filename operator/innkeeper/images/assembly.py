@@ -21,6 +21,7 @@ from innkeeper.images.profiles import Profiles
 from innkeeper.images.server import ImageServer
 from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import UrlSigner, load_key
+from innkeeper.images.sources.deadlines import OriginDeadlines
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.stats import Stats
@@ -56,8 +57,10 @@ def build(
     policy: OriginPolicy,
     clock: Clock,
     registry: CollectorRegistry,
+    streams: StreamLimits | None = None,
+    origins: OriginDeadlines | None = None,
 ) -> Parts:
-    """Return the server's parts; nothing runs yet.
+    """Return the server's parts; nothing runs yet. Without `streams` the settings say how many there may be.
 
     Raises:
         OSError: another process uses the store's directory, or it cannot be written.
@@ -67,6 +70,7 @@ def build(
         policy=policy,
         directory=settings.directory,
         credentials=Credentials(client, clock=clock),
+        deadlines=origins,
     )
     signer = UrlSigner(
         load_key(settings.url_key_file),
@@ -91,7 +95,7 @@ def build(
         contents=Contents(access=access, opener=opener, inspector=inspector, store=store, figures=figures),
         figures=figures,
         stats=Stats(clock),
-        limits=StreamLimits(at_once=settings.max_streams),
+        limits=streams or StreamLimits(at_once=settings.max_streams),
     )
     beside = Beside(
         signer=signer,

@@ -1,13 +1,13 @@
 """Streams image bytes to who holds a signed URL.
 
 The URL is the only right that counts here: no token is read. Bytes are passed on as they come; the host
-verifies the digest. Slow readers are dropped, and the number of streams is capped, so that one server never
-holds more than it can carry.
+verifies the digest. Slow readers are dropped, a source has a deadline for its first bytes, and the number of streams is
+capped, so that one server never holds more than it can carry.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -15,25 +15,28 @@ from aiohttp import web
 
 from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
-from innkeeper.images.contents import BusyError, Contents
+from innkeeper.images.contents import Contents
 from innkeeper.images.figures import Figures
 from innkeeper.images.permits import permitted
+from innkeeper.images.places import Places
 from innkeeper.images.signing import BlobName, UrlSigner
-from innkeeper.images.sources.source import SourceInfo
+from innkeeper.images.sources.source import SourceError, SourceInfo
 from innkeeper.images.stats import Stats
 
 log = structlog.get_logger(__name__)
 
 MAX_STREAMS = 256
 WRITE_TIMEOUT_S = 60.0
+ANSWER_WITHIN_S = 25.0  # hosts leave after 30 s without a byte
 
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """How many streams may be open, and how long a reader may take nothing."""
+    """How many streams may be open, how long a reader may take nothing, and a source until its first bytes are there."""
 
     at_once: int = MAX_STREAMS
     write_s: float = WRITE_TIMEOUT_S
+    answer_s: float = ANSWER_WITHIN_S
 
 
 class Blobs:
@@ -53,24 +56,23 @@ class Blobs:
         self._figures = figures
         self._stats = stats
         self._limits = limits or StreamLimits()
-        self._streams = 0
+        self._places = Places(self._limits.at_once)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the signature, then stream."""
         blob = permitted(request, self._signer)
-        if self._streams >= self._limits.at_once:
-            raise BusyError(f"{self._streams} streams are open; try again soon")
-        self._streams += 1
-        self._figures.streams.set(self._streams)
         try:
-            return await self._serve(request, blob)
+            with self._places.place(blob):
+                self._figures.streams.set(self._places.taken)
+                return await self._serve(request, blob)
         finally:
-            self._streams -= 1
-            self._figures.streams.set(self._streams)
+            self._figures.streams.set(self._places.taken)
 
     async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
-        source = await self._contents.open(blob)
-        info = await self._stats.of(blob, source)
+        answer_by = asyncio.get_running_loop().time() + self._limits.answer_s
+        async with self._until(answer_by):
+            source = await self._contents.open(blob)
+            info = await self._stats.of(blob, source)
         try:
             part = ranges.wanted(_range_header(request, info), size=info.size)
         except ranges.UnsatisfiableError:
@@ -84,10 +86,22 @@ class Blobs:
             return response
         async with aclosing(source.read(part.start, part.end)) as chunks:
             # The first chunk before the status line: a source that fails at once still gets a proper answer.
-            first = await anext(chunks, b"")
+            async with self._until(answer_by):
+                first = await anext(chunks, b"")
             await response.prepare(request)
             await self._send(request, response, first, chunks, kind=source.kind)
         return response
+
+    @asynccontextmanager
+    async def _until(self, end: float) -> AsyncIterator[None]:
+        """Give a source until `end`, in the time of the loop."""
+        try:
+            async with asyncio.timeout_at(end):
+                yield
+        except TimeoutError as error:
+            raise SourceError(
+                f"the source gave no byte within {self._limits.answer_s:g} s; use a faster origin"
+            ) from error
 
     async def _send(
         self,

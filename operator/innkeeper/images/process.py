@@ -67,9 +67,7 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack, *, clock: Clock
     session = await stack.enter_async_context(client_session(policy))
     parts = build(settings, client=client, session=session, policy=policy, clock=clock, registry=registry)
     stack.push_async_callback(parts.close)
-    runner = web.AppRunner(
-        parts.application, access_log=None, handle_signals=False, shutdown_timeout=END_WITHIN_S
-    )
+    runner = runner_of(parts.application)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=_tls(settings, stack, clock))
@@ -84,6 +82,17 @@ async def start(settings: ImagesSettings, stack: AsyncExitStack, *, clock: Clock
         )
     )
     return Ports(int(runner.addresses[0][1]), telemetry.port)
+
+
+def runner_of(application: web.Application) -> web.AppRunner:
+    """Return what serves; a request ends when who asked leaves, since it would hold a place and an origin for nobody."""
+    return web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        handler_cancellation=True,
+        shutdown_timeout=END_WITHIN_S,
+    )
 
 
 def _readiness(settings: ImagesSettings) -> Readiness:

@@ -50,7 +50,11 @@ class ImagesSettings(CommonSettings):
     url_lifetime_s: int = Field(900, ge=10, le=86400, description="How long a URL is valid.")
     operator_user: str = Field(OPERATOR_USER, description="The user that may ask for inspections.")
     max_image_bytes: int = Field(DEFAULT_MAX_BYTES, gt=0, description="The largest image that is read.")
-    max_streams: int = Field(MAX_STREAMS, gt=0, description="How many streams may be open at once.")
+    max_streams: int = Field(
+        MAX_STREAMS,
+        gt=0,
+        description="How many streams may be open at once; half of them for one namespace, a quarter for one image.",
+    )
     tls_cert_file: Path | None = Field(None, description="Serve https with this certificate chain (PEM).")
     tls_key_file: Path | None = Field(None, description="The certificate's key (PEM).")
 

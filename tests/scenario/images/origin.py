@@ -1,5 +1,6 @@
 """A web server that plays an origin of images, well behaved or not."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -23,6 +24,9 @@ class Origin:
     compressed: bool = False
     shifted: int = 0  # bytes by which its ranges lie elsewhere than it was asked
     endless: bool = False  # it goes on sending behind the end of what it promised
+    silent: bool = False  # it takes every request, and says nothing
+    silent_body: bool = False  # it sends the head of an answer only
+    drip_s: float | None = None  # it sends one byte, waits for so long, and so on
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -35,6 +39,8 @@ class Origin:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path_qs)
         self.headers.append(dict(request.headers))
+        if self.silent:
+            await asyncio.Event().wait()
         if self.authorization not in (None, request.headers.get("Authorization")):
             return web.Response(status=401)
         if target := self.moved.get(request.path) or self.redirect:
@@ -58,6 +64,12 @@ class Origin:
         if self.tells_size and not self.endless:
             response.content_length = len(body)
         await response.prepare(request)
+        if self.silent_body:
+            await asyncio.Event().wait()
+        if self.drip_s is not None:
+            for byte in body:
+                await response.write(bytes([byte]))
+                await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self.drip_s)
         if self.cut_after is not None and len(body) > self.cut_after:
             await response.write(body[: self.cut_after])
             assert request.transport is not None

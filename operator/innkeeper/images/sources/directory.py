@@ -9,15 +9,29 @@ import errno
 import os
 import stat
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.opened import opened
 from innkeeper.images.sources.source import CHUNK_BYTES, SourceChangedError, SourceError, SourceInfo
 
 MAX_PATH = 1024
 _WALK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKED = {errno.ELOOP, errno.ENOTDIR}
+
+
+@dataclass(frozen=True)
+class _Open:
+    """An open file, and what it was when it was opened."""
+
+    descriptor: int
+    info: SourceInfo
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.descriptor)
 
 
 class DirectoryFile:
@@ -31,28 +45,25 @@ class DirectoryFile:
 
     async def stat(self) -> SourceInfo:
         """Return the file's size and version."""
-        descriptor, info = await asyncio.to_thread(self._open)
-        os.close(descriptor)
-        return info
+        async with opened(self._open) as file:
+            return file.info
 
     async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of one open file, so a file put in its place meanwhile does not mix in."""
-        descriptor, _ = await asyncio.to_thread(self._open)
-        try:
-            while start < end:
-                wanted = min(CHUNK_BYTES, end - start)
-                chunk = await asyncio.to_thread(os.pread, descriptor, wanted, start)
-                if not chunk:
-                    raise SourceChangedError(f"the file {self._path!r} became shorter while it was read")
-                start += len(chunk)
-                yield chunk
-        except OSError as error:
-            raise SourceError(f"the file {self._path!r} cannot be read: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
+        async with opened(self._open) as file:
+            try:
+                while start < end:
+                    wanted = min(CHUNK_BYTES, end - start)
+                    chunk = await asyncio.to_thread(os.pread, file.descriptor, wanted, start)
+                    if not chunk:
+                        raise SourceChangedError(f"the file {self._path!r} became shorter while it was read")
+                    start += len(chunk)
+                    yield chunk
+            except OSError as error:
+                raise SourceError(f"the file {self._path!r} cannot be read: {error.strerror}") from error
 
-    def _open(self) -> tuple[int, SourceInfo]:
-        """Open the file and describe it; the caller closes the descriptor."""
+    def _open(self) -> _Open:
+        """Open the file and describe it."""
         names = names_of(self._path)
         directory = self._open_root()
         try:
@@ -74,9 +85,8 @@ class DirectoryFile:
                 reason=ImageReason.SOURCE_REFUSED,
                 retryable=False,
             )
-        return descriptor, SourceInfo(
-            found.st_size, f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-        )
+        version = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+        return _Open(descriptor, SourceInfo(found.st_size, version))
 
     def _open_root(self) -> int:
         try:

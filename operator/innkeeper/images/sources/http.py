@@ -2,13 +2,13 @@
 
 The URL comes from a user, so the server does not let itself be sent anywhere: https only (http for hosts that
 the admin listed), no addresses of the machine itself or of its link, each redirect checked like the first URL,
-and a deadline on every answer and every chunk. A credential is sent only to the origin that it is for.
+and a deadline on every answer and a least rate for what follows. A credential is sent only to the origin that it is for.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from typing import ClassVar
 
 import aiohttp
@@ -16,10 +16,15 @@ from yarl import URL
 
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.sources.credential import Credential, CredentialsError
+from innkeeper.images.sources.deadlines import OriginDeadlines, TooSlowError, steady
 from innkeeper.images.sources.origins import OriginPolicy
-from innkeeper.images.sources.source import CHUNK_BYTES, SourceChangedError, SourceError, SourceInfo
+from innkeeper.images.sources.source import SourceChangedError, SourceError, SourceInfo
 
 MAX_REDIRECTS = 5
+CONNECTIONS = (
+    320  # more than streams may be open by default: an origin that is silent must not use up those of others
+)
+CONNECTIONS_PER_HOST = 16
 _REDIRECTS = {301, 302, 303, 307, 308}
 _GONE = {404, 410}
 _REFUSED = {401, 403}
@@ -39,11 +44,13 @@ class HttpFile:
         *,
         policy: OriginPolicy,
         credential: Credential | None = None,
+        deadlines: OriginDeadlines | None = None,
     ) -> None:
         self._session = session
         self._url = url
         self._policy = policy
         self._credential = credential
+        self._deadlines = deadlines or OriginDeadlines()
 
     async def stat(self) -> SourceInfo:
         """Return size and version by asking for one byte: signed URLs often refuse HEAD."""
@@ -58,15 +65,16 @@ class HttpFile:
         async with self._get(start, end) as answer:
             skip = start if answer.status == 200 else 0  # noqa: PLR2004 - 200 is HTTP's own name for "the whole"
             try:
-                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                    part = chunk[skip:]
-                    skip -= min(skip, len(chunk))
-                    part = part[: end - position]
-                    if part:
-                        position += len(part)
-                        yield part
-                    if position >= end:
-                        return
+                async with aclosing(steady(answer.content, self._deadlines)) as chunks:
+                    async for chunk in chunks:
+                        part = chunk[skip:]
+                        skip -= min(skip, len(chunk))
+                        part = part[: end - position]
+                        if part:
+                            position += len(part)
+                            yield part
+                        if position >= end:
+                            return
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise SourceError(f"{self._where()} stopped sending: {_cause(error)}") from error
         if position < end:
@@ -75,18 +83,30 @@ class HttpFile:
     @asynccontextmanager
     async def _get(self, start: int, end: int) -> AsyncIterator[aiohttp.ClientResponse]:
         """Answer with the range, or the whole where the origin knows no ranges."""
+        within_s = self._deadlines.answer_s
+        try:
+            async with asyncio.timeout(within_s):
+                answer = await self._answered(start, end)
+        except TimeoutError as error:
+            raise SourceError(f"{self._where()} does not answer within {within_s:g} s") from error
+        try:
+            yield answer
+        finally:
+            answer.close()  # not release: the rest of a large body must not be read
+
+    async def _answered(self, start: int, end: int) -> aiohttp.ClientResponse:
+        """Return the first answer that leads nowhere else; who gets it closes it."""
         url = self._policy.checked(self._url)
         headers = _HEADERS | {"Range": f"bytes={start}-{end - 1}"}
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._request(url, headers | self._shown_to(url))
-            try:
+            with ExitStack() as unless_given:
+                unless_given.callback(answer.close)
                 if answer.status not in _REDIRECTS:
                     self._check(answer, url, start)
-                    yield answer
-                    return
+                    unless_given.pop_all()
+                    return answer
                 url = self._policy.checked(self._target(answer, url))
-            finally:
-                answer.close()  # not release: the rest of a large body must not be read
         raise SourceError(
             f"{self._where()} redirects more than {MAX_REDIRECTS} times; name the final URL",
             reason=ImageReason.SOURCE_REFUSED,
@@ -167,14 +187,15 @@ class HttpFile:
         return f"the URL {self._policy.shown(self._url)}"
 
 
-def client_session(
-    policy: OriginPolicy, *, connect_timeout_s: float = 10, read_timeout_s: float = 30
-) -> aiohttp.ClientSession:
+def client_session(policy: OriginPolicy, deadlines: OriginDeadlines | None = None) -> aiohttp.ClientSession:
     """Return the session for all origins: no cookies, no proxy, and no address that the policy refuses."""
+    deadlines = deadlines or OriginDeadlines()
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=policy.resolver(), limit=64, limit_per_host=16),
+        connector=aiohttp.TCPConnector(
+            resolver=policy.resolver(), limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=read_timeout_s),
+        timeout=aiohttp.ClientTimeout(total=None, connect=deadlines.connect_s, sock_read=deadlines.silence_s),
         auto_decompress=False,
         trust_env=False,
         read_bufsize=256 * 1024,
@@ -182,6 +203,8 @@ def client_session(
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, TooSlowError):
+        return str(error)
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return "no answer in time"
     return (str(error) or type(error).__name__)[:200]

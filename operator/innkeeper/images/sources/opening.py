@@ -8,6 +8,7 @@ from yarl import URL
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.credentials import Credentials
 from innkeeper.images.sources.credential import Credential, CredentialsError
+from innkeeper.images.sources.deadlines import OriginDeadlines
 from innkeeper.images.sources.directory import DirectoryFile
 from innkeeper.images.sources.http import HttpFile
 from innkeeper.images.sources.mirrored import Mirrored
@@ -26,11 +27,13 @@ class SourceOpener:
         policy: OriginPolicy,
         directory: Path | None,
         credentials: Credentials,
+        deadlines: OriginDeadlines | None = None,
     ) -> None:
         self._session = session
         self._policy = policy
         self._directory = directory
         self._credentials = credentials
+        self._deadlines = deadlines
 
     async def open(self, source: ImageSource, *, namespace: str) -> Source:
         """Return the source of an Image in a namespace, unread.
@@ -64,7 +67,9 @@ class SourceOpener:
         return self._file(url, await self._credential(source, namespace))
 
     def _file(self, url: str, credential: Credential | None) -> HttpFile:
-        return HttpFile(self._session, url, policy=self._policy, credential=credential)
+        return HttpFile(
+            self._session, url, policy=self._policy, credential=credential, deadlines=self._deadlines
+        )
 
     async def _credential(self, source: ImageSource, namespace: str) -> Credential | None:
         if source.http is None or source.http.secret_ref is None:

@@ -10,10 +10,10 @@ import socket
 from collections.abc import Iterable
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from innkeeper.domain.reasons import ImageReason
+from innkeeper.images.sources.names import SystemNames
 from innkeeper.images.sources.source import SourceError
 
 MAX_URL = 2048
@@ -21,7 +21,17 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: what it stands for, only its network knows
+_GLOBAL_IPV6 = ipaddress.IPv6Network(
+    "2000::/3"
+)  # what IANA gives out; site-local and RFC 8215's NAT64 lie outside
+
+# Python calls them global; they are a cloud's own, or nobody's.
+_REFUSED = (
+    ipaddress.IPv4Network("168.63.129.16/32"),  # Azure gives its machines their secrets here
+    ipaddress.IPv4Network("192.0.0.0/24"),  # protocols of the IETF; Oracle's metadata at .192
+    ipaddress.IPv4Network("192.88.99.0/24"),  # relays of 6to4, which are no more (RFC 7526)
+    ipaddress.IPv6Network("3fff::/20"),  # documentation
+)
 
 
 class OriginPolicy:
@@ -65,10 +75,11 @@ class OriginPolicy:
         except ValueError:
             return
         mapped = _meant(parsed)
-        listed = host.lower() in self._listed or any(
-            mapped.version == network.version and mapped in network for network in self._networks
-        )
-        if not listed and (not mapped.is_global or mapped.is_multicast or mapped in _LOCAL_NAT64):
+        if (
+            host.lower() not in self._listed
+            and not _within(mapped, self._networks)
+            and not _is_public(mapped)
+        ):
             raise _refused(
                 f"{host} is at {mapped}, which is no public address; use another origin, or let the admin start the "
                 f"image server with --allow-network and its network"
@@ -86,22 +97,26 @@ class OriginPolicy:
 class CheckedResolver(AbstractResolver):
     """Resolves names by the system and refuses what the policy refuses."""
 
-    def __init__(self, policy: OriginPolicy) -> None:
+    def __init__(self, policy: OriginPolicy, names: SystemNames | None = None) -> None:
         self._policy = policy
-        self._system = ThreadedResolver()
+        self._names = names or SystemNames()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of `host`."""
-        found: list[ResolveResult] = await self._system.resolve(host, port, family)
+        """Return the addresses of `host`.
+
+        Raises:
+            SourceError: one of them is refused, or they were not found in time.
+        """
+        found = await self._names.addresses(host, port, family)
         for result in found:
             self._policy.check_address(host, result["host"])
         return found
 
     async def close(self) -> None:
-        """Release the system's resolver."""
-        await self._system.close()
+        """Let the threads go."""
+        self._names.close()
 
 
 def _meant(address: Address) -> Address:
@@ -111,6 +126,16 @@ def _meant(address: Address) -> Address:
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_public(address: Address) -> bool:
+    if address.version == 6 and address not in _GLOBAL_IPV6:  # noqa: PLR2004 - IPv6
+        return False
+    return address.is_global and not address.is_multicast and not _within(address, _REFUSED)
+
+
+def _within(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
 
 
 def _refused(message: str) -> SourceError:

@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from innkeeper.clock import Clock
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.given_manifest import WrongContentError
+from innkeeper.images.opened import opened
 from innkeeper.images.sources.source import CHUNK_BYTES, SourceError, SourceInfo
 from innkeeper.images.unpacking import partial
 from innkeeper.images.unpacking.partial import Partial, StoreError
@@ -128,16 +130,11 @@ class Store:
         entry.readers += 1
         entry.used_at = self._now()
         try:
-            descriptor = await in_thread(_opened, entry)
-            try:
+            async with opened(lambda: _open(entry)) as file:
                 while start < end:
-                    chunk = await in_thread(os.pread, descriptor, min(CHUNK_BYTES, end - start), start)
-                    if not chunk:
-                        raise OSError(errno.EIO, "the file was cut short")
+                    chunk = await in_thread(_part, file, start, end)
                     start += len(chunk)
                     yield chunk
-            finally:
-                os.close(descriptor)
         except OSError as error:
             await self._forget(entry)
             raise SourceError(f"the store cannot give the image: {error.strerror}; ask again soon") from error
@@ -209,11 +206,18 @@ def _key(digest: str) -> str:
     return Digest.parse(digest).hex
 
 
-def _opened(entry: _Entry) -> int:
+def _open(entry: _Entry) -> FileIO:
     descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with suppress(OSError):  # only the order in which files go after the next start
         os.utime(descriptor, (entry.used_at, entry.used_at))
-    return descriptor
+    return FileIO(descriptor)
+
+
+def _part(file: FileIO, start: int, end: int) -> bytes:
+    chunk = os.pread(file.fileno(), min(CHUNK_BYTES, end - start), start)
+    if not chunk:
+        raise OSError(errno.EIO, "the file was cut short")
+    return chunk
 
 
 def _taken_over(directory: Path) -> dict[str, _Entry]:
