@@ -13,11 +13,14 @@ import msgspec
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.image_server import client_session
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
+from innkeeper.agent.streaming.control import Control, News
 from innkeeper.agent.streaming.messages import ImageStatus, Serve
 from innkeeper.agent.streaming.nbd.server import NbdServer
 from innkeeper.agent.streaming.pace import Pace
+from innkeeper.agent.streaming.settings import StreamProcess
 from innkeeper.agent.streaming.socket_access import SocketAccess
 from innkeeper.agent.streaming.stream import Surroundings
+from innkeeper.agent.streaming.streamer import StreamCommand, Streamer
 from innkeeper.agent.streaming.streams import Streams
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain.images.manifest import ManifestMaker
@@ -76,9 +79,12 @@ class StreamSite:
         """The stream's name on the host."""
         return stream_name(self.image)
 
-    async def serve(self, guest_id: str = GUEST, *, whole_soon: bool = False) -> ImageStatus:
-        """Have the image served."""
-        return await self.streams.serve(Serve(image=self.image, guest_id=guest_id, whole_soon=whole_soon))
+    async def serve(
+        self, guest_id: str = GUEST, *, whole_soon: bool = False, has_disk: bool = False
+    ) -> ImageStatus:
+        """Have the image served, to a guest that has its disk or to one that has none yet."""
+        wanted = Serve(image=self.image, guest_id=guest_id, whole_soon=whole_soon, has_disk=has_disk)
+        return await self.streams.serve(wanted)
 
     def status(self) -> ImageStatus:
         """Return how it stands."""
@@ -143,11 +149,31 @@ async def streams_in(
 
 @asynccontextmanager
 async def stream_site(
-    directory: Path, content: bytes, *, manifest: bytes | None = None, index: ChunkIndex | None = None
+    directory: Path,
+    content: bytes,
+    *,
+    manifest: bytes | None = None,
+    index: ChunkIndex | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[StreamSite]:
     """Yield a host's streams and an image server that has one image."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     server = UrlServer(content, manifest=manifest or manifest_of(content, digest=digest))
-    async with server.server() as running, streams_in(directory, index=index) as streams:
+    async with server.server() as running, streams_in(directory, index=index, clock=clock) as streams:
         image = image_of(content, str(running.make_url("")).rstrip("/"), server.manifest)
         yield StreamSite(server, image, streams, ImageFiles(directory))
+
+
+@asynccontextmanager
+async def streamer_of(
+    site: StreamSite, *, clock: Clock | None = None, news: News | None = None
+) -> AsyncIterator[Streamer]:
+    """Yield the agent's end of a site's streams, which answer it as a process does that others started."""
+    command = StreamCommand(directory=site.files.directory)
+    streamer = Streamer(command, clock=clock or SystemClock(), process=StreamProcess.EXTERNAL)
+    runner = await Control(site.streams, news or News()).listen(site.files.control_socket)
+    try:
+        yield streamer
+    finally:
+        await streamer.close()
+        await runner.cleanup()

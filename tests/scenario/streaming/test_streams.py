@@ -123,7 +123,7 @@ async def test_a_chunk_that_stays_wrong_is_an_error_for_who_reads_it_until_the_s
     assert site.status().reason == GuestReason.IMAGE_CHUNK_MISMATCH
     assert await site.read(14) == DISK[14 * CHUNK : 15 * CHUNK], "others are served"
     site.server.spoil = {}
-    await site.serve()  # as the agent does before it lets a paused guest go on
+    await site.serve(has_disk=True)  # as the agent does before it lets a paused guest go on
     assert site.status().reason == ""
     assert await site.read(13) == DISK[13 * CHUNK : 14 * CHUNK]
 
@@ -234,6 +234,8 @@ async def test_a_manifest_of_other_bytes_never_makes_a_whole_image(tmp_path: Pat
         assert not site.files.whole_of(site.name).exists()
         with pytest.raises(InnkeeperError, match="its manifest is that of other bytes"):
             await site.serve("guest-2")
+        await site.serve(has_disk=True)  # one that was paused for another reason runs on
+        assert await site.read(12) == lie[12 * CHUNK : 13 * CHUNK]
 
 
 async def test_a_head_that_is_no_image_is_refused_before_anybody_reads(tmp_path: Path) -> None:

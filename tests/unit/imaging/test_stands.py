@@ -27,7 +27,9 @@ class Told:
     is_heard: bool = True
     statuses: dict[str, ImageStatus] = field(default_factory=dict)
 
-    async def serve(self, image: OrderImage, guest_id: str, *, whole_soon: bool = False) -> ImageStatus:
+    async def serve(
+        self, image: OrderImage, guest_id: str, *, whole_soon: bool = False, has_disk: bool = False
+    ) -> ImageStatus:
         """Serve nothing."""
         raise NotImplementedError
 

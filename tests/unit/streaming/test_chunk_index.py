@@ -5,6 +5,7 @@ import hashlib
 import weakref
 from pathlib import Path
 
+from innkeeper.agent.streaming.chunk_file import ChunkFile
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.whole_images import WholeImage
 from innkeeper.domain.images import manifest
@@ -39,3 +40,14 @@ def test_images_that_were_dropped_are_forgotten_however_long_the_process_lives(t
         (tmp_path / str(seed)).unlink()
         gc.collect()
     assert [each() is None for each in held] == [True, True, False], "the last one was there when it came"
+
+
+def test_an_image_that_ends_while_another_looks_for_its_chunk_has_it_no_more(tmp_path: Path) -> None:
+    content, index = a_disk(1), ChunkIndex()
+    file = ChunkFile(tmp_path / "one.stream", whole_image(tmp_path, 1).chunks)
+    start, end = file.chunks.span(2)
+    file.write(2, content[start:end])
+    index.add("one", file)
+    assert index.find(file.chunks.digest(2), besides="two") == content[start:end]
+    file.close()  # and whoever looks now took the names of all images just before
+    assert index.find(file.chunks.digest(2), besides="two") is None

@@ -50,8 +50,10 @@ class Streamer(Protocol):
         """Whether all served images are among the statuses, or were a moment ago."""
         ...
 
-    async def serve(self, image: OrderImage, guest_id: str, *, whole_soon: bool = False) -> ImageStatus:
-        """Have an image served to a guest; returns when the guest may read."""
+    async def serve(
+        self, image: OrderImage, guest_id: str, *, whole_soon: bool = False, has_disk: bool = False
+    ) -> ImageStatus:
+        """Have an image served to a guest, which may have its disk already; returns when the guest may read."""
         ...
 
     async def until_whole(self, name: str, progress: Progress) -> None:
@@ -148,7 +150,7 @@ class HostImageStore:
             await self._serve(image, guest_id)
 
     async def before_resume(self, image: OrderImage, guest_id: str, disk: Path) -> None:
-        """Have the stream served, and its wrong chunks fetched again."""
+        """Have the stream served, and fetched again what reads failed on."""
         if await self.is_on_stream(disk):
             await self._serve(image, guest_id)
 
@@ -252,7 +254,7 @@ class HostImageStore:
                 "the disk lies over a stream, and this agent has none",
                 reason=GuestReason.IMAGE_DOWNLOAD_FAILED,
             )
-        await self._streamer.serve(image, guest_id)
+        await self._streamer.serve(image, guest_id, has_disk=True)
 
     def _statuses(self) -> Mapping[str, ImageStatus]:
         return {} if self._streamer is None else self._streamer.statuses

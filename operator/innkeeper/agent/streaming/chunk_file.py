@@ -184,6 +184,8 @@ class ChunkFile:
             content = self._pread(index)
         except OSError:  # a part of the disk that cannot be read: writing may mend it
             return None
+        except ValueError:  # closed: another stream came here for a copy just when this one ended
+            return None
         return content if self.chunks.matches(index, content) else None
 
     def _look_at_extents(self) -> None:

@@ -36,6 +36,7 @@ class Serve(Message, frozen=True):
     image: OrderImage
     guest_id: str
     whole_soon: bool = False
+    has_disk: bool = False  # its disk lies over the stream already: only what it read keeps it down
 
 
 class ImageStatus(Message, frozen=True):

@@ -22,7 +22,7 @@ from innkeeper.agent.streaming.messages import ImageStatus, Mode, Record
 from innkeeper.agent.streaming.nbd.export import InFile, ReadFailedError
 from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.agent.streaming.pace import Pace
-from innkeeper.agent.streaming.supply import Supply
+from innkeeper.agent.streaming.supply import Supply, WrongChunkError
 from innkeeper.agent.streaming.whole_images import WholeImage
 from innkeeper.clock import Clock
 from innkeeper.domain.images import headers, manifest
@@ -37,6 +37,9 @@ from innkeeper.to_its_end import in_thread
 log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0  # how often it is asked whether the boot is over
+WRONG_AGAIN_S = (
+    30.0  # how often one of the chunks that stayed wrong is fetched again, for good: sources are mended late
+)
 DISK_PAUSE_S = 10.0  # until a disk that took no whole image is tried again
 
 
@@ -123,27 +126,29 @@ class Stream:
 
     def keep(self, record: Record) -> None:
         """Go on for other guests."""
+        if not set(self.record.guests) <= set(record.guests):
+            self._supply.trouble.refused.clear()  # whose reads failed is not known: perhaps the one's that left
         self.record = record
         if record.whole_soon:
             self._whole_soon.set()
 
-    async def begin(self) -> None:
-        """Look at the head, and start to fetch ahead of guests.
+    async def begin(self, *, has_disk: bool) -> None:
+        """Look at the head, start to fetch ahead of guests, and fetch again what was wrong.
+
+        A guest that has its disk ran on these bytes before: it waits for nothing but the chunks that reads failed on.
 
         Raises:
-            ImageUnreadableError: the image is none that may be used.
+            InnkeeperError: the image is none that may be used, or none for a new guest.
+            WrongChunkError: a chunk is still wrong.
         """
-        if self._failure is not None and not self._failure.retryable:
+        trouble = self._supply.trouble
+        if not has_disk and self._failure is not None and not self._failure.retryable:
             raise self._failure
         if not self._tasks and self.mode is Mode.STREAMING:
             self._tasks = [asyncio.create_task(self._ahead()), asyncio.create_task(self._to_the_end())]
-        length = min(headers.HEAD_BYTES, self.size)
-        if await self._supply.need(0, self._behind(length)):
-            message = self._supply.trouble.disk or "this host cannot keep the image"
-            raise DownloadFailedError(message, reason=GuestReason.HOST_DISK_FULL)
-        await in_thread(check_header, self._file.path, self.record.image)
-        self.is_checked = True
-        await self._supply.retry()
+        if not (has_disk and self.is_checked):
+            await self._check_head()
+        await self._supply.retry(trouble.refused if has_disk else trouble.wrong)
 
     def at_hand(self, offset: int, length: int) -> InFile | None:
         """Return where the bytes lie, if all of them are here."""
@@ -157,7 +162,11 @@ class Stream:
     async def read(self, offset: int, length: int) -> InFile | bytes:
         """Return the bytes once they are here."""
         first, behind = self._run(offset, length)
-        unkept = await self._supply.need(first, behind)
+        try:
+            unkept = await self._supply.need(first, behind)
+        except WrongChunkError as error:
+            self._supply.trouble.refused.add(error.index)
+            raise
         if not unkept:
             return InFile(self._file.file)
         return await in_thread(self._assemble, offset, length, unkept)
@@ -202,6 +211,14 @@ class Stream:
         if self.mode is Mode.LOCAL:
             self._around.index.add(self.name, WholeImage(self._file.path, self._file.chunks))
         self._file.close()
+
+    async def _check_head(self) -> None:
+        length = min(headers.HEAD_BYTES, self.size)
+        if await self._supply.need(0, self._behind(length)):
+            message = self._supply.trouble.disk or "this host cannot keep the image"
+            raise DownloadFailedError(message, reason=GuestReason.HOST_DISK_FULL)
+        await in_thread(check_header, self._file.path, self.record.image)
+        self.is_checked = True
 
     def _trouble(self) -> InnkeeperError | None:
         wrong, away = self._supply.trouble.wrong, self._supply.trouble.away
@@ -252,10 +269,15 @@ class Stream:
                 await self._around.clock.sleep(DISK_PAUSE_S)
 
     async def _fill(self) -> None:
+        clock = self._around.clock
+        looked = clock.monotonic()
         while not self._file.is_whole:
             await self._supply.fill()
             if not self._file.is_whole:
-                await self._around.clock.sleep(LOOK_S)
+                await clock.sleep(LOOK_S)
+            if clock.monotonic() - looked >= WRONG_AGAIN_S:
+                await self._supply.look_again()
+                looked = clock.monotonic()
 
     async def _boot(self) -> None:
         while not self._supply.watch.is_over:

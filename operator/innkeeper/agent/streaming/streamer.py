@@ -93,13 +93,18 @@ class Streamer:
         self.is_heard = False
         self.statuses: dict[str, ImageStatus] = {}
 
-    async def serve(self, image: OrderImage, guest_id: str, *, whole_soon: bool = False) -> ImageStatus:
+    async def serve(
+        self, image: OrderImage, guest_id: str, *, whole_soon: bool = False, has_disk: bool = False
+    ) -> ImageStatus:
         """Have an image served to a guest; returns when the guest may read.
+
+        One that has its disk is not refused for wrong chunks that no read failed on, nor for the digest of the whole.
 
         Raises:
             InnkeeperError: it may not, and the reason is one of a guest's.
         """
-        body = msgspec.json.encode(Serve(image=image, guest_id=guest_id, whole_soon=whole_soon))
+        wanted = Serve(image=image, guest_id=guest_id, whole_soon=whole_soon, has_disk=has_disk)
+        body = msgspec.json.encode(wanted)
         status = await self._ask("PUT", "/v1/images", ImageStatus, body=body)
         self.statuses[status.name] = status
         return status

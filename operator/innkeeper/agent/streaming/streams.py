@@ -101,7 +101,7 @@ class Streams:
             slot.record = new
         try:
             async with asyncio.timeout(OPEN_S):
-                stream = await self._open(slot)
+                stream = await self._open(slot, has_disk=wanted.has_disk)
         except TimeoutError as error:
             away = slot.stream.status(clients=0).message if slot.stream else ""
             raise DownloadFailedError(away or "the image server is slow: the image has not begun") from error
@@ -146,14 +146,14 @@ class Streams:
             if slot.stream is not None:
                 await slot.stream.close()
 
-    async def _open(self, slot: _Slot) -> Stream:
+    async def _open(self, slot: _Slot, *, has_disk: bool) -> Stream:
         if slot.stream is None:
             origin = ImageServerOrigin(
                 self._session, slot.record.image, token=self._token, guests=lambda: slot.record.guests
             )
             slot.stream = await Stream.open(slot.record, origin, self._around)
         slot.stream.keep(slot.record)
-        await slot.stream.begin()
+        await slot.stream.begin(has_disk=has_disk)
         return slot.stream
 
     async def _reopen(self, slot: _Slot) -> None:
@@ -166,7 +166,7 @@ class Streams:
                     # What its guests read from now on is no boot.
                     slot.record = msgspec.structs.replace(slot.record, whole_soon=True)
                     async with asyncio.timeout(OPEN_S):
-                        await self._open(slot)
+                        await self._open(slot, has_disk=True)
             except (InnkeeperError, ReadFailedError, TimeoutError) as error:
                 log.warning("stream_not_reopened", error=str(error) or "nothing came in time")
                 if isinstance(error, InnkeeperError) and not error.retryable:

@@ -34,12 +34,17 @@ DISK_FULL_PAUSE_S = 10.0
 class WrongChunkError(ReadFailedError):
     """A chunk stayed wrong."""
 
+    def __init__(self, message: str, *, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
 
 @dataclass
 class Trouble:
     """What is wrong with an image at the moment."""
 
     wrong: set[int] = field(default_factory=set)  # chunks that are not what the manifest says
+    refused: set[int] = field(default_factory=set)  # those that guests wanted to read, and did not get
     away: str | None = None  # why nothing comes
     disk: str | None = None  # why nothing can be kept
 
@@ -79,6 +84,7 @@ class Supply:
         self._nobody_waits = asyncio.Event()
         self._nobody_waits.set()
         self.is_profile_known = False
+        self._looked_at = -1  # the wrong chunk that was fetched again last
         self.watch = BootWatch(len(file.chunks), clock)
         self.trouble = Trouble()
         self.fetched = Fetched()
@@ -126,7 +132,7 @@ class Supply:
     async def fill(self) -> None:
         """Fetch all that is missing, at the pace that is allowed, while no guest waits. Ends when nothing is missing.
 
-        Chunks that stay wrong are left out: who reads one, or asks for `retry`, has it fetched again.
+        Chunks that stay wrong are left out, until `look_again` finds that they may be right by now.
         """
         at = 0
         while not self._file.is_whole:
@@ -152,13 +158,26 @@ class Supply:
                 await asyncio.wait(started)
             at = behind
 
-    async def retry(self) -> None:
-        """Fetch again what was wrong.
+    async def look_again(self) -> None:
+        """Fetch one wrong chunk again, each time the next; if it is right by now, leave none of the others out."""
+        wrong = sorted(self.trouble.wrong)
+        if not wrong:
+            return
+        index = self._looked_at = next((each for each in wrong if each > self._looked_at), wrong[0])
+        await self._nobody_waits.wait()
+        if self._is_open(index):
+            await asyncio.wait((self._start(index, index + 1),))
+        if index not in self.trouble.wrong:
+            self.trouble.wrong.clear()
+            self._changed()
+
+    async def retry(self, chunks: Iterable[int]) -> None:
+        """Fetch chunks again that were wrong.
 
         Raises:
-            WrongChunkError: it still is.
+            WrongChunkError: one still is.
         """
-        for index in sorted(self.trouble.wrong):
+        for index in sorted(chunks):
             await self.need(index, index + 1)
 
     async def close(self) -> None:
@@ -270,6 +289,7 @@ class Supply:
 
     def _settle(self, index: int, content: bytes | None) -> None:
         self.trouble.wrong.discard(index)
+        self.trouble.refused.discard(index)
         future = self._coming.pop(index, None)
         if future is not None and not future.done():
             future.set_result(content)
@@ -283,7 +303,7 @@ class Supply:
         if future is not None and not future.done():
             start, end = self._file.chunks.span(index)
             future.set_exception(
-                WrongChunkError(f"bytes {start} to {end} of the image are not the right ones")
+                WrongChunkError(f"bytes {start} to {end} of the image are not the right ones", index=index)
             )
             future.exception()  # nobody need be waiting for it
 
