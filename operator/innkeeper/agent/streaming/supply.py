@@ -148,10 +148,10 @@ class Supply:
             behind = at + 1
             while behind < min(at + RUN_CHUNKS, len(self._file.chunks)) and self._is_open(behind):
                 behind += 1
-            await self._nobody_waits.wait()
             await self._pace.take(self._file.chunks.span(behind - 1)[1] - self._file.chunks.span(at)[0])
             if self.trouble.disk is not None:
                 await self._clock.sleep(DISK_FULL_PAUSE_S)
+            await self._nobody_waits.wait()
             # A guest may have asked for some of them meanwhile.
             todo = [index for index in range(at, behind) if self._is_open(index)]
             if started := [self._start(*run) for run in runs(todo)]:
