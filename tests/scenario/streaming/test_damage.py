@@ -12,11 +12,13 @@ import pytest
 from innkeeper.agent.streaming import stream as streams
 from innkeeper.agent.streaming.chunk_index import ChunkIndex, Holder
 from innkeeper.agent.streaming.messages import Mode
+from tests.kit.clock import ManualClock
 from tests.kit.streams import CHUNK, a_disk, stream_site
 from tests.kit.waiting import eventually
 
 DISK = a_disk()
 LOST = 12
+SLEEPERS = 2  # who waits for the boot's end, and who asks the disk
 OPEN = Path("/proc/self/fd")
 
 
@@ -62,6 +64,48 @@ async def test_what_the_disk_lost_is_fetched_again_before_the_image_is_whole(
         assert asked[-1] == f"bytes={LOST * CHUNK}-{(LOST + 1) * CHUNK - 1}", "it alone"
         await eventually(lambda: (site.status().mode, site.status().reason) == (Mode.LOCAL, ""))
         assert site.status().here == site.status().total
+
+
+def a_disk_that_loses_while_it_streams(lost: list[int]) -> Callable[[int], None]:
+    """Return an fdatasync(2) that loses the chunks of `lost`, and says once that it lost something."""
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        if lost and path_of(OPEN / str(descriptor)).endswith(".stream"):
+            real(descriptor)
+            while lost:
+                os.pwrite(descriptor, bytes(CHUNK), lost.pop() * CHUNK)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    return fdatasync
+
+
+async def test_what_the_disk_lost_is_fetched_again_while_the_image_still_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, lost = ManualClock(), list[int]()
+    monkeypatch.setattr(os, "fdatasync", a_disk_that_loses_while_it_streams(lost))
+    async with stream_site(tmp_path / "images", DISK, clock=clock) as site:
+        await site.serve()
+        wanted = DISK[LOST * CHUNK : (LOST + 1) * CHUNK]
+        assert await site.read(16) is not None
+        await pass_confirm(clock)
+        assert await site.read(LOST) == wanted
+        before = site.status().here
+        lost.append(LOST)
+        await pass_confirm(clock)
+        assert site.status().here == before - 2 * CHUNK, "what came since: that chunk, and the next"
+        site.server.ranges.clear()
+        assert await site.read(LOST) == wanted
+        assert site.server.ranges == [f"bytes={LOST * CHUNK}-{(LOST + 1) * CHUNK - 1}"], "it alone"
+
+
+async def pass_confirm(clock: ManualClock) -> None:
+    """Let the disk be asked, and wait until it was."""
+    await eventually(lambda: clock.sleepers == SLEEPERS, deadline_s=60)
+    clock.advance(streams.CONFIRM_S)
+    await eventually(lambda: clock.sleepers == SLEEPERS, deadline_s=60)
 
 
 class SlowIndex(ChunkIndex):

@@ -20,6 +20,7 @@ from tests.kit.waiting import eventually, settled
 DISK = a_disk()
 PATIENT_S = 60  # real time, for a machine that has much else to do
 ALWAYS = 1_000_000
+SLEEPERS = 2  # the background, and who asks the disk
 
 
 def spoil(site: StreamSite, *chunks: int) -> None:
@@ -40,7 +41,7 @@ async def filled_but_for(site: StreamSite, *chunks: int) -> None:
 
 async def pass_time(clock: ManualClock, seconds: float) -> None:
     """Let time pass for a background that waits for nothing else."""
-    await eventually(lambda: clock.sleepers == 1, deadline_s=PATIENT_S)
+    await eventually(lambda: clock.sleepers == SLEEPERS, deadline_s=PATIENT_S)
     clock.advance(seconds)
 
 

@@ -2,14 +2,15 @@
 
 Which chunks are there is written down nowhere. After a kill what lies in the file is compared with the manifest again,
 chunk by chunk, when it is asked for: a chunk that was half written is missing. So it is after an error of the disk, which
-comes long after a write and names no chunk: `settle` has everything on the disk, and from then on it is read from there.
+comes long after a write and names no chunk: `confirm` asks for it while chunks come. `settle` has everything on the disk,
+and from then on it is read from there.
 Blocking, but for what is answered from memory; callers use threads.
 """
 
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +32,7 @@ class ChunkFile:
         self.file: BinaryIO = os.fdopen(os.open(path, flags | os.O_CLOEXEC, 0o600), "rb", 0)
         self._changing = threading.Lock()  # a chunk that is looked at is not written meanwhile
         self._states = bytearray(len(chunks))
+        self._unconfirmed: set[int] = set()  # chunks that may not be on the disk yet
         self.total = 0  # bytes that are not zeros
         for index in range(len(chunks)):
             if chunks.is_zero(index):
@@ -101,7 +103,9 @@ class ChunkFile:
                 if written == 0:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 view, offset = view[written:], offset + written
-            if not self.has(index):
+            if self.has(index):
+                self._unconfirmed.add(index)
+            else:
                 self._found(index)
 
     def missing(self, start: int = 0) -> Iterator[int]:
@@ -109,6 +113,26 @@ class ChunkFile:
         for index in range(start, len(self._states)):
             if self._states[index] != _THERE:
                 yield index
+
+    def confirm(self) -> None:
+        """Have on the disk what came since the last time; it stays in memory, since guests read it now.
+
+        Raises:
+            OSError: the disk did not take some of it: each of these chunks is looked at again.
+        """
+        with self._changing:
+            asked, self._unconfirmed = self._unconfirmed, set()
+        if not asked:
+            return
+        try:
+            os.fdatasync(self.file.fileno())
+        except OSError:
+            with self._changing:
+                # What was written meanwhile may be lost as well, and the kernel will not say so again.
+                asked |= self._unconfirmed
+                self._unconfirmed = set()
+            self._doubt(asked)
+            raise
 
     def settle(self) -> None:
         """Have all that was written on the disk, and forget it in memory.
@@ -120,7 +144,7 @@ class ChunkFile:
             os.fsync(self.file.fileno())
         except OSError:
             # The kernel tells this once, and may show the lost pages until it forgets them.
-            self._doubt()
+            self._doubt(range(len(self._states)))
             raise
         self._forget_pages()
 
@@ -136,14 +160,15 @@ class ChunkFile:
                 hashed.update(piece)
                 offset += len(piece)
         except OSError:
-            self._doubt()
+            self._doubt(range(len(self._states)))
             raise
         return declared.mismatch(declared.found_by(hashed))
 
     def recheck(self) -> bool:
         """Look at each chunk again; tell whether all of them are what the manifest names."""
-        self._doubt()
-        for index in range(len(self._states)):
+        every = range(len(self._states))
+        self._doubt(every)
+        for index in every:
             self.verify(index)
         return self.is_whole
 
@@ -164,13 +189,14 @@ class ChunkFile:
 
     def _found(self, index: int) -> None:
         self._states[index] = _THERE
+        self._unconfirmed.add(index)  # also one that an earlier process wrote
         self.here += self._length(index)
 
-    def _doubt(self) -> None:
-        """Trust no chunk any more that was written."""
+    def _doubt(self, chunks: Iterable[int]) -> None:
+        """Trust these chunks no more."""
         with self._changing:
             self._forget_pages()
-            for index in range(len(self._states)):
+            for index in chunks:
                 if self.has(index) and not self.chunks.is_zero(index):
                     self._states[index] = _UNKNOWN
                     self.here -= self._length(index)

@@ -40,6 +40,7 @@ LOOK_S = 1.0  # how often it is asked whether the boot is over
 WRONG_AGAIN_S = (
     30.0  # how often one of the chunks that stayed wrong is fetched again, for good: sources are mended late
 )
+CONFIRM_S = 5.0  # how often the disk is asked whether it took what came
 DISK_PAUSE_S = 10.0  # until a disk that took no whole image is tried again
 
 
@@ -74,6 +75,7 @@ class Stream:
         self._not_kept: str | None = None  # why the whole could not be kept, at the last attempt
         self.is_checked = False  # its head was: guests may read
         self._whole_soon = asyncio.Event()
+        self._asking_disk = asyncio.Lock()  # it tells an error once, to whoever asks first
         self._tasks: list[asyncio.Task[None]] = []
         self._supply = Supply(
             self.name,
@@ -145,7 +147,8 @@ class Stream:
         if not has_disk and self._failure is not None and not self._failure.retryable:
             raise self._failure
         if not self._tasks and self.mode is Mode.STREAMING:
-            self._tasks = [asyncio.create_task(self._ahead()), asyncio.create_task(self._to_the_end())]
+            work = (self._ahead(), self._to_the_end(), self._confirm())
+            self._tasks = [asyncio.create_task(each) for each in work]
         if not (has_disk and self.is_checked):
             await self._check_head()
         await self._supply.retry(trouble.refused if has_disk else trouble.wrong)
@@ -261,12 +264,24 @@ class Stream:
         while self.mode is Mode.STREAMING and self._failure is None:
             await self._fill()
             try:
-                await self._finish()
+                async with self._asking_disk:
+                    await self._finish()
             except DownloadFailedError as error:
                 log.warning("image_not_kept", image=self.name, error=error.message)
                 self._not_kept = error.message
                 self._around.changed()
                 await self._around.clock.sleep(DISK_PAUSE_S)
+
+    async def _confirm(self) -> None:
+        """Ask the disk from time to time, so that what it lost is missing before a guest reads much of it."""
+        while self.mode is Mode.STREAMING:
+            await self._around.clock.sleep(CONFIRM_S)
+            async with self._asking_disk:
+                try:
+                    await on_disk(self._file.confirm)
+                except DownloadFailedError as error:
+                    log.warning("image_not_kept", image=self.name, error=error.message)
+                    self._around.changed()
 
     async def _fill(self) -> None:
         clock = self._around.clock
