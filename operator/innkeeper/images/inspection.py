@@ -2,7 +2,8 @@
 
 The operator asks again and again and gets the newest answer soon; the reading goes on in the background. A failure is
 looked at again after a while, since somebody may have mended the source. Bytes that were read, right or wrong, are read
-again only when the source says that it changed: an image that is known costs one question to its source.
+again only when the source says that it changed, or seldom where it cannot say so: an image that is known costs one
+question to its source.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from innkeeper.images.manifests import Manifests
 from innkeeper.images.reading import Reading
 from innkeeper.images.sources.source import Source, SourceError, SourceInfo
 from innkeeper.images.unpacking.unpacked import Unpacker
+from innkeeper.images.verdicts import Verdict, pause_after, remark
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ class _Job:
     answer: InspectAnswer = field(default_factory=lambda: Preparing(progress="0%"))
     task: asyncio.Task[None] | None = None
     again_at: float = 0
-    wrong: tuple[SourceInfo, Failed] | None = None
+    wrong: Verdict | None = None
 
 
 class Inspector:
@@ -174,8 +176,8 @@ class Inspector:
     async def _inspect(self, request: InspectRequest, job: _Job) -> InspectAnswer:
         source = await self._opener.open(request.source, namespace=request.namespace)
         info = await source.stat()
-        if info.etag and job.wrong is not None and job.wrong[0] == info:
-            return job.wrong[1]
+        if job.wrong is not None and job.wrong.holds(info, now=self._clock.monotonic()):
+            return job.wrong.answer
         limit = min(self._limits.max_bytes, request.max_bytes or self._limits.max_bytes)
         if info.size > limit:
             raise SourceError(
@@ -193,8 +195,11 @@ class Inspector:
             reading = Reading(request, info, to_the_end=request.known is not None)
             return await self._read(reading, source, info, told=told)
         except (WrongContentError, headers.ImageHeaderError) as error:
-            job.wrong = (info, _failed(error, request))
-            raise
+            pause_s = pause_after(job.wrong, info)
+            wrong = WrongContentError(error.message + remark(info, pause_s), reason=error.reason)
+            until = self._clock.monotonic() + pause_s
+            job.wrong = Verdict(info, _failed(wrong, request), pause_s=pause_s, until=until)
+            raise wrong from error
 
     async def _read(
         self, reading: Reading, source: Source, info: SourceInfo, *, told: Callable[[int], None]

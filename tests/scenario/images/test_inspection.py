@@ -222,6 +222,35 @@ async def test_a_wrong_digest_shows_both_and_is_not_read_again_until_the_source_
     assert isinstance(await bench.settled(request), Ready)
 
 
+async def test_a_wrong_image_without_a_version_is_read_ever_more_seldom(bench: Bench) -> None:
+    """It may have been mended behind the same size, and reading it again each minute would cost its whole size."""
+    bench.source.content, bench.source.etag = raw_disk(1024 * 1024), ""
+    answer = await bench.settled(request_for())
+    assert isinstance(answer, Failed)
+    assert "read again in 5 minutes at the earliest" in answer.message
+    minutes = []
+    for minute in range(1, 76):
+        bench.clock.advance(60)
+        before = bench.source.reads
+        await bench.settled(request_for())
+        minutes += [minute] if bench.source.reads > before else []
+    assert minutes == [5, 15, 35, 75]
+
+    bench.source.content = DISK
+    bench.clock.advance(60)
+    assert isinstance(await bench.settled(request_for()), Ready), "another size is looked at at once"
+
+
+async def test_a_wrong_image_that_was_mended_behind_the_same_size_becomes_ready(bench: Bench) -> None:
+    bench.source.content, bench.source.etag = bytes(len(DISK)), ""
+    assert isinstance(await bench.settled(request_for()), Failed)
+    bench.source.content = DISK
+    bench.clock.advance(299)
+    assert isinstance(await bench.settled(request_for()), Failed)
+    bench.clock.advance(21)
+    assert isinstance(await bench.settled(request_for()), Ready)
+
+
 async def test_a_failure_stays_the_answer_until_the_new_one_is_there(bench: Bench) -> None:
     bench.source.failure = SourceError("there is no file", reason=ImageReason.NOT_FOUND)
     failed = Failed(reason=ImageReason.NOT_FOUND, message="there is no file", retryable=True)
