@@ -4,13 +4,14 @@ A subclass gives a `bench`: a place, and the means to look into it and to break 
 """
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from innkeeper import __version__
-from innkeeper.agent.backup.copying import BackupMark
+from innkeeper.agent.backup.copying import BackupMark, copy_beside
 from innkeeper.agent.backup.places import Places
 from innkeeper.agent.backup.restore import NotRestoredError, restore
 from innkeeper.agent.backup.targets import BackupFailedError, BackupTarget
@@ -42,12 +43,20 @@ class BackupBench(Protocol):
         """Let the place be gone."""
 
 
-def moment(number: int) -> str:
-    return f"20260101T{number:06d}.000000Z"
+def at(number: int) -> datetime:
+    """Return a moment of the tests, by its second."""
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
 
 
-def name(number: int, host: str = HOST) -> str:
-    return f"{host}.{moment(number)}.db"
+def name(number: int, host: str = HOST, *, later_us: int = 0) -> str:
+    """Return the name of a backup as of such a moment."""
+    return f"{host}.20260101T{number:06d}.{later_us:06d}Z.db"
+
+
+async def take(target: BackupTarget, database: Path, now: datetime, mark: BackupMark = MARK) -> None:
+    """Take a backup as an agent does."""
+    async with copy_beside(database, mark) as copy:
+        await target.take(copy, now=now)
 
 
 class BackupConformance:
@@ -69,8 +78,8 @@ class BackupConformance:
     ) -> None:
         target = bench.target()
         assert await target.kept() == []
-        for number in (2, 1):
-            await target.take(database, MARK, moment=moment(number))
+        for number in (1, 2):
+            await take(target, database, at(number))
         assert await target.kept() == [name(1), name(2)]
         copy = tmp_path / "copy.db"
         await target.fetch(name(2), copy)
@@ -82,23 +91,40 @@ class BackupConformance:
         self, bench: BackupBench, database: Path, paths: StatePaths
     ) -> None:
         before = sorted(paths.root.iterdir())
-        await bench.target().take(database, MARK, moment=moment(1))
+        await take(bench.target(), database, at(1))
         assert sorted(paths.root.iterdir()) == before
         assert list(bench.lies()) == [name(1)]
 
     async def test_the_oldest_of_this_host_go_and_nothing_else(
         self, bench: BackupBench, database: Path
     ) -> None:
-        others = {name(1, "inn-ab"), f"{HOST}.notes.db", f"{HOST}.{moment(1)}.db.old", "readme"}
+        others = {name(1, "inn-ab"), f"{HOST}.notes.db", f"{name(1)}.old", "readme"}
+        others.add(f"{HOST}.99999999T999999.999999Z.db")  # no time, and so no name that an agent gives
         for each in others:
             bench.put(each, b"of somebody else")
         target = bench.target(keep=2)
         for number in (3, 4, 5):
-            await target.take(database, MARK, moment=moment(number))
+            await take(target, database, at(number))
         assert set(bench.lies()) == {name(4), name(5), *others}
-        await target.take(database, MARK, moment=moment(1))  # the clock was set back
-        assert set(bench.lies()) == {name(1), name(5), *others}
-        assert await target.kept() == [name(1), name(5)]
+        await take(target, database, at(1))  # the clock was set back
+        assert set(bench.lies()) == {name(5), name(5, later_us=1), *others}
+        assert await target.kept() == [name(5), name(5, later_us=1)]
+
+    async def test_a_clock_that_was_wrong_once_hides_no_newer_backup(
+        self, bench: BackupBench, database: Path, paths: StatePaths, tmp_path: Path
+    ) -> None:
+        """A machine starts with the time of its dead battery, and a backup is always taken at a start."""
+        target = bench.target(keep=3)
+        await take(target, database, datetime(2038, 1, 19, 3, 14, 7, tzinfo=UTC))
+        [wrong] = await target.kept()
+        for number in (1, 2):
+            mark = BackupMark(store_id=STORE, taken_at=f"time {number}", agent_version=__version__)
+            await take(target, database, at(number), mark)
+            assert await self.restored(bench.place, paths, tmp_path / str(number)) == f"time {number}"
+        assert wrong in bench.lies()
+        await take(target, database, at(3))
+        assert wrong not in bench.lies()
+        assert await target.kept() == sorted(bench.lies())
 
     async def test_what_is_not_there_is_said_so(
         self, bench: BackupBench, database: Path, tmp_path: Path
@@ -117,7 +143,7 @@ class BackupConformance:
         target = bench.target()
         bench.close()
         with pytest.raises(BackupFailedError):
-            await target.take(database, MARK, moment=moment(1))
+            await take(target, database, at(1))
         with pytest.raises(BackupFailedError):
             await target.kept()
         assert sorted(paths.root.iterdir()) == before
@@ -125,7 +151,7 @@ class BackupConformance:
     async def test_a_damaged_backup_is_not_restored(
         self, bench: BackupBench, database: Path, paths: StatePaths, tmp_path: Path
     ) -> None:
-        await bench.target().take(database, MARK, moment=moment(1))
+        await take(bench.target(), database, at(1))
         content = bytearray(bench.lies()[name(1)])
         content[4096 : 4096 * 3] = os.urandom(4096 * 2)
         bench.put(name(1), bytes(content))
@@ -140,7 +166,7 @@ class BackupConformance:
             await self.restored(bench.place, paths, tmp_path / "none")
         for number in (1, 2):
             mark = BackupMark(store_id=STORE, taken_at=f"time {number}", agent_version=__version__)
-            await bench.target().take(database, mark, moment=moment(number))
+            await take(bench.target(), database, at(number), mark)
         assert await self.restored(bench.place, paths, tmp_path / "newest") == "time 2"
         assert await self.restored(f"{bench.place}/{name(1)}", paths, tmp_path / "named") == "time 1"
         assert not list(paths.root.glob("restoring-*"))

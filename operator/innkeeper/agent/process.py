@@ -5,6 +5,8 @@ Heavy or optional dependencies are imported for the driver that is asked for onl
 
 import asyncio
 import os
+from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -135,16 +137,17 @@ def _tell_of_certificates(settings: AgentSettings, registry: CollectorRegistry) 
 def _backups(
     settings: AgentSettings, host: str, paths: StatePaths, clock: Clock, registry: CollectorRegistry
 ) -> Backups | None:
-    target: BackupTarget
+    # Opened for each backup: what is wrong with the place must not keep the agent from its guests.
+    opening: Callable[[], BackupTarget]
     if settings.backup_directory is not None:
-        target = BackupDirectory(settings.backup_directory, host, settings.backup_keep)
+        opening = partial(BackupDirectory, settings.backup_directory, host, settings.backup_keep)
     elif settings.backup_url is not None:
         places = Places(host=host, scratch=paths.root, environment=os.environ, clock=clock)
-        target = places.bucket(settings.backup_url, keep=settings.backup_keep)
+        opening = partial(places.bucket, settings.backup_url, keep=settings.backup_keep)
     else:
         return None
     return Backups(
-        target=target,
+        open_target=opening,
         paths=paths,
         clock=clock,
         figures=BackupFigures(registry),

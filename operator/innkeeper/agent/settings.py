@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import SettingsConfigDict
 
 from innkeeper.agent import trust
-from innkeeper.agent.backup.places import S3_URL
+from innkeeper.agent.backup.places import PlaceError, bucket_and_prefix
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
 from innkeeper.agent.streaming.settings import StreamProcess
@@ -110,7 +110,6 @@ class AgentSettings(CommonSettings):
     )
     backup_url: str | None = Field(
         None,
-        pattern=rf"^{S3_URL.pattern}$",
         description="Where they go instead: s3://BUCKET/PREFIX; AWS_* variables say how it is reached.",
     )
     backup_every_s: float = Field(
@@ -159,6 +158,16 @@ class AgentSettings(CommonSettings):
             raise ValueError(
                 "give --join-file, or --order-key-file with --node-name (in a pod) or --host (with a kubeconfig)"
             )
+
+    @field_validator("backup_url")
+    @classmethod
+    def _names_a_bucket(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                bucket_and_prefix(value)
+            except PlaceError as error:
+                raise ValueError(error.message) from error
+        return value
 
     @field_validator("api_listen")
     @classmethod

@@ -4,6 +4,9 @@ import asyncio
 import os
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -42,16 +45,33 @@ async def run(
     `innkeeper agent start`.
     """
     paths, clock = StatePaths(state_dir), SystemClock()
-    # The hypervisor passes through to the disks of guests, and lists nothing.
-    await asyncio.to_thread(state_dir.mkdir, mode=0o711, parents=True, exist_ok=True)
     places = Places(host=host, scratch=paths.root, environment=os.environ, clock=clock)
-    async with places.backup(backup) as file:
-        made = await asyncio.to_thread(
-            restore, file, paths, host=host, new_id=str(uuid.uuid4()), trusts_copy=offline_start
-        )
+    with _there(state_dir):
+        async with places.backup(backup) as file:
+            made = await asyncio.to_thread(
+                restore, file, paths, host=host, new_id=str(uuid.uuid4()), trusts_copy=offline_start
+            )
     if output is Output.JSON:
         sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
         return
     sys.stdout.write(
         f"restored {made.guests} guests as of {made.taken_at}; the store's ID is now {made.store_id}\n"
     )
+
+
+@contextmanager
+def _there(state_dir: Path) -> Iterator[None]:
+    """Have the state directory; one that was made for nothing goes."""
+    try:
+        # The hypervisor passes through to the disks of guests, and lists nothing.
+        state_dir.mkdir(mode=0o711, parents=True)
+        is_ours = True
+    except FileExistsError:
+        is_ours = False
+    try:
+        yield
+    except BaseException:
+        if is_ours:
+            with suppress(OSError):  # whatever lies in it by now stays
+                state_dir.rmdir()
+        raise

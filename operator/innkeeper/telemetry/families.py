@@ -447,7 +447,7 @@ AGENT_BACKUPS = CounterFamily(
 )
 AGENT_BACKUP_FAILING = GaugeFamily(
     name="innkeeper_agent_backup_failing",
-    help="Whether the last try to back up the store failed: 1 or 0.",
+    help="Whether the last try to back up the store failed, or has no end after 15 minutes: 1 or 0.",
     told_by=_AGENT,
 )
 AGENT_BACKUP_LAST_SUCCESS = GaugeFamily(

@@ -3,7 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import obstore
@@ -21,7 +21,7 @@ from innkeeper.agent.store.store import Store
 from innkeeper.cli import agent_backups, agent_restore
 from innkeeper.clock import SystemClock
 from tests.kit.agent_orders import HOST, STORE
-from tests.kit.backup_conformance import MARK, BackupConformance, moment, name
+from tests.kit.backup_conformance import BackupConformance, at, name, take
 from tests.kit.s3_server import ACCESS, BUCKET, SECRET, S3Server, s3_server
 
 
@@ -73,15 +73,38 @@ def bench(server: S3Server, tmp_path: Path) -> Bucket:
 class TestS3(BackupConformance):
     """The suite, and what follows from a server between."""
 
-    async def test_none_is_replaced_and_ones_own_is_known_again(self, bench: Bucket, database: Path) -> None:
+    async def test_none_is_replaced_and_ones_own_is_known_again(
+        self, bench: Bucket, database: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nothing_yet(*_: object, **__: object) -> AsyncIterator[list[object]]:
+            return no_pages()
+
+        async def no_pages() -> AsyncIterator[list[object]]:
+            for page in ():
+                yield page
+
         target = bench.target()
-        await target.take(database, MARK, moment=moment(1))
-        await target.take(database, MARK, moment=moment(1))  # as if the first answer had been lost
+        await take(target, database, at(1))
         kept = bench.lies()
+        monkeypatch.setattr(obstore, "list", nothing_yet)  # as when it was listed before that came
+        await take(target, database, at(1))  # as if the first answer had been lost
         other = BackupMark(store_id=STORE, taken_at="later", agent_version="another")
         with pytest.raises(BackupFailedError, match="two agents"):
-            await target.take(database, other, moment=moment(1))
+            await take(target, database, at(1), other)
         assert bench.lies() == kept
+
+    async def test_where_listing_fails_a_backup_is_named_by_the_clock(
+        self, bench: Bucket, database: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target = bench.target(keep=1)
+        await take(target, database, at(1))
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        refused = bench.target()
+        assert isinstance(refused, BackupBucket)
+        listed = obstore.list
+        monkeypatch.setattr(obstore, "list", lambda _, **options: listed(refused.store, **options))
+        await take(target, database, at(2))
+        assert set(bench.lies()) == {name(1), name(2)}
 
     async def test_an_object_of_somebody_else_is_not_taken_for_a_backup(
         self, bench: Bucket, database: Path, tmp_path: Path
@@ -98,14 +121,14 @@ class TestS3(BackupConformance):
         target = bench.target()
         bench.server.stop()
         with pytest.raises(BackupFailedError) as raised:
-            await target.take(database, MARK, moment=moment(1))
+            await take(target, database, at(1))
         assert raised.value.retryable
         bench.server.start()
-        await target.take(database, MARK, moment=moment(2))
+        await take(target, database, at(2))
         assert list(bench.lies()) == [name(2)]
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         with pytest.raises(BackupFailedError, match="SignatureDoesNotMatch") as raised:
-            await bench.target().take(database, MARK, moment=moment(3))
+            await take(bench.target(), database, at(3))
         assert not raised.value.retryable
         assert "wrong" not in raised.value.message
 
@@ -118,7 +141,7 @@ class TestS3(BackupConformance):
         monkeypatch.setattr(obstore, "delete_async", refuses)
         target = bench.target(keep=1)
         for number in (1, 2):
-            await target.take(database, MARK, moment=moment(number))
+            await take(target, database, at(number))
         assert await target.kept() == [name(1), name(2)]
 
     async def test_a_store_that_is_too_large_is_not_sent(
@@ -126,7 +149,7 @@ class TestS3(BackupConformance):
     ) -> None:
         monkeypatch.setattr(s3, "MAX_OBJECT_BYTES", 1000)
         with pytest.raises(BackupFailedError, match="--backup-directory") as raised:
-            await bench.target().take(database, MARK, moment=moment(1))
+            await take(bench.target(), database, at(1))
         assert not raised.value.retryable
 
     async def test_credentials_come_from_a_file_and_are_read_anew(
@@ -145,7 +168,7 @@ class TestS3(BackupConformance):
         assert "hidden-word" not in raised.value.message
         file.write_text(f"[backups]\naws_access_key_id = {ACCESS}\naws_secret_access_key = {SECRET}\n")
         target = bench.target()
-        await target.take(database, MARK, moment=moment(1))
+        await take(target, database, at(1))
         assert list(bench.lies()) == [name(1)]
 
 
@@ -157,7 +180,7 @@ async def test_the_commands_list_a_bucket_and_restore_its_newest(
     store = await Store.open(paths.database, host=HOST, new_id=STORE)
     await store.close()
     for number in (1, 2):
-        await bench.target().take(paths.database, MARK, moment=moment(number))
+        await take(bench.target(), paths.database, at(number))
     await agent_backups.run(place=bench.place, host=HOST, state_dir=tmp_path)
     assert capsys.readouterr().out.split() == [name(1), name(2)]
     fresh = tmp_path / "fresh"
@@ -192,14 +215,15 @@ async def test_a_server_that_never_answers_is_given_up(
         places = Places(host=HOST, scratch=tmp_path, environment=os.environ, clock=SystemClock())
         found = places.bucket(f"s3://{BUCKET}")
         assert isinstance(found, BackupBucket)
-        silent = BackupBucket(found.store, found.url, HOST, 1, tmp_path, call_s=0.5)
+        silent = BackupBucket(found.store, found.url, HOST, 1, call_s=0.5)
         with pytest.raises(BackupFailedError, match="no end within") as raised:
             await silent.kept()
         assert raised.value.retryable
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3://b", "s3://UPPER/x", "https://bucket/x", "s3://user:pw@bucket/x"]
+    "url",
+    ["s3://", "s3://b", "s3://UPPER/x", "https://bucket/x", "s3://user:pw@bucket/x", "s3://bucket/a//b"],
 )
 def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path) -> None:
     places = Places(host=HOST, scratch=StatePaths(tmp_path).root, environment={}, clock=SystemClock())

@@ -4,18 +4,23 @@ import errno
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from innkeeper import __version__
-from innkeeper.agent.backup.backups import Backups
+from innkeeper.agent.backup.backups import LATE_S, Backups
 from innkeeper.agent.backup.copying import BackupMark, copy_store
 from innkeeper.agent.backup.directory import BackupDirectory
+from innkeeper.agent.backup.places import PlaceError, Places
 from innkeeper.agent.backup.restore import NotRestoredError, restore
+from innkeeper.agent.backup.targets import BackupFailedError, BackupTarget, next_name
 from innkeeper.agent.figures import BackupFigures
 from innkeeper.agent.local.asking import ask
 from innkeeper.agent.local.messages import Question, Verb
@@ -23,12 +28,13 @@ from innkeeper.agent.only_one import AnotherOneError
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store.opening import StoreIsBackupError
 from innkeeper.agent.store.store import Store
-from innkeeper.clock import SystemClock
+from innkeeper.cli import agent_restore
+from innkeeper.clock import Clock, SystemClock
 from innkeeper.errors import TerminalError
 from innkeeper.kube.resources import LEASES
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import HOST, STORE, guest_id, order
-from tests.kit.clock import ManualClock
+from tests.kit.clock import START, ManualClock
 from tests.kit.waiting import eventually, settled
 
 GUEST = guest_id()
@@ -227,46 +233,61 @@ async def test_a_backup_is_no_store(backup: Path) -> None:
         await Store.open(backup, host=HOST, new_id=NEW)
 
 
-async def test_backups_are_taken_after_changes_only_and_the_oldest_go(
-    host: AgentHost, tmp_path: Path
-) -> None:
-    target, clock, registry = tmp_path / "mounted", ManualClock(), CollectorRegistry()
-    host.backups = Backups(
-        target=BackupDirectory(target, HOST, keep=2),
+@dataclass(frozen=True)
+class Told:
+    """What metrics tell of backups."""
+
+    registry: CollectorRegistry
+
+    def outcome(self, name: str) -> float:
+        return self.registry.get_sample_value("innkeeper_agent_backups_total", {"outcome": name}) or 0
+
+    @property
+    def failing(self) -> float | None:
+        return self.registry.get_sample_value("innkeeper_agent_backup_failing")
+
+
+def backups(
+    host: AgentHost, open_target: Callable[[], BackupTarget], clock: Clock, registry: CollectorRegistry
+) -> Backups:
+    return Backups(
+        open_target=open_target,
         paths=StatePaths(host.directory),
         clock=clock,
         figures=BackupFigures(registry),
         every_s=300,
     )
 
-    def outcome(name: str) -> float:
-        return registry.get_sample_value("innkeeper_agent_backups_total", {"outcome": name}) or 0
 
-    def failing() -> float | None:
-        return registry.get_sample_value("innkeeper_agent_backup_failing")
+async def test_backups_are_taken_after_changes_only_and_the_oldest_go(
+    host: AgentHost, tmp_path: Path
+) -> None:
+    target, clock, registry = tmp_path / "mounted", ManualClock(), CollectorRegistry()
+    told = Told(registry)
+    host.backups = backups(host, lambda: BackupDirectory(target, HOST, keep=2), clock, registry)
 
     async def round_is_over(name: str, count: int) -> None:
-        await eventually(lambda: outcome(name) == count and clock.sleepers)
+        await eventually(lambda: told.outcome(name) == count and clock.sleepers)
 
     host.start()
     await round_is_over("failed", 1)
-    assert failing() == 1
+    assert told.failing == 1
     await host.assign(order())
     await host.told(GUEST, "Running")  # nothing is held up by that
     target.mkdir()
     clock.advance(300)
     await round_is_over("taken", 1)
-    assert failing() == 0
+    assert told.failing == 0
     clock.advance(300)
-    await settled(lambda: outcome("taken"))
-    assert outcome("taken") == 1, "nothing changed"
+    await settled(lambda: told.outcome("taken"))
+    assert told.outcome("taken") == 1, "nothing changed"
     for count in range(2, 5):
         await host.assign(order(serial=count, desired="Stopped" if count % 2 else "Running"))
         await host.told(GUEST, "Stopped" if count % 2 else "Running")
         await eventually(lambda: clock.sleepers)
         clock.advance(299)
-        await settled(lambda: outcome("taken"), for_s=0.05)
-        assert outcome("taken") == count - 1
+        await settled(lambda: told.outcome("taken"), for_s=0.05)
+        assert told.outcome("taken") == count - 1
         clock.advance(1)
         await round_is_over("taken", count)
     files = sorted(target.iterdir())
@@ -274,3 +295,85 @@ async def test_backups_are_taken_after_changes_only_and_the_oldest_go(
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
     made = restore(files[-1], StatePaths(tmp_path / "other"), host=HOST, new_id=NEW, trusts_copy=False)
     assert (made.guests, made.former_store_id) == (1, STORE)
+
+
+async def test_a_place_that_hangs_is_told_of_and_holds_nothing_up(
+    host: AgentHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a mount whose server is gone: no call there returns, and none fails."""
+    there, clock, registry = tmp_path / "mounted", ManualClock(), CollectorRegistry()
+    there.mkdir()
+    told, hanging, server_is_back = Told(registry), threading.Semaphore(0), threading.Event()
+    copied, begun = shutil.copyfileobj, list[object]()
+
+    def hangs(source: BinaryIO, target: BinaryIO) -> None:
+        begun.append(target)
+        hanging.release()
+        server_is_back.wait()
+        copied(source, target)
+
+    monkeypatch.setattr(shutil, "copyfileobj", hangs)
+    host.backups = backups(host, lambda: BackupDirectory(there, HOST, keep=2), clock, registry)
+    host.start()
+    try:
+        await eventually(lambda: hanging.acquire(blocking=False))
+        clock.advance(LATE_S - 1)
+        await settled(lambda: told.failing)
+        assert told.failing == 0
+        clock.advance(1)
+        await eventually(lambda: told.failing == 1)
+        await host.assign(order())
+        await host.told(GUEST, "Running")
+        clock.advance(3600)
+        await settled(lambda: len(begun))
+        assert len(begun) == 1, "another try began while the first one hangs"
+        with closing(sqlite3.connect(host.directory / "agent.db")) as connection:
+            [(held_up, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert not held_up, "the log of the store would grow"
+    finally:
+        server_is_back.set()
+    await eventually(lambda: told.outcome("taken") == 1 and told.failing == 0)
+    assert told.outcome("failed") == 0
+    assert not (host.directory / "agent.db.sending").exists()
+
+
+async def test_credentials_that_come_late_fail_until_then(host: AgentHost, tmp_path: Path) -> None:
+    clock, registry, file = ManualClock(), CollectorRegistry(), tmp_path / "credentials"
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(file)}
+    places = Places(host=HOST, scratch=tmp_path, environment=environment, clock=SystemClock())
+    there = tmp_path / "there"
+    there.mkdir()
+
+    def opened() -> BackupTarget:
+        places.bucket("s3://bucket/hosts")  # fails as long as there are no credentials; it calls nobody
+        return BackupDirectory(there, HOST, keep=1)
+
+    told = Told(registry)
+    host.backups = backups(host, opened, clock, registry)
+    host.start()
+    await eventually(lambda: told.outcome("failed") == 1 and clock.sleepers)
+    assert told.failing == 1
+    file.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    clock.advance(300)
+    await eventually(lambda: told.outcome("taken") == 1)
+    assert told.failing == 0
+
+
+def test_the_next_name_is_behind_all_that_are_kept() -> None:
+    first = next_name(HOST, START, [])
+    assert first == "inn-a.20260101T000000.000000Z.db"
+    assert next_name(HOST, START, [first]) == "inn-a.20260101T000000.000001Z.db"
+    assert next_name(HOST, START, ["inn-a.20380119T031407.999999Z.db"]) == "inn-a.20380119T031408.000000Z.db"
+    with pytest.raises(BackupFailedError, match="move that backup away"):
+        next_name(HOST, START, ["inn-a.99991231T235959.999999Z.db"])
+
+
+async def test_a_restore_of_what_is_not_there_leaves_no_directory(tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    with pytest.raises(NotRestoredError, match="No such file"):
+        await agent_restore.run(backup=str(tmp_path / "nowhere"), host=HOST, state_dir=fresh)
+    assert not fresh.exists()
+    (tmp_path / "there").mkdir()
+    with pytest.raises(PlaceError, match="no backup of the host"):
+        await agent_restore.run(backup=str(tmp_path / "there"), host=HOST, state_dir=fresh)
+    assert not fresh.exists()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 from kit import ports
 
 from innkeeper.agent.store.store import Store
@@ -20,8 +21,8 @@ GUEST = guest_id()
 PROGRAM = [sys.executable, "-c", "from innkeeper.cli.main import app; app()", "agent"]
 
 
-async def started(*options: str) -> asyncio.subprocess.Process:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+async def started(*options: str, **more: str) -> asyncio.subprocess.Process:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}
     return await asyncio.create_subprocess_exec(
         *PROGRAM, *options, env=environment, stderr=asyncio.subprocess.PIPE
     )
@@ -117,3 +118,49 @@ async def test_readiness_waits_for_the_api_server(host: AgentHost, tmp_path: Pat
     finally:
         process.terminate()
         await process.communicate()
+
+
+@pytest.mark.parametrize("fault", ["missing", "hangs"])
+async def test_a_fault_of_backups_alone_keeps_no_guest_from_its_start(
+    host: AgentHost, tmp_path: Path, fault: str
+) -> None:
+    """A file of credentials lies on a mount that is late, or whose server is gone."""
+    file, state = tmp_path / "credentials", tmp_path / "state"
+    if fault == "hangs":
+        os.mkfifo(file)  # opening it to read has no end
+    (port,) = ports.choose(1, address="127.0.0.1")
+    await (await Store.open(state / "agent.db", host=HOST, new_id=STORE)).close()
+    process = await started(
+        *("--join-file", str(join_file(host, tmp_path)), "--state-dir", str(state)),
+        *("--driver", "simulated", "--metrics-port", str(port), "--backup-url", "s3://bucket/hosts"),
+        AWS_SHARED_CREDENTIALS_FILE=str(file),
+    )
+
+    async def failed() -> bool:
+        async with aiohttp.request("GET", f"http://127.0.0.1:{port}/metrics") as answer:
+            told = await answer.text()
+        one = 'innkeeper_agent_backups_total{outcome="failed"} 1.0'
+        return one in told and "innkeeper_agent_backup_failing 1.0" in told
+
+    try:
+        await host.assign(order())
+        await host.told(GUEST, "Running")
+        if fault == "missing":
+            await eventually(failed, deadline_s=60)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            _, log = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, log.decode()
+    assert b"Traceback" not in log
+
+
+async def test_a_place_for_backups_that_its_words_rule_out_is_refused_at_once() -> None:
+    process = await started("--host", HOST, "--order-key-file", "key", "--backup-url", "s3://bucket/../x")
+    _, log = await process.communicate()
+    assert process.returncode == 2
+    assert "--backup-url" in log.decode()
+    assert "write s3://BUCKET/PREFIX" in log.decode()

@@ -159,7 +159,9 @@ def test_a_host_api_that_cannot_work_is_refused(tmp_path: Path, options: dict[st
         with_api(tmp_path, **options)
 
 
-@pytest.mark.parametrize("url", ["s3://b", "http://bucket/x", "s3://bucket/../x?y", "bucket"])
+@pytest.mark.parametrize(
+    "url", ["s3://b", "http://bucket/x", "s3://bucket/x?y", "s3://bucket/../x", "s3://bucket/a//b", "bucket"]
+)
 def test_backups_go_to_one_place_that_can_be_one(tmp_path: Path, url: str) -> None:
     join = tmp_path / "join.json"
     fits = AgentSettings(join_file=join, backup_url="s3://backups/hosts")

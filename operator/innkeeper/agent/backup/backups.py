@@ -1,15 +1,20 @@
 """Takes backups of the store while the agent works: after changes only, and never oftener than it was told to.
 
-A failure is a metric and a line in the log. It stops nothing.
+A failure is a metric and a line in the log. It stops nothing: the place is opened for each try anew, so credentials or a
+mount that come late count for the next. One that hangs is told of as a failure, and no second try begins while it lasts.
 """
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from innkeeper import __version__
-from innkeeper.agent.backup.copying import BackupMark
+from innkeeper.agent.backup.copying import BackupMark, copy_beside
+from innkeeper.agent.backup.own_thread import in_own_thread
 from innkeeper.agent.backup.targets import BackupTarget
 from innkeeper.agent.figures import BackupFigures
 from innkeeper.agent.paths import StatePaths
@@ -19,12 +24,15 @@ from innkeeper.errors import InnkeeperError
 
 log = structlog.get_logger(__name__)
 
+LATE_S = 15 * 60.0
+"""When a try without an end counts as failing: so long S3 may take at most, and 4 GiB into a directory at 5 MiB/s."""
+
 
 @dataclass(frozen=True)
 class Backups:
-    """The backups of one host."""
+    """The backups of one host. `open_target` may read files, block and fail: it is called in a thread, for each try."""
 
-    target: BackupTarget
+    open_target: Callable[[], BackupTarget]
     paths: StatePaths
     clock: Clock
     figures: BackupFigures
@@ -40,11 +48,21 @@ class Backups:
             await self.clock.sleep(self.every_s)
 
     async def _take(self, store: Store) -> bool:
-        now = self.clock.now()
-        mark = BackupMark(store_id=store.store_id, taken_at=rfc3339(now), agent_version=__version__)
-        moment = now.strftime("%Y%m%dT%H%M%S.%fZ")
+        late = asyncio.create_task(self._tell_when_late(), name="backup-late")
         try:
-            await self.target.take(self.paths.database, mark, moment=moment)
+            return await self._try(store)
+        finally:
+            late.cancel()
+
+    async def _tell_when_late(self) -> None:
+        await self.clock.sleep(LATE_S)
+        log.warning("backup_hangs", after_s=LATE_S)
+        self.figures.failing.set(1)
+
+    async def _try(self, store: Store) -> bool:
+        now = self.clock.now()
+        try:
+            await self._keep(store, now)
         except (InnkeeperError, OSError, sqlite3.Error) as error:
             # Another try may help or not; both are tried, since whoever mends it does not tell us.
             retryable = not isinstance(error, InnkeeperError) or error.retryable
@@ -59,3 +77,9 @@ class Backups:
         self.figures.backups.labels("failed").inc()
         self.figures.failing.set(1)
         return False
+
+    async def _keep(self, store: Store, now: datetime) -> None:
+        mark = BackupMark(store_id=store.store_id, taken_at=rfc3339(now), agent_version=__version__)
+        target = await in_own_thread(self.open_target)
+        async with copy_beside(self.paths.database, mark) as copy:
+            await target.take(copy, now=now)

@@ -1,19 +1,21 @@
-"""Copies a store while its agent writes to it, and marks the copy as one.
+"""Copies a store while its agent writes to it, and marks the copy as one. Copies are made beside the store alone.
 
 SQLite's online backup (https://www.sqlite.org/backup.html), in one step over a connection of its own: a reader of a WAL
 database holds no writer up, and sees one moment of it. The mark keeps a copy from being used as a store.
 """
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from innkeeper.agent.store.opening import BACKUP_MARK
+from innkeeper.to_its_end import in_thread
 
 
 class BackupMark(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -22,6 +24,24 @@ class BackupMark(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     store_id: str
     taken_at: str
     agent_version: str
+
+
+@asynccontextmanager
+async def copy_beside(database: Path, mark: BackupMark) -> AsyncIterator[Path]:
+    """Have a copy beside the database; it is gone afterwards.
+
+    A place that hangs then holds up a file of its own, and no reader of the store, behind which its log would grow.
+
+    Raises:
+        OSError: the file cannot be written.
+        sqlite3.Error: the database cannot be copied.
+    """
+    copy = database.with_name(f"{database.name}.sending")
+    try:
+        await in_thread(copy_store, database, copy, mark)
+        yield copy
+    finally:
+        await asyncio.to_thread(copy.unlink, missing_ok=True)
 
 
 def copy_store(source: Path, target: Path, mark: BackupMark) -> None:

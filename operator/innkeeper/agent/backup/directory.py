@@ -1,12 +1,14 @@
 """Backups in a directory, as a rule a mounted one."""
 
-import asyncio
+import os
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from innkeeper.agent.backup.copying import BackupMark, copy_store, put_in_place, whole_file
-from innkeeper.agent.backup.targets import BackupFailedError, backup_name, of_host, surplus
+from innkeeper.agent.backup.copying import put_in_place, whole_file
+from innkeeper.agent.backup.own_thread import in_own_thread
+from innkeeper.agent.backup.targets import BackupFailedError, next_name, of_host, surplus
 
 
 @dataclass(frozen=True)
@@ -17,25 +19,30 @@ class BackupDirectory:
     host: str
     keep: int
 
-    async def take(self, database: Path, mark: BackupMark, *, moment: str) -> None:
-        """Copy under a temporary name, then rename; the oldest go."""
-        await asyncio.to_thread(self._take, database, mark, moment)
+    async def take(self, copy: Path, *, now: datetime) -> None:
+        """Write under a temporary name, then rename; the oldest go."""
+        await in_own_thread(self._take, copy, now)
 
     async def kept(self) -> list[str]:
         """List the directory."""
-        return await asyncio.to_thread(self._kept)
+        return await in_own_thread(self._kept)
 
     async def fetch(self, name: str, into: Path) -> None:
         """Copy the file."""
-        await asyncio.to_thread(self._fetch, name, into)
+        await in_own_thread(self._fetch, name, into)
 
-    def _take(self, database: Path, mark: BackupMark, moment: str) -> None:
-        self._must_be_there()
-        partial = self.directory / f".{self.host}.partial"
-        copy_store(database, partial, mark)
-        newest = backup_name(self.host, moment)
+    def _take(self, copy: Path, now: datetime) -> None:
+        with copy.open("rb") as source:
+            before = self._kept()
+            newest = next_name(self.host, now, before)
+            partial = self.directory / f".{self.host}.partial"
+            partial.unlink(missing_ok=True)  # of an agent that was killed
+            with whole_file(partial) as target:
+                shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(target.fileno())
         put_in_place(partial, self.directory / newest)
-        for old in surplus(self._kept(), newest, keep=self.keep):
+        for old in surplus(before, keep=self.keep):
             (self.directory / old).unlink(missing_ok=True)
 
     def _kept(self) -> list[str]:

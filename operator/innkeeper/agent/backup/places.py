@@ -3,7 +3,6 @@
 The S3 client is an extra of the package: it is imported only where a URL asks for it.
 """
 
-import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from innkeeper.agent.backup.directory import BackupDirectory
+from innkeeper.agent.backup.own_thread import in_own_thread
 from innkeeper.agent.backup.targets import BackupTarget
 from innkeeper.clock import Clock
 from innkeeper.errors import TerminalError
 
 S3_SCHEME = "s3://"
-S3_URL = re.compile(
+_S3_URL = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[A-Za-z0-9!_.*'()/-]{1,512}))?/?"
 )
 _NAME = re.compile(r"[a-z0-9-]+\.[0-9TZ.]+\.db")
@@ -29,9 +29,22 @@ class PlaceError(TerminalError):
     reason = "BackupPlaceInvalid"
 
 
+def bucket_and_prefix(url: str) -> tuple[str, str | None]:
+    """Return what a URL of S3 names; only its words are looked at.
+
+    Raises:
+        PlaceError: it is none.
+    """
+    found = _S3_URL.fullmatch(url)
+    prefix = ((found and found["prefix"]) or "").strip("/")
+    if found is None or (prefix and not {"", ".", ".."}.isdisjoint(prefix.split("/"))):
+        raise PlaceError(f"{url!r} is no place for backups: write s3://BUCKET/PREFIX")
+    return found["bucket"], prefix or None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Opens places for the backups of one host. `scratch` takes copies that are under way."""
+    """Opens places for the backups of one host. `scratch` takes what is fetched."""
 
     host: str
     scratch: Path
@@ -45,18 +58,15 @@ class Places:
             PlaceError: the URL is none, or there is no S3 client.
             S3AccessError, BackupFailedError: what the environment says cannot be used.
         """
-        found = S3_URL.fullmatch(url)
-        if found is None:
-            raise PlaceError(f"{url!r} is no place for backups: write s3://BUCKET/PREFIX")
+        bucket, prefix = bucket_and_prefix(url)
         try:
             from innkeeper.agent.backup import s3, s3_access
         except ImportError as error:
             raise PlaceError("there is no S3 client: install the package innkeeper[s3]") from error
-        prefix = (found["prefix"] or "").strip("/") or None
         store = s3_access.bucket_store(
-            found["bucket"], prefix, url=url, environment=self.environment, clock=self.clock
+            bucket, prefix, url=url, environment=self.environment, clock=self.clock
         )
-        return s3.BackupBucket(store, url, self.host, keep, self.scratch)
+        return s3.BackupBucket(store, url, self.host, keep)
 
     def target(self, place: str) -> BackupTarget:
         """Return the place that a directory or a URL names.
@@ -76,7 +86,7 @@ class Places:
             PlaceError, S3AccessError, BackupFailedError, OSError: there is none, or it cannot be had.
         """
         before, _, name = place.rpartition("/")
-        if not place.startswith(S3_SCHEME) and not await asyncio.to_thread(Path(place).is_dir):
+        if not place.startswith(S3_SCHEME) and not await in_own_thread(Path(place).is_dir):
             yield Path(place)
             return
         is_named = _NAME.fullmatch(name) is not None

@@ -50,6 +50,7 @@ def restore(backup: Path, paths: StatePaths, *, host: str, new_id: str, trusts_c
         AnotherOneError: an agent works in this directory.
     """
     partial = paths.database.with_name("agent.db.restoring")
+    _must_be_there(backup)  # before a lock, and a directory for it, are made
     with only_one(paths.lock, who="agent"):
         _refuse_to_replace(paths.database)
         try:
@@ -76,12 +77,19 @@ def _beside(database: Path) -> list[Path]:
     return [database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
 
 
+def _must_be_there(backup: Path) -> None:
+    try:
+        size = backup.stat().st_size
+    except OSError as error:
+        raise NotRestoredError(f"the backup cannot be copied: {error}") from error
+    if size > MAX_BACKUP_BYTES:
+        raise NotRestoredError(
+            f"{backup} is larger than {MAX_BACKUP_BYTES} bytes: it is no backup of a store"
+        )
+
+
 def _copy(backup: Path, partial: Path) -> None:
     try:
-        if backup.stat().st_size > MAX_BACKUP_BYTES:
-            raise NotRestoredError(
-                f"{backup} is larger than {MAX_BACKUP_BYTES} bytes: it is no backup of a store"
-            )
         for earlier in (partial, *_beside(partial)):
             # Of a restore that was killed: SQLite would take its journal for one of the new copy, and undo by it.
             earlier.unlink(missing_ok=True)

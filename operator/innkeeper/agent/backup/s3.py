@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import obstore
@@ -18,8 +19,8 @@ import structlog
 from obstore import exceptions as s3_errors
 from obstore.store import S3Store
 
-from innkeeper.agent.backup.copying import BackupMark, copy_store, whole_file
-from innkeeper.agent.backup.targets import BackupFailedError, backup_name, of_host, surplus
+from innkeeper.agent.backup.copying import whole_file
+from innkeeper.agent.backup.targets import BackupFailedError, next_name, of_host, surplus
 
 log = structlog.get_logger(__name__)
 
@@ -42,24 +43,24 @@ _LONGEST_WORDS = 300
 
 @dataclass(frozen=True)
 class BackupBucket:
-    """The backups of one host below a prefix of a bucket. Copies lie in `scratch` while they are sent."""
+    """The backups of one host below a prefix of a bucket."""
 
     store: S3Store  # of the bucket, with the prefix
     url: str  # for people
     host: str
     keep: int
-    scratch: Path
     call_s: float = CALL_S
 
-    async def take(self, database: Path, mark: BackupMark, *, moment: str) -> None:
-        """Copy beside the store, send the copy, then remove the oldest; a place that refuses that keeps them."""
-        content = await asyncio.to_thread(self._copied, database, mark)
-        newest = backup_name(self.host, moment)
+    async def take(self, copy: Path, *, now: datetime) -> None:
+        """Send the copy, then remove the oldest; a place that refuses that keeps them."""
+        content = await asyncio.to_thread(_content_of, copy)
+        before = await self._before()
+        newest = next_name(self.host, now, before)
         async with self._told(f"keeping {newest}"):
             await self._put(newest, content)
         try:
             async with self._told("removing old backups"):
-                for old in surplus(await self._listed(), newest, keep=self.keep):
+                for old in surplus(before, keep=self.keep):
                     await obstore.delete_async(self.store, old)
         except BackupFailedError as error:
             log.warning("backups_not_pruned", error=error.message, retryable=error.retryable)
@@ -74,19 +75,13 @@ class BackupBucket:
         async with self._told(f"reading {name}"):
             await self._read(name, into)
 
-    def _copied(self, database: Path, mark: BackupMark) -> bytes:
-        copy = self.scratch / f"{database.name}.sending"
+    async def _before(self) -> list[str]:
+        """List what is kept. Where that fails, a backup that is named by the clock alone is better than none."""
         try:
-            copy_store(database, copy, mark)
-            if copy.stat().st_size > MAX_OBJECT_BYTES:
-                raise BackupFailedError(
-                    f"the store is larger than {MAX_OBJECT_BYTES // 1024**2} MiB, the most that is sent to S3: "
-                    "use --backup-directory",
-                    retryable=False,
-                )
-            return copy.read_bytes()
-        finally:
-            copy.unlink(missing_ok=True)
+            return await self.kept()
+        except BackupFailedError as error:
+            log.warning("backups_not_listed", error=error.message, retryable=error.retryable)
+            return []
 
     async def _put(self, name: str, content: bytes) -> None:
         beside: dict[str, str] = {_SHA256: hashlib.sha256(content).hexdigest(), _LENGTH: str(len(content))}
@@ -161,6 +156,16 @@ def told(doing: str, url: str) -> Iterator[None]:
     except (s3_errors.BaseError, *_NOT_FOUND) as error:
         retryable = not isinstance(error, (*_FINAL, *_NOT_FOUND))
         raise BackupFailedError(f"{doing} in {url}: {_in_short(str(error))}", retryable=retryable) from error
+
+
+def _content_of(copy: Path) -> bytes:
+    if copy.stat().st_size > MAX_OBJECT_BYTES:
+        raise BackupFailedError(
+            f"the store is larger than {MAX_OBJECT_BYTES // 1024**2} MiB, the most that is sent to S3: "
+            "use --backup-directory",
+            retryable=False,
+        )
+    return copy.read_bytes()
 
 
 def _in_short(said: str) -> str:

@@ -1,4 +1,4 @@
-"""How a bucket is reached: by the variables that S3 clients know, read where the process starts.
+"""How a bucket is reached: by the variables that S3 clients know. What they name is read when the bucket is opened.
 
 `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and what else the
 client reads itself. What it lacks is here: a file of credentials, read anew before it is too old; an authority of our

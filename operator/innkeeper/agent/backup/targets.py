@@ -1,17 +1,18 @@
 """What a place for backups is; a directory and an S3 bucket are the kinds that there are.
 
-Names sort by time. Only what this host wrote by this naming is ever listed or removed.
+Names sort by when they were given. Only what this host wrote by this naming is ever listed or removed.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from innkeeper.agent.backup.copying import BackupMark
 from innkeeper.errors import InnkeeperError
 
 MAX_LISTED = 20_000  # names of backups of one host; more is no place that is pruned
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
 
 
 class BackupFailedError(InnkeeperError):
@@ -21,13 +22,13 @@ class BackupFailedError(InnkeeperError):
 
 
 class BackupTarget(Protocol):
-    """A place for the backups of one host. It gives up by itself: each call has a deadline or blocks a thread only."""
+    """A place for the backups of one host. A call has a deadline, or hangs in a thread of its own."""
 
-    async def take(self, database: Path, mark: BackupMark, *, moment: str) -> None:
-        """Keep a copy of the database as of `moment` (see `moment_of`), then remove the oldest beyond a number.
+    async def take(self, copy: Path, *, now: datetime) -> None:
+        """Keep a copy that lies on this host, by the next name, then remove the oldest beyond a number.
 
         Raises:
-            BackupFailedError, OSError, sqlite3.Error: it was not kept; what was kept before is still there.
+            BackupFailedError, OSError: it was not kept; what was kept before is still there.
         """
 
     async def kept(self) -> list[str]:
@@ -45,9 +46,24 @@ class BackupTarget(Protocol):
         """
 
 
-def backup_name(host: str, moment: str) -> str:
-    """Return what a backup is called; `moment` is a UTC time as 20260101T120000.000000Z."""
-    return f"{host}.{moment}.db"
+def next_name(host: str, now: datetime, kept: Sequence[str]) -> str:
+    """Return what the next backup is called: `<host>.<UTC time>.db`, and behind all that are kept, the oldest first.
+
+    Where one of them is named after a time to come, by a clock that was wrong, the next microsecond of that is taken.
+    Otherwise that one would be the newest for years, and a restore would take it.
+
+    Raises:
+        BackupFailedError: there is no later name.
+    """
+    moment = now.astimezone(UTC)
+    if kept:
+        try:
+            moment = max(moment, _moment_of(kept[-1]) + timedelta(microseconds=1))
+        except OverflowError as error:
+            raise BackupFailedError(
+                f"no name is behind that of {kept[-1]}: move that backup away", retryable=False
+            ) from error
+    return f"{host}.{moment.strftime(_MOMENT)}.db"
 
 
 def of_host(names: Iterable[str], host: str) -> list[str]:
@@ -56,10 +72,10 @@ def of_host(names: Iterable[str], host: str) -> list[str]:
     Raises:
         BackupFailedError: there are too many to be backups that somebody prunes.
     """
-    form = re.compile(rf"{re.escape(host)}\.\d{{8}}T\d{{6}}\.\d{{6}}Z\.db")
+    form = re.compile(rf"{re.escape(host)}\.\d{{8}}T\d{{6}}\.\d{{6}}Z\.db", re.ASCII)
     found: list[str] = []
     for name in names:
-        if form.fullmatch(name) is None:
+        if form.fullmatch(name) is None or not _names_a_time(name):
             continue
         if len(found) == MAX_LISTED:
             raise BackupFailedError(
@@ -70,7 +86,18 @@ def of_host(names: Iterable[str], host: str) -> list[str]:
     return sorted(found)
 
 
-def surplus(names: list[str], newest: str, *, keep: int) -> list[str]:
-    """Return which of a host's backups go. A clock that was set back must not have the newest removed as the oldest."""
-    before = [name for name in names if name != newest]
+def surplus(before: Sequence[str], *, keep: int) -> Sequence[str]:
+    """Return which of a host's backups go once another one is kept behind them."""
     return before[: max(0, len(before) - keep + 1)]
+
+
+def _names_a_time(name: str) -> bool:
+    try:
+        _moment_of(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _moment_of(name: str) -> datetime:
+    return datetime.fromisoformat(name.removesuffix(".db").partition(".")[2])
