@@ -11,7 +11,7 @@ from typing import Any
 
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain import names
-from innkeeper.domain.orders import Signer
+from innkeeper.domain.orders import Signer, peek
 from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.events import EventWriter
@@ -241,7 +241,9 @@ class GuestScene:
     def remember(self, host: str, operator: Operator) -> None:
         """Have an operator know what a host's agent would tell it."""
         guests = {
-            guest_id: HeldGuest(each.namespace, each.name, each.rank, "Running", each.outcome, each.order)
+            guest_id: HeldGuest(
+                each.namespace, each.name, each.rank, peek(each.order).desired, each.outcome, each.order
+            )
             for guest_id, each in self.hosts[host].records.items()
         }
         store_id = self.hosts[host].store_id

@@ -48,6 +48,10 @@ class HostStore:
         )
         return text
 
+    def leave(self, order: Order) -> None:
+        """Have the store keep the disk of a guest that lives elsewhere, by the rank of the given order."""
+        self.hold(msgspec.structs.replace(order, desired="Superseded", image=None))
+
     def bury(self, order: Order, *, proven: bool = True) -> None:
         """Have the store tell that it destroyed a guest, by the order next to the given one."""
         end = _ended(order)

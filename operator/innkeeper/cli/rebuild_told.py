@@ -104,5 +104,5 @@ class Telling:
             )
         if outcome.failures:
             raise RebuildIncompleteError(
-                f"{len(outcome.failures)} thing(s) could not be made anew; see above"
+                f"{len(outcome.failures)} thing(s) could not be set right; see above"
             )

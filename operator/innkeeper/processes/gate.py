@@ -184,15 +184,12 @@ class Gate:
             return await rebuild.run(self._hosts())
 
     def _hosts(self) -> set[str]:
-        """Return who has to be heard: everybody who can be reached, but those that a person said are lost."""
+        """Return who has to be heard: everybody but those that a person said are lost.
+
+        Nor does a copy say where a host is reached that joined after it was taken: it may hold guests all the same.
+        """
         hosts = {*self._subset.hosts, *self._directory.listed()}
-        named = {each for each in hosts if not self._subset.host_is_lost(each)}
-        reached = {each for each in named if self._directory.address_of(each) is not None}
-        if named - reached:
-            log.warning(
-                "hosts_cannot_be_asked", hosts=sorted(named - reached)[:NAMED], count=len(named - reached)
-            )
-        return reached
+        return {each for each in hosts if not self._subset.host_is_lost(each)}
 
     def _reported(self, host: str) -> str | None:
         agent = self._subset.host_agents.get(host)
@@ -226,5 +223,6 @@ def _unheard(outcome: Outcome) -> str:
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return (
         f"not heard: {', '.join(named[:NAMED])}{more}. Nothing is decided before: they may hold guests and addresses "
-        "that this API server does not know. Have their agents run, or set spec.lost of their Hosts"
+        "that this API server does not know. Have their agents run, name those in the hosts file of which nobody knows "
+        "where they are reached, or set spec.lost of their Hosts"
     )

@@ -9,6 +9,7 @@ import os
 import platform
 import secrets
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from innkeeper.clock import Clock
@@ -69,7 +70,7 @@ class RebuildCommand:
         await patiently(self._check_installed, self._clock)
         keys = await patiently(self._keys, self._clock)
         places = await patiently(self._places, self._clock)
-        wanted = self._wanted(places)
+        wanted = self._wanted(places.keys())
         async with hearing(self._settings, keys=keys, address_of=places.get, clock=self._clock) as heard:
             rebuild = Rebuild(self._client, heard, clock=self._clock, progress=self._progress)
             if self._wish.dry_run:
@@ -137,25 +138,30 @@ class RebuildCommand:
             )
         return keys
 
-    async def _places(self) -> dict[str, str]:
-        """Return where hosts are reached: as the hosts file says, else as they reported to this API server."""
-        lost = {each.metadata.name for each in (await self._client.list(HOSTS)).items if each.spec.lost}
+    async def _places(self) -> dict[str, str | None]:
+        """Return where each host is reached: as the hosts file says, else as it reported to this API server.
+
+        None: nobody says it. Hosts are left out that a person said are lost.
+        """
+        hosts = (await self._client.list(HOSTS)).items
+        lost = {each.metadata.name for each in hosts if each.spec.lost is not None}
         reported = {
             host_of_namespace(each.metadata.namespace) or "": each.status.address
             for each in (await self._client.list(HOST_AGENTS)).items
         }
         file = self._settings.hosts_file
         listed = read_hosts_file(file) if file is not None else {}
-        known = {**{host: address for host, address in reported.items() if address}, **listed}
+        named: dict[str, str | None] = {each.metadata.name: None for each in hosts}
+        known = {**named, **{host: address for host, address in reported.items() if address}, **listed}
         return {host: address for host, address in known.items() if host not in lost}
 
-    def _wanted(self, places: dict[str, str]) -> set[str]:
-        unknown = self._wish.without - places.keys()
+    def _wanted(self, known: AbstractSet[str]) -> set[str]:
+        unknown = self._wish.without - known
         if unknown:
             raise TerminalError(
                 f"--without names hosts that nobody asks anyway: {', '.join(sorted(unknown))}"
             )
-        return {*places} - self._wish.without
+        return {*known} - self._wish.without
 
 
 def _decoded(text: str) -> bytes:

@@ -24,14 +24,14 @@ class HeldByHosts:
         self.orders = orders
 
     def order(self, guest_id: str, host: str) -> HeldOrder | None:
-        """Return the latest order by which a host keeps a guest, where its text is known."""
+        """Return the latest order by which a host keeps a guest, or its disk alone, where the text is known."""
         found = (self._read(text, guest_id, host) for text in self._texts(guest_id, host))
         return max(
             (each for each in found if each is not None), key=lambda each: each.order.rank, default=None
         )
 
     def by_assignment(self, assignment: Assignment, host: str) -> Order | None:
-        """Return the order by which an Assignment has its host keep a guest, if it does."""
+        """Return the order by which an Assignment has its host keep a guest, or its disk alone, if it does."""
         holds = assignment.status.outcome in (None, OrderOutcome.ACCEPTED, OrderOutcome.SUPERSEDED)
         if not holds or is_refused(assignment):
             return None
@@ -42,7 +42,9 @@ class HeldByHosts:
         """Tell whether some host was heard to hold a guest and is not lost: it uses its addresses."""
         holders = self.records.holders(guest_id).items()
         return any(
-            each.outcome == OrderOutcome.ACCEPTED and not self.subset.host_is_lost(host)
+            each.outcome == OrderOutcome.ACCEPTED
+            and each.desired != Desired.SUPERSEDED
+            and not self.subset.host_is_lost(host)
             for host, each in holders
         )
 

@@ -19,6 +19,7 @@ from innkeeper.domain.lifecycle.revival import (
     claim_documents,
     guest_document,
     held_assignment_document,
+    image_of,
 )
 from innkeeper.domain.orders import Order
 from innkeeper.kube.client import Client
@@ -75,8 +76,10 @@ class Revival:
 
         Raises:
             NameTakenError: another Guest has the name.
+            NotRevivableError: by this order its host has no guest; nothing was written.
             ApiError: the API server refused, or is away.
         """
+        image_of(order)
         guest = await create_or_get(self._client, GUESTS, guest_document(order), namespace=order.namespace)
         found = guest.metadata.annotations.get(names.ID_ANNOTATION) or guest.metadata.uid
         if found != order.guest_id:

@@ -1,5 +1,6 @@
 """Guests whose object was lost: found after several looks, told of, adopted without a restart, or removed on a word."""
 
+import msgspec
 import pytest
 
 from innkeeper.domain import names
@@ -242,8 +243,90 @@ async def test_a_tombstone_elsewhere_keeps_it_from_coming_back(scene: GuestScene
     operator = scene.operators[0]
     operator.records.replace("b", HostRecord(Cursor("store-b", 1), 0.0, {}, {guest_id(): Rank(9, 1)}))
     assert operator.orphans.state_of(orphan) is OrphanState.SUPERSEDED
-    with pytest.raises(NotRevivableError, match="was destroyed elsewhere"):
+    with pytest.raises(NotRevivableError, match="lives or was destroyed elsewhere"):
         await operator.word.adopt(orphan)
+
+
+async def moved_and_orphaned(scene: GuestScene, present: str, *, by_assignment: bool) -> Operator:
+    """Build a guest on `a`, move it, and lose its object; known by Assignments, or by hosts' word alone."""
+    scene.add_guest()
+    await scene.until_ready()
+    scene.add_host(present, store_id="store-2")
+    scene.patch_status(GUESTS, "web", {"host": present, "epoch": 2}, namespace=NAMESPACE)
+    await eventually(lambda: scene.hosts[present].running)
+    await eventually(lambda: not scene.hosts["a"].running)
+    operator = scene.operators[0]
+    scene.strip_guest()
+    if not by_assignment:
+        for host in scene.hosts:
+            scene.remember(host, operator)
+            scene.api.delete(ASSIGNMENTS, guest_id(), namespace=f"host-{host}")
+        operator.orphans.ask = lambda host: scene.remember(host, operator)
+        await eventually(lambda: not operator.subset.assignments)
+    await eventually(lambda: guest_id() not in operator.subset.guest_keys)
+    await look(operator)
+    return operator
+
+
+@pytest.mark.parametrize("by_assignment", [True, False])
+@pytest.mark.parametrize("present", ["b", "0"])  # after `a` by name, and before it
+async def test_one_that_moved_is_adopted_where_it_lives_and_its_left_disk_is_told_of(
+    scene: GuestScene, present: str, *, by_assignment: bool
+) -> None:
+    operator = await moved_and_orphaned(scene, present, by_assignment=by_assignment)
+    first, left = operator.orphans.find(NAMESPACE, guest_id())
+    assert (first.host, operator.orphans.state_of(first)) == (present, OrphanState.HELD)
+    assert (left.host, operator.orphans.state_of(left)) == ("a", OrphanState.SUPERSEDED)
+    with pytest.raises(NotRevivableError, match="on host a is Superseded"):
+        await operator.word.adopt(left)
+    keeper = OrphanKeeper(
+        operator.client,
+        operator.subset,
+        orphans=operator.orphans,
+        policy=OrphanPolicy.ADOPT,
+        clock=scene.clock,
+    )
+    await keeper.look()
+    assert (await scene.until_ready()).status.host == present
+    told = {
+        each["involvedObject"]["name"]: each["message"]
+        for each in scene.api.objects(EVENTS, namespace="default")
+    }
+    assert "kubectl guest adopt" in told[present]
+    assert "the disk of the guest default/web is kept here" in told["a"]
+    assert "adopt" not in told["a"]
+    assert [each.spec.owner.id for each in scene.addresses() if each.spec.owner] == [guest_id()]
+    assert [host.destroyed for host in scene.hosts.values()] == [[], []]
+    assert not scene.hosts["a"].running
+
+
+async def test_the_policy_leaves_one_alone_that_some_host_knows_to_live_elsewhere_by_a_later_order(
+    scene: GuestScene,
+) -> None:
+    """Where it lives, nobody knows: that host was not heard."""
+    operator = await moved_and_orphaned(scene, "b", by_assignment=False)
+    record = operator.records.of("a")
+    assert record is not None
+    record.guests[guest_id()] = msgspec.structs.replace(record.guests[guest_id()], rank=Rank(3, 1))
+    operator.orphans.ask = lambda _: None
+    await look(operator)
+    keeper = OrphanKeeper(
+        operator.client,
+        operator.subset,
+        orphans=operator.orphans,
+        policy=OrphanPolicy.ADOPT,
+        clock=scene.clock,
+    )
+    await keeper.look()
+    assert scene.guest() is None
+
+
+async def test_a_claim_of_a_guest_of_which_a_host_keeps_the_disk_alone_is_released(scene: GuestScene) -> None:
+    operator = await moved_and_orphaned(scene, "b", by_assignment=False)
+    operator.records.forget("b")
+    for _ in range(4):
+        await operator.sweeper.sweep()
+    assert scene.addresses() == []
 
 
 @pytest.mark.parametrize("policy", list(OrphanPolicy))

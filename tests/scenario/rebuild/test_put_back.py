@@ -6,6 +6,7 @@ import pytest
 
 from innkeeper.clock import SystemClock
 from innkeeper.domain import names
+from innkeeper.domain.rebuild.findings import FindingKind
 from innkeeper.kube.client import Client
 from innkeeper.kube.resources import GUESTS, IP_POOLS
 from innkeeper.workers.rebuild.hearing import Hearing
@@ -147,6 +148,53 @@ async def test_a_guest_that_moved_since_stays_where_it_went(scene: GuestScene) -
     after = await scene.until_ready()
     assert (after.status.host, after.status.epoch) == ("b", 2)
     assert running(scene) == {guest_id(): ["b"]}
+
+
+@pytest.mark.parametrize("present", ["b", "0"])  # after `a` by name, and before it
+@pytest.mark.parametrize("moment", ["without the guest", "before it moved", "after it moved"])
+async def test_a_guest_that_moved_is_bound_where_it_lives_and_not_where_its_disk_was_left(
+    scene: GuestScene, present: str, moment: str
+) -> None:
+    scene.add_host(present, store_id="store-2", memory="1Gi")  # `a` has more room and is asked first
+    backups = {"without the guest": scene.api.store.backup()}
+    await scene.operator()
+    scene.add_guest()
+    assert (await scene.until_ready()).status.host == "a"
+    backups["before it moved"] = scene.api.store.backup()
+    scene.patch_status(GUESTS, "web", {"host": present, "epoch": 2}, namespace=NAMESPACE)
+    await eventually(lambda: running(scene) == {guest_id(): [present]})
+    before = await scene.until_ready()
+    backups["after it moved"] = scene.api.store.backup()
+    outcome = await put_back(scene, backups[moment])
+    assert [(each.kind, each.host) for each in outcome.findings] == [(FindingKind.SUPERSEDED, "a")]
+    after = await scene.until_ready()
+    assert (after.status.host, after.status.epoch) == (present, 2)
+    assert after.status.addresses == before.status.addresses
+    assert [each.spec.owner.id for each in scene.addresses() if each.spec.owner] == [guest_id()]
+    await settled(lambda: len(scene.api.calls))
+    assert running(scene) == {guest_id(): [present]}
+    assert [host.destroyed for host in scene.hosts.values()] == [[], []]
+
+
+@pytest.mark.parametrize("status", [403, 422])
+async def test_a_guest_that_cannot_be_marked_as_destroyed_holds_nothing_up(
+    scene: GuestScene, status: int
+) -> None:
+    await scene.operator()
+    for number, name in enumerate(("web", "db"), start=1):
+        scene.add_guest(name, number=number)
+        await scene.until_ready(name)
+    backup = scene.api.store.backup()
+    for name in ("web", "db"):
+        scene.delete_guest(name)
+    for name in ("web", "db"):
+        await scene.until_gone(name)
+    scene.api.faults.fail("patch guests", status=status)
+    outcome = await put_back(scene, backup)
+    [finding] = outcome.failures
+    assert finding.kind == FindingKind.NOT_ENDED
+    assert "Delete that Guest" in finding.message
+    assert outcome.made["Destroyed"] == 1
 
 
 async def test_the_address_of_a_destroyed_guest_is_its_later_holders(scene: GuestScene) -> None:

@@ -111,6 +111,32 @@ async def test_of_two_hosts_that_claim_a_guest_the_later_order_is_bound(scene: S
     assert scene.guests()[guest_id()].status.host == "b"
 
 
+@pytest.mark.parametrize(("former", "present"), [("a", "b"), ("b", "a")])
+async def test_a_guest_that_moved_is_bound_where_it_lives_and_not_where_its_disk_was_left(
+    scene: Scene, former: str, present: str
+) -> None:
+    old, new = scene.host(former), scene.host(present)
+    old.leave(old.order(epoch=2))
+    text = new.hold(new.order(epoch=2))
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.SUPERSEDED]
+    [assignment] = scene.assignments().values()
+    assert (assignment.metadata.namespace, assignment.spec.order) == (f"host-{present}", text)
+    bound = scene.guests()[guest_id()]
+    assert bound.status.host == present
+    assert bound.metadata.annotations[names.REVIVED_FROM_ANNOTATION] == present
+    assert list(scene.addresses().values()) == [guest_id()]
+
+
+async def test_of_a_disk_that_was_left_alone_nothing_is_made(scene: Scene) -> None:
+    host = scene.host("a")
+    host.leave(host.order(epoch=2))
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.HOLDER_UNKNOWN]
+    assert outcome.failures == []
+    assert (scene.guests(), scene.assignments(), scene.addresses()) == ({}, {}, {})
+
+
 async def test_a_destroyed_guest_does_not_come_back(scene: Scene) -> None:
     a, b = scene.host("a"), scene.host("b")
     a.bury(a.order(epoch=2))

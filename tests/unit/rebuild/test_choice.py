@@ -131,6 +131,43 @@ def test_orders_that_are_not_ours_or_not_that_hosts_count_for_nothing(
     assert kinds(choice) in ([FindingKind.ORDER_NOT_OURS], [FindingKind.ORDER_MISPLACED])
 
 
+@pytest.mark.parametrize("former", [0, 1])
+@pytest.mark.parametrize("rank", [(2, 1), (2, 7), (3, 1)])
+def test_a_host_that_keeps_the_disk_of_a_guest_that_lives_elsewhere_is_told_of_and_never_chosen(
+    hosts: tuple[HostStore, HostStore], former: int, rank: tuple[int, int]
+) -> None:
+    """Both hold the same rank after a move; neither that nor their names may decide."""
+    old, new = hosts[former], hosts[1 - former]
+    old.leave(old.order(epoch=rank[0], serial=rank[1]))
+    new.hold(new.order(epoch=2))
+    choice = chosen(*hosts)
+    assert holders(choice) == {guest_id(): (new.host, 2, 1)}
+    [finding] = choice.findings
+    assert (finding.kind, finding.host) == (FindingKind.SUPERSEDED, old.host)
+    assert f"it lives on host {new.host}, by 2.1" in finding.message
+
+
+def test_a_guest_that_lives_on_no_host_that_was_heard_is_told_of(hosts: tuple[HostStore, HostStore]) -> None:
+    a, b = hosts
+    a.leave(a.order(epoch=2))
+    b.hold(b.order(epoch=2), outcome="Refused")
+    choice = chosen(a, b)
+    assert holders(choice) == {}
+    [finding] = choice.findings
+    assert (finding.kind, finding.host) == (FindingKind.HOLDER_UNKNOWN, "a")
+
+
+def test_a_guest_that_was_destroyed_where_it_lived_does_not_come_back_from_its_former_host(
+    hosts: tuple[HostStore, HostStore],
+) -> None:
+    a, b = hosts
+    a.leave(a.order(epoch=2))
+    b.bury(b.order(epoch=2))
+    choice = chosen(a, b)
+    assert holders(choice) == {}
+    assert kinds(choice) == [FindingKind.DESTROYED]
+
+
 def test_a_copied_end_does_not_count_on_another_host(hosts: tuple[HostStore, HostStore]) -> None:
     a, b = hosts
     b.bury(b.order(epoch=5))

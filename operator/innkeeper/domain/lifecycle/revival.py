@@ -67,7 +67,7 @@ def binding_of(
     """Return the facts of the Guest's status; `places` as for `claim_documents`.
 
     Raises:
-        NotRevivableError: the order is one to destroy, or the pool of an address is not known.
+        NotRevivableError: by the order no guest is there, or the pool of an address is not known.
     """
     taken = order.resources
     addresses = [
@@ -85,7 +85,7 @@ def binding_of(
         cluster=cluster,
         epoch=order.epoch,
         addresses=addresses,
-        image=_image(order),
+        image=image_of(order),
         amounts=Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes),
     )
 
@@ -121,7 +121,17 @@ def _without(marks: Mapping[str, str], left_out: str) -> dict[str, str]:
     return {key: value for key, value in marks.items() if key != left_out}
 
 
-def _image(order: Order) -> OrderImage:
+def image_of(order: Order) -> OrderImage:
+    """Return what the guest of an order was made from.
+
+    Raises:
+        NotRevivableError: the order ends the guest, or says that it lives elsewhere: its host has no such guest to show.
+    """
+    if order.desired == Desired.SUPERSEDED:
+        raise NotRevivableError(
+            f"by the order that host {order.host} holds, {order.namespace}/{order.name} lives on another host: nothing "
+            "is made from that order"
+        )
     if order.desired == Desired.DESTROYED or order.image is None:
         raise NotRevivableError(f"the order of {order.guest_id} is to destroy it: nothing is made from it")
     return order.image

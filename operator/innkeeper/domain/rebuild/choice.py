@@ -1,6 +1,7 @@
 """Which order of each guest counts when several hosts speak, and what their API server should hold.
 
-Per Guest ID the highest (epoch, serial) wins. A guest that was destroyed in its epoch or a later one is not made anew.
+Per Guest ID the highest (epoch, serial) wins, of the orders by which a host has the guest: one that says that it lives
+elsewhere is told of only, whatever its rank. A guest that was destroyed in its epoch or a later one is not made anew.
 What hosts tell of their Cluster and of Flavors is compared; most of them count. Pure.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from innkeeper.domain.lifecycle.revival import HeldOrder
-from innkeeper.domain.orders import Rank
+from innkeeper.domain.orders import Order, Rank
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.rebuild.findings import Finding, FindingKind, rank_text
 from innkeeper.domain.rebuild.testimony import Testimony
@@ -72,6 +73,7 @@ def choose(testimonies: Iterable[Testimony]) -> Choice:
     for each in heard:
         choice.findings += each.findings
     _choose_guests(heard, choice)
+    _tell_of_superseded(heard, choice)
     _choose_settings(heard, choice)
     _choose_flavors(choice)
     return choice
@@ -105,6 +107,21 @@ def _choose_guests(heard: Iterable[Testimony], choice: Choice) -> None:
     choice.guests.sort(key=lambda each: (each.order.namespace, each.order.name, each.order.guest_id))
 
 
+def _tell_of_superseded(heard: Iterable[Testimony], choice: Choice) -> None:
+    """Tell of guests whose disk a former host keeps."""
+    chosen = {each.order.guest_id: each for each in choice.guests}
+    for testimony in heard:
+        for guest_id, held in testimony.superseded.items():
+            order = held.order
+            end = choice.ends.of(guest_id, order.host, epoch=order.epoch)
+            if guest_id in chosen:
+                choice.findings.append(_lives_elsewhere(order, chosen[guest_id].order))
+            elif end is not None:
+                choice.findings.append(_destroyed(held, end))
+            else:
+                choice.findings.append(_holder_unknown(order))
+
+
 def _unproven(ends: Ends, held: HeldOrder) -> Iterator[Finding]:
     """Tell of hosts that say without proof that they destroyed a guest which another one holds."""
     order = held.order
@@ -124,6 +141,22 @@ def _superseded(held: HeldOrder, by: HeldOrder) -> Finding:
         f"{winner.host} by {rank_text(winner.rank)}, which counts"
     )
     return Finding(kind=FindingKind.SUPERSEDED, host=order.host, subject=order.guest_id, message=message)
+
+
+def _lives_elsewhere(order: Order, chosen: Order) -> Finding:
+    message = (
+        f"{order.namespace}/{order.name}: host {order.host} keeps its disk alone, by the order {rank_text(order.rank)}; "
+        f"it lives on host {chosen.host}, by {rank_text(chosen.rank)}"
+    )
+    return Finding(kind=FindingKind.SUPERSEDED, host=order.host, subject=order.guest_id, message=message)
+
+
+def _holder_unknown(order: Order) -> Finding:
+    message = (
+        f"{order.namespace}/{order.name}: host {order.host} keeps its disk alone, and by the order "
+        f"{rank_text(order.rank)} it lives elsewhere: on no host that was heard. It is not made anew"
+    )
+    return Finding(kind=FindingKind.HOLDER_UNKNOWN, host=order.host, subject=order.guest_id, message=message)
 
 
 def _destroyed(held: HeldOrder, end: Rank) -> Finding:

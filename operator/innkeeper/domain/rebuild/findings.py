@@ -12,7 +12,10 @@ class FindingKind(StrEnum):
     ORDER_NOT_OURS = "OrderNotOurs"  # no key of ours signed it; it counts for nothing
     ORDER_MISPLACED = "OrderMisplaced"  # it is another host's or another guest's; it counts for nothing
     END_NOT_PROVEN = "EndNotProven"  # a host says that it destroyed another host's guest, and shows no order
-    SUPERSEDED = "Superseded"  # another host holds a later order of the same guest
+    SUPERSEDED = "Superseded"  # the guest lives on another host, by the order there
+    HOLDER_UNKNOWN = (
+        "HolderUnknown"  # a host keeps the disk of a guest that lives elsewhere: on no host that was heard
+    )
     DESTROYED = "Destroyed"  # the guest was destroyed by a later order, and is not made anew
     SETTINGS_UNKNOWN = "SettingsUnknown"  # a host never had settings, so its Host cannot be made
     SETTINGS_DIFFER = (
@@ -20,10 +23,13 @@ class FindingKind(StrEnum):
     )
     NOT_MADE = "NotMade"  # the API server refuses an object as it is
     NOT_REVIVED = "NotRevived"  # something is in the way of a guest's objects; the guest itself runs on
+    NOT_ENDED = "NotEnded"  # a Guest stands for a guest that was destroyed, and cannot be changed to say so
 
 
-FAILURES = frozenset({FindingKind.SETTINGS_UNKNOWN, FindingKind.NOT_MADE, FindingKind.NOT_REVIVED})
-"""Findings after which something is missing that should be there."""
+FAILURES = frozenset(
+    {FindingKind.SETTINGS_UNKNOWN, FindingKind.NOT_MADE, FindingKind.NOT_REVIVED, FindingKind.NOT_ENDED}
+)
+"""Findings after which something is not as it should be: a person has to act."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,9 @@ class Testimony:
     host: str
     settings: HostAgentSpec | None
     guests: dict[str, HeldOrder] = field(default_factory=dict)  # by Guest ID
+    superseded: dict[str, HeldOrder] = field(
+        default_factory=dict
+    )  # live elsewhere; their disks are kept here
     ends: dict[str, Rank] = field(default_factory=dict)  # destroyed, by a signed order: counts everywhere
     own_ends: dict[str, Rank] = field(default_factory=dict)  # destroyed, by the host's word: counts of itself
     findings: list[Finding] = field(default_factory=list)
@@ -48,6 +51,8 @@ def judge(told: HostStore, keys: Mapping[str, bytes]) -> Testimony:
             continue
         if held.order.desired == Desired.DESTROYED:
             _raise(found.ends, entry.guest_id, held.order.rank)  # under way, and final
+        elif held.order.desired == Desired.SUPERSEDED:
+            found.superseded[entry.guest_id] = held
         else:
             found.guests[entry.guest_id] = held
     for tombstone in told.tombstones:

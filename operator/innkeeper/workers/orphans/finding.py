@@ -34,7 +34,7 @@ class OrphanState(StrEnum):
     """What can be done with an orphan."""
 
     HELD = "Held"  # adopted or removed
-    SUPERSEDED = "Superseded"  # some host destroyed this guest by a later order: it can be removed only
+    SUPERSEDED = "Superseded"  # it lives on another host, or was destroyed there by a later order: it can be removed only
     REMOVING = "Removing"  # a person asked for its end; its host has not been told, or does not hear
 
 
@@ -48,6 +48,7 @@ class Orphan:
     name: str
     rank: Rank
     since: datetime
+    superseded: bool = False  # its order says that it lives elsewhere: no more than its disk is here
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ class Orphans:
         return sorted(found, key=lambda each: (each.namespace, each.name, each.guest_id, each.host))
 
     def find(self, namespace: str, guest_id: str) -> list[Orphan]:
-        """Return a guest as each host has it, the latest order first."""
+        """Return a guest as each host has it, the latest order first; behind them the hosts that keep its disk alone."""
         found = [each for each in self.all() if each.guest_id == guest_id and each.namespace == namespace]
-        return sorted(found, key=lambda each: each.rank, reverse=True)
+        return sorted(found, key=lambda each: (not each.superseded, each.rank), reverse=True)
 
     def order_of(self, orphan: Orphan) -> HeldOrder | None:
         """Return the order by which the host keeps an orphan; where its text is missing, have it read."""
@@ -106,7 +107,8 @@ class Orphans:
         if assignment is not None and is_to_be_removed(assignment):
             return OrphanState.REMOVING
         end = self._held.records.tombstone(orphan.guest_id)
-        return OrphanState.SUPERSEDED if end is not None and end > orphan.rank else OrphanState.HELD
+        is_over = orphan.superseded or (end is not None and end > orphan.rank)
+        return OrphanState.SUPERSEDED if is_over else OrphanState.HELD
 
     async def look(self) -> None:
         """Look once at all that hosts hold."""
@@ -178,6 +180,7 @@ class Orphans:
                     name=order.name,
                     rank=order.rank,
                     since=now,
+                    superseded=order.desired == Desired.SUPERSEDED,
                 )
         for host, guest_id, guest in self._held.records.guests():
             yield self._told(host, guest_id, guest, now)
@@ -198,4 +201,5 @@ class Orphans:
             name=guest.name,
             rank=guest.rank,
             since=now,
+            superseded=guest.desired == Desired.SUPERSEDED,
         )

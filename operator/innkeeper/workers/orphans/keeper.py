@@ -80,9 +80,13 @@ class OrphanKeeper:
             await self._word.adopt(orphan)
 
     def _is_latest(self, orphan: Orphan) -> bool:
-        """Tell whether no other host holds a later order of the same guest, and nobody wants it gone."""
-        first = next(iter(self._orphans.find(orphan.namespace, orphan.guest_id)), None)
-        return first == orphan and self._orphans.state_of(orphan) is OrphanState.HELD
+        """Tell whether no host holds a later order of the same guest, and nobody wants it gone.
+
+        A later one on a host that keeps its disk alone tells of a host that nobody knows to hold it: a person has to say.
+        """
+        found = self._orphans.find(orphan.namespace, orphan.guest_id)
+        is_first = found[:1] == [orphan] and all(each.rank <= orphan.rank for each in found)
+        return is_first and self._orphans.state_of(orphan) is OrphanState.HELD
 
     async def _tell(self, orphan: Orphan) -> None:
         """Write an Event on the Host; its name lets it exist once, whichever operator writes it."""
@@ -90,10 +94,6 @@ class OrphanKeeper:
         if host is None:
             return
         now = rfc3339(self._clock.now())
-        message = (
-            f"the guest {orphan.namespace}/{orphan.name} runs here and has no Guest object; bring it back with: kubectl "
-            f"guest adopt {orphan.guest_id} -n {orphan.namespace}"
-        )
         body = {
             "metadata": {"name": f"{orphan.host}.orphan.{orphan.guest_id}", "namespace": EVENTS_NAMESPACE},
             "involvedObject": {
@@ -103,7 +103,7 @@ class OrphanKeeper:
                 "uid": host.metadata.uid,
             },
             "reason": REASON,
-            "message": message,
+            "message": _message(orphan),
             "type": "Warning",
             "source": {"component": "innkeeper-operator"},
             "firstTimestamp": now,
@@ -114,3 +114,16 @@ class OrphanKeeper:
             await self._client.create(EVENTS, body, namespace=EVENTS_NAMESPACE)
         except AlreadyExistsError:
             log.debug("orphan_told_already", guest=orphan.guest_id)
+
+
+def _message(orphan: Orphan) -> str:
+    name = f"{orphan.namespace}/{orphan.name}"
+    if orphan.superseded:
+        return (
+            f"the disk of the guest {name} is kept here, which lives on another host and has no Guest object; see who "
+            f"holds it with: kubectl guest orphans -n {orphan.namespace} -o wide"
+        )
+    return (
+        f"the guest {name} runs here and has no Guest object; bring it back with: kubectl guest adopt {orphan.guest_id} "
+        f"-n {orphan.namespace}"
+    )

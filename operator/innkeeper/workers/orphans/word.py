@@ -41,15 +41,16 @@ class OrphanWord:
         """Create the Guest anew; the leader binds it to where it runs.
 
         Raises:
-            NotRevivableError: the guest was destroyed elsewhere or is being removed, or another Guest has its name.
+            NotRevivableError: the guest lives elsewhere, was destroyed there or is being removed, or another Guest has
+                its name.
             OrderUnknownError: its host must be read first.
             ApiError: the API server refused, or is away.
         """
         state = self._orphans.state_of(orphan)
         if state is not OrphanState.HELD:
             raise NotRevivableError(
-                f"{orphan.namespace}/{orphan.name} is {state}: a guest that is being removed, or that was destroyed "
-                "elsewhere since, is not adopted"
+                f"{orphan.namespace}/{orphan.name} on host {orphan.host} is {state}: a guest that is being removed, or "
+                "that lives or was destroyed elsewhere since, is not adopted"
             )
         guest = await self._revival.make_guest(self._order(orphan).order)
         log.info("orphan_adopted", guest=orphan.guest_id, host=orphan.host)

@@ -189,8 +189,13 @@ class Making:
             self._assume(written)
             self.made["Destroyed"] += 1
 
-        await patiently(note, self._clock)
-        await patiently(lambda: self._release(guest), self._clock)
+        try:
+            await patiently(note, self._clock)
+            await patiently(lambda: self._release(guest), self._clock)
+        except _AWAY:
+            raise
+        except ApiError as error:
+            self._not_ended(guest, rank, error.message)
 
     async def _release(self, guest: Guest) -> None:
         guest_id = guest_id_of(guest)
@@ -210,6 +215,22 @@ class Making:
                 uid=claim.metadata.uid,
             )
             self._assume(written)
+
+    def _not_ended(self, guest: Guest, rank: Rank, why: str) -> None:
+        name = f"{guest.metadata.namespace}/{guest.metadata.name}"
+        message = (
+            f"{name} was destroyed by the order {rank_text(rank)}, and its Guest, which is there, cannot be changed to "
+            f"say so: {why}. Delete that Guest, or it may be built anew"
+        )
+        log.warning("guest_not_ended", guest=guest_id_of(guest), message=why)
+        self.findings.append(
+            Finding(
+                kind=FindingKind.NOT_ENDED,
+                host=guest.status.host or "",
+                subject=guest_id_of(guest),
+                message=message,
+            )
+        )
 
     def _not_revived(self, held: HeldOrder, why: str) -> None:
         order = held.order

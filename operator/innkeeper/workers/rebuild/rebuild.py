@@ -42,7 +42,7 @@ class Outcome:
 
     @property
     def failures(self) -> list[Finding]:
-        """What is missing that should be there."""
+        """What is not as it should be: a person has to act."""
         return [each for each in self.findings if each.kind in FAILURES]
 
 
