@@ -102,7 +102,7 @@ class Revival:
         facts = binding_of(held.order, cluster=cluster, places=places)
         await self._claim(held.order, places)
         bound = await self._bind(guest, held.order, facts)
-        await self._assign(held)
+        await self.assign(held)
         return bound
 
     async def _bind(self, guest: Guest, order: Order, facts: Mapping[str, Any]) -> Guest:
@@ -146,7 +146,12 @@ class Revival:
             uid=claim.metadata.uid,
         )
 
-    async def _assign(self, held: HeldOrder) -> Assignment:
+    async def assign(self, held: HeldOrder) -> Assignment:
+        """Give a host back the Assignment of the order that it holds, or find the one that is there.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
         namespace = names.host_namespace(held.order.host)
         body = held_assignment_document(held)
         assignment = await create_or_get(self._client, ASSIGNMENTS, body, namespace=namespace)

@@ -174,6 +174,9 @@ async def test_a_guest_that_moved_is_bound_where_it_lives_and_not_where_its_disk
     await settled(lambda: len(scene.api.calls))
     assert running(scene) == {guest_id(): [present]}
     assert [host.destroyed for host in scene.hosts.values()] == [[], []]
+    scene.delete_guest()
+    await scene.until_gone()
+    assert [host.destroyed for host in scene.hosts.values()] == [[guest_id()], [guest_id()]]
 
 
 @pytest.mark.parametrize("status", [403, 422])

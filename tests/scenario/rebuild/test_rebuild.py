@@ -6,7 +6,16 @@ import pytest
 from innkeeper.domain import names
 from innkeeper.domain.rebuild.findings import FindingKind
 from innkeeper.kube.client import Client
-from innkeeper.kube.resources import CLUSTERS, FLAVORS, GUESTS, HOSTS, IP_ADDRESSES, IP_POOLS, NAMESPACES
+from innkeeper.kube.resources import (
+    ASSIGNMENTS,
+    CLUSTERS,
+    FLAVORS,
+    GUESTS,
+    HOSTS,
+    IP_ADDRESSES,
+    IP_POOLS,
+    NAMESPACES,
+)
 from innkeeper.workers.rebuild.hearing import TRIES
 from tests.kit.agent_orders import guest_id
 from tests.kit.objects import pool
@@ -120,12 +129,18 @@ async def test_a_guest_that_moved_is_bound_where_it_lives_and_not_where_its_disk
     text = new.hold(new.order(epoch=2))
     outcome = await scene.run()
     assert kinds(outcome) == [FindingKind.SUPERSEDED]
-    [assignment] = scene.assignments().values()
-    assert (assignment.metadata.namespace, assignment.spec.order) == (f"host-{present}", text)
+    orders = {each["metadata"]["namespace"]: each["spec"] for each in scene.api.objects(ASSIGNMENTS)}
+    assert orders[f"host-{present}"]["order"] == text
+    assert orders[f"host-{former}"]["order"] == old.guests[guest_id()].order, (
+        "a deletion reaches it there too"
+    )
     bound = scene.guests()[guest_id()]
     assert bound.status.host == present
     assert bound.metadata.annotations[names.REVIVED_FROM_ANNOTATION] == present
     assert list(scene.addresses().values()) == [guest_id()]
+    scene.api.calls.clear()
+    assert not (await scene.run()).made
+    assert scene.api.writes() == []
 
 
 async def test_of_a_disk_that_was_left_alone_nothing_is_made(scene: Scene) -> None:

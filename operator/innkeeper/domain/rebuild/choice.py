@@ -46,6 +46,7 @@ class Choice:
     hosts: dict[str, HostAgentSpec] = field(default_factory=dict)
     flavors: dict[str, Amounts] = field(default_factory=dict)
     guests: list[HeldOrder] = field(default_factory=list)  # by namespace and name
+    superseded: list[HeldOrder] = field(default_factory=list)  # what former hosts keep of these guests
     ends: Ends = field(default_factory=Ends)
     findings: list[Finding] = field(default_factory=list)
 
@@ -115,6 +116,7 @@ def _tell_of_superseded(heard: Iterable[Testimony], choice: Choice) -> None:
             order = held.order
             end = choice.ends.of(guest_id, order.host, epoch=order.epoch)
             if guest_id in chosen:
+                choice.superseded.append(held)
                 choice.findings.append(_lives_elsewhere(order, chosen[guest_id].order))
             elif end is not None:
                 choice.findings.append(_destroyed(held, end))

@@ -40,12 +40,13 @@ class Lack:
     hosts: list[str] = field(default_factory=list)
     flavors: list[str] = field(default_factory=list)
     guests: list[HeldOrder] = field(default_factory=list)
+    superseded: list[HeldOrder] = field(default_factory=list)  # whose Assignments are missing
     ended: list[tuple[Guest, Rank]] = field(default_factory=list)
 
 
 def lack(choice: Choice, present: Present) -> Lack:
     """Return what is missing."""
-    needed = {*choice.hosts, *(each.order.host for each in choice.guests)}
+    needed = {*choice.hosts, *(each.order.host for each in (*choice.guests, *choice.superseded))}
     places = {names.host_namespace(each): each for each in sorted(needed - present.lost)}
     return Lack(
         namespaces=sorted(choice.accounts - present.namespaces),
@@ -54,6 +55,7 @@ def lack(choice: Choice, present: Present) -> Lack:
         hosts=sorted(choice.hosts.keys() - present.hosts.keys()),
         flavors=sorted(choice.flavors.keys() - present.flavors),
         guests=[each for each in choice.guests if not _is_whole(each.order, present)],
+        superseded=[each for each in choice.superseded if _lacks_order(each.order, present)],
         ended=list(_ended(choice, present.guests)),
     )
 
@@ -68,6 +70,11 @@ def _is_whole(order: Order, present: Present) -> bool:
     names_held = (names.address_name(each.space, each.address) for each in order.addresses if each.space)
     is_held = all(present.claims.get(each) == order.guest_id for each in names_held)
     return guest.status.host == order.host and is_held and (order.host, order.guest_id) in present.orders
+
+
+def _lacks_order(order: Order, present: Present) -> bool:
+    """Tell whether nothing would have a former host give up what it keeps, once the Guest is deleted."""
+    return (order.host, order.guest_id) not in present.orders and order.host not in present.lost
 
 
 def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[tuple[Guest, Rank]]:

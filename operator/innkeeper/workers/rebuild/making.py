@@ -31,6 +31,7 @@ from innkeeper.kube.errors import (
     UnavailableError,
 )
 from innkeeper.kube.resources import (
+    ASSIGNMENTS,
     CLUSTERS,
     FLAVORS,
     GUESTS,
@@ -88,6 +89,7 @@ class Making:
             done()
 
         await for_each(lack.guests, revive, workers=self._workers)
+        await for_each(lack.superseded, self._assign, workers=self._workers)
 
     @staticmethod
     def _places(lack: Lack, choice: Choice) -> list[tuple[Resource[Any], Mapping[str, Any]]]:
@@ -149,6 +151,23 @@ class Making:
             self._not_revived(held, f"the API server refuses it: {error.message}")
         else:
             self.made[GUESTS.kind] += 1
+
+    async def _assign(self, held: HeldOrder) -> None:
+        """Give a former host its Assignment back, so that a deletion of the Guest reaches the disk there too."""
+        try:
+            await patiently(lambda: self._revival.assign(held), self._clock)
+        except _AWAY:
+            raise
+        except ApiError as error:
+            order = held.order
+            message = (
+                f"the Assignment of {order.guest_id} for host {order.host} cannot be made: {error.message}"
+            )
+            self.findings.append(
+                Finding(kind=FindingKind.NOT_MADE, host=order.host, subject=order.guest_id, message=message)
+            )
+        else:
+            self.made[ASSIGNMENTS.kind] += 1
 
     async def _take_over(self, held: HeldOrder) -> Guest:
         """Give a Guest that somebody applied anew, and that stands for nothing yet, the identity of the one that runs.

@@ -136,6 +136,7 @@ def _counted(lacking: Lack) -> Counter[str]:
         "Host": len(lacking.hosts),
         "Flavor": len(lacking.flavors),
         "Guest": len(lacking.guests),
+        "Assignment": len(lacking.superseded),
         "Destroyed": len(lacking.ended),
     }
     return Counter({kind: count for kind, count in counts.items() if count})
