@@ -47,8 +47,8 @@ def test_a_pipe_gets_few_plain_lines() -> None:
     ("outcome", "words"),
     [
         (Outcome(heard=1, unheard={"b": "host b does not answer"}), "--without"),
-        (Outcome(heard=1, findings=[a_finding(FindingKind.NOT_REVIVED)]), "could not be made anew"),
-        (Outcome(heard=1, findings=[a_finding(FindingKind.SETTINGS_UNKNOWN)]), "could not be made anew"),
+        (Outcome(heard=1, findings=[a_finding(FindingKind.NOT_REVIVED)]), "could not be set right"),
+        (Outcome(heard=1, findings=[a_finding(FindingKind.SETTINGS_UNKNOWN)]), "could not be set right"),
     ],
 )
 def test_what_is_left_to_do_ends_it_with_an_error(outcome: Outcome, words: str) -> None:
