@@ -14,9 +14,11 @@ from pathlib import Path
 from kit import paths
 from kit.kubectl import Kubectl
 from tests.kit import demo_state, documents
+from tests.kit.applied import until
 
 LAB = "documents"
 ENVIRONMENT = {"INNKEEPER_LAB": LAB, "INNKEEPER_LAB_SUBNET": "10.79.0.0/24"}
+KNOWN_S = 180
 HOSTS = ("host-a", "host-b")
 _SET_UP = ("hack/system-packages", "hack/python-env", "hack/guest-image")
 
@@ -37,6 +39,22 @@ class RunningDemo:
                 _run("hack/lab", "agent", "start", host)
             _run("hack/lab", "operator", "start")
         self.start.restore()
+
+    def hears_its_hosts(self) -> None:
+        """Wait until the operator knows what hosts hold: it looks three times in a minute before it says so."""
+
+        def is_known() -> bool:
+            asked = subprocess.run(
+                ["kubectl", "guest", "orphans", "--all-namespaces"],
+                env=os.environ | self.environment,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            return asked.returncode == 0
+
+        until(is_known, what="the operator to know what hosts hold", within_s=KNOWN_S)
 
 
 def up(directory: Path) -> RunningDemo:
