@@ -21,6 +21,7 @@ from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.deadlines import OriginDeadlines, steady
 from innkeeper.images.sources.http import CONNECTIONS_PER_HOST, HttpFile, client_session
+from innkeeper.images.sources.mirrored import Mirrored
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import SourceError
@@ -56,6 +57,25 @@ async def test_an_origin_that_says_nothing_is_left() -> None:
     with pytest.raises(SourceError, match=r"does not answer within 0\.2 s") as caught:
         await read(Origin(DISK, silent=True), deadlines, size=10)
     assert "secret" not in caught.value.message
+
+
+async def test_a_mirror_that_says_nothing_is_waited_for_once() -> None:
+    """The host would leave if the server waited for it again before the first bytes."""
+    silent, good = Origin(DISK, silent=True), Origin(DISK)
+    deadlines = OriginDeadlines(answer_s=3)
+    async with (
+        silent.server() as first,
+        good.server() as second,
+        client_session(POLICY, deadlines) as session,
+    ):
+        places = [
+            HttpFile(session, str(server.make_url("/x")), policy=POLICY, deadlines=deadlines)
+            for server in (first, second)
+        ]
+        source = Mirrored(places)
+        size = (await source.stat()).size
+        assert b"".join([chunk async for chunk in source.read(0, size)]) == DISK
+    assert len(silent.requests) == 1
 
 
 async def test_who_waits_for_a_free_connection_is_told_so() -> None:

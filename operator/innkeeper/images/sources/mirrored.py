@@ -24,13 +24,16 @@ class Mirrored:
         self._sources = list(sources)
 
     async def stat(self) -> SourceInfo:
-        """Return what the first source that answers says."""
+        """Return what the first source that answers says; those that did not are read last, since each may take long."""
         failures: list[SourceError] = []
-        for source in self._sources:
+        for index, source in enumerate(self._sources):
             try:
-                return await source.stat()
+                info = await source.stat()
             except SourceError as error:
                 failures.append(error)
+            else:
+                self._sources = self._sources[index:] + self._sources[:index]
+                return info
         raise _together(failures)
 
     async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
