@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 CRDS = CHECKOUT / "crds"
 CHART_FILES = CHECKOUT / "charts" / "innkeeper" / "files"
 _DEADLINE_S = 60.0
+_RBAC = "rbac.authorization.k8s.io"
+# With every right, so that nothing but a policy refuses it, also where a release took its own rights along.
+_OPERATOR = (
+    "--as=system:serviceaccount:innkeeper-system:innkeeper-operator",
+    "--as-group=system:masters",
+)
 
 _GUEST_SPEC = {"image": {"name": "canary"}, "flavor": "canary", "interfaces": [{"pool": "canary"}]}
 _ADDRESS_SPEC = {"pool": "canary", "addressSpace": "canary", "address": "192.0.2.1"}
@@ -71,7 +77,7 @@ def wait_for_policies(kubeconfig: Path) -> None:
     waiting = dict(_canaries())
     while waiting:
         for policy, canary in list(waiting.items()):
-            tried = _try(kubeconfig, canary)
+            tried = _try(kubeconfig, canary, who=_OPERATOR if policy.startswith("operator-") else ())
             if policy in tried.stdout + tried.stderr:
                 del waiting[policy]
         if waiting and time.monotonic() > deadline:
@@ -114,6 +120,10 @@ def _canaries() -> Mapping[str, dict[str, Any]]:
         "ipaddresses.innkeeper.dev": _object("IPAddress", _ADDRESS_SPEC)
         | {"metadata": {"name": "canary.192.0.2.1"}},
         "assignments.innkeeper.dev": _object("Assignment", _ASSIGNMENT_SPEC),
+        "operator-secrets.innkeeper.dev": _core("v1", "Secret"),
+        "operator-places.innkeeper.dev": _core("v1", "ServiceAccount"),
+        "operator-bindings.innkeeper.dev": _core(f"{_RBAC}/v1", "RoleBinding")
+        | {"roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "view"}},
     }
 
 
@@ -124,6 +134,13 @@ def _object(
     return {"apiVersion": "innkeeper.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
 
 
-def _try(kubeconfig: Path, canary: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+def _core(api_version: str, kind: str) -> dict[str, Any]:
+    metadata = {"name": "canary", "namespace": "default"}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def _try(
+    kubeconfig: Path, canary: Mapping[str, Any], *, who: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     arguments = ("create", "--dry-run=server", "--filename=-", "--output=jsonpath={.metadata}")
-    return run(kubeconfig, *arguments, stdin=json.dumps(canary), check=False)
+    return run(kubeconfig, *who, *arguments, stdin=json.dumps(canary), check=False)

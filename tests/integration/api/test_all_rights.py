@@ -41,6 +41,8 @@ PEOPLE = {
     "innkeeper-catalog-view": "rights-catalog",
     "innkeeper-admin": "rights-hosts",
     "innkeeper-force-delete": "rights-force",
+    "innkeeper-host-view": "rights-machines",
+    "innkeeper-join": "rights-join",
 }
 PLACES = ("default", SYSTEM, "kube-system", HOST)
 
@@ -107,8 +109,9 @@ def beyond(rights: Mapping[str, set[str]], others: Mapping[str, set[str]]) -> Ri
 
 
 def told(server: Server) -> dict[str, Any]:
-    """Return all rights: of processes everywhere and then in each namespace, of people those over Innkeeper's kinds."""
+    """Return all rights: of processes everywhere and then in each namespace, of people those that Innkeeper gives."""
     everybody = {place: rights_of(server, "anybody", place) for place in PLACES}
+    usual = {what: verbs for what, verbs in everybody["default"].items() if "innkeeper.dev/" not in what}
     found: dict[str, Any] = {}
     for who, user in PROCESSES.items():
         here = {place: rights_of(server, user, place) for place in PLACES}
@@ -123,8 +126,9 @@ def told(server: Server) -> dict[str, Any]:
                 found[who][f"in {place}"] = more
     for role, user in PEOPLE.items():
         rights = rights_of(server, user, "default")
-        ours = {what: verbs for what, verbs in rights.items() if "innkeeper.dev/" in what}
-        found[f"role {role}"] = {"everywhere": beyond(ours, {})}
+        if not role.startswith("innkeeper-"):  # the cluster's own roles hold much that we do not give
+            rights = {what: verbs for what, verbs in rights.items() if "innkeeper.dev/" in what}
+        found[f"role {role}"] = {"everywhere": beyond(rights, usual)}
     return found
 
 
