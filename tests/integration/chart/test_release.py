@@ -4,7 +4,9 @@ Whatever is done to the release, guests, their hosts' namespaces and the CRDs st
 """
 
 import base64
+import gzip
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,9 @@ from cryptography.x509.oid import ExtensionOID
 
 from innkeeper.clock import SystemClock
 from innkeeper.hosts.issuing import HostCertificates
+from tests.kit import documents
 from tests.kit.chart import CHART, NAMESPACE, WITH_AGENTS, HelmError, render, run_helm
-from tests.kit.install import CRDS, apply, ask_every_kind, run, wait_for_policies
+from tests.kit.install import CHECKOUT, CRDS, apply, ask_every_kind, run, wait_for_policies
 from tests.kit.own_plane import empty_plane
 from tests.kit.waiting import eventually
 
@@ -272,6 +275,36 @@ def test_the_operator_shows_hosts_a_name_that_they_ask_for_and_can_sign_for_them
     for name in ("ca.crt", "ca.key"):
         (tmp_path / name).write_bytes(base64.b64decode(held[name]))
     HostCertificates.load(authority=tmp_path / "ca.crt", key=tmp_path / "ca.key", clock=SystemClock())
+
+
+def test_what_once_held_the_keys_is_deleted_as_the_page_says(cluster: Path) -> None:
+    """Keys on volumes leave the former ones where they were: in Secrets, and as rendered in Helm's own."""
+    install(cluster)
+    key = get(cluster, "secret", "innkeeper-hosts-ca")["data"]["ca.key"]
+    run(
+        cluster, "create", "secret", "generic", "innkeeper-order-key", f"--namespace={NAMESPACE}", check=False
+    )
+    values = GOLDEN / "keys-outside" / "values.yaml"
+    kept = {name: yaml.safe_load(values.read_text())["operator"][name] for name in ("orderKey", "hosts")}
+    helm(cluster, "upgrade", RELEASE, CHART, "--set-json", f"operator={json.dumps(kept)}")
+    assert secrets_in(cluster).count(key) == 2
+
+    page = CHECKOUT / "docs" / "how-to" / "install-with-helm.md"
+    (block,) = [each.text for each in documents.commands(page) if "status!=deployed" in each.text]
+    for line in block.strip().splitlines():
+        run(cluster, *shlex.split(line)[1:])
+    assert key not in secrets_in(cluster)
+    helm(cluster, "upgrade", RELEASE, CHART, "--reuse-values")
+    assert key not in secrets_in(cluster)
+
+
+def secrets_in(cluster: Path) -> str:
+    """Return all that the Secrets of the release's namespace hold, Helm's releases unpacked."""
+    found = json.loads(run(cluster, "get", "secrets", f"--namespace={NAMESPACE}", "--output=json").stdout)
+    texts = [json.dumps(each.get("data", {})) for each in found["items"]]
+    releases = [each["data"]["release"] for each in found["items"] if each["type"] == "helm.sh/release.v1"]
+    packed = (base64.b64decode(base64.b64decode(each)) for each in releases)
+    return "\n".join((*texts, *(gzip.decompress(each).decode() for each in packed)))
 
 
 @pytest.mark.parametrize("case", ["default", "keys-outside", "nodes"])
