@@ -23,19 +23,21 @@ CHECKOUT = Path(__file__).parents[2]
 RULES = CHECKOUT / "charts" / "innkeeper" / "files" / "alerts" / "innkeeper.rules.yaml"
 HURRY = 60  # a minute of a rule's `for` is a second here
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATIONS = ("for", "keep_firing_for")
 _DURATION = re.compile(r"(\d+)([smhd])")
 _UP_S = 90.0
 _DOWN_S = 30.0
 
 
 def hurried(rules: Path) -> str:
-    """Return a file of rules in which each `for` is shorter, and nothing else differs."""
+    """Return a file of rules in which each duration is shorter, and nothing else differs."""
     document = yaml.safe_load(rules.read_text())
     for group in document["groups"]:
         for rule in group["rules"]:
-            found = _DURATION.fullmatch(rule["for"])
-            assert found, f"{rule['alert']}: no plain duration: {rule['for']}"
-            rule["for"] = f"{int(found[1]) * _SECONDS[found[2]] * 1000 // HURRY}ms"
+            for name in rule.keys() & set(_DURATIONS):
+                found = _DURATION.fullmatch(rule[name])
+                assert found, f"{rule['alert']}: no plain duration: {rule[name]}"
+                rule[name] = f"{int(found[1]) * _SECONDS[found[2]] * 1000 // HURRY}ms"
     return str(yaml.safe_dump(document, sort_keys=False))
 
 

@@ -18,6 +18,7 @@ class AgentFigures:
         self.orders = families.AGENT_ORDERS.on(registry)
         self.job_failures = families.AGENT_JOB_FAILURES.on(registry)
         self.restarts = families.AGENT_RESTARTS.on(registry)
+        self.crashing = families.AGENT_GUESTS_CRASHING.on(registry)
         self.api_answers = families.AGENT_API_ANSWERS.on(registry)
         self.api_refused = families.AGENT_API_REFUSED.on(registry)
         self.guests = families.AGENT_GUESTS.on(registry)

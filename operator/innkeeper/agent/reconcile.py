@@ -335,6 +335,17 @@ class Reconciler:
             trials.started(now)
         await self.inventory.refresh()
 
+    def crashing(self) -> int:
+        """Return how many guests that are to run end again and again."""
+        now = self.clock.monotonic()
+        to_run = (
+            guest.order.guest_id
+            for guest in self.ledger.promised()
+            if goal_of(guest.record, guest.order).desired == Desired.RUNNING
+            and guest.record.life is not Life.RESTING
+        )
+        return sum(self.trials[each].crashing(now) for each in to_run if each in self.trials)
+
     def _running(self, guest: HeldGuest, goal: Goal, phase: DomainPhase | None) -> Ready:
         """Return how a guest stands while its machine runs: its readiness probe decides."""
         if phase is not DomainPhase.RUNNING or goal.desired != Desired.RUNNING:

@@ -1,6 +1,7 @@
 """When a guest that ended or failed is tried again: after 1 s, then twice as long each time, 5 minutes at most.
 
-The count starts anew after ten minutes of running. Nothing of this is stored: an agent that restarts tries at once.
+The count starts anew after ten minutes of running. Nothing of this is stored: an agent that restarts tries at once. From
+the same count it is told which guests end again and again.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 FIRST_S = 1.0
 LONGEST_S = 300.0
 FORGIVEN_AFTER_S = 600.0
+CRASHING_AFTER = 6  # ends and failures, whose pauses are a minute together
 _MAX_DOUBLINGS = 9  # 2**9 s is beyond the longest pause
 
 
@@ -43,6 +45,12 @@ class Trials:
     def wait_s(self, now: float) -> float:
         """Return how long a try that is due must still wait."""
         return 0.0 if self.not_before is None else max(0.0, self.not_before - now)
+
+    def crashing(self, now: float) -> bool:
+        """Tell whether a machine that did run ends, or fails to start, again and again, and never runs for long."""
+        if self.started_at is None or self.failures < CRASHING_AFTER:
+            return False
+        return self.not_before is not None or now - self.started_at < FORGIVEN_AFTER_S
 
     def _next_pause(self) -> float:
         pause = min(FIRST_S * 2.0 ** min(self.failures, _MAX_DOUBLINGS), LONGEST_S)

@@ -387,6 +387,11 @@ AGENT_RESTARTS = CounterFamily(
     help="Guests started again after they ended by themselves.",
     told_by=_AGENT,
 )
+AGENT_GUESTS_CRASHING = GaugeFamily(
+    name="innkeeper_agent_guests_crashing",
+    help="Guests that ended, or did not start again, six times or more without ten minutes of running in between.",
+    told_by=_AGENT,
+)
 AGENT_API_ANSWERS = CounterFamily(
     name="innkeeper_agent_api_answers",
     help="Answers of the host API by endpoint and HTTP status.",
@@ -431,6 +436,11 @@ AGENT_IMAGE_BYTES = CounterFamily(
 AGENT_TOKEN_EXPIRES = GaugeFamily(
     name="innkeeper_agent_token_expires_timestamp_seconds",
     help="When this host's token towards the API server ends, as a Unix time; 0 while there is none.",
+    told_by=_AGENT,
+)
+AGENT_TOKEN_RENEWAL_DUE = GaugeFamily(
+    name="innkeeper_agent_token_renewal_due_timestamp_seconds",
+    help="When the agent renews this token, as a Unix time; 0 while there is none, and for one that others renew.",
     told_by=_AGENT,
 )
 AGENT_TOKEN_RENEWALS = CounterFamily(

@@ -4,6 +4,7 @@ import pytest
 
 from tests.kit.agent_host import AgentHost, failure
 from tests.kit.agent_orders import guest_id, order
+from tests.kit.clock import ManualClock
 from tests.kit.waiting import eventually
 
 GUEST = guest_id()
@@ -77,6 +78,26 @@ async def test_a_crash_is_told_with_the_pause_before_the_restart(running: AgentH
     crashed = await running.told(GUEST, "Crashed")
     assert crashed.status == "False"
     assert "4 s" in crashed.message, "the pauses double"
+
+
+async def test_a_guest_that_ends_again_and_again_is_counted_until_it_shall_be_off(host: AgentHost) -> None:
+    host.clock = clock = ManualClock()
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    for count in range(2, 8):
+        host.driver.crash(GUEST)
+
+        async def started(count: int = count) -> bool:
+            clock.advance(1)
+            return host.driver.starts[GUEST] == count
+
+        await eventually(started, deadline_s=60)
+        await eventually(lambda: host.driver.running() == {GUEST})
+    assert host.figure("innkeeper_agent_guests_crashing") == 1
+    await host.assign(order(serial=2, desired="Stopped"))
+    await host.told(GUEST, "Stopped")
+    assert host.figure("innkeeper_agent_guests_crashing") == 0
 
 
 @pytest.mark.parametrize(

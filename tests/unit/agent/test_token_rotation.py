@@ -98,6 +98,28 @@ async def test_a_young_token_is_left_and_an_older_one_renewed_in_good_time(
     assert 70 <= source.asked <= 73, "each twenty minutes, and no more"
 
 
+async def test_it_is_told_when_the_token_is_to_be_renewed_unless_others_do_that(
+    rotation: TokenRotation, clock: ManualClock, source: Source, registry: CollectorRegistry, file: Path
+) -> None:
+    def due() -> float | None:
+        return registry.get_sample_value("innkeeper_agent_token_renewal_due_timestamp_seconds")
+
+    began = clock.now().timestamp()
+    await rotation.step()
+    assert due() == began + HOUR / 3
+    clock.advance(HOUR / 2)
+    source.error = UnavailableError("away")
+    await rotation.step()
+    assert due() == began + HOUR / 3, "it stays overdue while none is given"
+    source.error = None
+    await rotation.step()
+    assert due() == clock.now().timestamp() + HOUR / 3
+    for text in (token(secret=None), "no token at all"):
+        put(file, text)
+        await rotation.step()
+        assert due() == 0
+
+
 async def test_a_clock_that_is_far_ahead_does_not_have_it_ask_without_end(
     source: Source, registry: CollectorRegistry, file: Path
 ) -> None:

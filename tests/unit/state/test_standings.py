@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from innkeeper.kube.conditions import documents
 from innkeeper.kube.informer import Change
 from innkeeper.state.standings import Standings
 from innkeeper.views.guest import Guest
@@ -46,6 +47,24 @@ def test_the_age_is_that_of_the_guest_that_waits_for_longest() -> None:
     assert standings.unready_s(now) == {"NoHostFits": 600, "None": 600}
     changed(standings, guest(condition("NoHostFits")), guest(condition("Running", "True")), "old")
     assert standings.unready_s(now)["NoHostFits"] == 60
+
+
+def test_the_age_goes_on_while_each_try_turns_the_reason() -> None:
+    standings, now = Standings(), START + timedelta(minutes=10)
+    old = guest(condition("ImageDownloadFailed"))
+    changed(standings, None, old)
+    again = view(
+        a_guest(
+            status={
+                "conditions": documents(
+                    old.status.conditions, guest(condition("Streaming")).status.conditions, now=now
+                )
+            }
+        ),
+        Guest,
+    )
+    changed(standings, old, again)
+    assert standings.unready_s(now) == {"Streaming": 600}
 
 
 def test_a_time_that_is_none_or_lies_ahead_is_no_age() -> None:

@@ -36,8 +36,14 @@ class TokenFigures:
     """Metrics of the host's token."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.expires = families.AGENT_TOKEN_EXPIRES.on(registry)
+        self._expires = families.AGENT_TOKEN_EXPIRES.on(registry)
+        self._due = families.AGENT_TOKEN_RENEWAL_DUE.on(registry)
         self.renewals = families.AGENT_TOKEN_RENEWALS.on(registry)
+
+    def tell(self, token: Token | None, *, is_ours: bool) -> None:
+        """Tell when the present token ends and when it is to be renewed, which is never for one that is not ours."""
+        self._expires.set(token.expires.timestamp() if token else 0)
+        self._due.set(token.after(RENEWED_AFTER).timestamp() if token and is_ours else 0)
 
 
 def is_own(token: Token | None) -> bool:
@@ -86,8 +92,9 @@ class TokenRotation:
     async def step(self) -> float:
         """Renew the token if it is time; return for how many seconds nothing needs to be done."""
         token = in_file(self._path)
-        self._figures.expires.set(token.expires.timestamp() if token else 0)
-        if not self._is_ours(token):
+        is_ours = self._is_ours(token)
+        self._figures.tell(token, is_ours=is_ours)
+        if not is_ours:
             self._leave_alone(token)
             return LOOK_EVERY_S
         self._left_alone = None
@@ -104,7 +111,7 @@ class TokenRotation:
         life_s = (renewed.expires - renewed.issued).total_seconds()
         self._renewed = renewed.value, self._clock.monotonic() + life_s * RENEWED_AFTER
         self._figures.renewals.labels("Renewed").inc()
-        self._figures.expires.set(renewed.expires.timestamp())
+        self._figures.tell(renewed, is_ours=True)
         log.info("token_renewed", expires=rfc3339(renewed.expires))
         return LOOK_EVERY_S
 
