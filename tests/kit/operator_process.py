@@ -54,9 +54,7 @@ class StubImageServer:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_post("/v1/inspect", self._inspect)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return self
@@ -64,6 +62,12 @@ class StubImageServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+    def application(self) -> web.Application:
+        """Return what it serves."""
+        application = web.Application()
+        application.router.add_post("/v1/inspect", self._inspect)
+        return application
 
     @property
     def url(self) -> str:

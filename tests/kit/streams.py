@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
-from innkeeper.agent.imaging.image_server import client_session
+from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.control import Control, News
 from innkeeper.agent.streaming.messages import ImageStatus, Serve
@@ -125,7 +125,11 @@ async def read(files: ImageFiles, name: str, offset: int, length: int) -> bytes 
 
 @asynccontextmanager
 async def streams_in(
-    directory: Path, *, clock: Clock | None = None, index: ChunkIndex | None = None
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    index: ChunkIndex | None = None,
+    ca_file: Path | None = None,
 ) -> AsyncIterator[Streams]:
     """Yield the streams of a host, as a new process has them; they end as a killed process does."""
     files, used = ImageFiles(directory), clock or SystemClock()
@@ -133,7 +137,7 @@ async def streams_in(
     around = Surroundings(
         files=files, index=index or ChunkIndex(), pace=Pace(0, used), clock=used, changed=lambda: None
     )
-    async with client_session(None) as session:
+    async with ImageServerSession(ca_file) as session:
         streams = Streams(session, around, token=lambda: "secret-token")
         server = NbdServer(files.nbd_socket, streams, access=SocketAccess())
         streams.hang_up = server.drop

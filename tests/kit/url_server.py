@@ -25,13 +25,17 @@ class UrlServer:
 
     def server(self) -> TestServer:
         """Return the server, not yet started."""
+        return TestServer(self.application())
+
+    def application(self) -> web.Application:
+        """Return what it serves."""
         application = web.Application()
         application.router.add_post("/v1/urls", self._urls)
         application.router.add_get("/blob", self._blob)
         application.router.add_get("/manifest", self._manifest)
         application.router.add_get("/profile", self._profile)
         application.router.add_put("/profile", self._learn)
-        return TestServer(application)
+        return application
 
     async def _urls(self, request: web.Request) -> web.Response:
         guest_id = (await request.json())["guestId"]

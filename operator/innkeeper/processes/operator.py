@@ -193,7 +193,7 @@ class OperatorProcess:
         metrics.follows("query", settings.query_certificate_file)
         metrics.follows("hosts-ca", settings.hosts_ca_file)
         metrics.follows("hosts", settings.hosts_certificate_file)
-        metrics.loaded("images-ca", settings.images_ca_file)
+        metrics.follows("images-ca", settings.images_ca_file)
 
     async def _elect(self) -> None:
         while True:

@@ -4,7 +4,7 @@ Files with several certificates (a chain, an old and a new authority) count by t
 be read counts as ended long ago, so that it is noticed; why it cannot be read is told by who uses it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -53,20 +53,14 @@ class CertificateMetrics:
     """The ends of one process's certificates, by what each is used for."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._ends: dict[str, Callable[[], float]] = {}
+        self._files: dict[str, _File] = {}
         families.CERTIFICATE_EXPIRY.read(registry).samples = self._samples
 
     def follows(self, use: str, path: Path | None) -> None:
         """Tell of a file that its user reads again when it changes; of none where there is no file."""
         if path is not None:
-            self._ends[use] = _File(path).end
-
-    def loaded(self, use: str, path: Path | None) -> None:
-        """Tell of a file that its user reads once, as it is now: what comes later is not in use."""
-        if path is not None:
-            end = first_end(path)
-            self._ends[use] = lambda: end
+            self._files[use] = _File(path)
 
     def _samples(self) -> Iterator[tuple[Sequence[str], float]]:
-        for use, end in self._ends.items():
-            yield (use,), end()
+        for use, file in self._files.items():
+            yield (use,), file.end()

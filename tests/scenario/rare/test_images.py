@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from innkeeper.workers.rare.images import LOOK_AGAIN_S, Images, pause_after
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import Document, FakeApi
 from tests.kit.operator_process import StubImageServer
+from tests.kit.tls_server import authority_of, pair_of, tls_server
 
 DIGEST = f"sha256:{'a' * 64}"
 READY = Ready(format="qcow2", size=1000, virtual_size=2000, digest=DIGEST, source_version="1000-a")
@@ -163,6 +165,23 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     async with FakeApi() as api, ImageServer("http://127.0.0.1:9", credentials=api.credentials()) as server:
         with pytest.raises(ImageServerError, match=r"does not answer at http://127\.0\.0\.1:9"):
             await server.inspect(_image())
+
+
+async def test_a_new_authority_of_the_image_server_is_read_without_a_restart(tmp_path: Path) -> None:
+    old, new = pair_of(tmp_path, "old"), pair_of(tmp_path, "new")
+    trusted = tmp_path / "images-ca.crt"
+    trusted.write_bytes(authority_of(old))
+    async with (
+        FakeApi() as api,
+        tls_server(StubImageServer().application, old) as stub,
+        ImageServer(stub.url, credentials=api.credentials(), ca_file=trusted) as server,
+    ):
+        assert isinstance(await server.inspect(_image()), Ready)
+        await stub.show(new)
+        with pytest.raises(ImageServerError, match="certificate"):
+            await server.inspect(_image())
+        trusted.write_bytes(authority_of(new))
+        assert isinstance(await server.inspect(_image()), Ready)
 
 
 def _image() -> Image:

@@ -40,18 +40,15 @@ def test_the_certificate_that_ends_first_counts(tmp_path: Path) -> None:
     assert registry.get_sample_value(NAME, {"use": "query"}) == END.timestamp()
 
 
-def test_a_renewed_file_counts_where_it_is_read_again_only(tmp_path: Path) -> None:
+def test_a_renewed_file_counts_at_once(tmp_path: Path) -> None:
     registry, file = CollectorRegistry(), tmp_path / "tls.pem"
     file.write_bytes(certificate(END))
-    metrics = CertificateMetrics(registry)
-    metrics.follows("query", file)
-    metrics.loaded("images", file)
+    CertificateMetrics(registry).follows("query", file)
     assert registry.get_sample_value(NAME, {"use": "query"}) == END.timestamp()
     renewed = tmp_path / "new.pem"
     renewed.write_bytes(certificate(END + timedelta(days=90)))
     renewed.replace(file)
     assert registry.get_sample_value(NAME, {"use": "query"}) == (END + timedelta(days=90)).timestamp()
-    assert registry.get_sample_value(NAME, {"use": "images"}) == END.timestamp()
 
 
 def test_a_file_that_cannot_be_read_counts_as_ended(tmp_path: Path) -> None:

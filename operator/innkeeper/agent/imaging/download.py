@@ -9,10 +9,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-import aiohttp
-
 from innkeeper.agent.build.ports import Progress, TokenSource
 from innkeeper.agent.imaging import image_server
+from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.imaging.partial import CHUNK_BYTES, DownloadFailedError, PartialImage, on_disk
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.orders import OrderImage
@@ -48,7 +47,7 @@ class Downloader:
         partial = await on_disk(PartialImage, path, image.size, declared=declared)
         try:
             if partial.have < image.size:
-                async with image_server.client_session(self._ca_file) as session:
+                async with ImageServerSession(self._ca_file) as session:
                     given = await image_server.urls(session, image, guest_id, self._token)
                     await self._stream(session, given.url, partial, progress)
             if mismatch := partial.mismatch:
@@ -59,12 +58,12 @@ class Downloader:
             await asyncio.to_thread(partial.close)
 
     async def _stream(
-        self, session: aiohttp.ClientSession, url: str, partial: PartialImage, progress: Progress
+        self, session: ImageServerSession, url: str, partial: PartialImage, progress: Progress
     ) -> None:
         headers = {"Range": f"bytes={partial.have}-"} if partial.have else {}
         async with (
             image_server.failures("the image server"),
-            session.get(url, headers=headers, allow_redirects=False) as answer,
+            session.ask("GET", url, headers=headers) as answer,
         ):
             if answer.status == HTTPStatus.OK:
                 await on_disk(partial.restart)

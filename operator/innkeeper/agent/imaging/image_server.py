@@ -3,11 +3,12 @@
 Every answer is capped and has a deadline. Redirects are not followed: a URL of the image server leads to it.
 """
 
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,6 +17,7 @@ import msgspec
 from innkeeper.agent.build.ports import TokenSource
 from innkeeper.agent.imaging.partial import DownloadFailedError
 from innkeeper.domain.orders import OrderImage
+from innkeeper.followed_authority import FollowedAuthority
 
 SILENCE_S = 30.0
 ANSWER_BYTES = 64 * 1024
@@ -29,18 +31,43 @@ class UrlAnswer(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     profile_url: str | None = None
 
 
-def client_session(ca_file: Path | None) -> aiohttp.ClientSession:
-    """Return the session for the image server."""
-    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, limit=0),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_S),
-        auto_decompress=False,
-    )
+class ImageServerSession:
+    """Connections to the image server, whose authority's file may change meanwhile; open while it is entered."""
+
+    def __init__(self, ca_file: Path | None) -> None:
+        """Read the authority.
+
+        Raises:
+            OSError: its file cannot be read, or holds no certificate.
+        """
+        self._authority = FollowedAuthority(ca_file)
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_S),
+            auto_decompress=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return it, open."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all connections."""
+        await self._http.close()
+
+    def ask(
+        self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Return a request; what it raises when it is entered, `failures` makes one error of."""
+        return self._http.request(
+            method, url, data=body, headers=headers, ssl=self._authority.context, allow_redirects=False
+        )
 
 
 async def urls(
-    session: aiohttp.ClientSession, image: OrderImage, guest_id: str, token: TokenSource
+    session: ImageServerSession, image: OrderImage, guest_id: str, token: TokenSource
 ) -> UrlAnswer:
     """Ask for the URLs of a guest's image.
 
@@ -49,27 +76,24 @@ async def urls(
     """
     origin = urlsplit(image.url)
     async with failures(f"the image server {origin.netloc}"):
-        answer = await session.post(
-            f"{origin.scheme}://{origin.netloc}/v1/urls",
-            json={"guestId": guest_id},
-            headers={"Authorization": f"Bearer {token() or ''}"},
-            allow_redirects=False,
-        )
-        async with answer:
-            body = await capped(answer, most=ANSWER_BYTES)
+        headers = {"Authorization": f"Bearer {token() or ''}", "Content-Type": "application/json"}
+        body = msgspec.json.encode({"guestId": guest_id})
+        url = f"{origin.scheme}://{origin.netloc}/v1/urls"
+        async with session.ask("POST", url, body=body, headers=headers) as answer:
+            given = await capped(answer, most=ANSWER_BYTES)
             if answer.status != HTTPStatus.OK:
-                words = body.decode(errors="replace")[:200]
+                words = given.decode(errors="replace")[:200]
                 raise DownloadFailedError(f"the image server gives no URL: HTTP {answer.status}: {words}")
-            return msgspec.json.decode(body, type=UrlAnswer)
+            return msgspec.json.decode(given, type=UrlAnswer)
 
 
-async def document(session: aiohttp.ClientSession, url: str, *, most: int) -> bytes | None:
+async def document(session: ImageServerSession, url: str, *, most: int) -> bytes | None:
     """Return a document of the image server, or None where it has none.
 
     Raises:
         DownloadFailedError: the server does not answer, or with more than `most` bytes.
     """
-    async with failures("the image server"), session.get(url, allow_redirects=False) as answer:
+    async with failures("the image server"), session.ask("GET", url) as answer:
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status != HTTPStatus.OK:
@@ -97,4 +121,4 @@ async def failures(who: str) -> AsyncIterator[None]:
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
-        raise DownloadFailedError(f"{who} does not answer: {error or type(error).__name__}") from error
+        raise DownloadFailedError(f"{who} does not answer: {str(error) or type(error).__name__}") from error

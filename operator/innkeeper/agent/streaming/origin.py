@@ -12,7 +12,7 @@ from yarl import URL
 
 from innkeeper.agent.build.ports import TokenSource
 from innkeeper.agent.imaging import image_server
-from innkeeper.agent.imaging.image_server import UrlAnswer
+from innkeeper.agent.imaging.image_server import ImageServerSession, UrlAnswer
 from innkeeper.agent.imaging.partial import DownloadFailedError
 from innkeeper.domain.images import manifest, profile
 from innkeeper.domain.images.manifest import Chunks
@@ -38,7 +38,7 @@ class ImageServerOrigin:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: ImageServerSession,
         image: OrderImage,
         *,
         token: TokenSource,
@@ -73,7 +73,7 @@ class ImageServerOrigin:
             return
         async with (
             image_server.failures("the image server"),
-            self._session.put(given.profile_url, data=profile.encode(order), allow_redirects=False) as answer,
+            self._session.ask("PUT", given.profile_url, body=profile.encode(order)) as answer,
         ):
             if answer.status >= HTTPStatus.BAD_REQUEST:
                 raise DownloadFailedError(f"the image server takes no boot profile: HTTP {answer.status}")
@@ -85,9 +85,7 @@ class ImageServerOrigin:
             given = await self._urls(fresh=is_last)
             async with (
                 image_server.failures("the image server"),
-                self._session.get(
-                    given.url, headers={"Range": f"bytes={start}-{end - 1}"}, allow_redirects=False
-                ) as answer,
+                self._session.ask("GET", given.url, headers={"Range": f"bytes={start}-{end - 1}"}) as answer,
             ):
                 if answer.status in _REFUSED and not is_last:
                     continue  # the URL's time is over

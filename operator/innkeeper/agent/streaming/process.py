@@ -1,6 +1,7 @@
 """The process `innkeeper stream`: started by the agent, and alive until no guest needs it any more; or for ever.
 
-It shows the agent's own token to the image server, read anew whenever its file changes.
+It shows the agent's own token to the image server. That, and the image server's authority, are read anew whenever their
+files change.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import structlog
 from innkeeper import __version__
 from innkeeper.agent.identity import credentials_of
 from innkeeper.agent.imaging.files import ImageFiles
-from innkeeper.agent.imaging.image_server import client_session
+from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.only_one import only_one
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.control import Control, News
@@ -47,7 +48,7 @@ async def run_stream(settings: StreamSettings) -> None:
     )
     with only_one(files.records / "lock", who="streaming process"):
         await asyncio.to_thread(add_whole_images, index, files)
-        async with client_session(settings.images_ca_file) as session:
+        async with ImageServerSession(settings.images_ca_file) as session:
             streams = Streams(session, around, token=credentials.bearer)
             server = NbdServer(files.nbd_socket, streams, access=access)
             streams.clients, streams.hang_up = server.clients, server.drop

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import aiohttp
 import msgspec
 import structlog
 
 from innkeeper.agent.build.ports import TokenSource
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
+from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
 from innkeeper.agent.streaming.messages import ImageStatus, Record, Serve
 from innkeeper.agent.streaming.nbd.export import ReadFailedError
@@ -40,7 +40,7 @@ class Streams:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: ImageServerSession,
         around: Surroundings,
         *,
         token: TokenSource,

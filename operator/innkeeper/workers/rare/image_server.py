@@ -3,7 +3,6 @@
 The operator shows its own token, which the image server has reviewed. Answers are read with a cap and a deadline.
 """
 
-import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +12,7 @@ import msgspec
 
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
+from innkeeper.followed_authority import FollowedAuthority
 from innkeeper.images.answers import ErrorAnswer, InspectAnswer, InspectRequest
 from innkeeper.kube.credentials import Credentials
 from innkeeper.views.catalog import Image
@@ -35,15 +35,18 @@ class ImageServer:
         self._url = f"{base_url}/v1/inspect"
         self._credentials = credentials
         self._ca_file = ca_file
+        self._authority: FollowedAuthority | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the session."""
-        tls: ssl.SSLContext | bool = True
-        if self._ca_file is not None:
-            tls = ssl.create_default_context(cafile=str(self._ca_file))
+        """Open the session.
+
+        Raises:
+            OSError: the file of the image server's authority cannot be read, or holds no certificate.
+        """
+        self._authority = FollowedAuthority(self._ca_file)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=16),
+            connector=aiohttp.TCPConnector(limit=16),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
         )
         return self
@@ -88,10 +91,11 @@ class ImageServer:
 
     async def _post(self, body: bytes, token: str) -> tuple[int, bytes]:
         assert self._session is not None, "the image server's client is not entered"  # noqa: S101 - misuse by our own code
+        assert self._authority is not None  # noqa: S101 - read where the session is opened
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             async with self._session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
+                self._url, data=body, headers=headers, ssl=self._authority.context, allow_redirects=False
             ) as answer:
                 return answer.status, await answer.content.read(MAX_ANSWER_BYTES)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

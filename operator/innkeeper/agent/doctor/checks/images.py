@@ -1,12 +1,13 @@
 """Whether the image server can be reached from here; any answer over HTTP is one."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from innkeeper.agent.doctor.finding import Finding, fail, ok
 from innkeeper.agent.doctor.look import ANSWER_WITHIN_S, Joined, Machine
-from innkeeper.agent.imaging.image_server import client_session
+from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.domain import orders
 from innkeeper.errors import InnkeeperError
 
@@ -19,15 +20,14 @@ async def check(machine: Machine, joined: Joined) -> Finding:
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
     try:
         async with (
-            client_session(machine.images_ca_file) as session,
-            session.get(
-                f"{origin}/", timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S), allow_redirects=False
-            ),
+            asyncio.timeout(ANSWER_WITHIN_S),
+            ImageServerSession(machine.images_ca_file) as session,
+            session.ask("GET", f"{origin}/"),
         ):
             return ok(f"{origin} answers")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return fail(
-            f"the image server {origin} does not answer: {error or type(error).__name__}",
+            f"the image server {origin} does not answer: {str(error) or type(error).__name__}",
             todo="can this machine reach it, and is its authority the right one (--images-ca-file)?",
         )
 
