@@ -186,7 +186,7 @@ class Gate:
     def _hosts(self) -> set[str]:
         """Return who has to be heard: everybody but those that a person said are lost.
 
-        Nor does a copy say where a host is reached that joined after it was taken: it may hold guests all the same.
+        A copy of the store may not say where a host is reached that joined since: it may hold guests all the same.
         """
         hosts = {*self._subset.hosts, *self._directory.listed()}
         return {each for each in hosts if not self._subset.host_is_lost(each)}
