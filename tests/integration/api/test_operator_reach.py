@@ -21,6 +21,7 @@ from innkeeper.processes.operator import LEASE_NAME
 from innkeeper.processes.order_key import SECRET_NAME, KeySource, load_order_keys
 from innkeeper.views.guest import Guest
 from innkeeper.workers.hosts.identity import AGENT_RULES
+from innkeeper.workers.hosts.statuses import PULSE_LEASE
 from innkeeper.workers.userdata import UserDataWorker
 from tests.integration.api.conftest import Answer, Server
 from tests.integration.api.objects import OPERATOR
@@ -116,7 +117,7 @@ REFUSED: dict[str, list[tuple[str, str, str, dict[str, Any] | str]]] = {
         ("create", "roles", HOST, named("another", rules=AGENT_RULES)),
         ("patch", "roles", TENANT, "agent"),
     ],
-    "the operator writes its own Lease, and no other": [
+    "the operator writes its own two Leases, and no other": [
         ("create", "leases", "kube-system", named("kube-scheduler")),
         ("create", "leases", SYSTEM, named("another")),
         ("create", "leases", HOST, named(names.HEARTBEAT_LEASE)),
@@ -232,7 +233,7 @@ async def test_the_operator_makes_keeps_and_ends_a_hosts_identity(admin: Client,
     await eventually(lambda: _is_gone(admin, place), deadline_s=120)
 
 
-async def test_the_operator_makes_its_order_key_its_lease_and_tenants_namespaces(
+async def test_the_operator_makes_its_order_key_its_leases_and_tenants_namespaces(
     server: Server, admin: Client, operator: Client
 ) -> None:
     await admin.delete(SECRETS, SECRET_NAME, namespace=SYSTEM)
@@ -241,10 +242,9 @@ async def test_the_operator_makes_its_order_key_its_lease_and_tenants_namespaces
     with pytest.raises(ForbiddenError, match="namespaces host-"):
         await operator.delete(NAMESPACES, "reach-rebuilt")
     await admin.delete(NAMESPACES, "reach-rebuilt")
-    lease = server.request(
-        "POST", path_of("leases", SYSTEM) + "?dryRun=All", named(LEASE_NAME), user=OPERATOR
-    )
-    assert lease.status == 201, lease.message
+    for name in (LEASE_NAME, PULSE_LEASE):
+        lease = server.request("POST", path_of("leases", SYSTEM) + "?dryRun=All", named(name), user=OPERATOR)
+        assert lease.status == 201, lease.message
 
 
 async def _is_gone(admin: Client, namespace: str) -> bool:
