@@ -247,6 +247,18 @@ async def test_a_tombstone_elsewhere_keeps_it_from_coming_back(scene: GuestScene
         await operator.word.adopt(orphan)
 
 
+async def adopt_by_policy(scene: GuestScene, operator: Operator) -> None:
+    """Look once as a keeper does that adopts what it may."""
+    keeper = OrphanKeeper(
+        operator.client,
+        operator.subset,
+        orphans=operator.orphans,
+        policy=OrphanPolicy.ADOPT,
+        clock=scene.clock,
+    )
+    await keeper.look()
+
+
 async def moved_and_orphaned(scene: GuestScene, present: str, *, by_assignment: bool) -> Operator:
     """Build a guest on `a`, move it, and lose its object; known by Assignments, or by hosts' word alone."""
     scene.add_guest()
@@ -279,14 +291,7 @@ async def test_one_that_moved_is_adopted_where_it_lives_and_its_left_disk_is_tol
     assert (left.host, operator.orphans.state_of(left)) == ("a", OrphanState.SUPERSEDED)
     with pytest.raises(NotRevivableError, match="on host a is Superseded"):
         await operator.word.adopt(left)
-    keeper = OrphanKeeper(
-        operator.client,
-        operator.subset,
-        orphans=operator.orphans,
-        policy=OrphanPolicy.ADOPT,
-        clock=scene.clock,
-    )
-    await keeper.look()
+    await adopt_by_policy(scene, operator)
     assert (await scene.until_ready()).status.host == present
     told = {
         each["involvedObject"]["name"]: each["message"]
@@ -310,14 +315,7 @@ async def test_the_policy_leaves_one_alone_that_some_host_knows_to_live_elsewher
     record.guests[guest_id()] = msgspec.structs.replace(record.guests[guest_id()], rank=Rank(3, 1))
     operator.orphans.ask = lambda _: None
     await look(operator)
-    keeper = OrphanKeeper(
-        operator.client,
-        operator.subset,
-        orphans=operator.orphans,
-        policy=OrphanPolicy.ADOPT,
-        clock=scene.clock,
-    )
-    await keeper.look()
+    await adopt_by_policy(scene, operator)
     assert scene.guest() is None
 
 
