@@ -61,7 +61,10 @@ class RealCluster(Applied):
         return done.stdout if done.returncode == 0 else None
 
     def helm(self, *words: str, settings: Mapping[str, Any] | None = None) -> None:
-        """Run helm on the release and wait until its pods are ready."""
+        """Run helm on the release and wait until its pods are ready.
+
+        Helm takes a DaemonSet as ready while as many pods are missing as its rollout may take away: the one of one node.
+        """
         command = [
             str(helm.find_or_build()),
             *words,
@@ -75,6 +78,10 @@ class RealCluster(Applied):
             command, input=json.dumps(settings), capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == 0, f"{shlex.join(command)}: {done.stdout}{done.stderr}\n{self.pods_told()}"
+        agents = "daemonset/innkeeper-agent"
+        if self.kubectl.run("get", agents, "-n", SYSTEM, "--ignore-not-found", "--output=name"):
+            wait = ("rollout", "status", agents, "-n", SYSTEM, f"--timeout={PODS_WITHIN_S}s")
+            self.kubectl.run(*wait, deadline=PODS_WITHIN_S + 20)
 
     def install(self, **more: object) -> None:
         """Install the chart, or upgrade it, with the values of trial clusters and these on top."""
