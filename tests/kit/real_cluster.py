@@ -89,11 +89,11 @@ class RealCluster(Applied):
         directory = {"volume": {"hostPath": {"path": self.images}}}
         self.helm(*words, settings={"images": {"directory": directory}, **more})
 
-    def upgrade_agent(self, tag: str = "") -> None:
-        """Have agents run on the node: of the chart's version, or of another one."""
+    def upgrade(self, tag: str = "") -> None:
+        """Have agents run on the node, and all parts be of the chart's version, or of another one."""
         keys = until(self._order_keys, what="the keys that orders are signed with", within_s=120)
         agent = {"enabled": True, "orderKeys": keys, "imageFillMibS": FILL_MIB_S, "image": {"tag": tag}}
-        self.install(agent=agent)
+        self.install(agent=agent, image={"tag": tag})
 
     def _order_keys(self) -> list[str]:
         found = self.get("hostagents.innkeeper.dev", "host", namespace=f"host-{self.node}") or {}

@@ -331,9 +331,7 @@ class Client:
                     raise await refusal(response)
                 yield response
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            message = (
-                f"the API server {self.credentials.server} does not answer: {error or type(error).__name__}"
-            )
+            message = f"the API server {self.credentials.server} does not answer: {str(error) or type(error).__name__}"
             raise _unavailable(error)(message) from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> URL:

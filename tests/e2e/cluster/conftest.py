@@ -31,7 +31,7 @@ def cluster() -> Iterator[RealCluster]:
         running = running or _own()
         running.install()
         running.apply(*_infrastructure(running.node))
-        running.upgrade_agent()
+        running.upgrade()
         for kind in ("host", "image"):
             running.kubectl.run(
                 "wait", "--for=condition=Ready", "--timeout=200s", kind, "--all", deadline=220
@@ -43,12 +43,12 @@ def cluster() -> Iterator[RealCluster]:
 
 
 def _own() -> RealCluster:
-    """Start a cluster, and give it the images of this checkout and an agent of the next version."""
+    """Start a cluster, and give it the images of this checkout and those of the next version."""
     real_cluster.hack("image")
-    real_cluster.hack("image", "agent", "--version", real_cluster.NEXT_VERSION)
+    real_cluster.hack("image", "--version", real_cluster.NEXT_VERSION)
     running = real_cluster.own()
-    built = [*(images.Image(each, images.own_version()) for each in images.TARGETS)]
-    archives = [str(each.archive) for each in (*built, images.Image("agent", real_cluster.NEXT_VERSION))]
+    versions = (images.own_version(), real_cluster.NEXT_VERSION)
+    archives = [str(images.Image(each, version).archive) for version in versions for each in images.TARGETS]
     real_cluster.hack("cluster", "load", "--name", real_cluster.NAME, *archives)
     return running
 

@@ -1,4 +1,4 @@
-"""The chart in a real cluster: a guest from `kubectl apply` to ping, while operator and agent are killed and upgraded.
+"""The chart in a real cluster: a guest from `kubectl apply` to ping, while all its parts are killed and upgraded.
 
 All tests share one Debian guest, which must never notice. The first ones come while its image still arrives.
 """
@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 NAME = "debian"
 BOOT_S = 300
 NOT_ROOT = "65532"
+REPLACED = ("operator", "images", "agent")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def test_agent_and_stream_replaced_while_the_image_arrives_give_the_guest_no_err
 
 def test_pods_run_what_was_built(cluster: RealCluster, debian: Debian) -> None:
     """Both images say the same version, and only the agent is root."""
-    assert {cluster.version_of(part) for part in ("operator", "images", "agent")} == {images.own_version()}
+    assert {cluster.version_of(part) for part in REPLACED} == {images.own_version()}
     assert cluster.says("operator", "id", "-u").strip() == NOT_ROOT
     assert cluster.says("images", "id", "-u").strip() == NOT_ROOT
     assert cluster.says("agent", "id", "-u").strip() == "0"
@@ -122,15 +123,15 @@ def test_killing_the_agent_leaves_the_guest_alone(cluster: RealCluster, debian: 
 
 
 def test_upgrade_and_rollback_leave_the_guest_alone(cluster: RealCluster, debian: Debian) -> None:
-    """An agent of another version comes and goes; each obeys, and the guest runs on."""
+    """Operators, image server and agent of another version come and go; they obey, and the guest runs on."""
     before = debian.boot()
-    cluster.upgrade_agent(real_cluster.NEXT_VERSION)
-    assert cluster.version_of("agent") == real_cluster.NEXT_VERSION
+    cluster.upgrade(real_cluster.NEXT_VERSION)
+    assert {cluster.version_of(part) for part in REPLACED} == {real_cluster.NEXT_VERSION}
     debian.obeys("Never")
     assert debian.boot() == before
 
     cluster.helm("rollback", real_cluster.RELEASE)
-    assert cluster.version_of("agent") == images.own_version()
+    assert {cluster.version_of(part) for part in REPLACED} == {images.own_version()}
     debian.obeys("OnFailure")
     assert debian.boot() == before
     assert debian.answers_ping()
