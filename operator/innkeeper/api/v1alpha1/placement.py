@@ -67,7 +67,7 @@ class Taint(ApiModel):
     value: LabelValue = ""
     """What exactly."""
     effect: Effect
-    """`NoSchedule` keeps guests off, `PreferNoSchedule` only if there is another host. Neither ends a guest."""
+    """`NoSchedule` keeps guests off; before a host with `PreferNoSchedule` go others. Neither ends a guest."""
 
 
 class Toleration(ApiModel):

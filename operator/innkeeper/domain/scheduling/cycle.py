@@ -1,7 +1,8 @@
 """One scheduling decision: filter by the rules, score what fits, choose; or count why nothing fits.
 
 The fleet, read between two changes, is the snapshot. Where there are many hosts, it stops at a bounded number that fit,
-from a place that the seed chooses. Equal hosts are told apart by the seed, so the same seed gives the same answer.
+from a place that the seed chooses, and adds hosts that a wish of the guest names, where it met none of them. Equal hosts
+are told apart by the seed, so the same seed gives the same answer.
 """
 
 from collections import Counter
@@ -12,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from innkeeper.domain.scheduling.columns import Bools, RowNumbers
-from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
+from innkeeper.domain.scheduling.fleet import BLOCK, PRESENT, Fleet, Rows
 from innkeeper.domain.scheduling.portions import portions
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules.registry import FILTERS, SCORES
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase, Scores
 
 ENOUGH = 256
+_MOST_SOUGHT = 16 * BLOCK  # rows that one wish may have looked at
 _MOST_PHRASES = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads neighbouring numbers far apart
 
@@ -52,7 +54,7 @@ def placement_at(fleet: Fleet, row: int) -> Placement:
 
 
 def ranked(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -> tuple[RowNumbers, Scores]:
-    """Return rows that fit, `enough` or all, with the weighted total of their scores."""
+    """Return rows that fit, all or `enough` and those that wishes name, with the weighted total of their scores."""
     rules = asked(request, fleet)
     found: list[RowNumbers] = []
     count = 0
@@ -66,7 +68,39 @@ def ranked(request: Request, fleet: Fleet, *, seed: int, enough: int = ENOUGH) -
         if count >= enough:
             break
     rows = _joined(found)[:enough]
+    if count >= enough:
+        rows = _with_sought(request, fleet, rows, rules=rules, seed=seed)
     return rows, score(request, Rows(fleet, rows))
+
+
+def _with_sought(
+    request: Request, fleet: Fleet, rows: RowNumbers, *, rules: Sequence[FilterRule], seed: int
+) -> RowNumbers:
+    """Add to a part of the rows that fit those that a score likes best, where the part has none of them."""
+    for rule in SCORES:
+        if rule.seeks is not None and rule.applies(request, fleet):
+            left = _MOST_SOUGHT
+            for liked in rule.seeks(request, Rows(fleet, rows)):
+                if left <= 0 or np.isin(rows, liked).any():
+                    break
+                fitting = _first_fitting(request, fleet, _from(liked, seed)[:left], rules)
+                left -= liked.size
+                if fitting.size:
+                    rows = np.concatenate((rows, fitting))
+                    break
+    return rows
+
+
+def _first_fitting(
+    request: Request, fleet: Fleet, numbers: RowNumbers, rules: Sequence[FilterRule]
+) -> RowNumbers:
+    """Return those of the first block of rows with any that fit."""
+    for begin in range(0, numbers.size, BLOCK):
+        part = Rows(fleet, np.sort(numbers[begin : begin + BLOCK]))
+        fitting = part.where(passing(request, part, rules))
+        if fitting.size:
+            return fitting
+    return numbers[:0]
 
 
 def _from(rows: RowNumbers, seed: int) -> RowNumbers:

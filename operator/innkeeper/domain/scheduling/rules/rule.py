@@ -5,13 +5,13 @@ explanation: there is no second engine.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from innkeeper.domain.scheduling.columns import Bools
+from innkeeper.domain.scheduling.columns import Bools, RowNumbers
 from innkeeper.domain.scheduling.fleet import Fleet, Rows
 from innkeeper.domain.scheduling.request import Request
 
@@ -63,7 +63,11 @@ class FilterRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRule:
-    """A rule that ranks the hosts that fit: a score from `lowest` to `highest` for each row, more is better."""
+    """A rule that ranks the hosts that fit: a score from `lowest` to `highest` for each row, more is better.
+
+    Where many fit, only a part of them is scored. `seeks` sees that part, and yields the rows that this rule likes best,
+    then the next best, until the part has some of them; nothing where it has already.
+    """
 
     name: str
     scores: Callable[[Request, Rows], Scores]
@@ -71,3 +75,4 @@ class ScoreRule:
     highest: float = 100.0
     weight: float = 1.0
     applies: Callable[[Request, Fleet], bool] = lambda _, __: True
+    seeks: Callable[[Request, Rows], Iterator[RowNumbers]] | None = None

@@ -1,7 +1,10 @@
 """A guest may wish to be where certain guests are, or are not: the weights of wishes met, as a part of all weights."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from innkeeper.domain.scheduling.columns import RowNumbers
 from innkeeper.domain.scheduling.fleet import Rows
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules.rule import ScoreRule, Scores
@@ -16,10 +19,20 @@ def _scores(request: Request, rows: Rows) -> Scores:
     return met * (100.0 / sum(abs(wish.weight) for wish in request.wishes))
 
 
+def _seeks(request: Request, part: Rows) -> Iterator[RowNumbers]:
+    """Yield where most is met, then where less is, as long as anything is."""
+    if _scores(request, part).max() >= RULE.highest:
+        return
+    met = _scores(request, part.fleet.all_rows())
+    for score in np.unique(met[met > 0])[::-1]:
+        yield np.flatnonzero(met == score)
+
+
 RULE = ScoreRule(
     name="softAffinity",
     scores=_scores,
     lowest=-100.0,
     weight=2.0,
     applies=lambda request, _: bool(request.wishes),
+    seeks=_seeks,
 )

@@ -3,9 +3,12 @@
 A host without the label that tells places gets 0. Several wishes count alike.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from innkeeper.domain.scheduling.fleet import Rows
+from innkeeper.domain.scheduling.columns import Bools, RowNumbers
+from innkeeper.domain.scheduling.fleet import PRESENT, Rows
 from innkeeper.domain.scheduling.request import Request, Term
 from innkeeper.domain.scheduling.rules.affinity import has_place
 from innkeeper.domain.scheduling.rules.rule import ScoreRule, Scores
@@ -28,4 +31,28 @@ def _one(term: Term, rows: Rows) -> Scores:
     return np.where(placed, emptiness, 0.0)
 
 
-RULE = ScoreRule(name="softSpread", scores=_scores, applies=lambda request, _: bool(request.spread_wishes))
+def _seeks(request: Request, part: Rows) -> Iterator[RowNumbers]:
+    """Yield the emptiest places, then those that are less empty."""
+    if _is_empty(request, part).any():
+        return
+    rows = part.fleet.all_rows()
+    present = Rows(part.fleet, rows.where((rows.of(part.fleet.flags) & PRESENT) != 0))
+    emptiness = _scores(request, present)
+    for score in np.unique(emptiness)[::-1]:
+        yield present.where(emptiness == score)
+
+
+def _is_empty(request: Request, rows: Rows) -> Bools:
+    found = np.ones(len(rows), dtype=np.bool_)
+    for term in request.spread_wishes:
+        found &= has_place(term, rows)
+        found &= rows.counts(rows.fleet.crowd.members(term.group), term.topology_key) == 0
+    return found
+
+
+RULE = ScoreRule(
+    name="softSpread",
+    scores=_scores,
+    applies=lambda request, _: bool(request.spread_wishes),
+    seeks=_seeks,
+)
