@@ -4,16 +4,13 @@ Every answer comes from the subset as it is at that moment. Each request is auth
 server's own rules, both from kept answers where they are fresh. Requests beyond a number that runs at once are sent away.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
-import pydantic
 import structlog
 from aiohttp import web
 
-from innkeeper.api.v1alpha1.guest import Guest as GuestModel
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.query.pages import Page, page
@@ -22,7 +19,7 @@ from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.reviews import AccessReviews, Deed
-from innkeeper.query import documents
+from innkeeper.query import documents, dry_run
 from innkeeper.query.callers import Callers, UnauthenticatedError
 from innkeeper.query.orphans import OrphanRoutes
 from innkeeper.query.refusal import RefusedError, forbidden, refusal
@@ -209,7 +206,8 @@ class QueryServer:
     async def _try(self, request: web.Request) -> web.Response:
         namespace = request.match_info["namespace"]
         await self._authorise(request, "create", "explanations", namespace=namespace)
-        return self._explained(request, _manifest(await request.read(), namespace), status=201)
+        guest = dry_run.manifest(await request.read(), namespace, now=self._clock.now())
+        return self._explained(request, guest, status=201)
 
     def _explained(self, request: web.Request, guest: Guest, *, status: int = 200) -> web.Response:
         limit = _number(request.query.get("limit"), most=MOST_ITEMS)
@@ -299,31 +297,6 @@ def _failure(error: InnkeeperError | QueryInvalidError) -> web.Response:
         return _error(401, error.reason, error.message)
     # Whatever else goes wrong lies between this server and the API server, which is asked about callers.
     return _error(503, "ServiceUnavailable", f"who asks cannot be looked at: {error.message}")
-
-
-def _manifest(body: bytes, namespace: str) -> Guest:
-    """Return the Guest of a dry run, checked as far as the models check; CEL rules are the API server's."""
-    try:
-        document = json.loads(body)["spec"]["guest"]
-        metadata = {**document.get("metadata", {}), "namespace": namespace}
-        metadata.setdefault("name", "dry-run")
-        manifest = {"metadata": metadata, "spec": document["spec"]}
-        GuestModel.model_validate(manifest)
-        return msgspec.convert({**manifest, "status": {}}, Guest)
-    except pydantic.ValidationError as error:
-        causes = [
-            {
-                "field": ".".join(str(part) for part in each["loc"]),
-                "message": each["msg"],
-                "reason": "FieldValueInvalid",
-            }
-            for each in error.errors()
-        ]  # fmt: skip - one cause a line
-        told = "; ".join(f"{each['field']}: {each['message']}" for each in causes)
-        raise RefusedError(documents.error(422, "Invalid", told, causes=causes)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
-        message = "the body must hold spec.guest, a Guest with metadata and spec"
-        raise refusal(400, "BadRequest", message) from error
 
 
 def _number(text: str | None, *, most: int, default: int | None = None) -> int:

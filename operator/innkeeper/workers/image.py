@@ -32,7 +32,7 @@ class ImageWorker:
         if image.metadata.deletion_timestamp is not None:
             message = f"the Image {namespace}/{name} is being deleted"
             return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, message)
-        if namespace != guest.metadata.namespace and not image.spec.shared:
+        if not may_use(guest, image):
             message = f"the Image {namespace}/{name} is not shared with other namespaces: set its spec.shared"
             return self._blocked(guest, GuestReason.IMAGE_NOT_SHARED, message)
         ready = find(image.status.conditions, ConditionType.READY)
@@ -98,3 +98,8 @@ class ImageWorker:
     def reference(guest: Guest) -> tuple[str, str]:
         """Return namespace and name of the Image that a guest names."""
         return guest.spec.image.namespace or guest.metadata.namespace, guest.spec.image.name
+
+
+def may_use(guest: Guest, image: Image) -> bool:
+    """Tell whether a guest may use an image: one of its own namespace, or one that is shared."""
+    return image.metadata.namespace == guest.metadata.namespace or image.spec.shared

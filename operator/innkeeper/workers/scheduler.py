@@ -20,6 +20,7 @@ from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of, resident_of
 from innkeeper.views.guest import Guest
+from innkeeper.workers.image import ImageWorker, may_use
 from innkeeper.workers.reach import NO_ADDRESS, Reach, Wanted
 
 AVOIDED_FOR_S = 300.0
@@ -106,9 +107,9 @@ class SchedulerWorker:
         )
 
     def _image(self, guest: Guest) -> str:
-        wanted = guest.spec.image
-        found = self._subset.images.get((wanted.namespace or guest.metadata.namespace, wanted.name))
-        return found.served_digest if found else ""
+        """Return the digest that is looked for on hosts; who may not use an image learns nothing of where it is."""
+        found = self._subset.images.get(ImageWorker.reference(guest))
+        return found.served_digest if found is not None and may_use(guest, found) else ""
 
     def _seed_of(self, guest_id: str) -> int:
         """A guest that is asked for twice gets the same answer from the same view, also from another process."""

@@ -1,0 +1,82 @@
+"""A dry run asks as its namespace would, and takes on nobody's identity."""
+
+from typing import Any
+
+import pytest
+
+from innkeeper.domain.names import ID_ANNOTATION, host_namespace
+from innkeeper.kube.informer import Change
+from innkeeper.query import documents
+from innkeeper.state.subset import Subset, key_of
+from innkeeper.views.catalog import Flavor, Image
+from innkeeper.views.guest import Guest
+from innkeeper.views.host import Host, HostAgent
+from innkeeper.views.meta import View
+from innkeeper.views.network import IPPool
+from innkeeper.workers.scheduler import SchedulerWorker
+from tests.kit import objects
+from tests.kit.clock import ManualClock
+from tests.kit.objects import DIGEST, guest_id, view
+from tests.kit.queries import asked
+
+PATH = f"/apis/{documents.API_VERSION}/namespaces/mine/explanations"
+VICTIM = guest_id(7)
+WHOLE_HOST = {"cpu": "8", "memory": "1Gi", "disk": "1Gi"}
+
+
+def take(subset: Subset, document: dict[str, Any], kind: type[View]) -> None:
+    made = view(document, kind)
+    subset.apply(Change(key_of(made), None, made))
+
+
+@pytest.fixture
+def subset() -> Subset:
+    """A host that another account's guest fills, and that holds the whole of that account's private image."""
+    found = Subset()
+    take(found, objects.host("a"), Host)
+    spec = {"cluster": "lab", "network": {"bridge": "br0"}}
+    held = {"images": [{"digest": DIGEST, "percent": 100}]}
+    agent = {"metadata": {"name": "host", "namespace": host_namespace("a")}, "spec": spec, "status": held}
+    take(found, agent, HostAgent)
+    take(found, objects.flavor(), Flavor)
+    take(found, objects.pool(), IPPool)
+    take(found, objects.image("secret", namespace="theirs"), Image)
+    take(found, objects.image("plain", namespace="mine", digest=f"sha256:{'e' * 64}"), Image)
+    bound = {"host": "a", "cluster": "lab", "epoch": 1, "resources": WHOLE_HOST}
+    take(found, objects.guest("victim", number=7, namespace="theirs", status=bound), Guest)
+    return found
+
+
+async def tried(subset: Subset, *, image: dict[str, str], **metadata: Any) -> dict[str, Any]:
+    spec = {"image": image, "flavor": "small", "interfaces": [{"name": "eth0", "pool": "lab"}]}
+    body = {"spec": {"guest": {"metadata": {"name": "new", **metadata}, "spec": spec}}}
+    clock = ManualClock()
+    explainer = SchedulerWorker(subset, clock)
+    async with (
+        asked(subset, explainer=explainer, clock=clock) as client,
+        client.post(PATH, json=body) as answer,
+    ):
+        assert answer.status == 201, await answer.text()
+        found: dict[str, Any] = (await answer.json())["status"]
+        return found
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"uid": VICTIM}, {"annotations": {ID_ANNOTATION: VICTIM}}, {"namespace": "theirs", "uid": VICTIM}],
+    ids=["by uid", "by annotation", "and in its namespace"],
+)
+async def test_a_dry_run_takes_on_no_guests_identity(subset: Subset, metadata: dict[str, Any]) -> None:
+    subset.refusals.note(VICTIM, "a", until=1e9)
+    plain = await tried(subset, image={"name": "plain"})
+    assert "1 lacks cpu" in plain["message"].lower()
+    assert await tried(subset, image={"name": "plain"}, **metadata) == plain
+
+
+async def test_a_private_image_of_another_account_shows_no_host_that_holds_it(subset: Subset) -> None:
+    subset.fleet.release(VICTIM)
+    found = await tried(subset, image={"namespace": "theirs", "name": "secret"})
+    assert found["verdicts"][0]["scores"].get("imageLocality", 0) == 0
+    take(subset, objects.image("secret", namespace="theirs", shared=True), Image)
+    found = await tried(subset, image={"namespace": "theirs", "name": "secret"})
+    assert found["verdicts"][0]["scores"]["imageLocality"] == 100
