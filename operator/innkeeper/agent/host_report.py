@@ -10,7 +10,7 @@ from innkeeper.agent.drivers.driver import Hypervisor
 from innkeeper.agent.report import Key, condition_of
 from innkeeper.agent.store.records import Ready
 from innkeeper.clock import Clock
-from innkeeper.domain.quantity import format_bytes, format_cpu
+from innkeeper.domain.quantity import Amounts, format_bytes, format_cpu
 from innkeeper.domain.reasons import GuestReason, HostReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.conditions import document, documents
@@ -42,7 +42,9 @@ class HostReport:
         agent = self.read(key)
         if agent is None:
             return None
-        capacity = self.hypervisor.capacity
+        has = self.hypervisor.capacity
+        # A file system may claim any size; the API server would refuse the whole report for it.
+        capacity = Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes).bounded()
         condition = condition_of(self._ready(), generation=agent.metadata.generation)
         status = {
             "observedGeneration": agent.metadata.generation,

@@ -25,6 +25,9 @@ _SUFFIXES = {
 _BINARY = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki")
 _MAX_TEXT = 40
 
+MOST = 1 << 60
+"""The most that is counted of anything, 1Ei of bytes: sums of a few such amounts still fit into 64 bits."""
+
 
 def parse(text: str) -> Decimal:
     """Return the number that a quantity means.
@@ -85,6 +88,10 @@ class Amounts:
         if resources is None:
             return cls()
         return cls(cpu_millis(resources.cpu), bytes_of(resources.memory), bytes_of(resources.disk))
+
+    def bounded(self) -> "Amounts":
+        """Return them with no amount above MOST: whoever tells of more tells of what no machine has."""
+        return Amounts(min(self.cpu_millis, MOST), min(self.memory_bytes, MOST), min(self.disk_bytes, MOST))
 
     def quantities(self) -> Resources:
         """Return them as Kubernetes writes them."""

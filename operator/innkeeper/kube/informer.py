@@ -2,7 +2,8 @@
 
 A relist computes what vanished meanwhile, so a deletion is never missed. A watch that stays silent for too long is
 taken for dead; before that the API server is asked for the version, since its cache of a kind that nobody writes goes on
-only then. Whoever is told of a change must not wait: it enqueues and returns. Data come from the API server only, or from
+only then. Whoever is told of a change must not wait: it enqueues and returns. What it cannot take is logged and counted:
+one object never ends the watch of all. Data come from the API server only, or from
 `assume`, which takes what a write of our own returned.
 """
 
@@ -98,6 +99,7 @@ class Informer(Generic[V]):
         self.resource_version = ""
         self.watching = False
         self.starts: Counter[Way] = Counter()
+        self.untaken = 0  # changes that whoever is told could not take
         self.on_relist: Callable[[], None] = lambda: (
             None
         )  # what happened meanwhile was not told, change by change
@@ -131,6 +133,13 @@ class Informer(Generic[V]):
         self.resource_version = resource_version
         self._highest = int(resource_version or 0)
         self.starts[Way.SNAPSHOT] += 1
+
+    def _tell(self, change: Change[V]) -> None:
+        try:
+            self._on_change(change)
+        except Exception:
+            self.untaken += 1
+            log.exception("change_not_taken", kind=self.resource.kind, key=change.key)
 
     async def run(self) -> None:
         """List and watch for ever; trouble with the API server is logged and tried again."""
@@ -219,7 +228,7 @@ class Informer(Generic[V]):
             if held is not None and version_of(held) <= listed_at and _is_another(each, held):
                 # In a store that began anew, its version may well be the lower one.
                 self.objects[key_of(each)] = each
-                self._on_change(Change(key_of(each), held, each))
+                self._tell(Change(key_of(each), held, each))
             else:
                 self._accept(each)
 
@@ -232,7 +241,7 @@ class Informer(Generic[V]):
             old = self.objects.get(key)
             if new != old:
                 self.objects[key] = new
-                self._on_change(Change(key, old, new))
+                self._tell(Change(key, old, new))
 
     async def _watch(self) -> None:
         scope, opened = self._scope, asyncio.Event()
@@ -345,7 +354,7 @@ class Informer(Generic[V]):
         if not is_newer(view, old):
             return False
         self.objects[key] = view
-        self._on_change(Change(key, old, view))
+        self._tell(Change(key, old, view))
         return True
 
     def _delete(self, view: V) -> None:
@@ -357,4 +366,4 @@ class Informer(Generic[V]):
 
     def _forget(self, key: Key) -> None:
         old = self.objects.pop(key)
-        self._on_change(Change(key, old, None))
+        self._tell(Change(key, old, None))

@@ -185,7 +185,7 @@ class OperatorProcess:
             kind = watch.informer.resource.plural
             objects = watch.informer.objects
             metrics.watch(kind, watch.informer, count=objects.__len__)
-            metrics.starts(kind, watch.informer.starts)
+            metrics.informer(kind, watch.informer)
             self._readiness.watch(kind, watch.informer)
 
     def _tell_of_certificates(self) -> None:

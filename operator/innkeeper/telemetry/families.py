@@ -96,6 +96,12 @@ WATCH_STARTS = CounterFamily(
     labels=(_WATCHED, one_of("way", Way)),
     told_by=_OPERATOR,
 )
+WATCH_CHANGES_NOT_TAKEN = CounterFamily(
+    name="innkeeper_watch_changes_not_taken",
+    help="Changes of objects that could not be taken: the operator knows an older state of each. Its log names them.",
+    labels=(_WATCHED,),
+    told_by=_OPERATOR,
+)
 WATCHED_OBJECTS = GaugeFamily(
     name="innkeeper_watched_objects",
     help="Objects of a kind that are known.",

@@ -5,12 +5,14 @@ the moment somebody asks, so they cannot go stale.
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from innkeeper import __version__
+from innkeeper.kube.informer import Informer
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.relisting import Way
 from innkeeper.telemetry import families
@@ -51,9 +53,12 @@ class WatchMetrics:
         self._age = families.WATCH_AGE.on(registry)
         self._synced = families.WATCH_SYNCED.on(registry)
         self._objects = families.WATCHED_OBJECTS.on(registry)
-        self._ways: dict[str, Mapping[Way, int]] = {}
+        self._informers: dict[str, Informer[Any]] = {}
         families.WATCH_STARTS.read(registry).samples = lambda: (
-            ((kind, way), float(ways[way])) for kind, ways in self._ways.items() for way in Way
+            ((kind, way), float(each.starts[way])) for kind, each in self._informers.items() for way in Way
+        )
+        families.WATCH_CHANGES_NOT_TAKEN.read(registry).samples = lambda: (
+            ((kind,), float(each.untaken)) for kind, each in self._informers.items()
         )
 
     def watch(self, kind: str, watch: Watch, *, count: Callable[[], int]) -> None:
@@ -62,9 +67,9 @@ class WatchMetrics:
         self._synced.labels(kind=kind).set_function(lambda: float(watch.synced.is_set()))
         self._objects.labels(kind=kind).set_function(lambda: float(count()))
 
-    def starts(self, kind: str, ways: Mapping[Way, int]) -> None:
-        """Tell of the ways in which one informer learnt what there is."""
-        self._ways[kind] = ways
+    def informer(self, kind: str, informer: Informer[Any]) -> None:
+        """Tell of the ways in which one informer learnt what there is, and of the changes that it told in vain."""
+        self._informers[kind] = informer
 
 
 class SnapshotMetrics:

@@ -129,3 +129,15 @@ async def test_what_may_be_promised_is_kept_while_the_api_server_says_nothing(sm
     small.start()
     await small.assign(order(3))
     await small.told(guest_id(3), "Running")
+
+
+async def test_a_file_system_that_claims_any_size_is_told_of_within_bounds(host: AgentHost) -> None:
+    capacity = Capacity(cpu_millis=2000, memory_bytes=2 * GIB, disk_bytes=1 << 70)
+    host.driver._hypervisor = SimulatedDriver(host.clock, capacity=capacity)._hypervisor
+    host.start()
+
+    async def told() -> bool:
+        agent = await host.admin.get(HOST_AGENTS, "host", namespace=host.namespace)
+        return agent.status.capacity is not None and agent.status.capacity.disk == "1Ei"
+
+    await eventually(told)

@@ -79,3 +79,16 @@ async def test_nobody_is_tried_again_while_nothing_changes(scene: GuestScene) ->
     scene.patch_status(HOSTS, "a", {"allocatable": {"cpu": "0", "memory": "8Gi", "disk": "200Gi"}})
     await eventually(lambda: scene.operators[0].subset.hosts["a"].status.allocatable.memory == "8Gi")
     assert await settled(lambda: len(decisions), for_s=0.5) == told
+
+
+async def test_a_host_that_tells_of_more_than_there_can_be_ends_no_operator(scene: GuestScene) -> None:
+    scene.add_host("boaster", memory="16Ei", disk="9999999999999999999Ei")
+    scene.add_guest("first", number=1)
+    await scene.until_ready("first")
+    await scene.operators[0].kill()
+    operator = await scene.operator()
+    for number in (2, 3):
+        scene.add_guest(f"guest-{number}", number=number)
+        await scene.until_ready(f"guest-{number}")
+    assert set(operator.subset.hosts) == {"a", "boaster"}
+    assert all(each.untaken == 0 for each in operator.informers)

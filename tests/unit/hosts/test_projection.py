@@ -186,3 +186,11 @@ def test_the_patch_writes_counters_that_fell_to_zero_and_takes_away_what_is_gone
     assert (
         msgspec.convert({key: value for key, value in patch.items() if value is not None}, HostStatus) == new
     )
+
+
+@pytest.mark.parametrize("amount", ["16Ei", "9999999999999999999Ei"])
+def test_no_more_is_allocatable_than_is_counted_whatever_an_agent_says(amount: str) -> None:
+    said = an_agent(capacity={"cpu": "8", "memory": amount, "disk": amount})
+    host = a_host({"overcommit": {"cpuPercent": 100, "memoryPercent": 800, "diskPercent": 50}})
+    status = host_status(host, facts(agent=said), now=NOW)
+    assert status.allocatable == Resources(cpu="8", memory="1Ei", disk="512Pi")

@@ -9,7 +9,7 @@ import pytest
 from innkeeper.clock import SystemClock
 from innkeeper.kube import relisting
 from innkeeper.kube.client import Client
-from innkeeper.kube.informer import Informer
+from innkeeper.kube.informer import Change, Informer
 from innkeeper.kube.relisting import Way
 from innkeeper.kube.resources import CONFIG_MAPS, IP_ADDRESSES, IP_POOLS
 from tests.kit.clock import ManualClock
@@ -384,3 +384,25 @@ async def test_a_revoked_token_is_read_anew_from_its_file(api: FakeApi, tmp_path
         file.write_text(api.new_token("agent"))
         put(api, "a")
         await eventually(lambda: held(informer) == {"a"})
+
+
+async def test_one_object_that_cannot_be_taken_ends_nothing(api: FakeApi, client: Client) -> None:
+    taken: list[str] = []
+
+    def take(change: Change[Any]) -> None:
+        if change.key[1] == "bad":
+            raise OverflowError("no such number")
+        taken.append(change.key[1])
+
+    put(api, "a", "bad")
+    informer: Informer[Any] = Informer(client, CONFIG_MAPS, on_change=take, clock=QuickClock())
+    running = asyncio.create_task(informer.run())
+    await eventually(lambda: taken == ["a"] and informer.untaken == 1)
+    api.patch(CONFIG_MAPS, "bad", {"data": {"x": "1"}}, namespace="default")
+    put(api, "b")
+    await eventually(lambda: taken == ["a", "b"])
+    assert informer.untaken == 2
+    assert held(informer) == {"a", "b", "bad"}
+    assert informer.starts == {Way.LIST: 1}, "the watch goes on"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -8,7 +8,7 @@ import pytest
 from innkeeper.domain.addressing.pool import understand
 from innkeeper.domain.names import host_namespace
 from innkeeper.domain.orders import Signer, peek
-from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.quantity import MOST, Amounts
 from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.informer import Change, key_of
@@ -77,8 +77,10 @@ def a_guest(name: str = "web", *, host: str | None = None, version: int = 1, **c
     return view(document, Guest)
 
 
-def a_host(name: str = "a", **changes: Any) -> Host:
-    return view(objects.host(name, **changes), Host)
+def a_host(name: str = "a", *, allocatable: dict[str, str] | None = None, **changes: Any) -> Host:
+    document = objects.host(name, **changes)
+    document["status"] |= {"allocatable": allocatable} if allocatable else {}
+    return view(document, Host)
 
 
 def an_order(
@@ -304,3 +306,25 @@ def test_what_an_agent_tells_of_images_ranks_its_host_and_wakes_nobody() -> None
     shares = fleet.images.shares(digest, rows.numbers)
     assert {fleet.host_at(row): share for row, share in enumerate(shares.tolist())} == {"a": 0, "b": 75}
     assert told.told_of_room == 0
+
+
+@pytest.mark.parametrize("amount", ["1Ei", "16Ei", "9999999999999999999Ei", "99999999999999999999"])
+def test_a_host_that_tells_of_more_than_there_can_be_is_taken_as_very_large(told: Told, amount: str) -> None:
+    told.comes(a_host(allocatable={"cpu": "8", "memory": amount, "disk": amount}))
+    told.comes(a_guest(host="a"))
+    assert told.subset.promises.of_host("a") == Amounts(1000, GIB, 10 * GIB)
+    row = told.subset.fleet.row_of["a"]
+    assert told.subset.fleet.free[:, row].tolist() == [7000, MOST - GIB, MOST - 10 * GIB]
+    told.comes(a_host())
+    assert told.subset.fleet.free[:, row].tolist() == [7000, 15 * GIB, 190 * GIB]
+
+
+def test_a_guest_that_asks_for_more_than_there_can_be_harms_no_other(told: Told) -> None:
+    huge = Request(amounts=Amounts(1000, 1 << 100, 1 << 100))
+    told.subset.backlog.wait(("default", "huge"), huge, (0, ""))
+    told.subset.backlog.wait(("default", "other"), Request(amounts=Amounts()), (0, ""))
+    told.comes(a_host())
+    assert told.room() == [("default", "other")]
+    told.subset.promises.keep("huge", Resident(host="b", amounts=huge.amounts))
+    told.comes(a_host("b"))
+    assert told.subset.fleet.free[:, told.subset.fleet.row_of["b"]].max() <= 8000

@@ -11,12 +11,20 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
+from innkeeper.kube.client import Client
+from innkeeper.kube.credentials import Credentials
+from innkeeper.kube.informer import Informer
+from innkeeper.kube.resources import GUESTS
 from innkeeper.telemetry import logs
 from innkeeper.telemetry.definition import Process
 from innkeeper.telemetry.logs import LogFormat, LogLevel
 from innkeeper.telemetry.metrics import OperatorMetrics, ProcessMetrics, WatchMetrics
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
+from innkeeper.views.guest import Guest
+from tests.kit import objects
+from tests.kit.clock import ManualClock
+from tests.kit.objects import view
 
 
 class Watch:
@@ -120,6 +128,19 @@ async def test_metrics_of_a_watch_are_read_when_somebody_asks() -> None:
     assert 'innkeeper_watch_age_seconds{kind="guests"} 7.0' in text
     assert 'innkeeper_watch_synced{kind="guests"} 0.0' in text
     assert 'innkeeper_watched_objects{kind="guests"} 1.0' in text
+
+
+def test_changes_that_were_not_taken_are_counted_by_kind() -> None:
+    def refuse(_: object) -> None:
+        raise OverflowError
+
+    registry = CollectorRegistry()
+    client = Client(Credentials(server="https://127.0.0.1:1"))
+    informer = Informer(client, GUESTS, on_change=refuse, clock=ManualClock())
+    WatchMetrics(registry).informer("guests", informer)
+    informer.resume([view(objects.guest("a"), Guest), view(objects.guest("b"), Guest)], "7")
+    text = generate_latest(registry).decode()
+    assert 'innkeeper_watch_changes_not_taken_total{kind="guests"} 2.0' in text
 
 
 def test_two_processes_in_one_interpreter_share_no_metric() -> None:

@@ -218,10 +218,10 @@ class Fleet:
         self._touch(row)
 
     def _take(self, row: int, amounts: Amounts, sign: int) -> None:
-        free = self.free
-        free[0, row] -= sign * amounts.cpu_millis
-        free[1, row] -= sign * amounts.memory_bytes
-        free[2, row] -= sign * amounts.disk_bytes
+        free, taken = self.free, amounts.bounded()
+        free[0, row] -= sign * taken.cpu_millis
+        free[1, row] -= sign * taken.memory_bytes
+        free[2, row] -= sign * taken.disk_bytes
         self._guests[row] += sign
         if sign < 0:
             self._raise_bound(row)
@@ -334,5 +334,6 @@ class Fleet:
 
 
 def vector(amounts: Amounts) -> NDArray[np.int64]:
-    """Return amounts as an array: cpu, memory, disk."""
-    return np.array((amounts.cpu_millis, amounts.memory_bytes, amounts.disk_bytes), dtype=np.int64)
+    """Return amounts as an array: cpu, memory, disk; each bounded, as arrays hold no larger numbers."""
+    held = amounts.bounded()
+    return np.array((held.cpu_millis, held.memory_bytes, held.disk_bytes), dtype=np.int64)

@@ -21,9 +21,19 @@ class Feed(Generic[V]):
         self._listeners: list[Listener[V]] = []
 
     def __call__(self, change: Change[V]) -> None:
-        """Tell all listeners of a change."""
+        """Tell all listeners of a change.
+
+        Raises:
+            ExceptionGroup: some could not take it; the others were told all the same.
+        """
+        errors: list[Exception] = []
         for listener in self._listeners:
-            listener(change)
+            try:
+                listener(change)
+            except Exception as error:  # noqa: BLE001 - raised once all were told
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("a change could not be taken", errors)
 
     def join(self, listener: Listener[V], *, known: Mapping[Key, V]) -> None:
         """Tell a listener of all that is known, and from now on of every change."""
