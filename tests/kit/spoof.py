@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 FOREIGN_MAC, FOREIGN_4, FOREIGN_6 = "52:54:00:66:66:66", "10.254.0.66", "fd00:fe::66"
-_IPV4, _ARP, _VLAN, _IPV6, _LLDP = 0x0800, 0x0806, 0x8100, 0x86DD, 0x88CC
-_UDP, _ICMPV6 = 17, 58
+_IPV4, _ARP, _VLAN, _IPV6, _PROVIDER_VLAN, _LLDP = 0x0800, 0x0806, 0x8100, 0x86DD, 0x88A8, 0x88CC
+_UDP, _FRAGMENT, _ICMPV6, _OPTIONS = 17, 44, 58, 60
+NOBODY = str(ipaddress.IPv4Address(0))
 
 
 def lies(mac: str, four: str, six: str, mark: bytes) -> dict[str, tuple[bytes, str]]:
@@ -22,22 +23,72 @@ def lies(mac: str, four: str, six: str, mark: bytes) -> dict[str, tuple[bytes, s
     advert = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + mark
     neighbour = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + ipaddress.IPv6Address(FOREIGN_6).packed + mark
     hop_by_hop = bytes([_ICMPV6, 0, 1, 4, 0, 0, 0, 0])
+    relayed = bytes([12, 0]) + bytes(32) + struct.pack("!HHH", 79, 8, 1) + octets(FOREIGN_MAC) + mark
     return {
         "another MAC": (frame(FOREIGN_MAC, _IPV4, ip4(four, udp(9, 9, mark))), "mac"),
         "a VLAN tag": (
             frame(mac, _VLAN, struct.pack("!HH", 5, _IPV4) + ip4(four, udp(9, 9, mark))),
             "vlan",
         ),
+        "an 802.1ad tag": (
+            frame(mac, _PROVIDER_VLAN, struct.pack("!HH", 5, _IPV4) + ip4(four, udp(9, 9, mark))),
+            "vlan",
+        ),
         "ARP for another address": (frame(mac, _ARP, arp(mac, FOREIGN_4) + mark), "arp"),
         "ARP with another MAC": (frame(mac, _ARP, arp(FOREIGN_MAC, four) + mark), "arp"),
+        "an answer of ARP for another address": (frame(mac, _ARP, arp(mac, FOREIGN_4, kind=2) + mark), "arp"),
+        "gratuitous ARP for another address": (
+            frame(mac, _ARP, arp(mac, FOREIGN_4, target=FOREIGN_4) + mark),
+            "arp",
+        ),
         "another IPv4 address": (frame(mac, _IPV4, ip4(FOREIGN_4, udp(9, 9, mark))), "ipv4"),
+        "a piece from another IPv4 address": (frame(mac, _IPV4, ip4(FOREIGN_4, mark, piece=100)), "ipv4"),
         "another IPv6 address": (frame(mac, _IPV6, ip6(FOREIGN_6, _UDP, udp(9, 9, mark))), "ipv6"),
+        "a piece from another IPv6 address": (
+            frame(mac, _IPV6, ip6(FOREIGN_6, _FRAGMENT, piece(_UDP, mark, at=100))),
+            "ipv6",
+        ),
         "the router's link-local address": (frame(mac, _IPV6, ip6("fe80::1", _UDP, udp(9, 9, mark))), "ipv6"),
         "a neighbour's advertisement": (frame(mac, _IPV6, ip6(six, _ICMPV6, neighbour)), "nd"),
+        "a neighbour's advertisement in pieces": (
+            frame(mac, _IPV6, ip6(six, _FRAGMENT, piece(_ICMPV6, neighbour[:8]))),
+            "nd",
+        ),
+        "a piece that hides a neighbour's advertisement": (
+            frame(mac, _IPV6, ip6(six, _FRAGMENT, piece(_OPTIONS, neighbour, at=1))),
+            "ipv6",
+        ),
+        "the question whether another address is free": (
+            frame(mac, _IPV6, ip6("::", _ICMPV6, solicit(FOREIGN_6))),
+            "nd",
+        ),
+        "a redirect": (
+            frame(mac, _IPV6, ip6(local, _ICMPV6, struct.pack("!BBHI", 137, 0, 0, 0) + mark)),
+            "ra",
+        ),
         "a router advertisement": (frame(mac, _IPV6, ip6(local, _ICMPV6, advert)), "ra"),
         "one behind another header": (frame(mac, _IPV6, ip6(local, 0, hop_by_hop + advert)), "ra"),
         "a DHCP server": (frame(mac, _IPV4, ip4(four, udp(67, 68, mark))), "dhcp"),
         "a DHCPv6 server": (frame(mac, _IPV6, ip6(local, _UDP, udp(547, 546, mark))), "dhcp"),
+        "DHCP for another MAC": (
+            frame(mac, _IPV4, ip4(NOBODY, udp(68, 67, bootp(FOREIGN_MAC) + mark))),
+            "dhcp",
+        ),
+        "DHCP for another MAC from its own address": (
+            frame(mac, _IPV4, ip4(four, udp(68, 67, bootp(FOREIGN_MAC) + mark))),
+            "dhcp",
+        ),
+        "DHCP for another MAC from another port": (
+            frame(mac, _IPV4, ip4(four, udp(9, 67, bootp(FOREIGN_MAC) + mark))),
+            "dhcp",
+        ),
+        "a DHCP question that is cut short": (frame(mac, _IPV4, ip4(four, udp(68, 67, mark[:8]))), "dhcp"),
+        "a DHCPv6 relay": (frame(mac, _IPV6, ip6(local, _UDP, udp(546, 547, relayed))), "dhcp"),
+        "a neighbour's MAC": (frame(mac, _IPV6, ip6(local, _ICMPV6, solicit(FOREIGN_6, FOREIGN_MAC))), "nd"),
+        "a neighbour's MAC behind another option": (
+            frame(mac, _IPV6, ip6(local, _ICMPV6, solicit(FOREIGN_6, mac) + option_of_mac(1, FOREIGN_MAC))),
+            "nd",
+        ),
         "another protocol": (frame(mac, _LLDP, mark), "other"),
     }
 
@@ -47,10 +98,11 @@ def frame(source: str, kind: int, body: bytes) -> bytes:
     return (b"\xff" * 6 + octets(source) + struct.pack("!H", kind) + body).ljust(60, b"\0")
 
 
-def arp(mac: str, address: str) -> bytes:
-    """Return an ARP request for the first address of the sender's /24."""
+def arp(mac: str, address: str, *, kind: int = 1, target: str | None = None) -> bytes:
+    """Return a request (1) or an answer (2) of ARP, for the first address of the sender's /24 where none is named."""
     sender = ipaddress.IPv4Address(address).packed
-    return struct.pack("!HHBBH", 1, _IPV4, 6, 4, 1) + octets(mac) + sender + bytes(6) + sender[:3] + b"\x01"
+    asked = sender[:3] + b"\x01" if target is None else ipaddress.IPv4Address(target).packed
+    return struct.pack("!HHBBH", 1, _IPV4, 6, 4, kind) + octets(mac) + sender + bytes(6) + asked
 
 
 def honest_arp(mac: str, address: str) -> bytes:
@@ -72,13 +124,35 @@ def udp(source: int, to: int, mark: bytes) -> bytes:
     return struct.pack("!HHHH", source, to, 8 + len(mark), 0) + mark
 
 
-def ip4(source: str, payload: bytes) -> bytes:
-    """Return an IPv4 packet to all."""
+def bootp(mac: str, *, kind: int = 1, options: bytes = b"") -> bytes:
+    """Return a message of DHCP about one MAC: 1 asks for an offer (RFC 2131); `options` come before the last."""
+    head = bytes([1, 1, 6, 0]) + b"lies" + bytes(20) + octets(mac).ljust(16, b"\0") + bytes(192)
+    return head + b"\x63\x82\x53\x63" + bytes([53, 1, kind]) + options + b"\xff"
+
+
+def solicit(target: str, mac: str | None = None) -> bytes:
+    """Return a neighbour solicitation (RFC 4861), whose sender may say that this is its MAC."""
+    head = struct.pack("!BBHI", 135, 0, 0, 0) + ipaddress.IPv6Address(target).packed
+    return head if mac is None else head + option_of_mac(1, mac)
+
+
+def option_of_mac(kind: int, mac: str) -> bytes:
+    """Return the option of neighbour discovery that tells a MAC: 1 of the sender, 2 of the target."""
+    return bytes([kind, 1]) + octets(mac)
+
+
+def ip4(source: str, payload: bytes, *, piece: int = 0) -> bytes:
+    """Return an IPv4 packet to all, or its last piece: `piece` counts the eights of bytes before it."""
     ends = ipaddress.IPv4Address(source).packed + bytes([255] * 4)
-    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, 0, 64, _UDP)
+    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, piece, 64, _UDP)
     total = sum(struct.unpack("!9H", start + ends))
     total = (total & 0xFFFF) + (total >> 16)
     return start + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + ends + payload
+
+
+def piece(kind: int, payload: bytes, *, at: int = 0) -> bytes:
+    """Return a piece of an IPv6 packet: the first, or the last behind `at` eights of bytes."""
+    return struct.pack("!BBHI", kind, 0, at << 3 if at else 1, 7) + payload
 
 
 def ip6(source: str, kind: int, payload: bytes) -> bytes:

@@ -4,13 +4,14 @@ import ipaddress
 
 import pytest
 
-from innkeeper.agent.net import adverts
+from innkeeper.agent.net import adverts, dhcp
 from innkeeper.agent.net.dnsmasq import Dnsmasq
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.ports import ports_of
 from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import Network
+from tests.kit import spoof
 from tests.kit.agent_orders import order
 from tests.kit.dhcp_client import ask
 from tests.kit.host_net import BRIDGE, HostNet, ip
@@ -71,6 +72,18 @@ async def test_a_stranger_gets_no_lease(site: HostNet, network: HostNetwork) -> 
     ip("-n", guest, "link", "set", "eth0", "address", "52:54:00:00:66:66")
     with pytest.raises(NotSoError):
         ask(site, guest, "-4", within_s=4)
+
+
+async def test_no_guest_speaks_to_the_dhcp_server_for_another(site: HostNet, network: HostNetwork) -> None:
+    """One that declines a neighbour's address would keep it from its lease for ten minutes."""
+    orders = (dual(1), dual(2))
+    await network.set_right(Wanted(NETWORK, orders))
+    liar, neighbour = (site.plug(ports_of(each, NETWORK)[0]) for each in orders)
+    ear = site.ear(liar)
+    for own in (spoof.NOBODY, "10.0.0.11"):
+        ear.send(decline(mac(1), own, of=mac(2), address="10.0.0.12"))
+    assert ask(site, liar, "-4")["new_ip_address"] == "10.0.0.11"  # what came before is dealt with
+    assert ask(site, neighbour, "-4")["new_ip_address"] == "10.0.0.12"
 
 
 async def test_leases_follow_the_guests_without_a_pause(site: HostNet, network: HostNetwork) -> None:
@@ -141,6 +154,14 @@ async def test_a_gateway_that_no_advertisement_can_name_is_not_named(
     while heard[54] != 134:
         heard = inner.hear(b"\x86\xdd")
     assert "default" not in ip("-6", "-n", guest, "route", "show")
+
+
+def decline(sender: str, own: str, *, of: str, address: str) -> bytes:
+    """Return the frame that says: whoever has the MAC `of` does not want its address."""
+    option = bytes([54, 4]) + ipaddress.IPv4Address(dhcp.SERVER_ADDRESS).packed
+    option += bytes([50, 4]) + ipaddress.IPv4Address(address).packed
+    message = spoof.bootp(of, kind=4, options=option)
+    return spoof.frame(sender, 0x0800, spoof.ip4(own, spoof.udp(68, 67, message)))
 
 
 def mac(number: int) -> str:

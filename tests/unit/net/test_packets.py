@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from innkeeper.agent.net import packets
 from innkeeper.agent.net.packets import Advert
-from innkeeper.agent.net.rules import link_local
+from innkeeper.agent.net.port_rules import link_local
 
 MAC = "02:00:5e:10:00:01"
 ADVERT = Advert(

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 import innkeeper
 from innkeeper.agent import judge, plan
 from innkeeper.agent.build import builder
-from innkeeper.agent.net import rules
+from innkeeper.agent.net import port_rules
 from innkeeper.state.recount import Drift
 from innkeeper.state.snapshot import Refused
 from innkeeper.telemetry import families
@@ -97,7 +97,7 @@ def test_known_values_are_those_that_the_code_tells() -> None:
     assert values(families.ADDRESS_FINDINGS, "finding") == tuple(Finding)
     assert values(families.HOST_RECORD_PULLS, "outcome") == tuple(Pull)
     assert values(families.SNAPSHOT_LOADS, "outcome") == ("used", *Refused)
-    assert values(families.AGENT_GUEST_FRAMES_DROPPED, "why") == rules.WHYS
+    assert values(families.AGENT_GUEST_FRAMES_DROPPED, "why") == port_rules.WHYS
     assert values(families.AGENT_JOB_FAILURES, "kind") == tuple(each.value for each in plan.JobKind)
     meanings = tuple(each.name.lower() for each in judge.Meaning)
     assert values(families.AGENT_ORDERS, "meaning") == (*meanings, "invalid")

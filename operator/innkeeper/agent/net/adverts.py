@@ -14,8 +14,8 @@ import structlog
 from innkeeper.agent.net import packets
 from innkeeper.agent.net.dhcp import has_link_local_gateway
 from innkeeper.agent.net.links import Link
+from innkeeper.agent.net.port_rules import link_local
 from innkeeper.agent.net.ports import Port
-from innkeeper.agent.net.rules import link_local
 from innkeeper.domain.addressing.pool import V6
 from innkeeper.domain.orders import OrderAddress
 

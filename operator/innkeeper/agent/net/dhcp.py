@@ -1,6 +1,7 @@
 """What dnsmasq is told (dnsmasq(8)): each guest of a segment gets its own addresses and nothing else. Pure.
 
-There are no dynamic leases: a MAC that is not in the list gets no answer. Leases never end, as addresses never move, so a
+There are no dynamic leases: a MAC that is not in the list gets no answer, and nobody is known by what he calls himself
+(a client identifier), as the packet filter vouches for MACs alone. Leases never end, as addresses never move, so a
 guest keeps its own while dnsmasq is away. The DHCP server is no router and no name server.
 """
 
@@ -61,6 +62,7 @@ def leases(segment: Segment, ports: Iterable[Port], *, directory: str) -> Leases
 def _settings(segment: Segment, ports: list[Port], directory: str) -> Iterator[str]:
     yield from ("port=0", f"interface={segment.inner}", "except-interface=lo", "bind-dynamic")
     yield from ("no-resolv", "no-hosts", "no-ping", "leasefile-ro", "dhcp-authoritative", "dhcp-ignore-names")
+    yield "dhcp-ignore-clid"
     yield from ("dhcp-ignore=tag:!known", "quiet-dhcp", "quiet-dhcp6", f"pid-file={directory}/pid")
     yield from (f"dhcp-hostsfile={directory}/hosts", f"dhcp-optsfile={directory}/options")
     for each in served(ports):

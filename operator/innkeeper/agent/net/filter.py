@@ -9,6 +9,7 @@ import structlog
 
 from innkeeper.agent.net import rules
 from innkeeper.agent.net.nft import FilterError, Nft
+from innkeeper.agent.net.port_rules import device_and_why
 from innkeeper.agent.net.ports import Port
 
 _FAMILY = "bridge"
@@ -38,7 +39,7 @@ class Filter:
         if self._listing is not None and there != self._listing:
             log.warning("filter_set_right", hint="somebody else changed the table `bridge innkeeper`")
         known = await self._nft.counters(_FAMILY, rules.TABLE) if there is not None else {}
-        gone = {rules.device_and_why(name)[0] for name in known} - wanted.keys()
+        gone = {device_and_why(name)[0] for name in known} - wanted.keys()
         self._ports, self._nat = wanted, nat
         try:
             await self._load(rules.whole(wanted.values(), nat, gone=sorted(gone)))
@@ -73,7 +74,7 @@ class Filter:
         """Return how many frames were dropped, by Guest ID and why."""
         found: dict[tuple[str, str], int] = {}
         for name, packets in (await self._nft.counters(_FAMILY, rules.TABLE)).items():
-            device, why = rules.device_and_why(name)
+            device, why = device_and_why(name)
             if device in self._ports:
                 key = (self._ports[device].guest_id, why)
                 found[key] = found.get(key, 0) + packets
