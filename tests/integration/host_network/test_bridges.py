@@ -1,18 +1,24 @@
 """The cluster's network as state: made where it is ours to make, set right again, never taken from who runs on it."""
 
+import ipaddress
+import re
 import subprocess
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent.net import packets
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.links import LinkError
 from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.packets import Advert
+from innkeeper.agent.net.port_rules import link_local
 from innkeeper.agent.net.ports import ports_of
 from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit.agent_orders import order
 from tests.kit.host_net import BRIDGE, HostNet, ip
+from tests.kit.lab import until
 
 pytestmark = pytest.mark.lab
 
@@ -113,6 +119,106 @@ async def test_a_host_that_is_no_gateway_any_more_does_not_answer_for_it(
     shown = ip("-n", site.host, "addr", "show", OURS)
     assert "10.0.0.1/24" not in shown
     assert "192.0.2.7/24" in shown
+
+
+def who_is_there(namespace: str) -> set[str]:
+    """Return who answers a ping to all nodes of IPv6, but for the namespace itself."""
+    command = ["ip", "netns", "exec", namespace, "ping", "-6", "-n", "-c", "2", "-w", "3", "ff02::1%eth0"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return set(re.findall(r"from (fe80:[0-9a-f:]+)%", said)) - own_link_locals(namespace)
+
+
+def own_link_locals(namespace: str) -> set[str]:
+    """Return the link-local addresses of a namespace's card."""
+    return set(
+        re.findall(r"inet6 (fe80:[0-9a-f:]+)/", ip("-6", "-n", namespace, "addr", "show", "dev", "eth0"))
+    )
+
+
+async def test_where_it_is_no_gateway_the_host_is_not_among_its_guests(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """Only guests answer to all nodes; no address that the host has elsewhere is reached, and nothing behind it."""
+    isolated = Network(managed=ManagedBridge())
+    orders = (order(1), order(2))
+    await network.set_right(Wanted(isolated, orders))
+    ports = [ports_of(each, isolated)[0] for each in orders]
+    guests = [site.plug(port, bridge=OURS) for port in ports]
+    assert who_is_there(guests[0]) == own_link_locals(guests[1])
+
+    ip("-n", site.host, "addr", "add", "198.51.100.7/32", "dev", "lo")
+    ip("-n", site.host, "route", "add", "10.0.0.11/32", "dev", OURS)
+    ip("-n", guests[0], "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    bridge = re.findall(r"link/ether (\S+)", ip("-n", site.host, "link", "show", OURS))[0]
+    ip("-n", guests[0], "neigh", "add", "10.0.0.99", "lladdr", bridge, "dev", "eth0")
+    ip("-n", guests[0], "route", "add", "default", "via", "10.0.0.99")
+    assert not answers(guests[0], "198.51.100.7")
+
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    for number, namespace in enumerate((site.host, site.wire), start=1):
+        ip("-n", namespace, "addr", "add", f"192.0.2.{number}/24", "dev", "eth0")
+    ip("-n", site.wire, "route", "add", "10.0.0.0/24", "via", "192.0.2.1")
+    ip("netns", "exec", site.host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    assert not answers(guests[0], "192.0.2.2")
+
+    # An address that the admin gave the bridge is for them.
+    ip("-n", site.host, "addr", "add", "10.0.0.7/24", "dev", OURS)
+    ip("-n", site.host, "addr", "add", "fd00:9::7/64", "dev", OURS, "nodad")
+    ip("-n", guests[0], "addr", "add", "fd00:9::1/64", "dev", "eth0", "nodad")
+    assert answers(guests[0], "10.0.0.7")
+
+
+async def test_a_bridge_that_was_among_them_before_is_not_any_more(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """One that an older agent made, one that somebody changed, and one that was the gateway."""
+    ip("-n", site.host, "link", "add", OURS, "type", "bridge")
+    ip("-n", site.host, "link", "set", OURS, "up")
+    isolated = Network(managed=ManagedBridge())
+    (port,) = ports_of(order(), isolated)
+    guest = site.plug(port, bridge=OURS)
+    until(lambda: link_local_of(site), what="a link-local address")
+    await network.set_right(Wanted(isolated, (order(),)))
+    assert (link_local_of(site), who_is_there(guest)) == ("", set())
+
+    await network.set_right(Wanted(Network(managed=ManagedBridge(nat=True)), (order(),)))
+    until(lambda: link_local_of(site), what="a link-local address")  # its advertisements come from there
+    await network.set_right(Wanted(isolated, (order(),)))
+    assert (link_local_of(site), who_is_there(guest)) == ("", set())
+
+
+def link_local_of(site: HostNet) -> str:
+    """Return what the host tells of link-local addresses of its bridge."""
+    return ip("-6", "-n", site.host, "addr", "show", "dev", OURS, "scope", "link")
+
+
+async def test_a_router_on_the_wire_is_none_of_the_hosts(site: HostNet, network: HostNetwork) -> None:
+    """Its advertisement leaves no address and no route, though the guests' bridge hears it."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    uplinked = Network(managed=ManagedBridge(uplink="eth0"))
+    await network.set_right(Wanted(uplinked, (order(),)))
+    guest = site.plug(ports_of(order(), uplinked)[0], bridge=OURS)
+    heard, wire = site.ear(guest), site.ear(site.wire)
+    mac = "52:54:00:00:00:01"
+    told = Advert(
+        source=link_local(mac), source_mac=mac, is_router=True, names_mac=True, prefix="2001:db8:7::/64"
+    )
+    wire.send(autonomous(packets.advert(told)))
+    honest = packets.question(ipaddress.ip_address("10.0.0.11"), mac)
+    wire.send(honest)
+    heard.hear(honest)
+    assert "2001:db8:7:" not in ip("-6", "-n", site.host, "addr", "show")
+    assert "ra" not in ip("-6", "-n", site.host, "route", "show").split()
+
+
+def autonomous(advert: bytes) -> bytes:
+    """Return an advertisement by which machines make an address of its prefix."""
+    flags = 14 + 40 + 16 + 3
+    checksum = int.from_bytes(advert[56:58], "big") - 0x40
+    made = bytearray(advert)
+    made[flags] |= 0x40
+    made[56:58] = (checksum % 0xFFFF).to_bytes(2, "big")
+    return bytes(made)
 
 
 async def test_masquerading_that_somebody_removed_comes_back(site: HostNet, network: HostNetwork) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from innkeeper.agent.net import rules
+from innkeeper.agent.net.border import TABLE, Border
 from innkeeper.agent.net.nft import FilterError, Nft
 from innkeeper.agent.net.port_rules import device_and_why
 from innkeeper.agent.net.ports import Port
@@ -23,10 +24,10 @@ class Filter:
     def __init__(self, nft: Nft) -> None:
         self._nft = nft
         self._ports: dict[str, Port] = {}
-        self._nat: rules.Nat | None = None
+        self._border = Border()
         self._listing: str | None = None  # how the kernel printed it after we loaded it
 
-    async def have(self, ports: Iterable[Port], nat: rules.Nat | None) -> None:
+    async def have(self, ports: Iterable[Port], border: Border) -> None:
         """Have the whole filter, and nothing that is not of it.
 
         Raises:
@@ -34,27 +35,27 @@ class Filter:
         """
         wanted = {port.device: port for port in ports}
         there = await self._read()
-        if there is not None and there == self._listing and (wanted, nat) == (self._ports, self._nat):
+        if there is not None and there == self._listing and (wanted, border) == (self._ports, self._border):
             return
         if self._listing is not None and there != self._listing:
             log.warning("filter_set_right", hint="somebody else changed the table `bridge innkeeper`")
-        known = await self._nft.counters(_FAMILY, rules.TABLE) if there is not None else {}
+        known = await self._nft.counters(_FAMILY, TABLE) if there is not None else {}
         gone = {device_and_why(name)[0] for name in known} - wanted.keys()
-        self._ports, self._nat = wanted, nat
+        self._ports, self._border = wanted, border
         try:
-            await self._load(rules.whole(wanted.values(), nat, gone=sorted(gone)))
+            await self._load(rules.whole(wanted.values(), border, gone=sorted(gone)))
         except FilterError as error:
             if there is None:
                 raise
             # It has a form that this one cannot be laid over: another version of ours, or somebody's own.
             log.warning("filter_replaced", message=error.message)
-            await self._load(f"delete table {_FAMILY} {rules.TABLE}\n" + rules.whole(wanted.values(), nat))
+            await self._load(f"delete table {_FAMILY} {TABLE}\n" + rules.whole(wanted.values(), border))
 
-    async def open(self, ports: Iterable[Port], *, among: Iterable[Port], nat: rules.Nat | None) -> None:
+    async def open(self, ports: Iterable[Port], *, among: Iterable[Port], border: Border) -> None:
         """Open the ports of one guest for its own addresses; `among` are all that must be open."""
         added = {port.device: port for port in ports}
-        if self._listing is None or nat != self._nat or await self._read() != self._listing:
-            await self.have(among, nat)
+        if self._listing is None or border != self._border or await self._read() != self._listing:
+            await self.have(among, border)
         elif any(self._ports.get(device) != port for device, port in added.items()):
             await self._load("\n".join(line for port in added.values() for line in rules.opened(port)))
             self._ports.update(added)
@@ -73,7 +74,7 @@ class Filter:
     async def dropped(self) -> Mapping[tuple[str, str], int]:
         """Return how many frames were dropped, by Guest ID and why."""
         found: dict[tuple[str, str], int] = {}
-        for name, packets in (await self._nft.counters(_FAMILY, rules.TABLE)).items():
+        for name, packets in (await self._nft.counters(_FAMILY, TABLE)).items():
             device, why = device_and_why(name)
             if device in self._ports:
                 key = (self._ports[device].guest_id, why)
@@ -87,7 +88,7 @@ class Filter:
 
     async def _read(self) -> str | None:
         """Return how the kernel prints our tables; None where there is no filter."""
-        there = await self._nft.listing(_FAMILY, rules.TABLE)
-        if there is None or self._nat is None:
+        there = await self._nft.listing(_FAMILY, TABLE)
+        if there is None or self._border == Border():
             return there
-        return there + (await self._nft.listing("inet", rules.TABLE) or "")
+        return there + (await self._nft.listing("inet", TABLE) or "")

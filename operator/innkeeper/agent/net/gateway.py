@@ -5,18 +5,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from innkeeper.agent.net.dhcp import served
+from innkeeper.agent.net import sysctl
 from innkeeper.agent.net.links import Link, LinkError, Links
 from innkeeper.agent.net.ports import Port
-from innkeeper.agent.net.rules import Nat
 
-_SYSCTL = Path("/proc/sys/net")
 _LINK_LOCAL_PREFIX = 64
-
-
-def translation(ports: Iterable[Port]) -> Nat:
-    """Return the networks whose guests are hidden behind this host."""
-    return Nat(tuple(str(each.network) for each in served(ports)))
 
 
 def addresses_of(ports: Iterable[Port]) -> set[tuple[str, int]]:
@@ -64,7 +57,7 @@ def pass_packets_on(ports: Iterable[Port]) -> None:
         LinkError: the kernel refuses.
     """
     try:
-        _put("ipv4/ip_forward", "1")
+        sysctl.put("ipv4/ip_forward", "1")
         if any(":" in each.address for port in ports for each in port.addresses):
             _pass_on_v6()
     except OSError as error:
@@ -73,15 +66,8 @@ def pass_packets_on(ports: Iterable[Port]) -> None:
 
 def _pass_on_v6() -> None:
     """A router ignores other routers unless it is told not to: the host keeps the default route that it learnt."""
-    for each in (_SYSCTL / "ipv6/conf").iterdir():
-        accept = each / "accept_ra"
-        with contextlib.suppress(FileNotFoundError):  # an interface that goes away meanwhile
-            if accept.read_text().strip() == "1":
-                accept.write_text("2")
-    _put("ipv6/conf/all/forwarding", "1")
-
-
-def _put(name: str, value: str) -> None:
-    path = _SYSCTL / name
-    if path.read_text().strip() != value:
-        path.write_text(value)
+    for each in sysctl.interfaces("ipv6"):
+        if sysctl.is_set(f"ipv6/conf/{each}/accept_ra", "1"):
+            with contextlib.suppress(FileNotFoundError):  # an interface that goes away meanwhile
+                sysctl.put(f"ipv6/conf/{each}/accept_ra", "2")
+    sysctl.put("ipv6/conf/all/forwarding", "1")

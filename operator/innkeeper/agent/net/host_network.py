@@ -16,6 +16,7 @@ from pyroute2 import AsyncIPRoute
 
 from innkeeper.agent.drivers.driver import DomainInterface
 from innkeeper.agent.net import adverts, dhcp, gateway, wire, wiring
+from innkeeper.agent.net.border import border_of
 from innkeeper.agent.net.dnsmasq import Dnsmasq
 from innkeeper.agent.net.drops import Drops
 from innkeeper.agent.net.filter import Filter
@@ -23,7 +24,6 @@ from innkeeper.agent.net.links import Link, LinkError, Links, changes
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.nft import Nft
 from innkeeper.agent.net.ports import Port, Segment, ports_of, segments_of
-from innkeeper.agent.net.rules import Nat
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.clock import Clock
 from innkeeper.domain.orders import Order, OrderInvalidError
@@ -92,7 +92,7 @@ class HostNetwork:
             now = wanted()
             ports = ports_of(order, now.network)
             self._ports = {**_all_ports(now), order.guest_id: ports}
-            await self._filter.open(ports, among=self._all(), nat=self._nat(now.network))
+            await self._filter.open(ports, among=self._all(), border=border_of(self._all(), now.network))
             async with _links() as links:
                 for segment in segments_of(ports):
                     await self._wire(links, segment, now.network)
@@ -119,7 +119,7 @@ class HostNetwork:
 
     async def _set_right(self, wanted: Wanted) -> None:
         self._ports = _all_ports(wanted)
-        await self._filter.have(self._all(), self._nat(wanted.network))
+        await self._filter.have(self._all(), border_of(self._all(), wanted.network))
         self._drops.counts = await self._filter.dropped()
         used = segments_of(self._all())
         troubles: list[InnkeeperError] = []
@@ -218,9 +218,6 @@ class HostNetwork:
         for directory in self._directory.iterdir() if self._directory.is_dir() else ():
             if directory.is_dir() and directory.name not in kept:
                 await Dnsmasq(directory).end()
-
-    def _nat(self, network: Network) -> Nat | None:
-        return gateway.translation(self._all()) if network.is_behind_hosts else None
 
     def _all(self) -> list[Port]:
         return [port for ports in self._ports.values() for port in ports]

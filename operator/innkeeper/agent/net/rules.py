@@ -5,14 +5,13 @@ DHCP runs between guests and this host's server alone, and nobody else tells a g
 All text is made of addresses that were parsed and of names that we made: nothing that a user wrote gets in.
 """
 
-import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from innkeeper.agent.net import border
+from innkeeper.agent.net.border import TABLE, Border
 from innkeeper.agent.net.port_rules import WHYS, counter_name, rules_of
 from innkeeper.agent.net.ports import PORT_PREFIX, SERVER_PREFIX, Port
 
-TABLE = "innkeeper"
 _GUESTS = f"{PORT_PREFIX}*"
 _SERVERS = f"{SERVER_PREFIX}*"
 _FORWARD = f"""
@@ -53,14 +52,7 @@ _FORWARD = f"""
 """
 
 
-@dataclass(frozen=True)
-class Nat:
-    """Guests behind the host's own address: the networks they are in."""
-
-    networks: tuple[str, ...]
-
-
-def whole(ports: Iterable[Port], nat: Nat | None, *, gone: Iterable[str] = ()) -> str:
+def whole(ports: Iterable[Port], side: Border, *, gone: Iterable[str] = ()) -> str:
     """Return the whole filter. It takes the place of what is there in one transaction; counters keep their values.
 
     `gone` are devices whose ports are there and should not be.
@@ -81,7 +73,7 @@ def whole(ports: Iterable[Port], nat: Nat | None, *, gone: Iterable[str] = ()) -
         f"flush map bridge {TABLE} guests",
         *(line for port in found for line in opened(port)),
         *(line for device in gone for line in forgotten(device)),
-        *_translation(nat),
+        *border.table(side),
     ]
     return "\n".join(lines) + "\n"
 
@@ -110,24 +102,4 @@ def forgotten(device: str) -> list[str]:
         f"flush chain {here} {device}",
         f"delete chain {here} {device}",
         *(f"delete counter {here} {device}_{why}" for why in WHYS),
-    ]
-
-
-def _translation(nat: Nat | None) -> list[str]:
-    lines = [f"add table inet {TABLE}", f"delete table inet {TABLE}"]
-    if nat is None or not nat.networks:
-        return lines
-    rules = []
-    for text in nat.networks:
-        network = ipaddress.ip_network(text)
-        family = "ip" if network.version == 4 else "ip6"  # noqa: PLR2004 - the family
-        rules.append(f"    {family} saddr {network} {family} daddr != {network} masquerade")
-    return [
-        *lines,
-        f"table inet {TABLE} {{",
-        "  chain postrouting {",
-        "    type nat hook postrouting priority srcnat; policy accept;",
-        *rules,
-        "  }",
-        "}",
     ]

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterable
 
-from innkeeper.agent.net import dhcp
+from innkeeper.agent.net import dhcp, presence
 from innkeeper.agent.net.links import Link, Links
 from innkeeper.agent.net.ports import INNER_PREFIX, PORT_PREFIX, SERVER_PREFIX, Port, Segment
 from innkeeper.agent.store.records import AddressInUse
@@ -23,11 +23,13 @@ async def bridge(links: Links, segment: Segment, network: Network) -> Link:
         base = links.existing_bridge(segment.base)
     else:
         base = await links.bridge(segment.base, mtu=network.mtu)
+        await presence.settle(links, base, is_gateway=network.is_behind_hosts)
         if managed.uplink is not None:
             await links.uplink(managed.uplink, bridge=base)
     if segment.vlan is None:
         return base
     tagged = await links.bridge(segment.bridge)
+    await presence.settle(links, tagged, is_gateway=network.is_behind_hosts)
     await links.vlan(segment.tagged, over=segment.base, vlan=segment.vlan, bridge=tagged)
     return tagged
 
