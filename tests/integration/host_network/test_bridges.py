@@ -166,6 +166,7 @@ async def test_where_it_is_no_gateway_the_host_is_not_among_its_guests(
     ip("-n", site.host, "addr", "add", "fd00:9::7/64", "dev", OURS, "nodad")
     ip("-n", guests[0], "addr", "add", "fd00:9::1/64", "dev", "eth0", "nodad")
     assert answers(guests[0], "10.0.0.7")
+    assert answers(guests[0], "fd00:9::7")
 
 
 async def test_a_bridge_that_was_among_them_before_is_not_any_more(
