@@ -161,6 +161,12 @@ REFUSED = {
     "agent.enabled=true": "agent.orderKeys is missing",
     f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},policies.install=false": "could become any host",
     "operator.hosts.tls.source=Volume": "operator.hosts.tls.volume is missing",
+    "operator.hosts.tls.caKeySecret=ca": "the source is Generated",
+    "operator.hosts.tls.source=None,operator.hosts.tls.caKeySecret=ca": "the source is None",
+    "operator.hosts.tls.caKeyPath=ca.key": "caKeyPath are for the source Volume",
+    "operator.hosts.tls.volume.csi.driver=keys.example": "and the source is Generated",
+    "operator.orderKey.previousPath=before": "operator.orderKey.volume is missing",
+    "operator.orderKey.path=new": "operator.orderKey.volume is missing",
     f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},operator.hosts.tls.source=Existing": (
         "operator.hosts.tls.caBundle is missing"
     ),

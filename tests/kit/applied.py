@@ -4,29 +4,11 @@ Waiting is always for a condition with a deadline.
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from kit.kubectl import Kubectl
-
-T = TypeVar("T")
-
-_PAUSE = 0.2
-
-
-class NotSoError(AssertionError):
-    """A condition did not come true in time."""
-
-
-def until(check: Callable[[], T], *, what: str, within_s: float = 60) -> T:
-    """Return the first truthy answer of `check`."""
-    deadline = time.monotonic() + within_s
-    while not (answer := check()):
-        if time.monotonic() > deadline:
-            raise NotSoError(f"waited {within_s:.0f} s for {what}; the last answer was {answer!r}")
-        time.sleep(_PAUSE)
-    return answer
+from tests.kit.waiting import NotSoError, until
 
 
 class Applied(Protocol):

@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from kit import paths
 from kit.kubectl import Kubectl
 from kit.lab import machines, plan, query, services
-from tests.kit.applied import Applied, NotSoError, until
+from tests.kit.applied import Applied
+from tests.kit.waiting import NotSoError, until
 
 __all__ = ["IDLE_DISK", "Lab", "NotSoError", "guest", "idle_image", "until"]
 

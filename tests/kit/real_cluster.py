@@ -18,7 +18,8 @@ from typing import Any
 from kit import helm, paths
 from kit.cluster import plan
 from kit.kubectl import Kubectl
-from tests.kit.applied import Applied, until
+from tests.kit.applied import Applied
+from tests.kit.waiting import until
 
 SYSTEM = "innkeeper-system"
 RELEASE = "innkeeper"

@@ -14,7 +14,7 @@ from pathlib import Path
 from kit import paths
 from kit.kubectl import Kubectl
 from tests.kit import demo_state, documents
-from tests.kit.applied import until
+from tests.kit.waiting import until
 
 LAB = "documents"
 ENVIRONMENT = {"INNKEEPER_LAB": LAB, "INNKEEPER_LAB_SUBNET": "10.79.0.0/24"}

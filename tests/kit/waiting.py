@@ -1,6 +1,7 @@
 """Waiting for a condition with a deadline: what tests do in place of sleeping.
 
-The one place in the tests that polls. A condition that does not come true fails the test and says what was last seen.
+`eventually` and `settled` look often, in a test's own loop; `until` now and then, at what kubectl or a guest says. A
+condition that does not come true fails the test and says what was last seen.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ T = TypeVar("T")
 
 _POLL_S = 0.005
 _LONGEST_POLL_S = 0.1
+_PAUSE_S = 0.2
 
 
 class NotSoError(AssertionError):
@@ -44,6 +46,25 @@ async def eventually(check: Callable[[], Any], *, deadline_s: float = 10) -> Any
             raise NotSoError(f"not so after {deadline_s} s: {name}: {seen}") from trouble
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_POLL_S)
+
+
+def until(check: Callable[[], T], *, what: str, within_s: float = 60) -> T:
+    """Return the first true answer of `check`.
+
+    Raises:
+        NotSoError: when the deadline passes first; it carries the last answer.
+    """
+    end = time.monotonic() + within_s
+    while not (answer := check()):
+        if time.monotonic() > end:
+            raise NotSoError(f"waited {within_s:.0f} s for {what}; the last answer was {answer!r}")
+        time.sleep(_PAUSE_S)
+    return answer
+
+
+async def one_turn() -> None:
+    """Let everything that is due have its turn; no time passes."""
+    await asyncio.sleep(0)
 
 
 async def settled(value: Callable[[], T], *, for_s: float = 0.2, deadline_s: float = 10) -> T:

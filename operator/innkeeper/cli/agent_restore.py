@@ -61,17 +61,15 @@ async def run(
 
 @contextmanager
 def _there(state_dir: Path) -> Iterator[None]:
-    """Have the state directory; one that was made for nothing goes."""
+    """Have the state directory; one that was made for nothing goes, and what was made above it."""
+    missing = [each for each in (state_dir, *state_dir.parents) if not each.exists()]
     try:
-        # The hypervisor passes through to the disks of guests, and lists nothing.
-        state_dir.mkdir(mode=0o711, parents=True)
-        is_ours = True
-    except FileExistsError:
-        is_ours = False
-    try:
+        for each in reversed(missing):
+            # The hypervisor passes through to the disks of guests, and lists nothing.
+            each.mkdir(mode=0o711 if each == state_dir else 0o755, exist_ok=True)
         yield
     except BaseException:
-        if is_ours:
-            with suppress(OSError):  # whatever lies in it by now stays
-                state_dir.rmdir()
+        with suppress(OSError):  # whatever lies in one by now stays, and what is above it
+            for each in missing:
+                each.rmdir()
         raise

@@ -12,9 +12,9 @@ from kit import helm, paths
 from kit.container_image import images
 
 from tests.kit import documents, real_cluster, ssh
-from tests.kit.applied import until
 from tests.kit.lab import guest
 from tests.kit.real_cluster import RealCluster
+from tests.kit.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 

@@ -13,7 +13,7 @@ from innkeeper.views.catalog import Image
 from tests.integration.kube.conftest import Api
 from tests.integration.kube.test_client import image
 from tests.kit.informing import informing
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 
 
 @asynccontextmanager
@@ -94,7 +94,7 @@ async def test_who_was_behind_renders_again_from_the_newest(api: Api) -> None:
         newest, informer.objects[key] = informer.objects[key], old
         async with writing(api, informer, wanted) as writer:
             writer.touch(key, urgent=True)
-            await asyncio.sleep(0)
+            await one_turn()
             informer.objects[key] = newest
             await eventually(lambda: informer.objects[key].status.progress == "37%")
         read = await api.client.get(IMAGES, "debian", namespace=api.namespace)

@@ -369,11 +369,11 @@ def test_the_next_name_is_behind_all_that_are_kept() -> None:
 
 
 async def test_a_restore_of_what_is_not_there_leaves_no_directory(tmp_path: Path) -> None:
-    fresh = tmp_path / "fresh"
-    with pytest.raises(NotRestoredError, match="No such file"):
-        await agent_restore.run(backup=str(tmp_path / "nowhere"), host=HOST, state_dir=fresh)
-    assert not fresh.exists()
+    made = tmp_path / "made"
+    with pytest.raises(PlaceError, match=r"there is no .*/nowhere: name a backup"):
+        await agent_restore.run(backup=str(tmp_path / "nowhere"), host=HOST, state_dir=made / "fresh")
+    assert not made.exists()
     (tmp_path / "there").mkdir()
     with pytest.raises(PlaceError, match="no backup of the host"):
-        await agent_restore.run(backup=str(tmp_path / "there"), host=HOST, state_dir=fresh)
-    assert not fresh.exists()
+        await agent_restore.run(backup=str(tmp_path / "there"), host=HOST, state_dir=made / "fresh")
+    assert not made.exists()

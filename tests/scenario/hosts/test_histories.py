@@ -1,6 +1,5 @@
 """What happened on hosts reaches the API server as Events: in order, once, with the time when it happened."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from tests.kit.fake_api import FakeApi
 from tests.kit.fake_api_faults import Call
 from tests.kit.objects import NAMESPACE, guest_id, view
 from tests.kit.told_host import ToldHost
+from tests.kit.waiting import one_turn
 
 GUEST = guest_id(1)
 
@@ -36,7 +36,7 @@ class FastClock(ManualClock):
 
     async def sleep(self, seconds: float) -> None:
         self.advance(seconds)
-        await asyncio.sleep(0)
+        await one_turn()
 
 
 class Scene:

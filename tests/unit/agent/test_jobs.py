@@ -7,7 +7,7 @@ import pytest
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.plan import JobKind
 from innkeeper.to_its_end import to_its_end
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 
 
 async def test_a_second_job_for_the_same_guest_is_refused() -> None:
@@ -39,9 +39,9 @@ async def test_a_cancelled_job_has_ended_when_the_next_may_start() -> None:
         done.append("defined")
 
     jobs.start("g", JobKind.BUILD, desired="Running", work=to_its_end(hypervisor()))
-    await asyncio.sleep(0)
+    await one_turn()
     cancelling = asyncio.create_task(jobs.cancel("g"))
-    await asyncio.sleep(0)
+    await one_turn()
     assert not cancelling.done(), "a call to the hypervisor is waited for"
     call.set()
     await cancelling
@@ -52,7 +52,7 @@ async def test_a_cancelled_job_has_ended_when_the_next_may_start() -> None:
 async def test_closing_does_not_wait_for_a_hypervisor_that_hangs() -> None:
     jobs = Jobs(on_end=lambda _: None)
     jobs.start("g", JobKind.STOP, desired="Stopped", work=to_its_end(_for_ever()))
-    await asyncio.sleep(0)
+    await one_turn()
     async with asyncio.timeout(5):
         await jobs.close(within_s=0.05)
     assert jobs.get("g") is None

@@ -3,6 +3,7 @@
 import asyncio
 
 from innkeeper.agent.slots import Slots
+from tests.kit.waiting import one_turn
 
 
 async def _hold(slots: Slots, rank: int, entered: list[int], leave: asyncio.Event) -> None:
@@ -13,7 +14,7 @@ async def _hold(slots: Slots, rank: int, entered: list[int], leave: asyncio.Even
 
 async def _turns() -> None:
     for _ in range(10):
-        await asyncio.sleep(0)
+        await one_turn()
 
 
 async def test_the_lowest_rank_goes_first_and_no_more_than_there_is_room_for() -> None:
@@ -35,8 +36,8 @@ async def test_who_stops_waiting_takes_no_slot_with_it() -> None:
     last = asyncio.create_task(_hold(slots, 3, entered, leave))
     await _turns()
     leave.set()
-    await asyncio.sleep(0)  # the first wakes and gives its slot to the second ...
-    await asyncio.sleep(0)
+    await one_turn()  # the first wakes and gives its slot to the second ...
+    await one_turn()
     waiting.cancel()  # ... which is cancelled at the same moment
     await asyncio.gather(first, waiting, last, return_exceptions=True)
     async with asyncio.timeout(1), slots.taken((9,)):

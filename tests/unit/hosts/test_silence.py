@@ -149,4 +149,4 @@ def test_a_host_that_is_forgotten_was_never_heard() -> None:
     silence.beat("a", "1")
     silence.forget("a")
     assert silence.hearing("a") is Hearing.UNKNOWN
-    assert silence.quiet_s("a") == 0
+    assert silence.longest_quiet_s() == 0

@@ -12,7 +12,7 @@ from innkeeper.kube.lease import Heartbeat, LeaderElection, LeadershipLostError
 from innkeeper.kube.resources import LEASES
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 
 DURATION_S = 15.0
 
@@ -54,7 +54,7 @@ async def test_a_leader_that_cannot_renew_stops_before_others_may_start(
         await eventually(lambda: clock.sleepers or leading.done())
         assert clock.monotonic() - written_at < DURATION_S, "it leads longer than its Lease"
         clock.advance(min(0.5, max(clock.next_s, 0)) if clock.sleepers else 0)
-        await asyncio.sleep(0)
+        await one_turn()
     with pytest.raises(LeadershipLostError, match="in time"):
         leading.result()
     assert clock.monotonic() - written_at >= DURATION_S / 2, "it gave up without trying again"
@@ -125,7 +125,7 @@ async def test_the_election_waits_out_a_server_that_is_away(api: FakeApi, client
     for _ in range(3):
         await eventually(lambda: clock.sleepers)
         clock.advance(clock.next_s)
-        await asyncio.sleep(0)
+        await one_turn()
     assert not leading.done()
     await api.up()
 

@@ -6,7 +6,7 @@ import pytest
 
 from innkeeper.kube.queue import LatestQueue
 from tests.kit.clock import ManualClock
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ async def test_a_key_is_never_worked_on_twice_at_a_time(queue: LatestQueue[str])
 
 async def test_a_waiting_worker_wakes(queue: LatestQueue[str]) -> None:
     worker = asyncio.create_task(queue.take())
-    await asyncio.sleep(0)
+    await one_turn()
     queue.add("a")
     assert await worker == "a"
 
 
 async def test_each_of_several_waiting_workers_gets_a_key(queue: LatestQueue[str]) -> None:
     workers = [asyncio.create_task(queue.take()) for _ in range(3)]
-    await asyncio.sleep(0)
+    await one_turn()
     for key in ("a", "b", "c"):
         queue.add(key)
     assert sorted(await asyncio.gather(*workers)) == ["a", "b", "c"]
@@ -68,7 +68,7 @@ async def test_a_later_key_comes_when_it_is_due(queue: LatestQueue[str], clock: 
     worker = asyncio.create_task(queue.take())
     await eventually(lambda: clock.sleepers == 1)
     clock.advance(4.9)
-    await asyncio.sleep(0)
+    await one_turn()
     assert not worker.done()
     clock.advance(0.2)
     assert await worker == "early"
@@ -166,7 +166,7 @@ async def test_what_is_forgotten_does_not_come_later(queue: LatestQueue[str], cl
 
 async def test_a_cancelled_worker_loses_no_key(queue: LatestQueue[str]) -> None:
     worker = asyncio.create_task(queue.take())
-    await asyncio.sleep(0)
+    await one_turn()
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)
     queue.add("a")

@@ -10,6 +10,7 @@ from innkeeper.query import usage as module
 from innkeeper.query.usage import KEEP_S, UsageRoutes
 from innkeeper.state.subset import Subset
 from tests.kit.clock import ManualClock
+from tests.kit.waiting import one_turn
 
 
 class Hosts:
@@ -22,7 +23,7 @@ class Hosts:
 
     async def usage(self, host: str) -> HostUsage:
         self.asked.append(host)
-        await asyncio.sleep(0)
+        await one_turn()
         if host in self.away:
             raise HostUnreadError(f"host {host} cannot be asked")
         if host in self.silent:

@@ -87,6 +87,10 @@ class Places:
         """
         before, _, name = place.rpartition("/")
         if not place.startswith(S3_SCHEME) and not await in_own_thread(Path(place).is_dir):
+            if not await in_own_thread(Path(place).exists):
+                raise PlaceError(
+                    f"there is no {place}: name a backup, a directory of them, or s3://BUCKET/PREFIX"
+                )
             yield Path(place)
             return
         is_named = _NAME.fullmatch(name) is not None

@@ -30,7 +30,6 @@ class Backing:
     """What a guest's disk lies over, as QEMU names it: a file of this host, or the export of an image on its way."""
 
     name: str
-    is_stream: bool = False
 
 
 @dataclass(frozen=True)

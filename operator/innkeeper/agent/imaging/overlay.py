@@ -28,7 +28,7 @@ _MAX_NAME = 1023  # the format's own limit
 
 def stream_backing(name: str, socket: Path) -> Backing:
     """Return the export of an image as QEMU names it."""
-    return Backing(f"{STREAM_PREFIX}/{name}?socket={socket}", is_stream=True)
+    return Backing(f"{STREAM_PREFIX}/{name}?socket={socket}")
 
 
 def backing_of(disk: Path) -> str:

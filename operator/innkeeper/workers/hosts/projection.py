@@ -30,7 +30,6 @@ class HostFacts:
     agent: HostAgent | None
     cluster_exists: bool
     hearing: Hearing
-    quiet_s: float = 0.0
     guests: int = 0
     guest_names: tuple[str, ...] = ()  # while it is in maintenance: namespace/name of each
     promised: Amounts = field(default_factory=Amounts)

@@ -90,11 +90,6 @@ class Silence:
             return Hearing.SILENT
         return Hearing.DOUBTFUL if self._quiet_for(voice) > self.limit_s else Hearing.HEARD
 
-    def quiet_s(self, host: str) -> float:
-        """Return for how long of listening a host was not heard."""
-        voice = self._voices.get(host)
-        return 0.0 if voice is None else self._quiet_for(voice)
-
     def longest_quiet_s(self) -> float:
         """Return for how long of listening the host was not heard that is quiet for longest, silent ones left out."""
         speaking = (voice for voice in self._voices.values() if not voice.silent)
