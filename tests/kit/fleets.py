@@ -110,6 +110,10 @@ def _wishes(namespace: str) -> dict[str, st.SearchStrategy[object]]:
     }
 
 
+plain_requests = st.builds(Request, amounts=st.just(Amounts(1, 1, 0)), namespace=st.sampled_from(NAMESPACES))
+"""Requests that nothing but room, or another guest's wish, can rule out."""
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """Return a request with none to three wishes."""

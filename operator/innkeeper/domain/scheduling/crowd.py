@@ -13,6 +13,7 @@ from innkeeper.domain.scheduling.columns import LabelColumns
 from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.domain.scheduling.request import Group, Request, Term
 from innkeeper.domain.scheduling.tally import Tally
+from innkeeper.views.placement import HOST_TOPOLOGY
 
 _MAX_GROUPS = 512
 _NONE: Mapping[Group, Tally] = {}
@@ -31,7 +32,7 @@ class Crowd:
     """All counts, and the guests that they count."""
 
     def __init__(self) -> None:
-        self.changes = 0  # how often the set of terms of keepers changed
+        self._changes = 0  # how often the set of terms of keepers changed
         self._labels: LabelColumns
         self._namespaces: defaultdict[str, Namespace] = defaultdict(Namespace)
         self._members: defaultdict[str, dict[Group, Tally]] = defaultdict(dict)  # by namespace
@@ -73,7 +74,7 @@ class Crowd:
                 tally.add(row, by)
 
     def _forget_keepers(self) -> None:
-        self.changes += 1
+        self._changes += 1
         self._against.clear()
 
     def moved(self, row: int, key: str, before: int, after: int) -> None:
@@ -115,6 +116,18 @@ class Crowd:
             known = [(term, tally) for term, tally in space.keepers.items() if request.is_of(term.group)]
             self._against[request.namespace, request.labels] = known
         return known
+
+    def closing(self, request: Request) -> tuple[int, int]:
+        """Return what stays the same while no keeper closes a place of several hosts to this request.
+
+        A keeper that closes its own host alone changes that host's row, which tells as much.
+        """
+        wide = (
+            tally.arrivals
+            for term, tally in self.keepers_against(request)
+            if term.topology_key != HOST_TOPOLOGY
+        )
+        return self._changes, sum(wide)
 
     def correct(self) -> int:
         """Count every group anew; return how many differed, which are right afterwards."""

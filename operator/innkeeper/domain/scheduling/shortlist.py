@@ -32,7 +32,7 @@ class _Shortlist:
     """Rows that fitted one request, the best first; a row with an old stamp has to be asked again."""
 
     shape: int
-    terms: int  # the crowd's changes: which guests keep whom out
+    closing: tuple[int, int]  # of the crowd: which guests keep whom out of which places
     rows: RowNumbers
     totals: Scores
     seed: int
@@ -90,7 +90,7 @@ class Shortlists:
             return None
         found = _Shortlist(
             shape=fleet.shape,
-            terms=fleet.crowd.changes,
+            closing=fleet.crowd.closing(request),
             rows=rows,
             totals=totals,
             seed=seed,
@@ -102,7 +102,7 @@ class Shortlists:
     def _next(self, request: Request) -> int | None:
         """Return the best row of the list that still fits, or None where a list has to be made."""
         fleet, known = self._fleet, self._lists.get(request)
-        if known is None or (known.shape, known.terms) != (fleet.shape, fleet.crowd.changes):
+        if known is None or (known.shape, known.closing) != (fleet.shape, fleet.crowd.closing(request)):
             return None
         if known.uses >= max(1, _SHARE * known.rows.size):
             return None

@@ -88,6 +88,7 @@ class Tally:
 
     def __init__(self, labels: LabelColumns) -> None:
         self.total = 0
+        self.arrivals = 0  # how often any came
         self.rows = RowCounts()
         self._labels = labels
         self._places: dict[str, Counts] = {}  # by number of the value; the last is for rows without the label
@@ -110,6 +111,7 @@ class Tally:
     def add(self, row: int, by: int) -> None:
         """One guest more, or less, on a row."""
         self.total += by
+        self.arrivals += by > 0
         self.rows.add(row, by)
         for key in self._places:
             column = self._labels.column(key)

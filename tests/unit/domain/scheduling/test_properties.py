@@ -12,8 +12,9 @@ from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.explain import explain
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
 from innkeeper.domain.scheduling.fleet import Fleet
-from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.request import EVERYTHING, Group, Request, Term
 from innkeeper.domain.scheduling.shortlist import Shortlists
+from innkeeper.views.placement import CLUSTER_TOPOLOGY
 from tests.kit import fleets, reference_scheduler
 from tests.kit.reference_scheduler import World
 
@@ -81,6 +82,25 @@ class Fleets(RuleBasedStateMachine):
         assume(self.seen)
         self.decide(data.draw(st.sampled_from(self.seen)), seed)
 
+    @rule(
+        data=st.data(),
+        request=fleets.plain_requests,
+        key=st.sampled_from((CLUSTER_TOPOLOGY, "zone", "rack")),
+        seed=st.integers(0, 1 << 64),
+    )
+    def keepers_come_between_equal_guests(self, data: Any, request: Request, key: str, seed: int) -> None:
+        assume(self.world.hosts)
+        apart = (Term(Group(request.namespace, EVERYTHING), key),)
+        for _ in range(3):
+            host = data.draw(st.sampled_from(sorted(self.world.hosts)))
+            self.comes(Resident(host=host, amounts=Amounts(), namespace=request.namespace, apart=apart))
+            self.decide(request, seed)
+
+    def comes(self, guest: Resident) -> None:
+        self.placed += 1
+        self.world.guests[f"g{self.placed}"] = guest
+        self.fleet.reserve(f"g{self.placed}", guest)
+
     def decide(self, request: Request, seed: int) -> None:
         failed = {
             name: reference_scheduler.failures(self.world, request, host)
@@ -97,7 +117,6 @@ class Fleets(RuleBasedStateMachine):
             else:
                 assert all(failed.values()), "a guest that fits somewhere is placed"
         if isinstance(decision, Placement):
-            self.placed += 1
             guest = Resident(
                 host=decision.host,
                 amounts=request.amounts,
@@ -105,8 +124,7 @@ class Fleets(RuleBasedStateMachine):
                 labels=dict(request.labels),
                 apart=request.apart,
             )
-            self.world.guests[f"g{self.placed}"] = guest
-            self.fleet.reserve(f"g{self.placed}", guest)
+            self.comes(guest)
             self.never_over_promised(decision.host)
 
     def explanation_is_the_reference_s(

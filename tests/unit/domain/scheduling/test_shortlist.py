@@ -8,8 +8,10 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.facts import Resident
+from innkeeper.domain.scheduling.request import Term
 from innkeeper.domain.scheduling.shortlist import Shortlists
-from tests.unit.domain.scheduling.test_rules import ASK, GIB, HOST, a_fleet
+from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY
+from tests.unit.domain.scheduling.test_rules import ASK, GIB, HOST, WEB, a_fleet, web
 
 HOSTS = [replace(HOST, name=f"h{number:03}") for number in range(400)]
 GUESTS = 1000
@@ -62,3 +64,30 @@ def test_a_burst_of_equal_guests_costs_a_few_scans(scans: Scans) -> None:
     assert scans.decided <= 2 * GUESTS / cycle.ENOUGH + 2
     assert scans.counted == 0
     assert max(fleet.count(host.name) for host in HOSTS) <= HOST.allocatable.cpu_millis // 1000
+
+
+ASK_WEB = replace(ASK, labels=(("app", "web"),))
+
+
+@pytest.mark.parametrize("key", [HOST_TOPOLOGY, "rack", CLUSTER_TOPOLOGY])
+def test_a_keeper_that_comes_keeps_equal_guests_out_of_its_whole_place(key: str) -> None:
+    """The term of the keeper is there already: what is new is its place."""
+    hosts = [
+        replace(HOST, name=f"{place}{number}", cluster=place, labels={"rack": place})
+        for place in ("a", "b", "c")
+        for number in range(4)
+    ]
+    fleet = a_fleet(*hosts)
+    db = Resident(host="a0", amounts=Amounts(1, 1, 1), namespace="n", apart=(Term(WEB, key),))
+    fleet.reserve("db-1", db)
+    shortlists = Shortlists(fleet)
+    places = []
+    for number in range(8):
+        if number == 1:
+            fleet.reserve("db-2", replace(db, host="b0"))
+        found = shortlists.decide(ASK_WEB, seed=number)
+        assert isinstance(found, Placement)
+        fleet.reserve(f"web-{number}", web(found.host, amounts=ASK_WEB.amounts))
+        places.append(found.host)
+    kept_out = {"a0", "b0"} if key == HOST_TOPOLOGY else {each.name for each in hosts if each.cluster != "c"}
+    assert not kept_out & set(places[1:])
