@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _MARK = re.compile(r"<!--\s*(?P<name>[a-z][a-z ]*?)(?::\s*(?P<value>.*?))?\s*-->", re.DOTALL)
+_SPACES_A_LEVEL = 4
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 
 
@@ -84,6 +85,25 @@ def headings(page: str) -> list[str]:
         for opening, inline in pairwise(tokens)
         if opening.type == "heading_open"
     ]
+
+
+def too_shallow(page: str) -> list[int]:
+    """Return the lines of blocks in lists with fewer than four spaces for each level: the site ends the list there."""
+    found: list[int] = []
+    items: list[int] = []
+    lines = page.splitlines()
+    for token in _parsed(page):
+        if token.type == "list_item_close":
+            items.pop()
+            continue
+        line = _line(token)
+        if line and items and line != items[-1] and line not in found:
+            indent = len(lines[line - 1]) - len(lines[line - 1].lstrip(" "))
+            if indent < _SPACES_A_LEVEL * len(items):
+                found.append(line)
+        if token.type == "list_item_open":
+            items.append(line)
+    return found
 
 
 def _inlines(page: str) -> Iterator[tuple[int, Token]]:

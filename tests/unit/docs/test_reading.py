@@ -62,6 +62,24 @@ def test_anchors_are_the_ones_that_github_makes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("page", "lines"),
+    [
+        ("1. one\n\n    more of it\n\n2. two\n\n    ```sh\n    true\n    ```\n", []),
+        ("- a line\n  that goes on\n- another\n\n   three spaces of no list\n", [5]),
+        ("1. one\n\n   ```sh\n   true\n   ```\n\n2. two\n", [3]),
+        ("1. one\n\n   | a |\n   |---|\n", [3]),
+        ("- one\n  - inner\n", [2]),
+        ("- one\n    - inner\n\n        more of it\n", []),
+        ("- one\n    - inner\n\n      more of it\n", [4]),
+        ("1. one\n\nText.\n\n- two\n", []),
+    ],
+)
+def test_a_block_in_a_list_needs_four_spaces_a_level(page: str, lines: list[int]) -> None:
+    """The site would end the list there, and begin another one at 1."""
+    assert reading.too_shallow(page) == lines
+
+
+@pytest.mark.parametrize(
     ("link", "why"),
     [
         ("README.md", None),
