@@ -11,6 +11,7 @@ import typer
 
 from innkeeper.cli import main
 from innkeeper.cli.guest import commands
+from innkeeper.settings import OperatorSettings
 from kit.reference import settings
 from kit.reference.table import code, page, table
 
@@ -19,6 +20,8 @@ _INTRO = """\
 program `kubectl-guest`, which kubectl finds on PATH). `--help` shows the same. What an option leaves open comes from
 [settings](settings.md).
 """
+FORMS = {**settings.PROCESSES, "operator rebuild": OperatorSettings}
+"""Where a command's options come from when they are left open."""
 
 
 def render() -> str:
@@ -39,7 +42,7 @@ def _group(name: str, group: Any) -> dict[str, Any]:
 def _command(name: str, command: Any) -> str:
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     arguments = [each for each in command.params if each.param_type_name == "argument"]
-    form = settings.PROCESSES.get(name.removeprefix("innkeeper "))
+    form = FORMS.get(name.removeprefix("innkeeper "))
     usage = " ".join([name, *(_usage(each) for each in arguments), *(["[OPTIONS]"] if options else [])])
     parts = [f"## {name}", f"```text\n{usage}\n```", command.help.strip()]
     if arguments:

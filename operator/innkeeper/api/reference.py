@@ -8,7 +8,7 @@ from typing import Any
 
 from innkeeper.api import crdgen
 from innkeeper.api.model import VALIDATIONS, Kind
-from innkeeper.domain.names import API_VERSION
+from innkeeper.domain.names import API_VERSION, GROUP
 
 _HEAD = f"""\
 <!-- Made by hack/generate from operator/innkeeper/api; do not edit. -->
@@ -22,6 +22,8 @@ other clients get a warning, and the API server drops the field.
 
 What conditions say is told in [conditions and reasons](conditions.md).
 """
+_OF_KUBERNETES_TOO = {"ipaddresses"}
+"""Kinds whose short form kubectl takes for one of Kubernetes' own."""
 
 
 def render(kinds: Iterable[type[Kind]], policies: Iterable[Mapping[str, Any]]) -> str:
@@ -32,11 +34,12 @@ def render(kinds: Iterable[type[Kind]], policies: Iterable[Mapping[str, Any]]) -
 def _kind(kind: type[Kind]) -> str:
     schema = crdgen.root_schema(kind)
     definition = kind.definition
+    plural = f"{definition.plural}.{GROUP}" if definition.plural in _OF_KUBERNETES_TOO else definition.plural
     scope = "namespaced" if definition.scope == "Namespaced" else "cluster-wide"
     lines = [
         f"## {kind.__name__}\n",
         f"{schema['description']}\n",
-        f"`kubectl get {definition.plural}` or `{definition.short_name}`; {scope}.\n",
+        f"`kubectl get {plural}` or `{definition.short_name}`; {scope}.\n",
         "| field | type | what it is |",
         "|---|---|---|",
     ]

@@ -13,7 +13,7 @@ class ConditionType(StrEnum):
     SCHEDULED = "Scheduled"  # of a Guest: it has a host, or the message counts why not
     ADDRESSES_ASSIGNED = "AddressesAssigned"  # of a Guest: its addresses are claimed
     READY = "Ready"  # of every kind: it is as its spec wants; a Guest's reason is its step
-    EXHAUSTED = "Exhausted"  # of an IPPool
+    EXHAUSTED = "Exhausted"  # of an IPPool: no address of it is free
     IN_USE = "InUse"  # of an Image, present only while its deletion waits for guests
     MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
     SOURCE_UNREACHABLE = (
@@ -140,19 +140,19 @@ class GuestReason(StrEnum):
     PAUSED = "Paused"  # by a GuestOperation, until another one resumes it
     STOPPED = "Stopped"  # it is off, as its `power` wants
     STOPPED_AT_HOST = (
-        "StoppedAtHost"  # a person at the host stopped it, and it stays off until a person starts it
+        "StoppedAtHost"  # a person stopped it at its host; off until started there, or an order changes power
     )
     WAITING_FOR_ORDERS = "WaitingForOrders"  # off, and started only once newer orders were looked for
     SUPERSEDED = "Superseded"  # it lives elsewhere by a newer binding; its disk is kept here
     COMPLETED = "Completed"  # ended by itself and its restart policy lets it rest
-    CRASHED = "Crashed"  # ended by itself; will be started again after a back-off
+    CRASHED = "Crashed"  # its machine failed, or was ended or paused at the host; under restartPolicy Never it rests
     IMAGE_DOWNLOAD_FAILED = "ImageDownloadFailed"  # its host cannot fetch the image; it tries again
     IMAGE_DIGEST_MISMATCH = "ImageDigestMismatch"  # the bytes that came are not those of the digest
     IMAGE_UNREADABLE = "ImageUnreadable"  # the image on the host is no image of its format
     IMAGE_CHUNK_MISMATCH = (
         "ImageChunkMismatch"  # a part of the image is not what its manifest says: the guest is paused
     )
-    HOST_DISK_FULL = "HostDiskFull"  # the host has no room for the image
+    HOST_DISK_FULL = "HostDiskFull"  # the host has no room for its image, its disk, or the agent's database
     DISK_MISSING = "DiskMissing"  # it was built, and its disk is gone: no empty one is made in its place
     DISK_FAILED = "DiskFailed"  # its machine is paused: a read or a write of its disk fails again and again
     START_FAILED = "StartFailed"  # the hypervisor does not start its machine
@@ -258,7 +258,9 @@ class ImageReason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"  # the bytes are not those of the digest
     FORMAT_MISMATCH = "FormatMismatch"  # the bytes are of another format than it says
     NOT_AN_IMAGE = "NotAnImage"  # the bytes are no disk image
-    UNSAFE_IMAGE = "UnsafeImage"  # a backing file, an external data file
+    UNSAFE_IMAGE = (
+        "UnsafeImage"  # a backing file, an external data file, encryption, snapshots, unknown features
+    )
     TOO_LARGE = "TooLarge"  # larger than the image server takes
     COMPRESSION_INVALID = "CompressionInvalid"  # damaged, cut short, or followed by something else
     STORE_FULL = "StoreFull"  # the image server has no room to unpack it
@@ -290,6 +292,6 @@ class PoolReason(StrEnum):
     INVALID = "Invalid"  # the message says what contradicts what
     OVERLAPS = "Overlaps"  # an older pool of its address space gives the same addresses
     ADDRESSES_OUTSIDE = "AddressesOutside"  # guests hold addresses that it would not give again
-    NO_ADDRESS_FREE = "NoAddressFree"  # of Exhausted: guests wait
+    NO_ADDRESS_FREE = "NoAddressFree"  # of Exhausted: guests that ask for one wait
     ADDRESSES_FREE = "AddressesFree"  # of Exhausted, while it is False
     NO_HOST_READY = "NoHostReady"  # of a Cluster: none of its hosts is Ready

@@ -33,7 +33,7 @@ from innkeeper.workers.rebuild.rebuild import Outcome, Progress, Rebuild
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildWish:
-    """What a person asked for. `without` names hosts that he gives up."""
+    """What a person asked for. `without` names hosts that they give up."""
 
     without: frozenset[str] = frozenset()
     public_keys: tuple[str, ...] = ()  # base64, beside those that the settings name

@@ -1,6 +1,6 @@
 """How long an origin may take: for a connection, for its answer, and for each part of what it sends.
 
-All tenants share one image server, so no origin may hold a connection for longer than it works. The time in which the
+All accounts share one image server, so no origin may hold a connection for longer than it works. The time in which the
 reader takes nothing is never counted against the origin.
 """
 
