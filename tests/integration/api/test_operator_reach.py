@@ -32,7 +32,7 @@ from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.control_plane
 
-HOST, SYSTEM, TENANT = "host-reach", names.SYSTEM_NAMESPACE, "reach-tenant"
+HOST, SYSTEM, ELSEWHERE = "host-reach", names.SYSTEM_NAMESPACE, "reach-account"
 ROOTS = {
     "secrets": "/api/v1",
     "serviceaccounts": "/api/v1",
@@ -75,9 +75,9 @@ REFUSED: dict[str, list[tuple[str, str, str, dict[str, Any] | str]]] = {
             "kube-system",
             token_of("clusterrole-aggregation-controller", name="user-data-1"),
         ),
-        ("create", "secrets", TENANT, named("user-data-1")),
-        ("patch", "secrets", TENANT, "there"),
-        ("delete", "secrets", TENANT, "there"),
+        ("create", "secrets", ELSEWHERE, named("user-data-1")),
+        ("patch", "secrets", ELSEWHERE, "there"),
+        ("delete", "secrets", ELSEWHERE, "there"),
         ("create", "secrets", SYSTEM, token_of("innkeeper-images", name="theirs")),
         ("patch", "secrets", SYSTEM, SECRET_NAME),
         ("delete", "secrets", SYSTEM, SECRET_NAME),
@@ -90,38 +90,38 @@ REFUSED: dict[str, list[tuple[str, str, str, dict[str, Any] | str]]] = {
     ],
     "the operator writes the RoleBinding agent in namespaces host-..., and no other": [
         ("create", "rolebindings", "kube-system", binding("agent", "innkeeper-operator", PERSON)),
-        ("create", "rolebindings", TENANT, binding("agent", "agent", account(TENANT))),
+        ("create", "rolebindings", ELSEWHERE, binding("agent", "agent", account(ELSEWHERE))),
         ("create", "rolebindings", HOST, binding("another", "agent", account(HOST))),
-        ("patch", "rolebindings", TENANT, "agent"),
-        ("delete", "rolebindings", TENANT, "agent"),
+        ("patch", "rolebindings", ELSEWHERE, "agent"),
+        ("delete", "rolebindings", ELSEWHERE, "agent"),
     ],
     "the operator binds the Role agent to the account agent of the same namespace, and nothing else": [
         ("create", "rolebindings", HOST, binding("agent", "innkeeper-operator", account(HOST))),
         ("create", "rolebindings", HOST, binding("agent", "agent", PERSON)),
-        ("create", "rolebindings", HOST, binding("agent", "agent", account(TENANT))),
+        ("create", "rolebindings", HOST, binding("agent", "agent", account(ELSEWHERE))),
         ("create", "rolebindings", HOST, binding("agent", "agent", account(HOST, "default"))),
     ],
     "the operator changes and deletes namespaces host-... only": [
         ("patch", "namespaces", "kube-system", ""),
         ("patch", "namespaces", SYSTEM, ""),
-        ("patch", "namespaces", TENANT, ""),
-        ("delete", "namespaces", TENANT, ""),
+        ("patch", "namespaces", ELSEWHERE, ""),
+        ("delete", "namespaces", ELSEWHERE, ""),
         ("delete", "namespaces", SYSTEM, ""),
     ],
     "the operator writes the ServiceAccount and the Role agent in namespaces host-..., and no other": [
         ("create", "serviceaccounts", "kube-system", named("agent")),
         ("create", "serviceaccounts", HOST, named("another")),
-        ("patch", "serviceaccounts", TENANT, "agent"),
-        ("delete", "serviceaccounts", TENANT, "agent"),
+        ("patch", "serviceaccounts", ELSEWHERE, "agent"),
+        ("delete", "serviceaccounts", ELSEWHERE, "agent"),
         ("create", "roles", SYSTEM, ROLE),
         ("create", "roles", HOST, named("another", rules=AGENT_RULES)),
-        ("patch", "roles", TENANT, "agent"),
+        ("patch", "roles", ELSEWHERE, "agent"),
     ],
     "the operator writes its own two Leases, and no other": [
         ("create", "leases", "kube-system", named("kube-scheduler")),
         ("create", "leases", SYSTEM, named("another")),
         ("create", "leases", HOST, named(names.HEARTBEAT_LEASE)),
-        ("patch", "leases", TENANT, "there"),
+        ("patch", "leases", ELSEWHERE, "there"),
     ],
 }
 CASES = [(message, *case) for message, cases in REFUSED.items() for case in cases]
@@ -147,29 +147,29 @@ def ask(
 
 @pytest.fixture(scope="module", autouse=True)
 def there(server: Server) -> Iterator[None]:
-    """A host's namespace and a tenant's, with something in each for the operator to lay hands on."""
+    """A host's namespace and an account's, with something in each for the operator to lay hands on."""
     made = [
-        ("secrets", TENANT, named("there")),
+        ("secrets", ELSEWHERE, named("there")),
         ("secrets", SYSTEM, named(SECRET_NAME)),
         (
             "secrets",
             HOST,
             named("user-data-token", type="kubernetes.io/basic-auth", stringData={"username": "a"}),
         ),
-        ("serviceaccounts", TENANT, named("agent")),
-        ("leases", TENANT, named("there")),
+        ("serviceaccounts", ELSEWHERE, named("agent")),
+        ("leases", ELSEWHERE, named("there")),
         ("roles", HOST, ROLE),
-        ("roles", TENANT, ROLE),
-        ("rolebindings", TENANT, binding("agent", "agent", account(TENANT))),
+        ("roles", ELSEWHERE, ROLE),
+        ("rolebindings", ELSEWHERE, binding("agent", "agent", account(ELSEWHERE))),
     ]
-    for each in (HOST, TENANT):
+    for each in (HOST, ELSEWHERE):
         assert server.request("POST", "/api/v1/namespaces", named(each)).status == 201
     for resource, namespace, body in made:
         answer = server.request("POST", path_of(resource, namespace), body)
         assert answer.status == 201, answer.message
     yield
     server.request("DELETE", path_of("secrets", SYSTEM, SECRET_NAME))
-    for each in (HOST, TENANT):
+    for each in (HOST, ELSEWHERE):
         server.request("DELETE", path_of("namespaces", each))
 
 
@@ -233,7 +233,7 @@ async def test_the_operator_makes_keeps_and_ends_a_hosts_identity(admin: Client,
     await eventually(lambda: _is_gone(admin, place), deadline_s=120)
 
 
-async def test_the_operator_makes_its_order_key_its_leases_and_tenants_namespaces(
+async def test_the_operator_makes_its_order_key_its_leases_and_namespaces_of_accounts(
     server: Server, admin: Client, operator: Client
 ) -> None:
     await admin.delete(SECRETS, SECRET_NAME, namespace=SYSTEM)
