@@ -38,6 +38,7 @@ LEFT_OUT = {
     "docs/how-to/join-a-host.md": 3,
     "docs/how-to/online-image.md": 3,
     "docs/how-to/rebuild-the-control-plane.md": 3,
+    "docs/how-to/retire-a-host.md": 1,
     "docs/how-to/rotate-the-order-key.md": 1,
     "docs/how-to/try-on-a-real-cluster.md": 5,
     "docs/how-to/use-your-own-cluster.md": 3,

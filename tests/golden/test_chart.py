@@ -9,17 +9,22 @@ import base64
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kit.documents import reading
+from kit.reference import settings
 
 from innkeeper import __version__
+from innkeeper.agent.settings import AgentSettings
 from innkeeper.domain.reasons import OrphanPolicy
 from innkeeper.domain.rebuild.gate import RebuildPolicy
 from innkeeper.telemetry.logs import LogFormat, LogLevel
 from tests.kit.chart import CHART, ORDER_KEY, WITH_AGENTS, HelmError, find, pod_specs, render, run_helm
+from tests.kit.install import CHECKOUT
 
 GOLDEN = Path(__file__).parent / "chart"
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/values.yaml"))
@@ -77,6 +82,25 @@ def test_is_rendered_as_checked_in(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_lint_finds_nothing(case: str) -> None:
     run_helm("lint", "--strict", CHART, "--values", GOLDEN / case / "values.yaml")
+
+
+def test_agents_take_backups_by_the_variables_that_the_page_shows() -> None:
+    page = (CHECKOUT / "docs" / "how-to" / "back-up-a-host.md").read_text()
+    [shown] = [each.text for each in reading.blocks(page) if each.language == "yaml"]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as values:
+        values.write(shown)
+        values.flush()
+        [agent] = [
+            each["spec"]["template"]["spec"]["containers"][0]
+            for each in render(*WITH_AGENTS, "--values", values.name)
+            if each["kind"] == "DaemonSet" and each["metadata"]["name"] == "innkeeper-agent"
+        ]
+    wanted = yaml.safe_load(shown)["agent"]["extraEnv"]
+    assert {each["name"] for each in wanted} > {"INNKEEPER_AGENT_BACKUP_URL", "AWS_ACCESS_KEY_ID"}
+    assert [each for each in wanted if each not in agent["env"]] == []
+    assert settings.variable(AgentSettings, "backup_url") == "INNKEEPER_AGENT_BACKUP_URL"
+    [state] = [each for each in agent["volumeMounts"] if each["name"] == "state"]
+    assert state["mountPropagation"] == "HostToContainer"  # a file system that is mounted there later
 
 
 def test_the_version_is_the_programs() -> None:
