@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from innkeeper import whole_files
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.images.manifest import MAX_BYTES, Manifest
 
@@ -39,7 +40,7 @@ class Manifests:
             self._remember((digest, own), encoded)
             return own
         try:
-            await asyncio.to_thread(_write, self._path(self._directory, digest, own), encoded)
+            await asyncio.to_thread(whole_files.put, self._path(self._directory, digest, own), encoded)
         except OSError as error:
             log.warning("manifest_not_kept", digest=digest, error=error.strerror)
             self._remember((digest, own), encoded)
@@ -66,9 +67,3 @@ class Manifests:
     @staticmethod
     def _path(directory: Path, digest: str, own: str) -> Path:
         return directory / f"{Digest.parse(digest).hex}.{Digest.parse(own).hex}.json"
-
-
-def _write(path: Path, encoded: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(encoded)
-    partial.replace(path)

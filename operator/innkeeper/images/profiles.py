@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from innkeeper import whole_files
 from innkeeper.domain.images import profile
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.images.profile import Profile, ProfileInvalidError
@@ -39,7 +40,7 @@ class Profiles:
         if self._directory is not None:
             path = self._path(self._directory, digest)
             try:
-                await asyncio.to_thread(_write, path, profile.encode(new.chunks, boots=new.boots))
+                await asyncio.to_thread(whole_files.put, path, profile.encode(new.chunks, boots=new.boots))
             except OSError as error:
                 log.warning("profile_not_kept", digest=digest, error=error.strerror)
 
@@ -55,9 +56,3 @@ class Profiles:
     @staticmethod
     def _path(directory: Path, digest: str) -> Path:
         return directory / f"{Digest.parse(digest).hex}.profile.json"
-
-
-def _write(path: Path, encoded: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(encoded)
-    partial.replace(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from innkeeper import whole_files
 from innkeeper.clock import Clock
 from innkeeper.domain.host_usage import HostUsage
 from innkeeper.domain.names import host_of_namespace
@@ -236,7 +237,7 @@ class Holdings:
 
     def _write(self, path: Path, state: Mapping[str, HostRecord]) -> None:
         try:
-            snapshot.write(path, host_records.encode(state))
+            whole_files.put(path, host_records.encode(state))
         except OSError as error:
             log.warning("host_records_not_written", message=str(error))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from innkeeper import whole_files
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain.names import GROUP
 from innkeeper.domain.rebuild.gate import Standing
@@ -180,7 +181,7 @@ class Snapshots:
         made_at = rfc3339(self._clock.now())
         content = snapshot.encode(state, views=self._views(), origin=origin, made_at=made_at)
         try:
-            snapshot.write(self._path, content)
+            whole_files.put(self._path, content)
         except OSError as error:
             log.warning("snapshot_not_written", message=str(error))
             self._metrics.failures.inc()

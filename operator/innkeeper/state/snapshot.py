@@ -6,10 +6,8 @@ history that the store has lost is refused with a reason. Objects that another v
 otherwise are refused kind by kind.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,31 +138,6 @@ def fields_of(view: type[View]) -> str:
     """Return a digest of how objects of a kind are read: their fields, types and defaults."""
     schema = json.dumps(msgspec.json.schema(view), sort_keys=True)
     return hashlib.blake2b(schema.encode(), digest_size=8).hexdigest()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put the bytes into a file so that after a crash there is the file of before, or this one.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def read(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """A snapshot is used whole or not at all, and says what it was made from."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -66,31 +65,6 @@ def test_a_single_wrong_bit_is_found(bit: int) -> None:
 def test_strange_content_with_a_right_digest_is_refused(body: bytes) -> None:
     content = snapshot.MAGIC + body
     assert refusal(content + snapshot._digest(content)) is Refused.OTHER_FORM
-
-
-def test_a_file_is_replaced_whole_and_is_nobody_else_s(tmp_path: Path) -> None:
-    path = tmp_path / "snapshot"
-    snapshot.write(path, b"first")
-    snapshot.write(path, b"second")
-    assert snapshot.read(path) == b"second"
-    assert [each.name for each in tmp_path.iterdir()] == ["snapshot"]
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_what_cannot_be_written_leaves_the_file_of_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "snapshot"
-    snapshot.write(path, b"first")
-
-    def no_room(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_room)
-    with pytest.raises(OSError, match="No space left"):
-        snapshot.write(path, b"second")
-    assert snapshot.read(path) == b"first"
-    assert [each.name for each in tmp_path.iterdir()] == ["snapshot"]
 
 
 def test_an_absent_file_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from innkeeper import whole_files
 from innkeeper.agent.store.opening import BACKUP_MARK
 from innkeeper.to_its_end import in_thread
 
@@ -64,7 +65,7 @@ def copy_store(source: Path, target: Path, mark: BackupMark) -> None:
             written.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
             text = msgspec.json.encode(mark).decode()
             written.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (BACKUP_MARK, text))
-        sync(target)
+        whole_files.sync(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -92,18 +93,3 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-
-
-def put_in_place(partial: Path, target: Path) -> None:
-    """Give a finished file its name, so that it is there whole or not at all."""
-    partial.replace(target)
-    sync(target.parent)
-
-
-def sync(path: Path) -> None:
-    """Have a file or a directory on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from innkeeper.agent.backup.copying import put_in_place, whole_file
+from innkeeper import whole_files
+from innkeeper.agent.backup.copying import whole_file
 from innkeeper.agent.backup.own_thread import in_own_thread
 from innkeeper.agent.backup.targets import BackupFailedError, next_name, of_host, surplus
 
@@ -41,7 +42,7 @@ class BackupDirectory:
                 shutil.copyfileobj(source, target)
                 target.flush()
                 os.fsync(target.fileno())
-        put_in_place(partial, self.directory / newest)
+        whole_files.rename(partial, self.directory / newest)
         for old in surplus(before, keep=self.keep):
             (self.directory / old).unlink(missing_ok=True)
 

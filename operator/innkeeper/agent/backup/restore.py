@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from innkeeper.agent.backup.copying import BackupMark, put_in_place, sync
+from innkeeper import whole_files
+from innkeeper.agent.backup.copying import BackupMark
 from innkeeper.agent.only_one import only_one
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store import highwater, schema
@@ -56,8 +57,8 @@ def restore(backup: Path, paths: StatePaths, *, host: str, new_id: str, trusts_c
         try:
             _copy(backup, partial)
             restored = _made_a_store(partial, host=host, new_id=new_id, trusts_copy=trusts_copy)
-            sync(partial)
-            put_in_place(partial, paths.database)
+            whole_files.sync(partial)
+            whole_files.rename(partial, paths.database)
         finally:
             partial.unlink(missing_ok=True)
     return restored

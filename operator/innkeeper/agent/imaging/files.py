@@ -10,12 +10,12 @@ uses/<guest>           which image a guest uses
 A stream is named by the digests of its image and of its manifest: who trusts another manifest reads another file.
 """
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from innkeeper import whole_files
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.orders import OrderImage
 
@@ -114,9 +114,5 @@ class ImageFiles:
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file whole or not at all, and onto the disk."""
-        new = self.directory / f"{path.name}.{path.parent.name}.new"  # beside no other file that is listed
-        with new.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        beside_none_listed = self.directory / f"{path.name}.{path.parent.name}.new"
+        whole_files.put(path, content, partial=beside_none_listed, mode=0o644)

@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from innkeeper import whole_files
 from innkeeper.agent.settings import JoinFile
 from innkeeper.errors import InnkeeperError
 
@@ -60,8 +61,4 @@ def _replace(path: Path, content: bytes) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    whole_files.sync(path.parent)

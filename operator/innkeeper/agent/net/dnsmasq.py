@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from innkeeper import whole_files
 from innkeeper.agent import programs
 from innkeeper.agent.net.dhcp import Leases
 from innkeeper.errors import InnkeeperError
@@ -104,8 +105,5 @@ class Dnsmasq:
         with contextlib.suppress(OSError):
             if path.read_text() == text:
                 return True
-        partial = path.with_suffix(".partial")
-        partial.write_text(text)
-        partial.chmod(0o644)
-        partial.replace(path)
+        whole_files.put(path, text.encode(), mode=0o644)
         return False

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from innkeeper import whole_files
 from innkeeper.domain.images.digests import Digest
 from innkeeper.domain.images.manifest import Chunks
 
@@ -176,11 +177,7 @@ class ChunkFile:
         """Give the file, which is whole and was settled, its final name; who reads it reads on."""
         os.fchmod(self.file.fileno(), 0o644)  # QEMU runs as another user, and reads it only
         self.path = self.path.replace(target)
-        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)  # disks of guests name the file from now on
-        finally:
-            os.close(directory)
+        whole_files.sync(target.parent)  # disks of guests name the file from now on
 
     def close(self) -> None:
         """Close the file; what is there stays for the next time, which takes nothing of it unseen."""

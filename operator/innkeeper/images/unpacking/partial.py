@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from innkeeper import whole_files
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.errors import InnkeeperError
 
@@ -65,11 +66,7 @@ class Partial:
             os.fsync(self._descriptor)
             self._path.replace(target)
             self._close()
-            directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            whole_files.sync(target.parent)
 
     def drop(self) -> None:
         """Remove the file, unless it was finished."""
