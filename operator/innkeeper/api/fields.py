@@ -21,7 +21,14 @@ LabelValue = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL_VALUE}$")]
 Digest = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})$")]
 DigestOrNone = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})?$")]
 MacAddress = Annotated[str, Field(max_length=17, pattern="^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
-UnicastMac = Annotated[str, Field(max_length=17, pattern="^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")]
+# Machines and routers have MACs that a maker gave them: a guest can never have one of those.
+LocalMac = Annotated[
+    MacAddress,
+    Rule(
+        "self.matches('^.[26ae]')",
+        "take a MAC that is unicast and locally administered: its second digit is 2, 6, a or e, as in 02:00:00:00:00:07",
+    ),
+]
 IpAddress = Annotated[
     str,
     Field(min_length=2, max_length=39),

@@ -23,6 +23,9 @@ class Claims:
         self._of_guest: defaultdict[str, set[str]] = defaultdict(set)
         self._of_pool: Counter[str] = Counter()
         self._of_namespace: Counter[tuple[str, str]] = Counter()  # (pool, namespace)
+        self._on_their_way: Counter[tuple[str, str]] = (
+            Counter()
+        )  # (pool, namespace): claims that are being made
         self._taken: defaultdict[tuple[str, int], Taken] = defaultdict(Taken)  # (address space, family)
 
     def put(self, name: str, view: IPAddress | None) -> IPAddress | None:
@@ -44,8 +47,16 @@ class Claims:
         return self._of_pool[pool]
 
     def count_of_namespace(self, pool: str, namespace: str) -> int:
-        """Return how many addresses of a pool the guests of a namespace hold."""
-        return self._of_namespace[(pool, namespace)]
+        """Return how many addresses of a pool the guests of a namespace hold, claims on their way included."""
+        return self._of_namespace[(pool, namespace)] + self._on_their_way[(pool, namespace)]
+
+    def begin(self, pool: str, namespace: str) -> None:
+        """Count a claim that is about to be made: who looks meanwhile must not see its place as free."""
+        _add(self._on_their_way, (pool, namespace), 1)
+
+    def end(self, pool: str, namespace: str) -> None:
+        """Count it no longer: it was made, and is counted as such, or it failed."""
+        _add(self._on_their_way, (pool, namespace), -1)
 
     def taken(self, pool: Pool) -> Taken:
         """Return what is taken of the pool's address space, by whichever pool."""

@@ -25,6 +25,7 @@ from innkeeper.state.operations import Operations
 from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
+from innkeeper.state.turns import servable
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster, Flavor, Image
@@ -384,11 +385,16 @@ class Subset:
     def _apply_address(self, change: Change[IPAddress]) -> None:
         name, new = change.key[1], change.new
         old = self.claims.put(name, new)
-        if new is None and old is not None:
-            self.offer(waiting.pool(old.spec.pool))
-        if old is not None and old.spec.owner is not None and (new is None or new.spec.owner is None):
-            self.wake(waiting.limit(old.spec.pool, old.spec.owner.namespace))
-        if old is not None and (new is None or new.spec.owner != old.spec.owner):
+        if old is None:
+            return
+        owner = old.spec.owner
+        # Deleted under its owner, it was given back unused: that is nothing new to who gave it.
+        giver = self.guest_keys.get(owner.id) if owner is not None and new is None else None
+        if new is None:
+            self.offer(waiting.pool(old.spec.pool), but_not=giver)
+        if owner is not None and (new is None or new.spec.owner is None):
+            self.offer(waiting.limit(old.spec.pool, owner.namespace), but_not=giver)
+        if new is None or new.spec.owner != owner:
             self.wake(waiting.address(name))
 
     def _apply_pool(self, change: Change[IPPool]) -> None:
@@ -426,11 +432,11 @@ class Subset:
             self.fleet.put_cluster(facts)
         self.wake(waiting.any_pool())  # pools choose the clusters that they serve by labels
 
-    def offer(self, cause: str) -> None:
-        """Have the guest whose turn it is look at what came free; who leaves the line without it passes it on."""
-        key = self.waiting.first(cause)
-        if key is not None:
-            self.on_guest(key)
+    def offer(self, cause: str, *, but_not: Key | None = None) -> None:
+        """Have those whose turn it is look at what came free; who leaves the line without it passes it on."""
+        for key in self.waiting.first(cause, servable(cause, self.pool_catalog, self.claims)):
+            if key != but_not:
+                self.on_guest(key)
 
     def stop_waiting(self, key: Key) -> None:
         """A guest waits for no thing any more; who stands behind it has a look."""

@@ -6,11 +6,13 @@ functions below, so that both sides name them alike.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from heapq import nsmallest
 
 from innkeeper.kube.informer import Key
 from innkeeper.state.backlog import Rank
 
-_IN_TURN = "pool/"
+_POOL, _LIMIT = "pool/", "limit/"
+_IN_TURN = (_POOL, _LIMIT)
 
 
 def flavor(name: str) -> str:
@@ -25,7 +27,7 @@ def image(namespace: str, name: str) -> str:
 
 def pool(name: str) -> str:
     """Name the cause: an IPPool has a free address again, which is offered to one guest after the other."""
-    return f"{_IN_TURN}{name}"
+    return f"{_POOL}{name}"
 
 
 def spec_of_pool(name: str) -> str:
@@ -39,8 +41,15 @@ def any_pool() -> str:
 
 
 def limit(pool_name: str, namespace: str) -> str:
-    """Name the cause: a namespace holds fewer addresses of a pool."""
-    return f"limit/{pool_name}/{namespace}"
+    """Name the cause: a namespace may hold one more address of a pool, which is offered as free ones are."""
+    return f"{_LIMIT}{pool_name}/{namespace}"
+
+
+def line_of(cause: str) -> tuple[str, str | None]:
+    """Return what is waited for in turn: addresses of a pool, of one namespace where its limit is what hinders."""
+    kind, _, rest = cause.partition("/")
+    pool_name, _, namespace = rest.partition("/")
+    return pool_name, namespace if f"{kind}/" == _LIMIT else None
 
 
 def address(name: str) -> str:
@@ -89,10 +98,10 @@ class Waiting:
         waiting = self._guests.get(cause, {})
         return sorted(waiting, key=lambda guest: (waiting[guest], guest))
 
-    def first(self, cause: str) -> Key | None:
-        """Return the guest whose turn it is, or None."""
-        waiting = self._guests.get(cause)
-        return min(waiting, key=lambda guest: (waiting[guest], guest)) if waiting else None
+    def first(self, cause: str, count: int = 1) -> list[Key]:
+        """Return the guests whose turn it is, when so many can be served."""
+        waiting = self._guests.get(cause, {})
+        return nsmallest(count, waiting, key=lambda guest: (waiting[guest], guest))
 
     def before(self, cause: str, guest: Key, rank: Rank) -> int:
         """Return how many others wait for a cause and have their turn before a guest."""

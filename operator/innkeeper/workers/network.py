@@ -4,7 +4,7 @@ An address belongs to the Guest ID, so "exists and is mine" is success, also aft
 is released by clearing its owner; the object stays through its quarantine.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,21 +13,18 @@ import structlog
 
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import names
-from innkeeper.domain.addressing.claim import claim_document, is_held_by
-from innkeeper.domain.addressing.pool import number_of
-from innkeeper.domain.addressing.search import free_addresses
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
-from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest, GuestAddress
-from innkeeper.views.network import AddressOwner, IPAddress
-from innkeeper.workers.creation import create_or_get
-from innkeeper.workers.reach import Reach, Wanted, owner_of
+from innkeeper.views.network import IPAddress
+from innkeeper.workers.claiming import Claiming, Unclaimable
+from innkeeper.workers.reach import Reach
+from innkeeper.workers.shortage import Wanted
 
 log = structlog.get_logger()
 
@@ -42,22 +39,24 @@ class NetworkWorker:
         self._subset = subset
         self._clock = clock
         self._binding: dict[tuple[str, str], Guest] = {}  # (cluster, MAC) of guests that are being bound
+        self._claiming = Claiming(client, subset)
         self.reach = Reach(subset)
 
     @asynccontextmanager
     async def macs(self, guest: Guest, cluster: str) -> AsyncIterator[Blocked | None]:
         """Keep a guest's MACs from others while it is bound; yield why it cannot have one of them, or None."""
-        held: list[tuple[str, str]] = []
-        guest_id = guest_id_of(guest)
-        problem = None
-        for mac in macs_of(guest).values():
+        held: set[tuple[str, str]] = set()
+        guest_id, macs = guest_id_of(guest), macs_of(guest)
+        problem = _one_mac_twice(macs)
+        for mac in sorted(set(macs.values())):
             other = self._subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id)
             other = other or self._binding.get((cluster, mac))
-            if other is not None and guest_id_of(other) != guest_id:
+            if problem is None and other is not None and guest_id_of(other) != guest_id:
                 problem = _mac_in_use(mac, cluster, other)
+            if problem is not None:
                 break
             self._binding[(cluster, mac)] = guest
-            held.append((cluster, mac))
+            held.add((cluster, mac))
         try:
             yield problem
         finally:
@@ -84,25 +83,24 @@ class NetworkWorker:
         Raises:
             ApiError: the API server refused, or is away; what was claimed by then is found again by the next call.
         """
+        wanted = list(wanted)
+        held = {(each.interface, each.name): each.held for each in wanted if each.held is not None}
+        try:
+            held |= await self._claiming.claim(guest, [each for each in wanted if each.held is None])
+        except Unclaimable as short:
+            for each in short.made:
+                await self.free(each)  # made a moment ago and never used: it needs no rest
+            return _gone_meanwhile(short.wanted)
         macs = macs_of(guest)
-        claimed: list[GuestAddress] = []
-        fresh: list[IPAddress] = []
-        for each in wanted:
-            held = each.held or await self._claim_one(guest, each)
-            if held is None:
-                await self._give_back(fresh)
-                return _gone_meanwhile(each)
-            if each.held is None:
-                fresh.append(held)
-            claimed.append(
-                GuestAddress(
-                    interface=each.interface,
-                    pool=each.name,
-                    address=held.spec.address,
-                    mac=macs[each.interface],
-                )
+        return [
+            GuestAddress(
+                interface=each.interface,
+                pool=each.name,
+                address=held[each.interface, each.name].spec.address,
+                mac=macs[each.interface],
             )
-        return claimed
+            for each in wanted
+        ]
 
     async def claim_again(self, guest: Guest, bound: GuestAddress) -> bool:
         """Claim an address that a bound guest uses and that nobody holds; False where somebody else holds it.
@@ -114,52 +112,7 @@ class NetworkWorker:
         if pool is None:
             return False
         wanted = Wanted(bound.interface, bound.pool, pool, bound.address, None)
-        return await self._create(guest, wanted, bound.address) is not None
-
-    async def _claim_one(self, guest: Guest, wanted: Wanted) -> IPAddress | None:
-        if wanted.fixed is not None:
-            return await self._create(guest, wanted, wanted.fixed)
-        taken = self._subset.claims.taken(wanted.pool)
-        for number in wanted.pool.reserved_for(owner_of(guest)):
-            if number not in taken:
-                mine = await self._create(guest, wanted, wanted.pool.text(number))
-                if mine is not None:
-                    return mine
-        for address in free_addresses(
-            wanted.pool, taken, guest_id=guest_id_of(guest), interface=wanted.interface
-        ):
-            # Another worker of this process may be creating it right now.
-            taken.add(number_of(address)[1])
-            try:
-                mine = await self._create(guest, wanted, address)
-            except InnkeeperError:
-                self._subset.claims.recount(wanted.pool, address)
-                raise
-            if mine is not None:
-                return mine
-            self._subset.claims.recount(wanted.pool, address)
-        return None
-
-    async def _create(self, guest: Guest, wanted: Wanted, address: str) -> IPAddress | None:
-        """Claim one address; None when somebody else holds it."""
-        owner = AddressOwner(
-            id=guest_id_of(guest),
-            namespace=guest.metadata.namespace,
-            name=guest.metadata.name,
-            interface=wanted.interface,
-        )
-        body = claim_document(address, pool=wanted.name, space=wanted.pool.space, owner=owner)
-        try:
-            created = await create_or_get(self._client, IP_ADDRESSES, body)
-        except NotFoundError:
-            return None  # its quarantine ended between the two calls; the next one is as good
-        self._subset.assume(created)
-        return created if is_held_by(created, owner.id) else None
-
-    async def _give_back(self, fresh: list[IPAddress]) -> None:
-        """Free claims that were made a moment ago and never used: they need no rest."""
-        for each in fresh:
-            await self.free(each)
+        return await self._claiming.create(guest, wanted, bound.address) is not None
 
     async def free(self, address: IPAddress) -> None:
         """Remove an IPAddress that nobody uses, so that its address may be given again.
@@ -258,6 +211,22 @@ def macs_of(guest: Guest) -> dict[str, str]:
 def _age(guest: Guest) -> tuple[str, str]:
     """Return what the younger guest has more of."""
     return guest.metadata.creation_timestamp, guest_id_of(guest)
+
+
+def _one_mac_twice(macs: Mapping[str, str]) -> Blocked | None:
+    """Tell of two interfaces with one MAC, of which one may be made from the Guest ID."""
+    first: dict[str, str] = {}
+    for interface, mac in macs.items():
+        other = first.setdefault(mac, interface)
+        if other != interface:
+            message = (
+                f"the interfaces {other} and {interface} have the same MAC {mac}: create the Guest again with another "
+                "one for one of them"
+            )
+            return Blocked(
+                step=ConditionType.ADDRESSES_ASSIGNED, reason=GuestReason.MAC_IN_USE, message=message
+            )
+    return None
 
 
 def _mac_in_use(mac: str, cluster: str, other: Guest) -> Blocked:

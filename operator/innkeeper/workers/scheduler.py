@@ -21,7 +21,8 @@ from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of, resident_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.image import ImageWorker, may_use
-from innkeeper.workers.reach import NO_ADDRESS, Reach, Wanted
+from innkeeper.workers.reach import NO_ADDRESS, Reach
+from innkeeper.workers.shortage import Wanted
 
 AVOIDED_FOR_S = 300.0
 

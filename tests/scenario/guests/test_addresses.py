@@ -2,8 +2,10 @@
 
 import pytest
 
+from innkeeper.domain import names
 from innkeeper.domain.orders import peek
 from innkeeper.kube.resources import GUESTS, IP_ADDRESSES, IP_POOLS
+from innkeeper.views.guest import Guest
 from innkeeper.workers.sweeper import Finding
 from tests.kit import objects
 from tests.kit.clock import ManualClock
@@ -245,3 +247,119 @@ async def test_a_fixed_address_in_use_on_the_wire_waits_and_names_who_has_it(sce
         await scene.operators[0].sweeper.sweep()
     found = await scene.until_ready()
     assert [each.address for each in found.status.addresses] == ["10.7.0.5"]
+
+
+def of_interfaces(guest: Guest) -> dict[str, str]:
+    return {each.interface: each.address for each in guest.status.addresses}
+
+
+FIXED = {"name": "eth1", "addresses": [{"pool": "lab", "address": "10.7.0.2"}]}
+
+
+@pytest.mark.parametrize(
+    "interfaces", [[{"name": "eth0", "pool": "lab"}, FIXED], [FIXED, {"name": "eth0", "pool": "lab"}]]
+)
+async def test_two_interfaces_never_get_one_address(scene: GuestScene, interfaces: list[Document]) -> None:
+    """The one that asks for a certain address has it; the pool gives its lowest one, which is that very address."""
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"order": "Lowest"}})
+    asks(scene, *interfaces)
+    found = await scene.until_ready()
+    assert of_interfaces(found) == {"eth0": "10.7.0.3", "eth1": "10.7.0.2"}
+    assert [each.interface for each in found.status.addresses] == [each["name"] for each in interfaces]
+    owners = {each.spec.address: each.spec.owner.interface for each in scene.addresses() if each.spec.owner}
+    assert owners == {"10.7.0.3": "eth0", "10.7.0.2": "eth1"}
+
+
+async def test_one_address_asked_for_twice_in_one_guest_is_told(scene: GuestScene) -> None:
+    """CEL refuses such a Guest; one from before that rule waits."""
+    asks(scene, {**FIXED, "name": "eth0"}, FIXED)
+    told = await scene.until_reason("AddressTaken")
+    assert "both eth0 and eth1" in told.message
+    assert scene.addresses() == []
+
+
+MADE_MAC = names.mac_of(guest_id(), "eth0")
+
+
+@pytest.mark.parametrize("macs", [("02:00:00:00:00:07", "02:00:00:00:00:07"), (None, MADE_MAC)], ids=str)
+async def test_one_mac_for_two_interfaces_is_told(scene: GuestScene, macs: tuple[str | None, str]) -> None:
+    """CEL refuses what it sees; the MAC of an interface that names none follows from the Guest ID."""
+    mac = {} if macs[0] is None else {"mac": macs[0]}
+    asks(scene, {"name": "eth0", "pool": "lab", **mac}, {"name": "eth1", "pool": "lab", "mac": macs[1]})
+    told = await scene.until_reason("MacInUse")
+    assert f"eth0 and eth1 have the same MAC {macs[1]}" in told.message
+    assert scene.condition("Stalled") is not None
+    assert (scene.addresses(), scene.assignments()) == ([], [])
+
+
+async def test_two_addresses_of_a_pool_that_has_one_are_waited_for_without_a_call(scene: GuestScene) -> None:
+    one_address(scene)
+    asks(scene, {"name": "eth0", "pool": "lab"}, {"name": "eth1", "pool": "lab"})
+    await scene.until_reason("PoolExhausted")
+    calls = await settled(lambda: len(scene.api.calls))
+    assert isinstance(scene.clock, ManualClock)
+    for _ in range(20):
+        scene.clock.advance(1)
+        await settled(lambda: len(scene.api.calls), for_s=0.02)
+    assert len(scene.api.calls) == calls
+    assert not [call for call in scene.api.calls if call.matches("create ipaddresses *")]
+    scene.add_guest("small", number=2)
+    await scene.until_ready("small")  # who wants more than there is keeps nobody waiting
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.3", "end": "10.7.0.5"}]}})
+    assert len(set(of_interfaces(await scene.until_ready()).values())) == 2
+
+
+async def test_four_interfaces_of_one_guest_keep_to_the_limit_of_its_namespace(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 3}})
+    asks(scene, *({"name": f"eth{index}", "pool": "lab"} for index in range(4)))
+    told = await scene.until_reason("PoolLimitReached")
+    assert "more than the 3 addresses" in told.message
+    assert scene.addresses() == []
+    scene.add_guest("small", number=2)
+    await scene.until_ready("small")
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 5}})
+    await scene.until_ready()
+
+
+async def test_guests_that_come_together_keep_to_the_limit_and_follow_one_by_one(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 1}})
+    most = 0
+
+    def count(_call: Call, _moment: str) -> None:
+        nonlocal most
+        most = max(most, len(scene.addresses()))
+
+    scene.on_write = count
+    guests = [f"g{number}" for number in range(1, 6)]
+    for number, name in enumerate(guests, start=1):
+        scene.add_guest(name, number=number)
+    ready = []
+    for _ in guests:
+        [first] = await eventually(lambda: [n for n in guests if n not in ready and is_running(scene, n)])
+        ready.append(first)
+        for name in set(guests) - set(ready):
+            await scene.until_reason("PoolLimitReached", name)
+        scene.delete_guest(first)
+        await eventually(lambda name=first: scene.guest(name) is None)
+    assert most == 1
+    assert len([call for call in scene.api.calls if call.matches("create ipaddresses *")]) == len(guests)
+
+
+def is_running(scene: GuestScene, name: str) -> bool:
+    ready = scene.condition("Ready", name)
+    return ready is not None and ready.reason == "Running"
+
+
+async def test_a_claim_that_failed_gives_its_place_in_the_limit_back(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 1}})
+    fault = scene.api.faults.hold("create ipaddresses *")
+    scene.add_guest("first", number=1)
+    await eventually(lambda: fault.met)
+    scene.api.faults.fail("create ipaddresses *", status=403)
+    scene.add_guest("second", number=2)
+    await scene.until_reason("PoolLimitReached", "second")
+    scene.delete_guest("first")
+    assert fault.gate is not None
+    fault.gate.set()
+    await eventually(lambda: scene.guest("first") is None)
+    await scene.until_ready("second")

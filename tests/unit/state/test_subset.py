@@ -202,6 +202,25 @@ def test_addresses_are_found_by_guest_and_by_pool(told: Told) -> None:
     assert int(ip_address("10.7.0.2")) not in told.subset.claims.taken(pool)
 
 
+def test_an_address_that_is_given_back_wakes_who_stands_next_and_not_the_giver(told: Told) -> None:
+    told.comes(a_guest())
+    told.comes(view(objects.pool(maxPerNamespace=3), IPPool))
+    causes = [waiting.pool("lab"), waiting.limit("lab", "default")]
+    for place, key in enumerate([KEY, ("default", "next")]):
+        told.subset.waiting.wait(key, causes, rank=(place, ""))
+    held = [view(objects.address(last), IPAddress) for last in (2, 3)]
+    for each in held:
+        told.comes(each)
+    told.fresh()
+    told.goes(held[0])
+    assert set(told.guests) == {("default", "next")}
+    rests = view(objects.address(3, owner=None, released_at=objects.NOW), IPAddress)
+    told.comes(rests)
+    told.fresh()
+    told.goes(rests)
+    assert KEY in told.guests, "an address that rested concerns everybody"
+
+
 @pytest.mark.parametrize(
     ("cause", "made"),
     [

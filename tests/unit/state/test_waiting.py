@@ -21,12 +21,13 @@ def test_who_is_older_or_more_urgent_has_its_turn_first() -> None:
     queue = Waiting()
     wait(queue, A, LAB, rank=LATE)
     wait(queue, B, LAB, rank=EARLY)
-    assert (queue.wake(LAB), queue.first(LAB)) == ([B, A], B)
+    assert (queue.wake(LAB), queue.first(LAB)) == ([B, A], [B])
     assert [queue.before(LAB, A, LATE), queue.before(LAB, B, EARLY)] == [1, 0]
+    assert queue.first(LAB, 2) == [B, A]
     wait(queue, A, LAB, rank=(-5, LATE[1]))
-    assert (queue.wake(LAB), queue.first(LAB)) == ([A, B], A)
+    assert (queue.wake(LAB), queue.first(LAB)) == ([A, B], [A])
     assert queue.before(LAB, B, EARLY) == 1
-    assert queue.first(waiting.pool("other")) is None
+    assert queue.first(waiting.pool("other")) == []
 
 
 def test_who_looks_again_and_still_waits_keeps_its_place_and_passes_nothing_on() -> None:

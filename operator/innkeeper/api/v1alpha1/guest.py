@@ -17,11 +17,11 @@ from innkeeper.api.fields import (
     GuestId,
     HostName,
     IpAddress,
+    LocalMac,
     MacAddress,
     ObjectName,
     ObservedGeneration,
     Resources,
-    UnicastMac,
     WrittenIp,
 )
 from innkeeper.api.model import (
@@ -49,6 +49,18 @@ SSH_KEY_PATTERN = (
 SshKey = Annotated[str, Field(max_length=4096, pattern=SSH_KEY_PATTERN)]
 
 _AGAIN = "delete the Guest and create it again"
+
+
+_OWN_MACS = Rule(
+    "self.all(i, !has(i.mac) || self.exists_one(j, has(j.mac) && j.mac == i.mac))",
+    "each interface needs a mac of its own: take another one, or leave it out",
+)
+_OWN_ADDRESSES = Rule(
+    "self.all(i, !has(i.addresses) || i.addresses.all(a, !has(a.address) || !isIP(a.address) || "
+    "self.map(j, has(j.addresses) ? j.addresses.filter(b, has(b.address) && isIP(b.address) && "
+    "ip(b.address) == ip(a.address)).size() : 0).sum() == 1))",
+    "an address can be asked for once in a Guest: take another one, or leave it out",
+)
 
 
 class ImageRef(ApiModel):
@@ -84,8 +96,9 @@ class Interface(ApiModel):
     """The IPPool that its one address comes from; or give `addresses`."""
     addresses: Annotated[list[InterfaceAddress], Field(min_length=1, max_length=2), ATOMIC] | None = None
     """Its addresses, at most one of each family: all of them are had, or none."""
-    mac: UnicastMac | None = None
-    """Its MAC address; one is made from the Guest ID when absent."""
+    mac: LocalMac | None = None
+    """Its MAC address, unicast and locally administered: its second digit is 2, 6, a or e. One is made from the Guest ID
+    when absent."""
 
 
 class UserData(ApiModel):
@@ -135,7 +148,9 @@ class GuestSpec(ApiModel):
     """`Stream` starts the guest while its image is still arriving; `Copy` once all of it is on the host."""
     readiness_probe: ReadinessProbe | None = None
     """When it is Ready: once its machine runs when absent."""
-    interfaces: Annotated[list[Interface], Field(min_length=1, max_length=8), map_keys("name")]
+    interfaces: Annotated[
+        list[Interface], Field(min_length=1, max_length=8), map_keys("name"), _OWN_MACS, _OWN_ADDRESSES
+    ]
     """Network interfaces, each on the network of the guest's Cluster."""
     placement: Placement | None = None
     """Where the guest may run; anywhere when absent."""

@@ -29,6 +29,7 @@ def claim_document(address: str, *, pool: str, space: str, owner: AddressOwner) 
     }
 
 
-def is_held_by(claim: IPAddress, guest_id: str) -> bool:
-    """Tell whether an address is that guest's."""
-    return claim.spec.owner is not None and claim.spec.owner.id == guest_id
+def is_held_by(claim: IPAddress, guest_id: str, *, interface: str | None = None) -> bool:
+    """Tell whether an address is that guest's; with `interface`, whether it is that very interface's."""
+    owner = claim.spec.owner
+    return owner is not None and owner.id == guest_id and interface in (None, owner.interface)

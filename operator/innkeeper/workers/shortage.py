@@ -1,0 +1,170 @@
+"""Why a pool has no address for one wish of a guest, beside the other wishes of the same guest.
+
+Reads the subset only. What is claimed at this moment counts as taken, and a claim on its way counts against the limit
+of its namespace, so that guests that are looked at together do not get more than there is.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from innkeeper.domain import names
+from innkeeper.domain.addressing.pool import Pool, number_of
+from innkeeper.domain.addressing.search import has_free
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.state import waiting
+from innkeeper.state.backlog import rank_of
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.guest import Guest
+from innkeeper.views.network import IPAddress
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One address that a guest is to have: from which pool, and the claim where it has one."""
+
+    interface: str
+    name: str  # of the pool
+    pool: Pool
+    fixed: str | None
+    held: IPAddress | None
+
+
+class Shortage:
+    """Answers about one wish at a time. `earlier` are the guest's wishes that have their pools already."""
+
+    def __init__(self, subset: Subset) -> None:
+        self._subset = subset
+
+    def of(self, guest: Guest, wanted: Wanted, earlier: Sequence[Wanted]) -> Blocked | None:
+        """Tell why a guest cannot have an address now, or None: it takes no room on a host before there is one."""
+        same_pool = [each for each in earlier if each.name == wanted.name]
+        limited = self._over_limit(guest, wanted, same_pool)
+        if limited is not None:
+            return limited
+        if wanted.fixed is not None:
+            return self._not_this_one(guest, wanted, wanted.fixed, earlier)
+        return self._none_free(guest, wanted, same_pool)
+
+    def _over_limit(self, guest: Guest, wanted: Wanted, same_pool: Sequence[Wanted]) -> Blocked | None:
+        namespace, most = guest.metadata.namespace, wanted.pool.max_per_namespace
+        if most is None:
+            return None
+        if len(same_pool) >= most:
+            message = (
+                f"this guest asks for more than the {most} addresses of the IPPool {wanted.name!r} that one namespace "
+                "may hold"
+            )
+            return blocked(GuestReason.POOL_LIMIT_REACHED, message, *causes(wanted))
+        cause = waiting.limit(wanted.name, namespace)
+        held = self._subset.claims.count_of_namespace(wanted.name, namespace)
+        ahead = self._ahead(guest, cause)
+        if held + ahead + sum(each.held is None for each in same_pool) < most:
+            return None
+        which = "which is its limit" if held >= most else f"and may hold {most}"
+        message = f"namespace {namespace} holds {held} addresses of the IPPool {wanted.name!r}, {which}{_behind(ahead)}"
+        return blocked(GuestReason.POOL_LIMIT_REACHED, message, *causes(wanted), cause)
+
+    def _none_free(self, guest: Guest, wanted: Wanted, same_pool: Sequence[Wanted]) -> Blocked | None:
+        pool, taken = wanted.pool, self._subset.claims.taken(wanted.pool)
+        fresh = [each for each in same_pool if each.held is None]
+        certain = {number_of(each.fixed)[1] for each in fresh if each.fixed is not None}
+        any_one = sum(each.fixed is None for each in fresh)
+        mine = {number_of(each.spec.address)[1] for each in self._subset.claims.of_guest(guest_id_of(guest))}
+        reserved = [each for each in pool.reserved_for(owner_of(guest)) if each not in certain | mine]
+        free_reserved = sum(each not in taken for each in reserved)
+        if any_one < free_reserved:
+            return None
+        for number in reserved:
+            awaited = self._taken(guest, wanted, pool.text(number), "reserved for this guest, ")
+            if awaited is not None:
+                return awaited
+        others = any_one - free_reserved + sum(pool.gives(pool.text(number)) for number in certain)
+        cause = waiting.pool(wanted.name)
+        ahead = self._ahead(guest, cause)
+        if has_free(pool, taken, more_than=ahead + others):
+            return None
+        if pool.total <= others:
+            message = f"the IPPool {wanted.name!r} has fewer addresses than this guest asks for: add a range"
+            return blocked(GuestReason.POOL_EXHAUSTED, message, *causes(wanted))
+        beside = f" beside the {others} that other interfaces of this guest ask for" if others else ""
+        message = f"the IPPool {wanted.name!r} has no free address{beside}: add a range, or delete guests{_behind(ahead)}"
+        return blocked(GuestReason.POOL_EXHAUSTED, message, cause)
+
+    def _not_this_one(
+        self, guest: Guest, wanted: Wanted, fixed: str, earlier: Sequence[Wanted]
+    ) -> Blocked | None:
+        """Tell why a guest cannot have the very address that it asks for, or None where it can."""
+        for each in earlier:
+            if (each.pool.space, each.fixed) == (wanted.pool.space, fixed):
+                message = (
+                    f"both {each.interface} and {wanted.interface} ask for {fixed}: create the Guest again with "
+                    "another address for one of them"
+                )
+                return blocked(GuestReason.ADDRESS_TAKEN, message)
+        if not wanted.pool.contains(fixed):
+            message = f"{fixed} is no address that the IPPool {wanted.name!r} gives"
+            return blocked(GuestReason.ADDRESS_OUTSIDE_POOL, message, *causes(wanted))
+        reservation = wanted.pool.reservations.get(number_of(fixed)[1])
+        if reservation is not None and reservation.owner != owner_of(guest):
+            message = f"{fixed} is reserved for {reservation.owner}: {reservation.reason}"
+            return blocked(GuestReason.ADDRESS_RESERVED, message, *causes(wanted))
+        return self._taken(guest, wanted, fixed)
+
+    def _taken(self, guest: Guest, wanted: Wanted, address: str, which: str = "") -> Blocked | None:
+        """Tell who has an address that a guest waits for, or None where nobody has it."""
+        name = names.address_name(wanted.pool.space, address)
+        there = self._subset.claims.by_name.get(name)
+        if there is None:
+            return None
+        awaited = (*causes(wanted), waiting.address(name))
+        owner, user = there.spec.owner, self._used_by(guest, address)
+        what = f"{address}, {which}" if which else f"{address} "
+        if owner is not None:
+            message = f"{what}is held by the Guest {owner.namespace}/{owner.name}"
+        elif user is not None:
+            message = (
+                f"the machine {user} on the wire has {address}: free it; the wire is asked again after a rest"
+            )
+            return blocked(GuestReason.ADDRESS_IN_USE, message, *awaited)
+        else:
+            message = f"{what}still rests"
+        return blocked(GuestReason.ADDRESS_TAKEN, message, *awaited)
+
+    def _used_by(self, guest: Guest, address: str) -> str | None:
+        """Return the MAC that a host found at an address when it refused this guest for it."""
+        for each in self._subset.assignments_of(guest_id_of(guest)).values():
+            conflict = each.status.conflict
+            if conflict is not None and canonical(conflict.address) == address:
+                return conflict.mac
+        return None
+
+    def _ahead(self, guest: Guest, cause: str) -> int:
+        """Return how many other guests have their turn before this one."""
+        key = (guest.metadata.namespace, guest.metadata.name)
+        return self._subset.waiting.before(cause, key, rank_of(guest))
+
+
+def _behind(ahead: int) -> str:
+    return f"; {ahead} guests are before this one" if ahead else ""
+
+
+def owner_of(guest: Guest) -> str:
+    """Return how a reservation names a guest."""
+    return f"{guest.metadata.namespace}/{guest.metadata.name}"
+
+
+def causes(wanted: Wanted) -> tuple[str, ...]:
+    """Return what could help in any case: another pool, that is."""
+    return (waiting.spec_of_pool(wanted.name),)
+
+
+def blocked(reason: GuestReason, message: str, *causes: str) -> Blocked:
+    """Return why the step of addresses cannot be done."""
+    return Blocked(step=ConditionType.ADDRESSES_ASSIGNED, reason=reason, message=message, causes=causes)
+
+
+def canonical(address: str | None) -> str | None:
+    """Return an address as objects name it: a manifest may write IPv6 in another way."""
+    return None if address is None else str(ipaddress.ip_address(address))
