@@ -140,7 +140,9 @@ async def test_where_it_is_no_gateway_the_host_is_not_among_its_guests(
 ) -> None:
     """Only guests answer to all nodes; no address that the host has elsewhere is reached, and nothing behind it."""
     isolated = Network(managed=ManagedBridge())
-    orders = (order(1), order(2))
+    four = order(1).addresses[0]
+    six = OrderAddress(interface="eth0", address="fd00:9::1", prefix_length=64, mac=four.mac)
+    orders = (order(1, addresses=[four, six]), order(2))
     await network.set_right(Wanted(isolated, orders))
     ports = [ports_of(each, isolated)[0] for each in orders]
     guests = [site.plug(port, bridge=OURS) for port in ports]
