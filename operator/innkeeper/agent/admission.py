@@ -1,18 +1,20 @@
 """Whether this host can keep the promise that an order makes. Pure; the agent alone admits.
 
 A guest must fit beside all that was accepted before, within what the admin lets this host promise; its bridge must exist,
-KVM must work unless emulation is allowed, and nobody may have its addresses: no other guest here, no machine that
-answers on the wire. It is asked about guests that are new here only: a setting that changes evicts nobody.
+KVM must work unless emulation is allowed, and nobody may have its addresses: no other guest here in the same VLAN, no
+machine that answers on the wire. It is asked about guests that are new here only: a setting that changes evicts nobody.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from innkeeper.agent.drivers.driver import HypervisorKind
+from innkeeper.agent.net.ports import Segment, segment_of
 from innkeeper.agent.store.records import AddressInUse, Ready
-from innkeeper.domain.orders import Order
+from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.domain.quantity import Amounts, format_cpu
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.views.host import Network
 
 _GIB = 1024**3
 
@@ -38,6 +40,7 @@ class HostFacts:
     hypervisor: HypervisorKind
     allow_emulation: bool
     allocatable: Amounts
+    network: Network
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Refus
     beside = [other for other in others if other.guest_id != order.guest_id]
     return (
         _does_not_fit(order, facts.allocatable, beside)
-        or _address_in_use(order, beside)
+        or _address_in_use(order, facts.network, beside)
         or _answered(facts.in_use)
     )
 
@@ -84,14 +87,19 @@ def _amounts(order: Order) -> Amounts:
     return Amounts(wanted.cpu_millis, wanted.memory_bytes, wanted.disk_bytes)
 
 
-def _address_in_use(order: Order, others: Iterable[Order]) -> Refusal | None:
-    mine = {address.address for address in order.addresses}
+def _address_in_use(order: Order, network: Network, others: Iterable[Order]) -> Refusal | None:
+    mine = {_used(address, network) for address in order.addresses}
     for other in others:
         for taken in other.addresses:
-            if taken.address in mine:
+            if _used(taken, network) in mine:
                 message = f"another guest on this host has the address {taken.address}"
                 return _refused(GuestReason.ADDRESS_IN_USE, message, AddressInUse(taken.address, taken.mac))
     return None
+
+
+def _used(address: OrderAddress, network: Network) -> tuple[Segment | None, str]:
+    """Return what only one guest here can have: VLANs know nothing of each other, but for a host that routes for all."""
+    return None if network.is_behind_hosts else segment_of(address, network), address.address
 
 
 def _answered(found: AddressInUse | None) -> Refusal | None:

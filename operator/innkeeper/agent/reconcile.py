@@ -220,6 +220,7 @@ class Reconciler:
                 reserved=settings.reserved,
                 overcommit=settings.overcommit,
             ),
+            network=settings.network,
         )
         return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.promised()])
 

@@ -10,6 +10,7 @@ from innkeeper.agent.drivers.driver import HypervisorKind
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order
 from innkeeper.domain.quantity import Amounts
+from innkeeper.views.host import ManagedBridge, Network
 from tests.kit.agent_orders import GIB, address, order
 
 FACTS = HostFacts(
@@ -19,6 +20,7 @@ FACTS = HostFacts(
     allow_emulation=False,
     # Another guest holds 1 CPU, 1 GiB and 4 GiB of it in the tests below.
     allocatable=Amounts(cpu_millis=3000, memory_bytes=3 * GIB, disk_bytes=12 * GIB),
+    network=Network(bridge="br0", vlan=5),
 )
 
 
@@ -49,6 +51,29 @@ def test_refusals(new: Order, facts: HostFacts, reason: str | None) -> None:
     assert (found.ready.reason if found else None) == reason
     assert found is None or found.ready.message
     assert (found is not None and found.conflict is not None) == (reason == "AddressInUse")
+
+
+@pytest.mark.parametrize(
+    ("vlan", "network", "is_refused"),
+    [
+        (None, FACTS.network, True),
+        (5, FACTS.network, True),  # said, or left to the host's network: the same VLAN
+        (6, FACTS.network, False),
+        (6, Network(bridge="br0"), False),
+        (
+            6,
+            Network(managed=ManagedBridge(nat=True)),
+            True,
+        ),  # the host routes for both, and would not know to whom
+    ],
+)
+def test_two_guests_have_one_address_only_in_two_vlans(
+    vlan: int | None, network: Network, *, is_refused: bool
+) -> None:
+    """As two pools of two address spaces may give it."""
+    same = msgspec.structs.replace(order(1).addresses[0], vlan=vlan)
+    found = refusal(order(2, addresses=[same]), replace(FACTS, network=network), others=[order(1)])
+    assert (found is not None) == is_refused
 
 
 def test_a_guest_is_not_in_its_own_way() -> None:

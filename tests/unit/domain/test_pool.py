@@ -200,3 +200,17 @@ def test_pools_overlap_only_where_both_would_give_an_address_of_one_space() -> N
     found = overlaps(pools.items())
     assert set(found) == {"both"}
     assert (found["both"].other, found["both"].first, found["both"].last) == ("low", "10.7.0.3", "10.7.0.3")
+
+
+def test_pools_of_two_spaces_overlap_where_their_guests_meet() -> None:
+    """One cluster and one VLAN are one network; who serves by labels, or everybody, is not looked at."""
+    pools = {
+        "first": a_pool(clusters=["a", "b"], vlan=5),
+        "same-network": a_pool(clusters=["b"], vlan=5, address_space="other"),
+        "other-vlan": a_pool(clusters=["b"], vlan=6, address_space="other"),
+        "other-cluster": a_pool(clusters=["c"], vlan=5, address_space="third"),
+        "everywhere": a_pool(vlan=5, address_space="fourth"),
+    }
+    found = overlaps(pools.items())
+    assert set(found) == {"same-network"}
+    assert "serves the Cluster 'b' in the same VLAN" in str(found["same-network"])

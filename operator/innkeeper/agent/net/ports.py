@@ -80,17 +80,22 @@ def segments_of(ports: Iterable[Port]) -> list[Segment]:
     return sorted({port.segment for port in ports}, key=lambda each: each.bridge)
 
 
+def segment_of(address: OrderAddress, network: Network) -> Segment:
+    """Return where an address is used on this host."""
+    return Segment(network.base, address.vlan or network.vlan)
+
+
 def _port(order: Order, interface: str, addresses: tuple[OrderAddress, ...], network: Network) -> Port:
-    vlans = {address.vlan or network.vlan for address in addresses}
+    segments = {segment_of(address, network) for address in addresses}
     macs = {address.mac for address in addresses}
-    if len(vlans) > 1 or len(macs) > 1:
-        what = "VLAN" if len(vlans) > 1 else "MAC address"
+    if len(segments) > 1 or len(macs) > 1:
+        what = "VLAN" if len(segments) > 1 else "MAC address"
         raise OrderInvalidError(f"the addresses of {interface!r} have more than one {what}")
     mtus = [each for each in (network.mtu, *(address.mtu for address in addresses)) if each is not None]
     return Port(
         guest_id=order.guest_id,
         interface=interface,
-        segment=Segment(network.base, vlans.pop()),
+        segment=segments.pop(),
         mac=macs.pop(),
         addresses=addresses,
         hostname=order.spec.hostname or order.name,

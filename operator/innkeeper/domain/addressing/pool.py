@@ -53,6 +53,7 @@ class Pool:
     search_domains: tuple[str, ...] = ()
     mtu: int | None = None
     vlan: int | None = None
+    clusters: frozenset[str] = frozenset()  # those that it serves by name
     quarantine_s: float = 300.0
     order: Order = Order.RANDOM
     max_per_namespace: int | None = None
@@ -126,6 +127,7 @@ def understand(spec: IPPoolSpec) -> Pool:
         search_domains=tuple(spec.search_domains),
         mtu=spec.mtu,
         vlan=spec.vlan,
+        clusters=frozenset(spec.clusters or ()) if spec.cluster_selector is None else frozenset(),
         quarantine_s=quarantine_s,
         order=order,
         max_per_namespace=spec.max_per_namespace,
