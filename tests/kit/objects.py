@@ -116,6 +116,11 @@ def pool(name: str = "lab", **spec: Any) -> Document:
     }
 
 
+def cluster(name: str = "lab", *, labels: dict[str, str] | None = None) -> Document:
+    """Return a Cluster."""
+    return {"metadata": {"name": name, "labels": labels or {}}, "spec": {"network": {"bridge": "br0"}}}
+
+
 def host(
     name: str = "a",
     *,

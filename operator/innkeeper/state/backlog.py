@@ -49,15 +49,15 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def wait(self, guest: Key, request: Request, rank: Rank) -> None:
-        """Put a guest in line; it leaves another line that it stood in."""
-        if self._requests.get(guest) != request:
-            self.leave(guest)
+    def wait(self, guest: Key, request: Request, rank: Rank) -> Key | None:
+        """Put a guest in line; where it leaves another line for that, return who is next there, as `leave` does."""
+        follower = self.leave(guest) if self._requests.get(guest) != request else None
         self._requests[guest] = request
         line = self._lines.setdefault(request, _Line())
         if line.waiting.get(guest) != rank:
             line.waiting[guest] = rank
             heapq.heappush(line.heap, (rank, guest))
+        return follower
 
     def leave(self, guest: Key) -> Key | None:
         """Take a guest out of its line; return who is next there, for whom there may be room as well."""

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
-from innkeeper.domain.orders import Order, OrderInvalidError, peek
+from innkeeper.domain.orders import OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason, OrderOutcome
-from innkeeper.domain.scheduling.asking import terms_apart
-from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident, Strategy
+from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Strategy
 from innkeeper.domain.scheduling.fleet import Fleet
+from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.conditions import find
 from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
@@ -25,6 +25,7 @@ from innkeeper.state.operations import Operations
 from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
+from innkeeper.state.residents import resident_by, resident_of
 from innkeeper.state.turns import servable
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
@@ -299,9 +300,15 @@ class Subset:
             self.promises.release(guest_id)
         self._tell_of_room()
 
+    def wait_for_room(self, key: Key, request: Request, rank: Rank) -> None:
+        """Note that no host fits a guest; where it asked for something else before, who stood behind it has a look."""
+        self._look_next(self.backlog.wait(key, request, rank))
+
     def leave_backlog(self, key: Key) -> None:
         """A guest waits for room no longer; who stood behind it has a look."""
-        follower = self.backlog.leave(key)
+        self._look_next(self.backlog.leave(key))
+
+    def _look_next(self, follower: Key | None) -> None:
         if follower is not None:
             self.on_guest(follower)
 
@@ -325,7 +332,7 @@ class Subset:
                 order = peek(each.spec.order)
             except OrderInvalidError:
                 continue
-            self.promises.keep(guest_id, _resident_by(order, host))
+            self.promises.keep(guest_id, resident_by(order, host))
             return True
         return False
 
@@ -405,14 +412,20 @@ class Subset:
             for each in {name, *self.pool_catalog}:
                 self.wake(waiting.pool(each))
                 self.wake(waiting.spec_of_pool(each))
-            self.wake(waiting.any_pool())
-            # What the pool serves is in the requests of guests that wait for room: they are made anew.
-            for key in self.backlog.waiting():
-                self.on_guest(key)
+            self._have_clusters_served_changed()
+
+    def _have_clusters_served_changed(self) -> None:
+        """Which clusters pools serve is in the requests of guests that wait for room: all of them are made anew."""
+        self.wake(waiting.any_pool())
+        for key in self.backlog.waiting():
+            self.on_guest(key)
 
     def _apply_flavor(self, change: Change[Flavor]) -> None:
-        _set(self.flavors, change.key[1], change.new)
-        self.wake(waiting.flavor(change.key[1]))
+        name, new = change.key[1], change.new
+        old = self.flavors.get(name)
+        _set(self.flavors, name, new)
+        if (old and old.spec) != (new and new.spec):
+            self.wake(waiting.flavor(name))
 
     def _apply_image(self, change: Change[Image]) -> None:
         if change.new is None:
@@ -423,6 +436,7 @@ class Subset:
 
     def _apply_cluster(self, change: Change[Cluster]) -> None:
         name = change.key[1]
+        old = self.clusters.get(name)
         _set(self.clusters, name, change.new)
         if change.new is None:
             self.fleet.remove_cluster(name)
@@ -430,7 +444,9 @@ class Subset:
             strategy = Strategy(change.new.spec.scheduling.strategy)
             facts = ClusterFacts(name=name, labels=change.new.metadata.labels, strategy=strategy)
             self.fleet.put_cluster(facts)
-        self.wake(waiting.any_pool())  # pools choose the clusters that they serve by labels
+        is_relabelled = _labels_of(old) != _labels_of(change.new)
+        if is_relabelled and any(each.spec.cluster_selector is not None for each in self.pools.values()):
+            self._have_clusters_served_changed()
 
     def offer(self, cause: str, *, but_not: Key | None = None) -> None:
         """Have those whose turn it is look at what came free; who leaves the line without it passes it on."""
@@ -454,27 +470,8 @@ class Subset:
             self.on_guest(key)
 
 
-def resident_of(guest: Guest, host: str, amounts: Amounts | None = None) -> Resident:
-    """Return a guest as the host that holds a promise for it has it; its bound amounts unless others are given."""
-    namespace = guest.metadata.namespace
-    return Resident(
-        host=host,
-        amounts=amounts or Amounts.of(guest.status.resources),
-        namespace=namespace,
-        labels=guest.metadata.labels,
-        apart=terms_apart(guest.spec.placement, namespace),
-    )
-
-
-def _resident_by(order: Order, host: str) -> Resident:
-    taken = order.resources
-    return Resident(
-        host=host,
-        amounts=Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes),
-        namespace=order.namespace,
-        labels=order.labels,
-        apart=terms_apart(order.spec.placement, order.namespace),
-    )
+def _labels_of(cluster: Cluster | None) -> Mapping[str, str] | None:
+    return cluster.metadata.labels if cluster is not None else None
 
 
 def _set(table: dict[str, V], name: str, view: V | None) -> None:

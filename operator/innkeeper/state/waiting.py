@@ -36,7 +36,7 @@ def spec_of_pool(name: str) -> str:
 
 
 def any_pool() -> str:
-    """Name the cause: some IPPool appears or changes."""
+    """Name the cause: some IPPool appears or changes, or the Clusters that pools choose by their labels."""
     return "pools"
 
 

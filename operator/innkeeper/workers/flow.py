@@ -213,7 +213,7 @@ class GuestFlow:
         if blocked is None or blocked.waits_for_room is None or current is None:
             self._subset.leave_backlog(key)
         else:
-            self._subset.backlog.wait(key, blocked.waits_for_room, rank_of(current))
+            self._subset.wait_for_room(key, blocked.waits_for_room, rank_of(current))
         wanted = self._wanted(key, current) if current is not None else None
         if current is not None and wanted is not None:
             self._statuses.touch(key, urgent=self._is_urgent(current, wanted))

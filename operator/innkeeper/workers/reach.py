@@ -143,7 +143,9 @@ class Reach:
             if cluster is not None and served is not None and cluster not in served:
                 there = ", ".join(sorted(served)) or "no cluster"
                 message = f"the IPPool {each.name!r} serves {there}, not the cluster {cluster!r}"
-                return blocked(GuestReason.POOL_NOT_SERVING_CLUSTER, message, *causes(each))
+                return blocked(
+                    GuestReason.POOL_NOT_SERVING_CLUSTER, message, *causes(each), waiting.any_pool()
+                )
         return None
 
 

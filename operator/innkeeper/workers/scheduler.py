@@ -18,7 +18,8 @@ from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state import waiting
-from innkeeper.state.subset import Subset, guest_id_of, resident_of
+from innkeeper.state.residents import resident_of
+from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.image import ImageWorker, may_use
 from innkeeper.workers.reach import NO_ADDRESS, Reach
@@ -60,6 +61,12 @@ class SchedulerWorker:
             causes=(waiting.flavor(name),),
         )
 
+    @staticmethod
+    def _causes_of_size(guest: Guest) -> tuple[str, ...]:
+        """A guest that gets its size from a flavor may fit once that is another one."""
+        is_own = guest.status.resources is not None or guest.spec.resources is not None
+        return () if is_own else (waiting.flavor(guest.spec.flavor or ""),)
+
     def place(
         self, guest: Guest, *, amounts: Amounts, wanted: list[Wanted] | None = None
     ) -> Placement | Blocked:
@@ -79,6 +86,7 @@ class SchedulerWorker:
                 reason=GuestReason.NO_HOST_FITS,
                 message=decision.message,
                 waits_for_room=request,
+                causes=self._causes_of_size(guest),
                 again_after_s=AVOIDED_FOR_S if request.avoid else None,
             )
         self._subset.promises.assume(guest_id, resident_of(guest, decision.host, amounts))

@@ -363,3 +363,24 @@ async def test_a_claim_that_failed_gives_its_place_in_the_limit_back(scene: Gues
     fault.gate.set()
     await eventually(lambda: scene.guest("first") is None)
     await scene.until_ready("second")
+
+
+async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(scene: GuestScene) -> None:
+    one_address(scene)
+    await eventually(lambda: scene.operators[0].subset.pools["lab"].spec.ranges)
+    scene.add_guest("first", number=1)
+    await scene.until_ready("first")
+    scene.add_guest("second", number=2)
+    await scene.until_reason("PoolExhausted", "second")
+    scene.delete_guest("first")
+    known = scene.operators[0].subset.claims.by_name
+    await eventually(lambda: [each.spec.owner for each in known.values()] == [None])
+    sweeper, clock = scene.operators[0].sweeper, scene.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(29)
+    await sweeper.sweep()
+    assert len(scene.addresses(held=False)) == 1, "the quarantine is not over"
+    clock.advance(2)  # a tenth of it: the pool has no other address
+    await sweeper.sweep()
+    second = await scene.until_ready("second")
+    assert second.status.addresses[0].address == "10.7.0.5"

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from innkeeper.kube.resources import FLAVORS, GUESTS, HOSTS, IMAGES, IP_ADDRESSES, IP_POOLS, SECRETS
+from innkeeper.kube.resources import (
+    CLUSTERS,
+    FLAVORS,
+    GUESTS,
+    HOSTS,
+    IMAGES,
+    IP_ADDRESSES,
+    IP_POOLS,
+    SECRETS,
+)
 from innkeeper.views.meta import Condition
 from tests.kit import objects
 from tests.kit.clock import ManualClock
@@ -100,6 +109,15 @@ def _overlapping(scene: GuestScene) -> None:
     made = objects.pool("new")
     made["metadata"]["creationTimestamp"] = "2100-01-01T00:00:00Z"
     scene.api.create(IP_POOLS, made)
+
+
+BLUE = {"net": "blue"}
+CHOOSES_BLUE = {"spec": {"clusterSelector": {"matchLabels": BLUE}}}
+
+
+def _blue_clusters_alone(scene: GuestScene) -> None:
+    scene.api.create(CLUSTERS, objects.cluster())
+    scene.api.patch(IP_POOLS, "lab", CHOOSES_BLUE)
 
 
 def _nothing(_: GuestScene) -> None:
@@ -307,6 +325,26 @@ CASES = [
         mended=lambda scene: scene.api.patch(IP_POOLS, "lab", {"spec": {"clusters": ["other", "lab"]}}),
     ),
     Case(
+        id="pool that chooses clusters by a label that this one lacks",
+        spec={"placement": {"cluster": "lab"}},
+        wrong=_blue_clusters_alone,
+        step="AddressesAssigned",
+        reason="PoolNotServingCluster",
+        says=("serves no cluster", "'lab'"),
+        stalled=True,
+        mended=lambda scene: scene.api.patch(CLUSTERS, "lab", {"metadata": {"labels": BLUE}}),
+    ),
+    Case(
+        id="pool that chooses clusters by a label, and there is none",
+        spec={"placement": {"cluster": "lab"}},
+        wrong=lambda scene: scene.api.patch(IP_POOLS, "lab", CHOOSES_BLUE),
+        step="AddressesAssigned",
+        reason="PoolNotServingCluster",
+        says=("serves no cluster", "'lab'"),
+        stalled=True,
+        mended=lambda scene: scene.api.create(CLUSTERS, objects.cluster(labels=BLUE)),
+    ),
+    Case(
         id="pool without a free address",
         spec={},
         wrong=_pool_taken,
@@ -417,41 +455,6 @@ async def test_user_data_that_cannot_be_used(
     scene.clock.advance(20)  # Secrets are not watched, they are looked at again
     await scene.until_ready()
     assert scene.condition("Stalled") is None
-
-
-async def test_a_guest_that_waits_for_room_gets_it_when_another_goes(scene: GuestScene) -> None:
-    size = {"flavor": None, "resources": {"cpu": "1", "memory": "10Gi", "disk": "10Gi"}}
-    for number, name in enumerate(("first", "second"), start=1):
-        guest = objects.guest(name, number=number, spec=size)
-        del guest["spec"]["flavor"]
-        scene.api.create(GUESTS, guest, namespace="default")
-        if name == "first":
-            await scene.until_ready("first")
-    ready = await scene.until_reason("NoHostFits", "second")
-    assert "1 lacks memory" in ready.message
-    scene.delete_guest("first")
-    await scene.until_ready("second")
-
-
-async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(scene: GuestScene) -> None:
-    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
-    await eventually(lambda: scene.operators[0].subset.pools["lab"].spec.ranges)
-    scene.add_guest("first", number=1)
-    await scene.until_ready("first")
-    scene.add_guest("second", number=2)
-    await scene.until_reason("PoolExhausted", "second")
-    scene.delete_guest("first")
-    known = scene.operators[0].subset.claims.by_name
-    await eventually(lambda: [each.spec.owner for each in known.values()] == [None])
-    sweeper, clock = scene.operators[0].sweeper, scene.clock
-    assert isinstance(clock, ManualClock)
-    clock.advance(29)
-    await sweeper.sweep()
-    assert len(scene.addresses(held=False)) == 1, "the quarantine is not over"
-    clock.advance(2)  # a tenth of it: the pool has no other address
-    await sweeper.sweep()
-    second = await scene.until_ready("second")
-    assert second.status.addresses[0].address == "10.7.0.5"
 
 
 async def test_names_with_odd_characters_reach_the_host_as_they_are(scene: GuestScene) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from innkeeper.kube.resources import FLAVORS, HOSTS
+from innkeeper.kube.resources import CLUSTERS, FLAVORS, GUESTS, HOSTS, IP_POOLS
 from tests.kit import objects
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
@@ -92,3 +92,41 @@ async def test_a_host_that_tells_of_more_than_there_can_be_ends_no_operator(scen
         await scene.until_ready(f"guest-{number}")
     assert set(operator.subset.hosts) == {"a", "boaster"}
     assert all(each.untaken == 0 for each in operator.informers)
+
+
+async def test_all_of_a_line_follow_when_a_pool_serves_another_cluster(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"clusterSelector": {"matchLabels": {"net": "blue"}}}})
+    known = scene.operators[0].subset
+    await eventually(lambda: known.pools["lab"].spec.cluster_selector is not None)
+    names = ("first", "second", "third")
+    for number, name in enumerate(names, start=1):
+        scene.add_guest(name, number=number)
+        await scene.until_reason("NoHostFits", name)
+    scene.api.create(CLUSTERS, objects.cluster("new", labels={"net": "blue"}))
+    await eventually(lambda: known.clusters)
+    scene.add_host("b", cluster="new", store_id="store-b")
+    for name in names:
+        await scene.until_ready(name)
+
+
+async def test_a_flavor_that_is_made_anew_and_smaller_wakes_who_waits_for_room(scene: GuestScene) -> None:
+    scene.api.create(FLAVORS, objects.flavor("huge", cpu="64"))
+    scene.add_guest(spec={"flavor": "huge"})
+    await scene.until_reason("NoHostFits")
+    scene.api.delete(FLAVORS, "huge")
+    scene.api.create(FLAVORS, objects.flavor("huge", cpu="1"))
+    await scene.until_ready()
+
+
+async def test_a_guest_that_waits_for_room_gets_it_when_another_goes(scene: GuestScene) -> None:
+    size = {"flavor": None, "resources": {"cpu": "1", "memory": "10Gi", "disk": "10Gi"}}
+    for number, name in enumerate(("first", "second"), start=1):
+        guest = objects.guest(name, number=number, spec=size)
+        del guest["spec"]["flavor"]
+        scene.api.create(GUESTS, guest, namespace="default")
+        if name == "first":
+            await scene.until_ready("first")
+    ready = await scene.until_reason("NoHostFits", "second")
+    assert "1 lacks memory" in ready.message
+    scene.delete_guest("first")
+    await scene.until_ready("second")

@@ -137,7 +137,14 @@ def test_a_guest_that_was_kept_out_of_a_zone_is_woken_when_who_kept_it_out_goes(
 def test_a_guest_whose_wishes_change_stands_in_one_line_only() -> None:
     fleet = full()
     backlog = waiting(fleet, (A, SMALL, (0, "1")))
-    backlog.wait(A, LARGE, (0, "1"))
+    assert backlog.wait(A, LARGE, (0, "1")) is None
     assert len(backlog) == 1
     fleet.release("first")
     assert list(backlog.helped()) == [A]
+
+
+def test_a_guest_that_waits_for_something_else_leaves_its_place_to_the_next() -> None:
+    backlog = waiting(full(), (A, SMALL, (0, "1")), (B, SMALL, (0, "2")), (C, SMALL, (0, "3")))
+    assert backlog.wait(A, SMALL, (0, "1")) is None, "it stands where it stood"
+    assert backlog.wait(A, LARGE, (0, "1")) == B
+    assert backlog.wait(B, LARGE, (0, "2")) == C

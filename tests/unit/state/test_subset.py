@@ -15,7 +15,7 @@ from innkeeper.kube.informer import Change, key_of
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
-from innkeeper.views.catalog import Flavor, Image
+from innkeeper.views.catalog import Cluster, Flavor, Image
 from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host, HostAgent
 from innkeeper.views.meta import View
@@ -347,3 +347,59 @@ def test_a_guest_that_asks_for_more_than_there_can_be_harms_no_other(told: Told)
     told.subset.promises.keep("huge", Resident(host="b", amounts=huge.amounts))
     told.comes(a_host("b"))
     assert told.subset.fleet.free[:, told.subset.fleet.row_of["b"]].max() <= 8000
+
+
+BY_LABEL = view(objects.pool(clusterSelector={"matchLabels": {"net": "blue"}}), IPPool)
+BY_NAME = view(objects.pool(clusters=["lab"]), IPPool)
+BLUE = view(objects.cluster(labels={"net": "blue"}), Cluster)
+
+
+@pytest.mark.parametrize(
+    ("pool", "before", "after", "look"),
+    [
+        (BY_LABEL, None, BLUE, ["a", "b"]),
+        (BY_LABEL, view(objects.cluster(), Cluster), BLUE, ["a", "b"]),
+        (BY_LABEL, BLUE, view(objects.cluster(), Cluster), ["a", "b"]),
+        (BY_LABEL, BLUE, BLUE, []),
+        (BY_NAME, None, BLUE, []),
+    ],
+    ids=["new", "labelled", "no more labelled", "the same labels", "a pool that names its clusters"],
+)
+def test_clusters_that_a_pool_chooses_by_label_concern_all_that_wait(
+    told: Told, pool: IPPool, before: Cluster | None, after: Cluster, look: list[str]
+) -> None:
+    told.comes(pool)
+    if before is not None:
+        told.comes(before)
+    for name in ("a", "b"):
+        told.subset.backlog.wait(("default", name), Request(amounts=Amounts()), (0, name))
+    told.fresh()
+    told.comes(after)
+    assert told.guests == [("default", name) for name in look]
+
+
+def test_a_cluster_that_goes_concerns_all_that_wait(told: Told) -> None:
+    told.comes(BY_LABEL)
+    told.comes(BLUE)
+    told.subset.backlog.wait(KEY, Request(amounts=Amounts()), (0, ""))
+    told.fresh()
+    told.goes(BLUE)
+    assert told.guests == [KEY]
+
+
+def test_who_waits_for_something_else_now_has_the_next_look(told: Told) -> None:
+    first, second = ("default", "first"), ("default", "second")
+    told.subset.wait_for_room(first, Request(amounts=Amounts()), (0, "1"))
+    told.subset.wait_for_room(second, Request(amounts=Amounts()), (0, "2"))
+    assert told.guests == []
+    told.subset.wait_for_room(first, Request(amounts=Amounts(1, 1, 1)), (0, "1"))
+    assert told.guests == [second]
+
+
+def test_a_flavor_wakes_who_waits_for_it_when_it_says_something_else(told: Told) -> None:
+    told.comes(view(objects.flavor(), Flavor))
+    told.subset.waiting.wait(KEY, [waiting.flavor("small")], rank=(0, ""))
+    told.comes(view(objects.flavor(), Flavor))
+    assert told.guests == []
+    told.comes(view(objects.flavor(cpu="2"), Flavor))
+    assert told.guests == [KEY]
