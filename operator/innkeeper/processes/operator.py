@@ -45,8 +45,8 @@ from innkeeper.telemetry.metrics import (
 )
 from innkeeper.telemetry.readiness import Readiness
 from innkeeper.telemetry.server import TelemetryServer
+from innkeeper.workers.explaining import Explainer
 from innkeeper.workers.orphans.word import OrphanWord
-from innkeeper.workers.scheduler import SchedulerWorker
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +158,7 @@ class OperatorProcess:
             self.subset,
             callers=callers,
             access=AccessReviews(self._client, self._clock, stale_s=STALE_S),
-            explainer=SchedulerWorker(self.subset, self._clock),
+            explainer=Explainer(self.subset, self._clock),
             age_s=guests.age_s,
             version=lambda: guests.resource_version,
             is_complete=lambda: all(watch.informer.synced.is_set() for watch in self.watches.all),

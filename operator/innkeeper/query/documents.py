@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.query.pages import Page, Place
 from innkeeper.domain.reasons import ConditionType
-from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.kube.conditions import find
 from innkeeper.views.guest import Guest
+from innkeeper.workers.explaining import Explained
 
 GROUP = "query.innkeeper.dev"
 VERSION = "v1alpha1"
@@ -162,34 +161,25 @@ def _list_meta(page: Page[Guest], version: str) -> Document:
     return meta
 
 
-def explanation(
-    guest: Guest, found: Explanation | Blocked, *, age_s: float, first: int, limit: int
-) -> Document:
-    """Return why a guest would go where, the verdicts from `first` on."""
+def explanation(guest: Guest, found: Explained, *, age_s: float, after: str) -> Document:
+    """Return why a guest would go where; `after` is what to ask with for the verdicts on further hosts."""
+    told, blocked = found.explanation, found.blocked
     status: Document = {
         "viewAgeSeconds": round(age_s, 3),
         "current": guest.status.host,
         "message": found.message,
-        "chosen": None,
+        "chosen": found.chosen,
         "blocked": None,
-        "hosts": 0,
-        "fits": 0,
-        "rules": [],
-        "verdicts": [],
+        "hosts": told.hosts if told else 0,
+        "fits": told.fits if told else 0,
+        "rules": msgspec.to_builtins(told.rules) if told else [],
+        "verdicts": msgspec.to_builtins(found.verdicts),
     }
+    if blocked is not None:
+        status["blocked"] = {"step": blocked.step, "reason": blocked.reason, "message": blocked.message}
+    if told is not None and after:
+        status["continue"] = after
     meta: Document = {"name": guest.metadata.name, "namespace": guest.metadata.namespace}
-    if isinstance(found, Blocked):
-        status["blocked"] = {"step": found.step, "reason": found.reason, "message": found.message}
-    else:
-        status |= {
-            "chosen": found.chosen,
-            "hosts": len(found.hosts),
-            "fits": sum(not each.failures for each in found.hosts),
-            "rules": msgspec.to_builtins(found.rules),
-            "verdicts": msgspec.to_builtins(found.hosts[first : first + limit]),
-        }
-        if first + limit < len(found.hosts):
-            status["continue"] = str(first + limit)
     return {"kind": "Explanation", "apiVersion": API_VERSION, "metadata": meta, "status": status}
 
 

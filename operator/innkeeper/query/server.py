@@ -4,7 +4,7 @@ Every answer comes from the subset as it is at that moment. Each request is auth
 server's own rules, both from kept answers where they are fresh. Requests beyond a number that runs at once are sent away.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -12,10 +12,8 @@ import structlog
 from aiohttp import web
 
 from innkeeper.clock import Clock
-from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.query.pages import Page, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
-from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.reviews import AccessReviews, Deed
@@ -26,6 +24,7 @@ from innkeeper.query.refusal import RefusedError, forbidden, refusal
 from innkeeper.query.usage import UsageOf, UsageRoutes
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
+from innkeeper.workers.explaining import Explained
 from innkeeper.workers.orphans.finding import Orphans
 from innkeeper.workers.orphans.word import OrphanWord
 
@@ -42,8 +41,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Explainer(Protocol):
     """Whoever can say where a guest would go, and why."""
 
-    def explain(self, guest: Guest) -> Explanation | Blocked:
-        """Return every rule's verdict on every host, or what is in the way before hosts matter."""
+    async def explain(self, guest: Guest, *, hosts: Sequence[str]) -> Explained:
+        """Return what would be decided, and every rule's verdict on some hosts."""
         ...
 
 
@@ -190,7 +189,7 @@ class QueryServer:
 
     async def _explain(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="explanation")
-        return self._explained(request, guest)
+        return await self._explained(request, guest)
 
     async def _show_console(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="console")
@@ -207,13 +206,18 @@ class QueryServer:
         namespace = request.match_info["namespace"]
         await self._authorise(request, "create", "explanations", namespace=namespace)
         guest = dry_run.manifest(await request.read(), namespace, now=self._clock.now())
-        return self._explained(request, guest, status=201)
+        return await self._explained(request, guest, status=201)
 
-    def _explained(self, request: web.Request, guest: Guest, *, status: int = 200) -> web.Response:
-        limit = _number(request.query.get("limit"), most=MOST_ITEMS)
-        first = _number(request.query.get("continue"), most=1 << 31, default=0)
-        found = self._explainer.explain(guest)
-        answer = documents.explanation(guest, found, age_s=self._age_s(), first=first, limit=limit)
+    async def _explained(self, request: web.Request, guest: Guest, *, status: int = 200) -> web.Response:
+        only = frozenset(request.query.getall("host", ()))
+        hosts = page(
+            (name for name in self._subset.hosts if not only or name in only),
+            lambda name: (name,),
+            limit=_number(request.query.get("limit"), most=MOST_ITEMS),
+            after=request.query.get("continue", ""),
+        )
+        found = await self._explainer.explain(guest, hosts=hosts.items)
+        answer = documents.explanation(guest, found, age_s=self._age_s(), after=hosts.next)
         return _json(answer, status=status)
 
     async def _named(self, request: web.Request, resource: str, *, subresource: str = "") -> Guest:

@@ -208,6 +208,15 @@ def macs_of(guest: Guest) -> dict[str, str]:
     return {each.name: each.mac or names.mac_of(guest_id, each.name) for each in guest.spec.interfaces}
 
 
+def mac_conflict(subset: Subset, guest: Guest, *, cluster: str) -> Blocked | None:
+    """Return which MAC of a guest another one of a cluster is bound to, or None; who is just being bound is not seen."""
+    for mac in macs_of(guest).values():
+        other = subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
+        if other is not None:
+            return _mac_in_use(mac, cluster, other)
+    return None
+
+
 def _age(guest: Guest) -> tuple[str, str]:
     """Return what the younger guest has more of."""
     return guest.metadata.creation_timestamp, guest_id_of(guest)

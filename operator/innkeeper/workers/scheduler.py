@@ -13,8 +13,6 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.domain.scheduling.asking import request_of
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
-from innkeeper.domain.scheduling.explain import explain
-from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state import waiting
@@ -76,8 +74,8 @@ class SchedulerWorker:
         """
         guest_id = guest_id_of(guest)
         began = self._clock.monotonic()
-        request = self._request(guest, guest_id, amounts, wanted)
-        decision = self._shortlists.decide(request, seed=self._seed_of(guest_id))
+        request = self.request(guest, amounts=amounts, wanted=wanted)
+        decision = self._shortlists.decide(request, seed=self.seed_of(guest_id))
         took_s = self._clock.monotonic() - began
         self._observe("no_host_fits" if isinstance(decision, NoHostFits) else "placed", took_s)
         if isinstance(decision, NoHostFits):
@@ -92,27 +90,19 @@ class SchedulerWorker:
         self._subset.promises.assume(guest_id, resident_of(guest, decision.host, amounts))
         return decision
 
-    def explain(self, guest: Guest) -> Explanation | Blocked:
-        """Return what every rule says of every host for a guest as if it were placed now; it promises nothing."""
-        amounts = self.amounts(guest)
-        if isinstance(amounts, Blocked):
-            return amounts
-        guest_id = guest_id_of(guest)
-        with self._subset.fleet.without(guest_id):
-            request = self._request(guest, guest_id, amounts)
-            return explain(request, self._subset.fleet, seed=self._seed_of(guest_id))
-
-    def _request(
-        self, guest: Guest, guest_id: str, amounts: Amounts, known: list[Wanted] | None = None
+    def request(
+        self, guest: Guest, *, amounts: Amounts, wanted: list[Wanted] | Blocked | None = None
     ) -> Request:
-        wanted = self._reach.wanted(guest) if known is None else known
+        """Return what a guest asks of hosts now; `wanted` as `Reach` gives it, where the caller has it already."""
+        if wanted is None:
+            wanted = self._reach.wanted(guest)
         return request_of(
             guest,
             amounts=amounts,
             image=self._image(guest),
             clusters=self._reach.clusters(guest, wanted),
             addresses_free=not isinstance(wanted, Blocked) or wanted.reason not in NO_ADDRESS,
-            avoid=self._subset.refusals.standing(guest_id, now=self._clock.monotonic()),
+            avoid=self._subset.refusals.standing(guest_id_of(guest), now=self._clock.monotonic()),
         )
 
     def _image(self, guest: Guest) -> str:
@@ -120,8 +110,8 @@ class SchedulerWorker:
         found = self._subset.images.get(ImageWorker.reference(guest))
         return found.served_digest if found is not None and may_use(guest, found) else ""
 
-    def _seed_of(self, guest_id: str) -> int:
-        """A guest that is asked for twice gets the same answer from the same view, also from another process."""
+    def seed_of(self, guest_id: str) -> int:
+        """Return what tells equal hosts apart for a guest: the same in every process."""
         text = f"{self._seed}\0{guest_id}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 

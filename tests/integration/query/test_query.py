@@ -71,16 +71,19 @@ async def test_why_not_and_what_if(plane: Plane, tmp_path: Path) -> None:
         path = "/namespaces/default/guestviews/web/explanation"
         status, found = await queries.ask(path, certificate=alice)
         assert status == 200
-        assert found["status"]["message"].startswith("0 of 1 hosts fit: 1 is ")
+        assert found["status"]["blocked"]["reason"] == "ImageNotFound"
+        assert "default/debian; 0 of 1 hosts fit: 1 is " in found["status"]["message"]
         (verdict,) = found["status"]["verdicts"]
         assert (verdict["host"], verdict["total"]) == ("a", None)
         assert {"NotReady", "Maintenance", "InsufficientCpu"} <= {
             each["reason"] for each in verdict["failures"]
         }
 
-        dry = {"spec": {"guest": {"metadata": {"name": "new"}, "spec": spec(placement={"cluster": "other"})}}}
+        metadata = {"name": "new", "uid": operator.subset.guests["default", "web"].metadata.uid}
+        dry = {"spec": {"guest": {"metadata": metadata, "spec": spec(placement={"cluster": "other"})}}}
         status, found = await queries.ask("/namespaces/default/explanations", certificate=alice, body=dry)
-        assert (status, found["status"]["message"]) == (201, "0 of 1 hosts fit: 1 is in another cluster")
+        assert (status, found["status"]["blocked"]["reason"]) == (201, "ImageNotFound")
+        assert found["status"]["message"].endswith("; 0 of 1 hosts fit: 1 is in another cluster")
         status, _ = await queries.ask("/namespaces/default/explanations", token=robot, body=dry)
         assert status == 403
         dry["spec"]["guest"]["spec"]["power"] = "On"

@@ -19,6 +19,7 @@ from innkeeper.kube.resources import (
     SECRETS,
 )
 from innkeeper.views.meta import Condition
+from innkeeper.workers.explaining import Explainer
 from tests.kit import objects
 from tests.kit.clock import ManualClock
 from tests.kit.guest_scene import GuestScene
@@ -394,6 +395,18 @@ def said(scene: GuestScene, case: Case) -> Condition:
     return ready
 
 
+async def explanation_says_the_same(scene: GuestScene, step: Condition) -> None:
+    """What a guest waits for, the explanation names too, whichever hosts fit."""
+    subset = scene.operators[0].subset
+    found = await Explainer(subset, scene.clock).explain(subset.guests["default", "web"], hosts=["a"])
+    assert found.chosen is None
+    if found.blocked is None:
+        assert (step.reason, step.message) == ("NoHostFits", found.message)
+    else:
+        told = (found.blocked.step, found.blocked.reason, found.blocked.message)
+        assert told == (step.type, step.reason, step.message)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 async def test_it_says_what_is_wrong_waits_and_goes_on_by_itself(scene: GuestScene, case: Case) -> None:
     case.wrong(scene)
@@ -414,6 +427,7 @@ async def test_it_says_what_is_wrong_waits_and_goes_on_by_itself(scene: GuestSce
     assert (scene.condition("Stalled") is not None) is case.stalled
     calls = await settled(lambda: len(scene.api.calls))
     assert await settled(lambda: len(scene.api.calls)) == calls, "it tries again though nothing happened"
+    await explanation_says_the_same(scene, step)
     assert [each for each in scene.assignments() if each.spec.guest.name == "web"] == []
     promises = scene.operators[0].subset.promises
     assert sum(map(promises.count, scene.hosts)) == len(scene.assignments()), "who waits keeps no room"

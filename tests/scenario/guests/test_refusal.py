@@ -1,8 +1,7 @@
 """A host that refuses is left: the epoch rises, the guest goes back to the scheduler, and nothing is held twice."""
 
-from innkeeper.domain.scheduling.explanation import Explanation
 from innkeeper.kube.resources import HOSTS, IP_POOLS
-from innkeeper.workers.scheduler import SchedulerWorker
+from innkeeper.workers.explaining import Explainer
 from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE, guest_id
@@ -35,13 +34,11 @@ async def test_a_refused_guest_stays_in_the_cluster_of_its_address(scene: GuestS
     scene.add_host("far", cluster="other", store_id="store-far")
 
     subset = scene.operators[0].subset
-
-    def refused_far() -> list[str]:
-        explained = SchedulerWorker(subset, scene.clock).explain(subset.guests[NAMESPACE, "web"])
-        assert isinstance(explained, Explanation)
-        return [each.reason for host in explained.hosts if host.host == "far" for each in host.failures]
-
-    assert "PoolNotServing" in await eventually(refused_far)
+    await eventually(lambda: "far" in subset.hosts)
+    explainer = Explainer(subset, scene.clock)
+    explained = await explainer.explain(subset.guests[NAMESPACE, "web"], hosts=["far"])
+    [far] = explained.verdicts
+    assert "PoolNotServing" in [each.reason for each in far.failures]
     assert scene.condition("Ready").reason == "NoHostFits"
 
 

@@ -123,21 +123,45 @@ def test_wide_has_a_column_for_each_rule() -> None:
     ]
 
 
-def test_all_pages_are_read() -> None:
-    first = explanation(fits("a", 2), **{"continue": "1"})
-    asking = Scripted(first, explanation(fails("b", "memory")))
+def test_all_pages_are_read_and_the_best_hosts_come_first() -> None:
+    first = explanation(fails("a", "memory"), fits("b", 1), **{"continue": "b"})
+    asking = Scripted(first, explanation(fits("c", 2), fits("d", 1)))
     found = json.loads(run(asking, "explain", "web", "-o", "json").output)
-    assert [each["host"] for each in found["status"]["verdicts"]] == ["a", "b"]
+    assert [each["host"] for each in found["status"]["verdicts"]] == ["c", "b", "d", "a"]
     assert [path for path, _ in asking.asked] == [
         f"{BASE}/namespaces/default/guestviews/web/explanation",
-        f"{BASE}/namespaces/default/guestviews/web/explanation?continue=1",
+        f"{BASE}/namespaces/default/guestviews/web/explanation?continue=b",
+    ]
+
+
+def test_only_the_hosts_that_matter_are_asked_for_on_each_page() -> None:
+    asking = Scripted(explanation(fits("a", 1), **{"continue": "x"}), explanation(fits("b", 1)))
+    run(asking, "explain", "web", "--host", "a", "--host", "b")
+    assert [path.partition("?")[2] for path, _ in asking.asked] == [
+        "host=a&host=b",
+        "host=a&host=b&continue=x",
     ]
 
 
 def test_what_is_in_the_way_before_hosts_matter_is_told() -> None:
     blocked = {"step": "Scheduled", "reason": "FlavorNotFound", "message": "there is no Flavor 'x'"}
-    done = run(Scripted(explanation(blocked=blocked, chosen=None)), "explain", "web")
-    assert "Scheduled: FlavorNotFound: there is no Flavor 'x'" in done.output
+    told = explanation(blocked=blocked, chosen=None, message=blocked["message"])
+    done = run(Scripted(told), "explain", "web")
+    assert done.output.startswith("default/web: Scheduled: FlavorNotFound: there is no Flavor 'x' (view")
+
+
+def test_what_is_in_the_way_comes_first_and_counts_though_hosts_fit() -> None:
+    blocked = {"step": "AddressesAssigned", "reason": "PoolNotFound", "message": "there is no IPPool 'x'"}
+    told = explanation(
+        fits("a", 1), blocked=blocked, chosen=None, message=f"{blocked['message']}; 1 of 2 hosts fit"
+    )
+    done = run(Scripted(told), "explain", "web", "--exit-code")
+    assert done.exit_code == 1
+    assert done.output.splitlines()[:3] == [
+        "default/web: AddressesAssigned: PoolNotFound: there is no IPPool 'x'; 1 of 2 hosts fit (view 0.2 s old)",
+        "",
+        "FITS   IN    STRATEGY   TOTAL",
+    ]
 
 
 def test_every_guest_of_a_manifest_is_tried() -> None:

@@ -13,7 +13,7 @@ from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host, HostAgent
 from innkeeper.views.meta import View
 from innkeeper.views.network import IPPool
-from innkeeper.workers.scheduler import SchedulerWorker
+from innkeeper.workers.explaining import Explainer
 from tests.kit import objects
 from tests.kit.clock import ManualClock
 from tests.kit.objects import DIGEST, guest_id, view
@@ -51,7 +51,7 @@ async def tried(subset: Subset, *, image: dict[str, str], **metadata: Any) -> di
     spec = {"image": image, "flavor": "small", "interfaces": [{"name": "eth0", "pool": "lab"}]}
     body = {"spec": {"guest": {"metadata": {"name": "new", **metadata}, "spec": spec}}}
     clock = ManualClock()
-    explainer = SchedulerWorker(subset, clock)
+    explainer = Explainer(subset, clock)
     async with (
         asked(subset, explainer=explainer, clock=clock) as client,
         client.post(PATH, json=body) as answer,

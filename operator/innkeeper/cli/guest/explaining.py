@@ -1,6 +1,6 @@
 """explain: what every scheduling rule says of every host, for a guest or for a manifest that is not applied yet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -29,19 +29,19 @@ def explain(
     namespace: Namespace = None,
     output: OutputOption = Output.TABLE,
     *,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 where no host fits.")] = False,
+    exit_code: Annotated[
+        bool,
+        typer.Option("--exit-code", help="End with 1 where no host fits, or something else is in the way."),
+    ] = False,
 ) -> None:
     """Show what every scheduling rule says of every host, for a guest or for a manifest."""
     if (name is None) == (file is None):
         raise typer.BadParameter("give the name of a guest, or a manifest with -f")
     asking: Asking = context.obj
-    answers = [_whole(asking, path, body) for path, body in _questions(asking, name, file, namespace)]
-    for answer in answers:
-        if host:
-            kept = [each for each in answer["status"]["verdicts"] if each["host"] in host]
-            answer["status"]["verdicts"] = kept
+    questions = _questions(asking, name, file, namespace)
+    answers = [_whole(asking, path, body, hosts=host or []) for path, body in questions]
     _show_explanations(answers, output)
-    if exit_code and any(answer["status"]["chosen"] is None for answer in answers):
+    if exit_code and any(_goes_nowhere(answer["status"]) for answer in answers):
         raise typer.Exit(1)
 
 
@@ -75,12 +75,13 @@ def _guests_of(file: Any) -> list[dict[str, Any]]:
     return guests
 
 
-def _whole(asking: Asking, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    """Return an explanation with the verdicts of all pages."""
+def _whole(asking: Asking, path: str, body: dict[str, Any] | None, *, hosts: Sequence[str]) -> dict[str, Any]:
+    """Return an explanation with the verdicts of all pages: hosts that fit first, the best first, the others by name."""
     answer: dict[str, Any] = {}
     after = ""
     while True:
-        asked = f"{path}?{urlencode({'continue': after})}" if after else path
+        query = urlencode([*(("host", each) for each in hosts), *([("continue", after)] if after else [])])
+        asked = f"{path}?{query}" if query else path
         page = asking.get(asked) if body is None else asking.create(asked, body)
         if answer:
             answer["status"]["verdicts"] += page["status"]["verdicts"]
@@ -89,7 +90,16 @@ def _whole(asking: Asking, path: str, body: dict[str, Any] | None) -> dict[str, 
         after = page["status"].get("continue", "")
         if not after:
             answer["status"].pop("continue", None)
+            answer["status"]["verdicts"].sort(key=_place)
             return answer
+
+
+def _place(verdict: dict[str, Any]) -> tuple[bool, float, str]:
+    return bool(verdict["failures"]), -(verdict["total"] or 0.0), verdict["host"]
+
+
+def _goes_nowhere(status: dict[str, Any]) -> bool:
+    return status["chosen"] is None or status["blocked"] is not None
 
 
 def _show_explanations(answers: list[dict[str, Any]], output: Output) -> None:

@@ -17,12 +17,12 @@ def columns(rows: Sequence[Sequence[object]]) -> str:
 
 
 def summary(answer: Document) -> str:
-    """Return the first line of an explanation: where the guest is or would be, and how old the view is."""
+    """Return the first line of an explanation: what is in the way, or where the guest would be; how old the view is."""
     meta, status = answer["metadata"], answer["status"]
     name = f"{meta.get('namespace', '')}/{meta['name']}"
     blocked = status.get("blocked")
     if blocked:
-        said = f"{blocked['step']}: {blocked['reason']}: {blocked['message']}"
+        said = f"{blocked['step']}: {blocked['reason']}: {status['message']}"
     elif status.get("chosen"):
         said = f"{status['message']}; {status['chosen']} would be chosen"
     else:

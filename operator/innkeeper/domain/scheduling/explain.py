@@ -1,34 +1,38 @@
-"""The whole of a decision, for people: every rule's verdict on every host, and the scores of those that fit.
+"""A decision for people: where the guest would go, and every rule's verdict on hosts, with the scores of those that fit.
 
-It runs the rules of the decision on all rows. It changes nothing and promises nothing.
+It runs the rules of the decision. It changes nothing and promises nothing. A decision compares a bounded share of the
+hosts that fit; verdicts compare all of them, so the host that is chosen need not have the highest total of all.
 """
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from innkeeper.domain.scheduling import cycle
+from innkeeper.domain.scheduling.columns import RowNumbers
 from innkeeper.domain.scheduling.explanation import Explanation, Failure, HostVerdict, RuleInfo, RuleKind
 from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.rules.registry import FILTERS, SCORES
 
-ALL_HOSTS = 1 << 62
-
 
 def explain(request: Request, fleet: Fleet, *, seed: int) -> Explanation:
-    """Return what each rule says of each host; hosts that fit come first, best first, all others by name."""
-    rows = fleet.all_rows()
-    present = np.flatnonzero((rows.of(fleet.flags) & PRESENT) != 0)
-    failures = _failures(request, Rows(fleet, present))
-    fitting = np.array([row for row in present.tolist() if not failures[row]], dtype=np.intp)
-    verdicts = {row: _verdict(fleet, row, failures[row]) for row in present.tolist()}
-    verdicts |= _scored(request, Rows(fleet, fitting))
-    decision = cycle.decide(request, fleet, seed=seed, enough=ALL_HOSTS)
+    """Return what would be decided for a request that is decided alone: what equal requests used up is not known here."""
+    decision = cycle.decide(request, fleet, seed=seed)
+    fits = int(_fitting(request, fleet).size)
     if isinstance(decision, cycle.NoHostFits):
-        message, chosen = decision.message, None
-    else:
-        message, chosen = f"{fitting.size} of {fleet.hosts} hosts fit", decision.host
-    ordered = sorted(verdicts.values(), key=lambda each: (each.total is None, -(each.total or 0), each.host))
-    return Explanation(message=message, rules=rule_infos(), hosts=tuple(ordered), chosen=chosen)
+        return Explanation(message=decision.message, rules=rule_infos(), hosts=fleet.hosts, fits=fits)
+    message = f"{fits} of {fleet.hosts} hosts fit"
+    return Explanation(message=message, rules=rule_infos(), hosts=fleet.hosts, fits=fits, chosen=decision)
+
+
+def verdicts(request: Request, fleet: Fleet, hosts: Iterable[str]) -> list[HostVerdict]:
+    """Return what each rule says of some hosts, in their order; who is no host is left out."""
+    known = [row for name in hosts if (row := fleet.row_of.get(name)) is not None]
+    asked = [row for row in known if fleet.flags[row] & PRESENT]
+    failures = _failures(request, Rows(fleet, np.array(sorted(asked), dtype=np.intp)))
+    scored = _scored(request, fleet, [row for row in asked if not failures[row]])
+    return [scored[row] if row in scored else _verdict(fleet, row, failures[row]) for row in asked]
 
 
 def rule_infos() -> tuple[RuleInfo, ...]:
@@ -61,19 +65,25 @@ def _verdict(fleet: Fleet, row: int, failures: list[Failure]) -> HostVerdict:
     return HostVerdict(host=fleet.host_at(row), cluster=fleet.cluster_at(row), failures=tuple(failures))
 
 
-def _scored(request: Request, rows: Rows) -> dict[int, HostVerdict]:
-    """Return the verdicts of hosts that fit, with each rule's score."""
-    fleet = rows.fleet
-    if not len(rows):
+def _fitting(request: Request, fleet: Fleet) -> RowNumbers:
+    rows = fleet.all_rows()
+    return rows.where(cycle.passing(request, rows, cycle.asked(request, fleet)))
+
+
+def _scored(request: Request, fleet: Fleet, fitting: Sequence[int]) -> dict[int, HostVerdict]:
+    """Return the verdicts of hosts that fit, with each rule's score: some scores compare all that fit."""
+    if not fitting:
         return {}
+    rows = Rows(fleet, _fitting(request, fleet))
     by_rule = {rule.name: rule.scores(request, rows) for rule in SCORES if rule.applies(request, fleet)}
     totals = cycle.score(request, rows)
+    places = np.searchsorted(rows.numbers, fitting)
     return {
-        int(row): HostVerdict(
-            host=fleet.host_at(int(row)),
-            cluster=fleet.cluster_at(int(row)),
+        row: HostVerdict(
+            host=fleet.host_at(row),
+            cluster=fleet.cluster_at(row),
             scores={name: round(float(scores[at]), 3) for name, scores in by_rule.items()},
             total=round(float(totals[at]), 3),
         )
-        for at, row in enumerate(rows.numbers)
+        for row, at in zip(fitting, places.tolist(), strict=True)
     }

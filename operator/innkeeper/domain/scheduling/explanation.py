@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from innkeeper.domain.scheduling.cycle import Placement
+
 
 class RuleKind(StrEnum):
     """Whether a rule rules hosts out, or ranks those that are left."""
@@ -48,9 +50,10 @@ class HostVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """A whole decision. `message` is what the condition `Scheduled` would say; hosts that fit come first, best first."""
+    """A whole decision but its verdicts. `message` is what the condition `Scheduled` would say."""
 
     message: str
     rules: tuple[RuleInfo, ...]
-    hosts: tuple[HostVerdict, ...]
-    chosen: str | None = None  # the host that would be taken now
+    hosts: int
+    fits: int  # of the hosts, those that no rule rules out
+    chosen: Placement | None = None  # where the guest would be placed now

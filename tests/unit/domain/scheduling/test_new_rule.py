@@ -32,7 +32,7 @@ def test_the_rule_of_the_guide_decides_and_is_explained() -> None:
     assert placed == cycle.Placement("h", "lab")
     alone = a_fleet(retired)
     assert cycle.no_host_fits(ASK, alone).message == "0 of 1 hosts fit: 1 is retired"
-    (verdict,) = explaining.explain(ASK, alone, seed=0).hosts
+    (verdict,) = explaining.verdicts(ASK, alone, alone.row_of)
     assert [(each.rule, each.reason) for each in verdict.failures] == [("retired", "Retired")]
     assert explaining.rule_infos()[len(FILTERS)].name == "retired"
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
-from innkeeper.domain.scheduling.explain import explain
+from innkeeper.domain.scheduling.explain import verdicts
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.request import EVERYTHING, Group, Request, Term
@@ -130,13 +130,13 @@ class Fleets(RuleBasedStateMachine):
     def explanation_is_the_reference_s(
         self, request: Request, failed: dict[str, list[str]], seed: int
     ) -> None:
-        told = explain(request, self.fleet, seed=seed)
-        assert {each.host: [one.rule for one in each.failures] for each in told.hosts} == failed
+        told = verdicts(request, self.fleet, self.world.hosts)
+        assert {each.host: [one.rule for one in each.failures] for each in told} == failed
         fitting = [host for name, host in self.world.hosts.items() if not failed[name]]
         totals = {
             host.name: reference_scheduler.total(self.world, request, host, fitting) for host in fitting
         }
-        for each in told.hosts:
+        for each in told:
             if each.total is not None:
                 assert abs(each.total - totals[each.host]) < 0.01
         if totals:

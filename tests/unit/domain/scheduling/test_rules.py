@@ -6,7 +6,7 @@ import pytest
 
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement, decide, no_host_fits
-from innkeeper.domain.scheduling.explain import explain
+from innkeeper.domain.scheduling.explain import verdicts
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident, Strategy
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.request import (
@@ -200,7 +200,7 @@ def test_every_rule_has_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.rule))
 def test_what_a_rule_rules_out_and_says(case: Case) -> None:
     fleet = a_fleet(case.host, case=case)
-    (verdict,) = explain(case.asks, fleet, seed=0).hosts
+    (verdict,) = verdicts(case.asks, fleet, fleet.row_of)
     assert [(each.rule, str(each.reason)) for each in verdict.failures] == [(case.rule, case.reason)]
     assert no_host_fits(case.asks, fleet).message == f"0 of 1 hosts fit: {case.one}"
     two = a_fleet(case.host, replace(case.host, name="h2"), case=case)
@@ -263,7 +263,7 @@ def scores(
 ) -> dict[str, dict[str, float]]:
     facts = replace(ClusterFacts(name="lab"), **cluster)  # type: ignore[arg-type] # fields of ClusterFacts
     fleet = a_fleet(*hosts, case=replace(CASES[0], guests=guests, clusters=(facts,)))
-    return {each.host: dict(each.scores) for each in explain(asks, fleet, seed=0).hosts}
+    return {each.host: dict(each.scores) for each in verdicts(asks, fleet, fleet.row_of)}
 
 
 def test_spreading_prefers_the_emptier_host_and_packing_the_fuller() -> None:

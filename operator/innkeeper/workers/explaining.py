@@ -1,0 +1,90 @@
+"""What would become of a guest if it were placed now: what is in its way, where it would go, and why not elsewhere.
+
+It asks whoever decides, in the order of a guest's way, and promises nothing. Reads the subset alone: a Secret that is not
+there, or a host that would refuse, shows when the guest is placed.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from innkeeper.clock import Clock
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.destroyed import destroyed_since
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.cycle import Placement
+from innkeeper.domain.scheduling.explain import explain, verdicts
+from innkeeper.domain.scheduling.explanation import Explanation, HostVerdict
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.guest import Guest
+from innkeeper.workers.image import ImageWorker
+from innkeeper.workers.network import mac_conflict
+from innkeeper.workers.reach import Reach, Wanted
+from innkeeper.workers.scheduler import SchedulerWorker
+
+AT_ONCE = 64  # hosts whose verdicts are put into words before others get their turn: a few milliseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """An answer. Where a guest's size is not known there is no explanation: no host can be asked."""
+
+    blocked: Blocked | None
+    explanation: Explanation | None = None
+    verdicts: tuple[HostVerdict, ...] = ()
+
+    @property
+    def chosen(self) -> str | None:
+        """The host that would be taken now; none while something is in the way."""
+        decided = self.explanation.chosen if self.explanation else None
+        return decided.host if decided is not None and self.blocked is None else None
+
+    @property
+    def message(self) -> str:
+        """What is in the way, and how many hosts fit."""
+        return "; ".join(each.message for each in (self.blocked, self.explanation) if each is not None)
+
+
+class Explainer:
+    """Answers about one guest at a time."""
+
+    def __init__(self, subset: Subset, clock: Clock) -> None:
+        self._subset = subset
+        self._scheduler = SchedulerWorker(subset, clock)
+        self._images = ImageWorker(subset, images_url="")
+        self._reach = Reach(subset)
+
+    async def explain(self, guest: Guest, *, hosts: Sequence[str]) -> Explained:
+        """Return what would be decided, and every rule's verdict on these hosts.
+
+        Between some hosts and the next others get their turn, so a verdict is as new as the moment it was made.
+        """
+        amounts = self._scheduler.amounts(guest)
+        if isinstance(amounts, Blocked):
+            return Explained(blocked=destroyed_since(guest) or amounts)
+        wanted = self._reach.wanted(guest)
+        request = self._scheduler.request(guest, amounts=amounts, wanted=wanted)
+        fleet, guest_id = self._subset.fleet, guest_id_of(guest)
+        with fleet.without(guest_id):
+            explanation = explain(request, fleet, seed=self._scheduler.seed_of(guest_id))
+        blocked = self._blocked(guest, amounts, wanted, explanation.chosen)
+        found: list[HostVerdict] = []
+        for begin in range(0, len(hosts), AT_ONCE):
+            await asyncio.sleep(0)
+            with fleet.without(guest_id):
+                found += verdicts(request, fleet, hosts[begin : begin + AT_ONCE])
+        return Explained(blocked=blocked, explanation=explanation, verdicts=tuple(found))
+
+    def _blocked(
+        self, guest: Guest, amounts: Amounts, wanted: list[Wanted] | Blocked, chosen: Placement | None
+    ) -> Blocked | None:
+        """Return what stops a guest first, other than that no host fits."""
+        destroyed = destroyed_since(guest)
+        if destroyed is not None:
+            return destroyed
+        image = self._images.resolve(guest, disk_bytes=amounts.disk_bytes)
+        if isinstance(image, Blocked):
+            return image
+        if isinstance(wanted, Blocked):
+            return wanted
+        return mac_conflict(self._subset, guest, cluster=chosen.cluster) if chosen is not None else None
