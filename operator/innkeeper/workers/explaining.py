@@ -19,8 +19,9 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import mac_conflict
-from innkeeper.workers.reach import Reach, Wanted
+from innkeeper.workers.reach import Reach
 from innkeeper.workers.scheduler import SchedulerWorker
+from innkeeper.workers.shortage import Wanted
 
 AT_ONCE = 64  # hosts whose verdicts are put into words before others get their turn: a few milliseconds
 

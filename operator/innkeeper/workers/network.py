@@ -209,12 +209,14 @@ def macs_of(guest: Guest) -> dict[str, str]:
 
 
 def mac_conflict(subset: Subset, guest: Guest, *, cluster: str) -> Blocked | None:
-    """Return which MAC of a guest another one of a cluster is bound to, or None; who is just being bound is not seen."""
-    for mac in macs_of(guest).values():
+    """Return why a guest cannot have its MACs in a cluster, or None; who is just being bound there is not seen."""
+    macs = macs_of(guest)
+    problem = _one_mac_twice(macs)
+    for mac in sorted(macs.values()) if problem is None else ():
         other = subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
         if other is not None:
             return _mac_in_use(mac, cluster, other)
-    return None
+    return problem
 
 
 def _age(guest: Guest) -> tuple[str, str]:
