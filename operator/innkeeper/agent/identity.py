@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from innkeeper.agent import settings
+from innkeeper.agent.join_file import read_join_file
 from innkeeper.kube.credentials import Credentials
 
 
@@ -14,7 +14,7 @@ def credentials_of(*, join_file: Path | None, kubeconfig: Path | None) -> Creden
     """
     if join_file is None:
         return Credentials.load(kubeconfig)
-    join = settings.read_join_file(join_file)
+    join = read_join_file(join_file)
     return Credentials(
         server=join.server.rstrip("/"),
         ca_data=join.authority,

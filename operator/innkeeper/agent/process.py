@@ -10,7 +10,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from innkeeper.agent import settings as agent_settings
+from innkeeper.agent import join_file
 from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.backup.directory import BackupDirectory
 from innkeeper.agent.backup.places import Places
@@ -100,9 +100,9 @@ def identity_of(settings: AgentSettings) -> tuple[str, dict[str, bytes], Credent
     """
     credentials = credentials_of(join_file=settings.join_file, kubeconfig=settings.kubeconfig)
     if settings.join_file is not None:
-        join = agent_settings.read_join_file(settings.join_file)
+        join = join_file.read_join_file(settings.join_file)
         return join.host, join.pinned_keys, credentials
-    keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
+    keys = dict(join_file.read_key_file(path) for path in settings.order_key_file)
     return str(settings.host), keys, credentials
 
 
@@ -118,7 +118,7 @@ def _rotation(
     """Return what renews the host's token; None where a kubeconfig says who we are."""
     if settings.join_file is None:
         return None
-    join = agent_settings.read_join_file(settings.join_file)
+    join = join_file.read_join_file(settings.join_file)
     path = settings.join_file.parent / join.token_file
     if settings.node_name is None:
         return TokenRotation(path, OwnRight(client, host=join.host), clock=clock, figures=figures)

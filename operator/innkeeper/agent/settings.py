@@ -5,31 +5,23 @@ does, with files of the order keys. Keys are pinned: what the API server says ab
 them.
 """
 
-import base64
 import re
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from innkeeper.agent import trust
 from innkeeper.agent.backup.places import PlaceError, bucket_and_prefix
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
+from innkeeper.agent.join_file import HOST_NAME, HostName
 from innkeeper.agent.streaming.settings import StreamProcess
-from innkeeper.domain import names, orders
-from innkeeper.errors import TerminalError
+from innkeeper.domain import names
 from innkeeper.kube.credentials import SERVICE_ACCOUNT
 from innkeeper.settings import CommonSettings
-
-_HOST_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
-_IS_HOST_NAME = re.compile(_HOST_NAME)
-HostName = Annotated[str, Field(pattern=_HOST_NAME, max_length=names.MAX_HOST_NAME)]
-_MAX_JOIN_FILE = 64 * 1024
 
 
 class DriverName(StrEnum):
@@ -44,7 +36,7 @@ class AgentSettings(CommonSettings):
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_AGENT_", extra="forbid", frozen=True)
 
-    join_file: Path | None = Field(None, description="The file that `joining` a host made.")
+    join_file: Path | None = Field(None, description="The file that `innkeeper agent join` made.")
     host: HostName | None = Field(None, description="The host's name, where there is no join file.")
     order_key_file: list[Path] = Field(
         default_factory=list, description="Public keys of orders (base64), where there is no join file."
@@ -147,7 +139,7 @@ class AgentSettings(CommonSettings):
                 raise ValueError("--node-name goes with --order-key-file, and without --join-file")
             if self.host not in {None, self.node_name}:
                 raise ValueError(f"the host of the node {self.node_name} has its name: leave out --host")
-            if not _IS_HOST_NAME.fullmatch(self.node_name) or len(self.node_name) > names.MAX_HOST_NAME:
+            if not re.fullmatch(HOST_NAME, self.node_name) or len(self.node_name) > names.MAX_HOST_NAME:
                 raise ValueError(
                     f"the node {self.node_name!r} can be no host: a host's name is one DNS label of at most "
                     f"{names.MAX_HOST_NAME} characters, without dots; join this machine by a join token"
@@ -193,84 +185,3 @@ class AgentSettings(CommonSettings):
             authority=authority,
         )
         return ListenAt(listen=self.api_listen, port=self.api_port, files=files, reported=self.api_address)
-
-
-class JoinFile(BaseModel):
-    """What a host joins with."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
-
-    host: HostName
-    server: str = Field(pattern=r"^https?://")
-    ca_data: str | None = None
-    """The API server's authority: PEM, base64."""
-    tls_server_name: str | None = None
-    """The name in the API server's certificate, where it is reached by another one."""
-    token_file: Path
-    order_keys: dict[str, str] = Field(min_length=1, max_length=16)
-    """Base64 public keys by ID."""
-
-    @field_validator("order_keys")
-    @classmethod
-    def _are_keys(cls, value: dict[str, str]) -> dict[str, str]:
-        trust.decode_keys(value)
-        return value
-
-    @field_validator("ca_data")
-    @classmethod
-    def _is_base64(cls, value: str | None) -> str | None:
-        if value is not None:
-            base64.b64decode(value, validate=True).decode()
-        return value
-
-    @property
-    def pinned_keys(self) -> dict[str, bytes]:
-        """The raw public keys by ID."""
-        return trust.decode_keys(self.order_keys)
-
-    @property
-    def authority(self) -> str | None:
-        """The API server's authority as PEM."""
-        return None if self.ca_data is None else base64.b64decode(self.ca_data).decode()
-
-
-def encoded(pem: str) -> str:
-    """Return PEM as a join file has it."""
-    return base64.b64encode(pem.encode()).decode()
-
-
-class JoinFileError(TerminalError):
-    """The join file, or a key file, cannot be used."""
-
-    reason = "JoinFileInvalid"
-
-
-def read_join_file(path: Path) -> JoinFile:
-    """Read a join file.
-
-    Raises:
-        JoinFileError: it is missing or not what it should be.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_JOIN_FILE)
-        return JoinFile.model_validate_json(content)
-    except OSError as error:
-        raise JoinFileError(f"the join file cannot be read: {error}") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise JoinFileError(f"the join file {path} cannot be used: {wrong}") from error
-
-
-def read_key_file(path: Path) -> tuple[str, bytes]:
-    """Read a public key (base64 of 32 bytes) and return it with its ID.
-
-    Raises:
-        JoinFileError: it is missing or no key.
-    """
-    try:
-        raw = base64.b64decode(path.read_text()[:_MAX_JOIN_FILE].strip(), validate=True)
-        keys = trust.decode_keys({orders.key_id(raw): base64.b64encode(raw).decode()})
-    except (OSError, ValueError) as error:
-        raise JoinFileError(f"{path} holds no base64 order key of 32 bytes: {error}") from error
-    return next(iter(keys.items()))

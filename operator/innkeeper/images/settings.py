@@ -22,6 +22,9 @@ class ImagesSettings(CommonSettings):
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_IMAGES_", extra="forbid", frozen=True)
 
     metrics_port: int = Field(9102, ge=0, le=65535, description="The port of /metrics, /healthz and /readyz.")
+    listen: str = Field(
+        "127.0.0.1", description="The address of the image server, and of /metrics, /healthz and /readyz."
+    )
     port: int = Field(
         8090, ge=0, le=65535, description="The port of the image server itself, at the address of --listen."
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from innkeeper.agent import settings as agent_settings
+from innkeeper.agent import join_file
 from innkeeper.agent.joining import string
 from innkeeper.agent.joining.join import NotJoinedError, Places, join
 from innkeeper.agent.joining.rotation import TokenFigures, TokenRotation
@@ -77,7 +77,7 @@ async def test_a_machine_joins_and_may_join_again(at_kubectl: Admin, machine: Ma
     async with machine.client() as agent:
         assert await who_am_i(agent) == f"system:serviceaccount:host-{name}:agent"
         orders = await agent.get(HOST_AGENTS, "host", namespace=names.host_namespace(name))
-    pinned = agent_settings.read_join_file(machine.join_file).order_keys
+    pinned = join_file.read_join_file(machine.join_file).order_keys
     assert pinned == {each.id: each.public_key for each in orders.spec.order_keys}
     again = await machine.join(line)
     assert again.code == 0, again.err
@@ -157,7 +157,7 @@ async def test_no_host_takes_the_place_of_another(
         with pytest.raises(ForbiddenError):
             await OwnRight(agent, host=other).ask()
     assert (await machine.join(others, "--replace")).code == 0
-    assert agent_settings.read_join_file(machine.join_file).host == other
+    assert join_file.read_join_file(machine.join_file).host == other
 
 
 async def test_a_host_renews_its_token_by_itself_long_before_it_ends(

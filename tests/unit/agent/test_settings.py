@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from innkeeper.agent.join_file import JoinFileError, read_join_file
 from innkeeper.agent.joining import node
 from innkeeper.agent.process import identity_of
-from innkeeper.agent.settings import AgentSettings, JoinFileError, read_join_file
+from innkeeper.agent.settings import AgentSettings
 from innkeeper.kube.credentials import Credentials
 from tests.kit.agent_orders import KEYS, SIGNER
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import aiohttp
 
-from innkeeper.agent import settings as agent_settings
+from innkeeper.agent import join_file
 from innkeeper.agent.identity import credentials_of
+from innkeeper.agent.join_file import JoinFile
 from innkeeper.agent.joining.rotation import in_file
 from innkeeper.agent.paths import StatePaths
-from innkeeper.agent.settings import JoinFile
 from innkeeper.agent.store.inspection import inspect
 from innkeeper.clock import Clock
 from innkeeper.domain import names
@@ -73,7 +73,7 @@ async def look(machine: Machine) -> Joined:
     if not _may_be_there(machine.join_file):
         return Joined(orders=remembered)
     try:
-        join = agent_settings.read_join_file(machine.join_file)
+        join = join_file.read_join_file(machine.join_file)
         credentials = credentials_of(join_file=machine.join_file, kubeconfig=None)
     except InnkeeperError as error:
         return Joined(join_trouble=error, orders=remembered)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from innkeeper import whole_files
-from innkeeper.agent.settings import JoinFile
+from innkeeper.agent.join_file import JoinFile
 from innkeeper.errors import InnkeeperError
 
 

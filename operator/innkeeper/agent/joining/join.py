@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from innkeeper.agent import settings as agent_settings
+from innkeeper.agent import join_file
+from innkeeper.agent.join_file import JoinFile
 from innkeeper.agent.joining import files
 from innkeeper.agent.joining.sources import OwnRight
 from innkeeper.agent.joining.string import JoinString
-from innkeeper.agent.settings import JoinFile
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain import names
 from innkeeper.errors import TerminalError
@@ -72,7 +72,7 @@ async def join(given: JoinString, places: Places, *, clock: Clock, replace: bool
 def _check_earlier(given: JoinString, path: Path) -> None:
     if not path.exists():
         return
-    earlier = agent_settings.read_join_file(path)
+    earlier = join_file.read_join_file(path)
     if earlier.host != given.host:
         message = f"this machine joined as {earlier.host}, and the token is for {given.host}"
         raise NotJoinedError(

@@ -4,9 +4,10 @@ From then on the agent is as one that joined; where its next token comes from is
 mounted files, never from the API server. Nothing here talks to the API server, so guests start while that is away.
 """
 
-from innkeeper.agent import settings as agent_settings
+from innkeeper.agent import join_file
+from innkeeper.agent.join_file import JoinFile
 from innkeeper.agent.joining import files
-from innkeeper.agent.settings import AgentSettings, JoinFile
+from innkeeper.agent.settings import AgentSettings
 from innkeeper.agent.trust import encode_keys
 from innkeeper.kube.credentials import Credentials
 
@@ -34,12 +35,12 @@ def write_identity(settings: AgentSettings, pod: Credentials) -> AgentSettings:
     Raises:
         InnkeeperError: an order key cannot be read, or the join file cannot be written.
     """
-    keys = dict(agent_settings.read_key_file(path) for path in settings.order_key_file)
+    keys = dict(join_file.read_key_file(path) for path in settings.order_key_file)
     path = settings.state_dir / "identity" / "join.json"
     join = JoinFile(
         host=str(settings.node_name),
         server=pod.server,
-        ca_data=None if pod.ca_data is None else agent_settings.encoded(pod.ca_data),
+        ca_data=None if pod.ca_data is None else join_file.encoded(pod.ca_data),
         tls_server_name=pod.tls_server_name,
         token_file=path.parent / _TOKEN_FILE,
         order_keys=encode_keys(keys),

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from innkeeper.agent import trust
-from innkeeper.agent.settings import HostName
+from innkeeper.agent.join_file import HostName
 from innkeeper.domain import names
 from innkeeper.errors import TerminalError
 from innkeeper.kube.credentials import MAX_TOKEN_BYTES, Credentials
