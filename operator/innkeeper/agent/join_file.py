@@ -1,4 +1,4 @@
-"""The file that a host joins with: its name, the API server, its token, the keys of orders. Keys may have their own files.
+"""The file that a host joins with: its name, the API server, its token, the keys of orders. Keys may be in other files.
 
 It is read, and never written here. Keys are pinned: what the API server says about them later must be signed by one.
 """
