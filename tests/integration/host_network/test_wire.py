@@ -58,6 +58,28 @@ async def test_another_guest_of_this_host_is_found(site: HostNet, network: HostN
     assert await network.conflict(mine, NETWORK) == AddressInUse("10.0.0.11", port.mac)
 
 
+async def test_a_machine_that_has_the_guests_mac_as_well_is_found(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """A guest that does not run here is on the wire already: its host was given up, and runs it still."""
+    ip("-n", site.wire, "link", "set", "eth0", "address", order().addresses[0].mac)
+    ip("-n", site.wire, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    assert await network.conflict(order(), NETWORK) == AddressInUse("10.0.0.11", order().addresses[0].mac)
+
+
+async def test_a_guest_with_the_mac_of_a_link_of_the_host_is_not_taken(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """The bridge would keep its frames for the host."""
+    (port,) = ports_of(order(), NETWORK)
+    assert await network.missing(order(), NETWORK) is None
+    ip("-n", site.host, "link", "add", "other0", "address", port.mac, "type", "bridge")
+    assert await network.missing(order(), NETWORK) == (
+        f"this host's own link 'other0' has the MAC {port.mac} of the guest's interface 'eth0': "
+        "give the interface another"
+    )
+
+
 async def test_an_address_of_the_host_itself_is_found(site: HostNet, network: HostNetwork) -> None:
     """A host does not answer its own questions."""
     ip("-n", site.host, "addr", "add", "10.0.0.11/24", "dev", BRIDGE)

@@ -92,7 +92,7 @@ def test_an_advert_tells_router_network_mtu_and_name_servers() -> None:
     frame = packets.advert(ADVERT)
     assert sum_of(frame) == 0xFFFF
     kind, _, _, hops, flags, lifetime = struct.unpack("!BBHBBH", frame[54:62])
-    assert (kind, hops, flags, lifetime) == (134, 64, 0xC0, 1800)
+    assert (kind, hops, flags, lifetime) == (134, 64, 0xC0, 65535)
     told = options(frame)
     assert told.keys() == {3, 5, 25, 31}
     assert told[3][2:4] == bytes([64, 0x80]), "on the link, and nobody makes an address of it"

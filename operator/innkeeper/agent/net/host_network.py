@@ -63,9 +63,12 @@ class HostNetwork:
     async def missing(self, order: Order, network: Network) -> str | None:
         """Return why a guest cannot be plugged in here."""
         try:
+            ports = ports_of(order, network)
             async with self._lock, _links() as links:
-                for segment in segments_of(ports_of(order, network)):
+                for segment in segments_of(ports):
                     await wiring.bridge(links, segment, network)
+                for port in ports:
+                    wiring.check_mac(links, port)
         except (LinkError, OrderInvalidError) as error:
             return error.message
         return None
@@ -79,7 +82,8 @@ class HostNetwork:
                 async with self._lock, _links() as links:
                     bridge = await wiring.bridge(links, port.segment, network)
                     found = await wiring.own_conflict(links, addresses)
-                found = found or await wire.in_use(bridge, addresses, own_mac=port.mac)
+                    runs_here = links.get(port.device) is not None
+                found = found or await wire.in_use(bridge, addresses, own_mac=port.mac if runs_here else None)
             finally:
                 self._in_question -= Counter([port.segment])
             if found is not None:

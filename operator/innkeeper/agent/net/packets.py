@@ -19,6 +19,9 @@ _ON_LINK = 0x80
 _ETHERNET_BYTES, _IPV6_BYTES = 14, 40
 _ALL_NODES = ipaddress.IPv6Address("ff02::1")
 
+LONGEST_LIFETIME_S = 65535
+"""For how long a router can be told at most (RFC 8319): its guests' way out lasts while an agent is away."""
+
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -34,7 +37,7 @@ class Advert:
     mtu: int | None = None
     dns: tuple[str, ...] = ()
     search_domains: tuple[str, ...] = ()
-    lifetime_s: int = 1800
+    lifetime_s: int = LONGEST_LIFETIME_S
 
 
 def question(address: Ip, mac: str) -> bytes:

@@ -24,10 +24,11 @@ _SOL_PACKET, _ADD_MEMBERSHIP, _ALL_MULTICAST = 263, 1, 2
 _MOST_BYTES = 2048
 
 
-async def in_use(bridge: Link, addresses: Sequence[str], *, own_mac: str) -> AddressInUse | None:
+async def in_use(bridge: Link, addresses: Sequence[str], *, own_mac: str | None) -> AddressInUse | None:
     """Return the first of some addresses that somebody answers for, or None after a short silence.
 
-    `own_mac` is that of the guest itself: it may run here already.
+    `own_mac` is that of the guest itself where it runs here already. Else whoever answers with it is another machine,
+    such as the guest's own one on a host that was given up.
 
     Raises:
         OSError: nothing can be sent out of this bridge.

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from innkeeper.agent.net import dhcp, presence
-from innkeeper.agent.net.links import Link, Links
+from innkeeper.agent.net.links import Link, LinkError, Links
 from innkeeper.agent.net.ports import INNER_PREFIX, PORT_PREFIX, SERVER_PREFIX, Port, Segment
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.views.host import Network
@@ -59,6 +59,20 @@ async def unwire(links: Links, used: Iterable[Segment]) -> None:
         ours = link.name.startswith((SERVER_PREFIX, INNER_PREFIX, *_VLAN_PREFIXES))
         if ours and link.name not in kept and not occupied & {link.index, link.master}:
             await links.remove(link.name)
+
+
+def check_mac(links: Links, port: Port) -> None:
+    """Look whether a guest's MAC is that of a link of this host: its bridge would keep the guest's frames for itself.
+
+    Raises:
+        LinkError: it is.
+    """
+    for link in links:
+        if link.mac == port.mac and link.name != port.device:
+            raise LinkError(
+                f"this host's own link {link.name!r} has the MAC {port.mac} of the guest's interface "
+                f"{port.interface!r}: give the interface another"
+            )
 
 
 async def own_conflict(links: Links, addresses: Iterable[str]) -> AddressInUse | None:
