@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from innkeeper.domain.addressing.networks import Networks
 from innkeeper.domain.addressing.overlaps import Overlap, overlaps
 from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, understand
 from innkeeper.domain.reasons import PoolReason
@@ -23,6 +24,7 @@ class PoolCatalog:
     def __init__(self) -> None:
         self._views: dict[str, IPPool] = {}
         self._read: dict[str, Pool | Problem] = {}
+        self._networks = Networks()
         self._overlaps: dict[str, Overlap] | None = None
 
     def put(self, name: str, view: IPPool | None) -> bool:
@@ -35,6 +37,7 @@ class PoolCatalog:
             self._read[name] = _understood(view)
         else:
             self._read.pop(name, None)
+        self._networks.put(name, self.held(name))
         self._overlaps = None
         return True
 
@@ -51,6 +54,22 @@ class PoolCatalog:
         """Return a pool for guests that hold addresses of it already; an overlap takes nothing from them."""
         found = self._read.get(name)
         return found if isinstance(found, Pool) else None
+
+    def giver(self, space: str, address: str) -> str | None:
+        """Return the one pool that serves an address, be it to the owner of a reservation only; None where none does."""
+        for name in self._networks.around(space, address):
+            pool = self.pool(name)
+            if pool is not None and pool.contains(address):
+                return name
+        return None
+
+    def place_of(self, space: str, address: str) -> str | None:
+        """Return the pool that an address is part of, the first by name where pools overlap; None where it is of none."""
+        for name in self._networks.around(space, address):
+            pool = self.held(name)
+            if pool is not None and pool.contains(address):
+                return name
+        return None
 
     def look(self, name: str) -> Pool | Problem | None:
         """Return what a pool may give, or why it cannot serve; None where there is none."""

@@ -398,7 +398,8 @@ class Subset:
         # Deleted under its owner, it was given back unused: that is nothing new to who gave it.
         giver = self.guest_keys.get(owner.id) if owner is not None and new is None else None
         if new is None:
-            self.offer(waiting.pool(old.spec.pool), but_not=giver)
+            pool = self.pool_catalog.giver(old.spec.address_space, old.spec.address)
+            self.offer(waiting.pool(pool or old.spec.pool), but_not=giver)
         if owner is not None and (new is None or new.spec.owner is None):
             self.offer(waiting.limit(old.spec.pool, owner.namespace), but_not=giver)
         if new is None or new.spec.owner != owner:

@@ -111,7 +111,7 @@ class AssignerWorker:
             guest_id=guest_id,
             store_id=store_id,
             host=host,
-            addresses=self._addresses(guest) or (),
+            addresses=self._addresses(guest, signed) or (),
             image=None,
             ending=ending,
         )
@@ -171,9 +171,9 @@ class AssignerWorker:
                 message=message,
                 causes=(waiting.image(*self._images.reference(guest)),),
             )
-        addresses = self._addresses(guest) or (tuple(signed.addresses) if signed else None)
+        addresses = self._addresses(guest, signed)
         if addresses is None or not self._network.owns(guest):
-            message = "an address of this guest is not held by it, or its IPPool is gone: no order is signed"
+            message = "an address of this guest is not held by it, or is in no IPPool of its name: no order is signed"
             return _waits(GuestReason.POOL_NOT_FOUND, message)
         return await self._with_user_data(
             guest,
@@ -307,14 +307,24 @@ class AssignerWorker:
             return signed.image
         return self._images.bound(guest)
 
-    def _addresses(self, guest: Guest) -> tuple[OrderAddress, ...] | None:
-        pools = {}
-        for each in guest.status.addresses:
-            pool = self._subset.pool_catalog.held(each.pool)
-            if pool is None:
-                return None
-            pools[each.pool] = pool
-        return ordering.bound_addresses(guest, pools)
+    def _addresses(self, guest: Guest, signed: Order | None) -> tuple[OrderAddress, ...] | None:
+        """Return the bound addresses as their pools say, or as they were signed; None where neither is known."""
+        held = {each.pool: self._subset.pool_catalog.held(each.pool) for each in guest.status.addresses}
+        pools = {name: pool for name, pool in held.items() if pool is not None}
+        try:
+            found = ordering.bound_addresses(guest, pools, signed)
+        except KeyError:
+            return None
+        others = {
+            each.pool
+            for bound, each in zip(guest.status.addresses, found, strict=True)
+            if each.pool in pools and ordering.is_of_another(bound, pools[each.pool], each)
+        }
+        if others:
+            log.warning(
+                "pool_made_anew", guest=guest_id_of(guest), pools=sorted(others), kept="as it was signed"
+            )
+        return found
 
 
 def _too_large(size: int) -> Blocked:

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 SIGHTINGS = 3
 PERIOD_S = 20.0
 DEFAULT_QUARANTINE_S = 300.0
+AHEAD_S = 60.0  # that clocks of operators may differ
 _SLICE = 500
 PRESSED_SHARE = 0.1  # of the quarantine, while the pool has no other address
 
@@ -148,13 +149,20 @@ class Sweeper:
     async def _end_quarantine(self, address: IPAddress) -> None:
         if address.spec.released_at is None:
             return
-        over_at = parse_rfc3339(address.spec.released_at) + timedelta(seconds=self._quarantine_s(address))
-        if self._clock.now() >= over_at:
+        released_at, now = parse_rfc3339(address.spec.released_at), self._clock.now()
+        if released_at > now + timedelta(seconds=AHEAD_S):
+            # It was written by a clock that was ahead, or ours was set back: the rest would last until then.
+            log.warning(
+                "release_in_the_future", address=address.metadata.name, released_at=address.spec.released_at
+            )
+            await self._network.release(address)
+        elif now >= released_at + timedelta(seconds=self._quarantine_s(address)):
             await self._network.free(address)
 
     def _quarantine_s(self, address: IPAddress) -> float:
         """Return how long an address rests: while its pool has no other one, for a part of the time only."""
-        pool = self._subset.pool_catalog.held(address.spec.pool)
+        catalog, spec = self._subset.pool_catalog, address.spec
+        pool = catalog.held(catalog.giver(spec.address_space, spec.address) or spec.pool)
         if pool is None:
             return DEFAULT_QUARANTINE_S
         pressed = not has_free(pool, self._subset.claims.taken(pool))

@@ -86,6 +86,14 @@ REFUSED_NETWORKS: list[tuple[dict[str, Any], str]] = [
     (v6_pool(cidr="2001:db8::/127"), "of IPv6 from /32 to /126"),
     (v6_pool(cidr="::/0"), "of IPv6 from /32 to /126"),
     (good("IPPool", cidr="0.0.0.0/0"), "the prefix of cidr must be from /8 to /30"),
+    *(
+        (
+            good("IPPool", drop="ranges", cidr=cidr, gateway=None, exclude=[]),
+            "cidr is for loopback, link-local addresses, multicast, or reserved: take a network that machines may have",
+        )
+        for cidr in ("127.0.0.0/24", "0.0.0.0/8", "169.254.0.0/16", "239.0.0.0/8", "255.255.255.0/24")
+    ),
+    *((v6_pool(cidr=cidr), "cidr is for loopback, link-local") for cidr in ("fe80::/64", "ff02::/32")),
     (v6_pool(gateway="2001:db9::1"), "gateway must lie inside cidr, or be a link-local address"),
     (v6_pool(mtu=1000), "IPv6 needs an mtu of at least 1280"),
     (

@@ -384,3 +384,36 @@ async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(sc
     await sweeper.sweep()
     second = await scene.until_ready("second")
     assert second.status.addresses[0].address == "10.7.0.5"
+
+
+def promised(scene: GuestScene, last: int) -> None:
+    reservation = {"address": f"10.7.0.{last}", "owner": "default/web", "reason": "it was promised"}
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"reservations": [reservation]}})
+
+
+async def test_a_guest_that_is_made_again_waits_while_its_reserved_address_rests(scene: GuestScene) -> None:
+    promised(scene, 4)
+    scene.add_guest()
+    await scene.until_ready()
+    scene.delete_guest()
+    await scene.until_gone()
+    scene.add_guest(number=2)
+    told = await scene.until_reason("AddressTaken")
+    assert told.message == "10.7.0.4, reserved for this guest, still rests"
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(301)
+    await scene.operators[0].sweeper.sweep()
+    assert (await scene.until_ready()).status.addresses[0].address == "10.7.0.4"
+
+
+async def test_a_guest_waits_for_who_holds_the_address_that_is_reserved_for_it(scene: GuestScene) -> None:
+    asks(scene, {"addresses": [{"pool": "lab", "address": "10.7.0.4"}]}, name="early", number=2)
+    await scene.until_ready("early")
+    promised(scene, 4)
+    pools = scene.operators[0].subset.pools
+    await eventually(lambda: pools["lab"].spec.reservations)
+    asks(scene, {"name": "eth0", "pool": "lab"}, {"name": "eth1", "pool": "lab"})
+    told = await scene.until_reason("AddressTaken")
+    assert told.message == "10.7.0.4, reserved for this guest, is held by the Guest default/early"
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"reservations": []}})
+    await scene.until_ready()

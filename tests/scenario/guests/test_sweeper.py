@@ -5,6 +5,7 @@ import pytest
 from innkeeper.kube.resources import HOSTS, IP_ADDRESSES
 from innkeeper.workers.sweeper import Finding
 from tests.kit import objects
+from tests.kit.clock import ManualClock
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
 from tests.kit.waiting import eventually, settled
@@ -89,3 +90,20 @@ async def test_an_address_that_is_deleted_by_hand_stays_while_it_is_held(scene: 
     scene.delete_guest()
     await scene.until_gone()
     assert len(scene.addresses(held=False)) == 1
+
+
+async def test_an_address_that_was_released_by_a_clock_that_was_ahead_rests_no_longer_than_others(
+    frozen_scene: GuestScene,
+) -> None:
+    scene = frozen_scene
+    scene.api.create(IP_ADDRESSES, objects.address(4, owner=None, released_at="2099-01-01T00:00:00Z"))
+    claims, clock = scene.operators[0].subset.claims, scene.clock
+    assert isinstance(clock, ManualClock)
+    await eventually(lambda: len(claims.by_name))
+    await swept(scene, 1)
+    clock.advance(290)
+    await swept(scene, 1)
+    assert len(await settled(lambda: scene.addresses(held=False))) == 1
+    clock.advance(11)
+    await swept(scene, 1)
+    await eventually(lambda: not scene.addresses(held=False))

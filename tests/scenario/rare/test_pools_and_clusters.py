@@ -13,7 +13,8 @@ from innkeeper.views.catalog import Cluster
 from innkeeper.views.host import Host
 from innkeeper.views.network import IPAddress, IPPool
 from innkeeper.workers.rare.clusters import status_of as cluster_status
-from innkeeper.workers.rare.pools import Count, Pools
+from innkeeper.workers.rare.pool_counts import Count, PoolCounts
+from innkeeper.workers.rare.pools import Pools
 from innkeeper.workers.rare.pools import status_of as pool_status
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
@@ -152,6 +153,33 @@ async def test_claims_are_counted_as_they_come_and_go() -> None:
         assert await counters() == (1, 1, 4)
         pools.address_changed(Change(("", "1"), resting, None))
         assert await counters() == (1, 0, 5)
+
+
+def named(name: str, **spec: Any) -> IPPool:
+    changed = {"metadata": {"name": name}, "spec": msgspec.to_builtins(a_pool(**spec).spec)}
+    return msgspec.convert(changed, IPPool)
+
+
+def test_a_pool_that_took_the_place_of_another_counts_what_guests_hold_of_that_one() -> None:
+    counts = PoolCounts()
+    counts.pool_changed("p", a_pool())
+    for number, owned in ((1, True), (2, False), (6, True)):
+        counts.address_changed(None, an_address(number, owned=owned))
+    counts.pool_changed("p", None)
+    assert counts.of("p").used == set(last(1, 6))
+    counts.pool_changed("new", named("new", ranges=[{"start": "192.0.2.1", "end": "192.0.2.5"}]))
+    new = counts.of("new")
+    assert (new.used, new.quarantined, new.taken, new.outside) == (set(last(1)), set(last(2)), 2, 0)
+    assert counts.of("p").used == set(last(6)), "no pool gives it"
+    assert counts.address_changed(an_address(2, owned=False), None) == {"new"}
+    assert counts.address_changed(an_address(1, owned=True), an_address(1, owned=False)) == {"new"}
+    assert (new.used, new.quarantined, new.taken) == (set(), set(last(1)), 1)
+    counts.pool_changed("elsewhere", named("elsewhere", addressSpace="other"))
+    assert counts.of("elsewhere").taken == 0
+    counts.pool_changed("p", a_pool())
+    counts.pool_changed("new", None)
+    old = counts.of("p")
+    assert (old.used, old.quarantined, old.taken) == (set(last(6)), set(last(1)), 2)
 
 
 async def test_a_check_writes_the_status_at_once() -> None:

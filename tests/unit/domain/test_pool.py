@@ -214,3 +214,23 @@ def test_pools_of_two_spaces_overlap_where_their_guests_meet() -> None:
     found = overlaps(pools.items())
     assert set(found) == {"same-network"}
     assert "serves the Cluster 'b' in the same VLAN" in str(found["same-network"])
+
+
+@pytest.mark.parametrize("address", ["10.7.0.0", "10.7.0.7", "10.7.0.1"], ids=["first", "last", "gateway"])
+@pytest.mark.parametrize("larger_is_older", [True, False])
+def test_pools_overlap_where_one_gives_what_the_network_of_the_other_keeps(
+    address: str, *, larger_is_older: bool
+) -> None:
+    only = [AddressRange(start=address, end=address)]
+    larger = a_pool(
+        cidr="10.7.0.0/16", gateway="10.7.255.254", ranges=[AddressRange(start="10.7.1.0", end="10.7.1.9")]
+    )
+    assert overlaps([("larger", larger), ("small", a_pool())]) == {}
+    larger = a_pool(cidr="10.0.0.0/8", gateway="10.255.255.254", ranges=only)
+    pools = [("larger", larger), ("small", a_pool(gateway="10.7.0.1"))]
+    found = overlaps(pools if larger_is_older else reversed(pools))
+    [(name, overlap)] = found.items()
+    assert name == ("small" if larger_is_older else "larger")
+    assert str(overlap).startswith(
+        f"{address} is the first, last or gateway address of one network and given by the other"
+    )

@@ -46,6 +46,16 @@ def _number(address: str) -> str:
     return f"({' + '.join(octets)})"
 
 
+_NEVER = (
+    "0.0.0.0/8",  # this network
+    "127.0.0.0/8",  # loopback
+    "169.254.0.0/16",  # link-local
+    "224.0.0.0/4",  # multicast
+    "240.0.0.0/4",  # reserved, and the broadcast to all
+    "fe80::/10",  # link-local
+    "ff00::/8",  # multicast
+)
+
 Excluded = Annotated[
     str,
     Field(min_length=2, max_length=43),
@@ -139,8 +149,12 @@ class IPPoolSpec(ApiModel):
             f": cidr(self).prefixLength() >= {_IPV6[0]} && cidr(self).prefixLength() <= {_IPV6[1]})",
             f"the prefix of cidr must be from /{_IPV4[0]} to /{_IPV4[1]}, of IPv6 from /{_IPV6[0]} to /{_IPV6[1]}",
         ),
+        Rule(
+            f"!isCIDR(self) || ![{', '.join(map(repr, _NEVER))}].exists(n, cidr(n).containsCIDR(cidr(self)))",
+            "cidr is for loopback, link-local addresses, multicast, or reserved: take a network that machines may have",
+        ),
     ]
-    """The network, with its real prefix."""
+    """The network, with its real prefix; none that is for loopback, link-local addresses, multicast, or reserved."""
     address_space: DnsLabel = "default"
     """Pools of one address space share their addresses: none is given out twice in it."""
     ranges: Annotated[list[AddressRange], Field(max_length=32), ATOMIC] = Field(default_factory=list)

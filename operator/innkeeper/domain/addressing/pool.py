@@ -65,6 +65,15 @@ class Pool:
         return self.network.version
 
     @property
+    def of_network(self) -> tuple[Interval, ...]:
+        """The addresses that are its network's own: the first, the last in IPv4, and the gateway."""
+        first, last = int(self.network.network_address), int(self.network.broadcast_address)
+        own = [(first, first), *([(last, last)] if self.version == V4 else [])]
+        if self.gateway is not None and ipaddress.ip_address(self.gateway) in self.network:
+            own.append((int(ipaddress.ip_address(self.gateway)),) * 2)
+        return united(own)
+
+    @property
     def total(self) -> int:
         """How many addresses it may give to anybody."""
         return sum(last - first + 1 for first, last in self.intervals)

@@ -4,6 +4,7 @@ An order is made from the binding alone, so it can always be made again. A chang
 a host that holds more is signed above; nothing changed means no order.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderOperat
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, OrderOutcome, Power
 from innkeeper.views.assignment import Assignment
-from innkeeper.views.guest import Guest
+from innkeeper.views.guest import Guest, GuestAddress
 
 _LEFT_OUT = frozenset(
     {
@@ -112,28 +113,51 @@ def assignment_document(order: Order, spec: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def bound_addresses(guest: Guest, pools: Mapping[str, Pool]) -> tuple[OrderAddress, ...]:
-    """Return the bound addresses with all that a guest needs to use them.
+def bound_addresses(
+    guest: Guest, pools: Mapping[str, Pool], signed: Order | None = None
+) -> tuple[OrderAddress, ...]:
+    """Return the bound addresses with all that a guest needs to use them, as their pools say now.
+
+    What was signed stays where its pool is gone, or another one has its name.
 
     Raises:
-        KeyError: the pool of an address is not known.
+        KeyError: it is not known of an address how to use it.
     """
+    before = {(each.interface, each.address): each for each in signed.addresses} if signed else {}
     return tuple(
-        OrderAddress(
-            interface=each.interface,
-            address=each.address,
-            prefix_length=pools[each.pool].network.prefixlen,
-            mac=each.mac,
-            gateway=pools[each.pool].gateway,
-            dns=list(pools[each.pool].dns),
-            search_domains=list(pools[each.pool].search_domains),
-            mtu=pools[each.pool].mtu,
-            vlan=pools[each.pool].vlan,
-            space=pools[each.pool].space,
-            pool=each.pool,
-        )
+        _bound(each, pools.get(each.pool), before.get((each.interface, each.address)))
         for each in guest.status.addresses
     )
+
+
+def _bound(bound: GuestAddress, pool: Pool | None, before: OrderAddress | None) -> OrderAddress:
+    if pool is None or is_of_another(bound, pool, before):
+        if before is None:
+            raise KeyError(bound.address)
+        return before
+    return OrderAddress(
+        interface=bound.interface,
+        address=bound.address,
+        prefix_length=pool.network.prefixlen,
+        mac=bound.mac,
+        gateway=pool.gateway,
+        dns=list(pool.dns),
+        search_domains=list(pool.search_domains),
+        mtu=pool.mtu,
+        vlan=pool.vlan,
+        space=pool.space,
+        pool=bound.pool,
+    )
+
+
+def is_of_another(bound: GuestAddress, pool: Pool, before: OrderAddress | None) -> bool:
+    """Tell whether a pool is not the one that an address came from: network, VLAN and space of a pool never change."""
+    if ipaddress.ip_address(bound.address) not in pool.network:
+        return True
+    if before is None:
+        return False
+    network = ipaddress.ip_network(f"{before.address}/{before.prefix_length}", strict=False)
+    return (network, before.vlan, before.space or pool.space) != (pool.network, pool.vlan, pool.space)
 
 
 def is_outdated(guest: Guest, guest_id: str, signed: Order | None, *, destroy: bool) -> bool:

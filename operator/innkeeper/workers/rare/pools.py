@@ -4,9 +4,7 @@ Validity comes from the pure reading of the specs; counters from the watched IPA
 that a pool of any size costs the same. One writer for the whole status; counters wait and are coalesced.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from innkeeper.clock import Clock
@@ -17,36 +15,12 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Key
 from innkeeper.kube.resources import IP_POOLS
 from innkeeper.kube.status_writer import StatusWriter
-from innkeeper.state.pool_catalog import PoolCatalog, Problem
+from innkeeper.state.pool_catalog import Problem
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress, IPPool
+from innkeeper.workers.rare.pool_counts import Count, PoolCounts
 
 MOST = 2**53 - 1  # what every reader of JSON keeps exactly; an IPv6 pool has more
-
-
-@dataclass
-class Count:
-    """Addresses of one pool that are not free."""
-
-    used: set[str] = field(default_factory=set)
-    quarantined: set[str] = field(default_factory=set)
-    outside: int = 0  # of the used ones, those that the pool would not give again
-    taken: int = 0  # of the total, reservations and addresses outside are not part of it
-
-    def recount(self, pool: Pool | None) -> None:
-        """Count anew beside a pool that changed."""
-        self.outside = self.taken = 0
-        for address in self.used:
-            self.note(pool, address, held=True, step=1)
-        for address in self.quarantined:
-            self.note(pool, address, held=False, step=1)
-
-    def note(self, pool: Pool | None, address: str, *, held: bool, step: int) -> None:
-        """Add one address to the sums, or take it from them (-1)."""
-        if pool is None:
-            return
-        self.taken += step * pool.gives(address)
-        self.outside += step * (held and not pool.contains(address))
 
 
 class Pools:
@@ -55,8 +29,7 @@ class Pools:
     def __init__(self, client: Client, *, pools: Mapping[Key, IPPool], clock: Clock, delay_s: float) -> None:
         self._pools = pools
         self._clock = clock
-        self._catalog = PoolCatalog()
-        self._counts: defaultdict[str, Count] = defaultdict(Count)
+        self._counts = PoolCounts()
         self._writer = StatusWriter(
             client, IP_POOLS, clock=clock, render=self._render, read=pools.get, delay_s=delay_s
         )
@@ -76,28 +49,20 @@ class Pools:
     def pool_changed(self, change: Change[IPPool]) -> None:
         """Look at an IPPool that changed, and at those that may overlap with it."""
         name = change.key[1]
-        if self._catalog.put(name, change.new):
-            self._counts[name].recount(self._catalog.held(name))
-            for each in self._catalog:
+        if self._counts.pool_changed(name, change.new):
+            for each in self._counts.catalog:
                 self._writer.touch(("", each), urgent=each == name)
         elif change.new is not None:
             self._writer.touch(change.key, urgent=True)
 
     def address_changed(self, change: Change[IPAddress]) -> None:
         """Count an address that was claimed, released or deleted."""
-        for address, step in ((change.old, -1), (change.new, 1)):
-            if address is None:
-                continue
-            name, count = address.spec.pool, self._counts[address.spec.pool]
-            held = address.spec.owner is not None
-            addresses = count.used if held else count.quarantined
-            (addresses.add if step > 0 else addresses.discard)(address.spec.address)
-            count.note(self._catalog.held(name), address.spec.address, held=held, step=step)
+        for name in self._counts.address_changed(change.old, change.new):
             self._writer.touch(("", name))
 
     def _render(self, key: Key) -> dict[str, Any] | None:
         pool, name = self._pools[key], key[1]
-        return status_of(pool, self._catalog.look(name), self._counts[name], clock=self._clock)
+        return status_of(pool, self._counts.catalog.look(name), self._counts.of(name), clock=self._clock)
 
 
 def status_of(
