@@ -131,7 +131,7 @@ def _even(world: World, request: Request, term: Term, max_skew: int, host: HostF
         cluster = world.clusters.get(each.cluster) or ClusterFacts(name=each.cluster)
         allowed = all(passes for name, passes in _where(request, each, cluster) if name != "addresses")
         there = world.place_of(each, term.topology_key)
-        if allowed and there is not None:
+        if allowed and not each.leaving and there is not None:
             eligible.add(there)
     least = min((world.members(term, each) for each in eligible), default=0)
     return world.members(term, place) + _is_member(request, term) - least <= max_skew

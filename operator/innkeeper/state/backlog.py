@@ -89,7 +89,9 @@ class Backlog:
     def _could_help(self, gained: Gained, request: Request) -> bool:
         if gained.rows is None:
             return True
-        if request.speaks_of_guests and request.namespace in gained.namespaces:
+        if request.speaks_of_guests and (gained.places or request.namespace in gained.namespaces):
+            return True
+        if gained.places and self._fleet.crowd.keepers_against(request):
             return True
         if not gained.rows.size:
             return False

@@ -1,13 +1,15 @@
 """Who waits for room: woken by what could help, the first of each line alone, by priority and then by age."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling import cycle
+from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
 from innkeeper.domain.scheduling.fleet import Fleet
-from innkeeper.domain.scheduling.request import Group, Request, Term
+from innkeeper.domain.scheduling.request import Group, Request, SpreadLimit, Term
 from innkeeper.domain.scheduling.selectors import Operator, Requirement, Selector
 from innkeeper.state.backlog import Backlog
 from innkeeper.views.placement import Taint
@@ -148,3 +150,111 @@ def test_a_guest_that_waits_for_something_else_leaves_its_place_to_the_next() ->
     assert backlog.wait(A, SMALL, (0, "1")) is None, "it stands where it stood"
     assert backlog.wait(A, LARGE, (0, "1")) == B
     assert backlog.wait(B, LARGE, (0, "2")) == C
+
+
+ASKS_WEB = replace(SMALL, labels=(("app", "web"),))
+ELSEWHERE = replace(HOST, name="e", labels={"zone": "b"})
+NOWHERE = replace(HOST, name="x", allocatable=Amounts())
+
+
+def in_zone(zone: str, host: HostFacts = NOWHERE) -> HostFacts:
+    return replace(host, labels={"zone": zone})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """Hosts, one of which (`moves`: how it is afterwards, None: gone) changes what fits on another, `e` in zone b."""
+
+    id: str
+    asks: Request
+    hosts: tuple[HostFacts, ...]
+    guests: tuple[Resident, ...]
+    moves: HostFacts | None
+
+
+MOVES = [
+    Moves(
+        id="the emptiest place of a spread goes",
+        asks=replace(ASKS_WEB, spread=(SpreadLimit(Term(WEB, "zone")),)),
+        hosts=(in_zone("a"), ELSEWHERE),
+        guests=(replace(WEB_GUEST, host="e"),),
+        moves=None,
+    ),
+    Moves(
+        id="the emptiest place of a spread is another one",
+        asks=replace(ASKS_WEB, spread=(SpreadLimit(Term(WEB, "zone")),)),
+        hosts=(in_zone("a"), ELSEWHERE),
+        guests=(replace(WEB_GUEST, host="e"),),
+        moves=in_zone("b"),
+    ),
+    Moves(
+        id="the emptiest place of a spread is lost",
+        asks=replace(ASKS_WEB, spread=(SpreadLimit(Term(WEB, "zone")),)),
+        hosts=(in_zone("a"), ELSEWHERE),
+        guests=(replace(WEB_GUEST, host="e"),),
+        moves=replace(in_zone("a"), leaving=True),
+    ),
+    Moves(
+        id="a guest to be apart from moves away with its host",
+        asks=replace(SMALL, apart=(Term(WEB, "zone"),)),
+        hosts=(in_zone("b"), ELSEWHERE),
+        guests=(replace(WEB_GUEST, host="x"),),
+        moves=in_zone("a"),
+    ),
+    Moves(
+        id="a guest to be apart from goes with its host",
+        asks=replace(SMALL, apart=(Term(WEB, "zone"),)),
+        hosts=(in_zone("b"), ELSEWHERE),
+        guests=(replace(WEB_GUEST, host="x"),),
+        moves=None,
+    ),
+    Moves(
+        id="a guest that keeps this one out moves away with its host",
+        asks=ASKS_WEB,
+        hosts=(in_zone("b"), ELSEWHERE),
+        guests=(Resident(host="x", amounts=Amounts(), namespace="n", apart=(Term(WEB, "zone"),)),),
+        moves=in_zone("a"),
+    ),
+    Moves(
+        id="a guest that is wanted near comes with its host",
+        asks=replace(SMALL, near=(Term(WEB, "zone"),)),
+        hosts=(in_zone("a"), ELSEWHERE),
+        guests=(replace(WEB_GUEST, host="x"),),
+        moves=in_zone("b"),
+    ),
+    Moves(
+        id="a guest that is wanted near was told of before its host",
+        asks=replace(SMALL, near=(Term(WEB, "zone"),)),
+        hosts=(ELSEWHERE,),
+        guests=(replace(WEB_GUEST, host="x"),),
+        moves=in_zone("b"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", MOVES, ids=lambda case: case.id)
+def test_a_host_that_moves_or_goes_wakes_whom_that_helps_elsewhere(case: Moves) -> None:
+    fleet = full()
+    for host in case.hosts:
+        fleet.put_host(host)
+    for number, guest in enumerate(case.guests):
+        fleet.reserve(f"there-{number}", guest)
+    assert isinstance(cycle.decide(case.asks, fleet, seed=0), NoHostFits)
+    stranger = replace(SMALL, namespace="m", cluster="nowhere")
+    backlog = waiting(fleet, (A, case.asks, (0, "1")), (("m", "b"), stranger, (0, "2")))
+    if case.moves is None:
+        fleet.remove_host("x")
+    else:
+        fleet.put_host(case.moves)
+    assert list(backlog.helped()) == [A]
+    assert cycle.decide(case.asks, fleet, seed=0) == Placement("e", "lab")
+
+
+def test_a_lost_host_holds_no_place_of_a_spread_open() -> None:
+    fleet = full(Amounts())
+    fleet.put_host(replace(NOWHERE, leaving=True))
+    fleet.reserve("kept", WEB_GUEST)
+    fleet.reserve("gone with its host", replace(WEB_GUEST, host="x"))
+    asks = replace(ASKS_WEB, spread=(SpreadLimit(Term(WEB)),))
+    fleet.release("gone with its host")
+    assert cycle.decide(asks, fleet, seed=0) == Placement("h", "lab")

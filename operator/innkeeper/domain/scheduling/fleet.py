@@ -99,18 +99,10 @@ class Fleet:
 
     def put_host(self, facts: HostFacts) -> None:
         """Take what is known of a host."""
-        row = self._row(facts.name)
-        place = {**facts.labels, CLUSTER_TOPOLOGY: facts.cluster}
-        flags = (
-            PRESENT
-            | LEAVING * facts.leaving
-            | NOT_READY * (not facts.ready)
-            | MAINTENANCE * facts.maintenance
-            | UNSCHEDULABLE * facts.unschedulable
-        )
+        row, flags = self._row(facts.name), _flags_of(facts)
         was, before = int(self.flags[row]), self.free[:, row].copy()
         self.hosts += not was & PRESENT
-        moved = self.labels.put(row, place)
+        relabelled = moved = self.labels.put(row, {**facts.labels, CLUSTER_TOPOLOGY: facts.cluster})
         taints = self._taint_number(facts.taints)
         moved |= int(self.taints[row]) != taints or not was & PRESENT
         self.flags[row], self.taints[row] = flags, taints
@@ -121,6 +113,9 @@ class Fleet:
             self.shape += 1
         if moved or opened or bool((self.free[:, row] > before).any()):
             self.gains.row(row)
+        was_there = bool(was & PRESENT)
+        if (was_there and (relabelled or flags & ~was & LEAVING)) or (not was_there and self._guests[row]):
+            self.gains.places()
         if moved or holds or was != flags or bool((self.free[:, row] != before).any()):
             self._touch(row)
 
@@ -136,6 +131,7 @@ class Fleet:
         self.images.put(row, {})
         self.shape += 1
         self._touch(row)
+        self.gains.places()
         self._drop_if_unused(row)
 
     def put_cluster(self, facts: ClusterFacts) -> None:
@@ -331,6 +327,16 @@ class Fleet:
     def _touch(self, row: int) -> None:
         self.change += 1
         self.changed_at[row] = self.change
+
+
+def _flags_of(facts: HostFacts) -> int:
+    return (
+        PRESENT
+        | LEAVING * facts.leaving
+        | NOT_READY * (not facts.ready)
+        | MAINTENANCE * facts.maintenance
+        | UNSCHEDULABLE * facts.unschedulable
+    )
 
 
 def vector(amounts: Amounts) -> NDArray[np.int64]:

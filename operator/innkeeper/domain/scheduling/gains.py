@@ -12,10 +12,11 @@ from innkeeper.domain.scheduling.columns import RowNumbers
 
 @dataclass(frozen=True)
 class Gained:
-    """What could help guests that wait: some rows (None: all), and namespaces whose guests changed."""
+    """What could help guests that wait: some rows (None: all), namespaces whose guests changed, places that did."""
 
     rows: RowNumbers | None
     namespaces: frozenset[str]
+    places: bool
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class _Noted:
     rows: frozenset[int] = frozenset()
     everywhere: bool = False
     namespaces: frozenset[str] = frozenset()
+    places: bool = False
 
 
 class Gains:
@@ -34,9 +36,10 @@ class Gains:
         self._rows: set[int] = set()
         self._everywhere = False
         self._namespaces: set[str] = set()
+        self._places = False
 
     def __bool__(self) -> bool:
-        return bool(self._rows or self._everywhere or self._namespaces)
+        return bool(self._rows or self._everywhere or self._namespaces or self._places)
 
     def row(self, row: int) -> None:
         """A host has more room, or takes more guests than before."""
@@ -48,6 +51,11 @@ class Gains:
         self.count += 1
         self._everywhere = True
 
+    def places(self) -> None:
+        """A host left a place, or brought guests to one: what is asked of places may be met on other hosts now."""
+        self.count += 1
+        self._places = True
+
     def namespace(self, name: str) -> None:
         """A guest came, went or changed its labels."""
         self._namespaces.add(name)
@@ -55,13 +63,15 @@ class Gains:
     def take(self) -> Gained:
         """Return what changed since the last call."""
         rows = None if self._everywhere else np.array(sorted(self._rows), dtype=np.intp)
-        gained = Gained(rows, frozenset(self._namespaces))
+        gained = Gained(rows, frozenset(self._namespaces), self._places)
         self.restore(_Noted(count=self.count))
         return gained
 
     def noted(self) -> _Noted:
         """Return the note as it is, for `restore`."""
-        return _Noted(self.count, frozenset(self._rows), self._everywhere, frozenset(self._namespaces))
+        return _Noted(
+            self.count, frozenset(self._rows), self._everywhere, frozenset(self._namespaces), self._places
+        )
 
     def restore(self, noted: _Noted) -> None:
         """Make the note what it was."""
@@ -69,3 +79,4 @@ class Gains:
         self._rows = set(noted.rows)
         self._everywhere = noted.everywhere
         self._namespaces = set(noted.namespaces)
+        self._places = noted.places

@@ -1,13 +1,13 @@
 """A group of guests may have to lie evenly over places.
 
 Places count where the guest could be by cluster, pool and selectors, whatever room they have: a full place still holds
-the others back, as a place that comes back would be behind.
+the others back, as a place that comes back would be behind. Hosts that are deleted or lost make no place.
 """
 
 import numpy as np
 
 from innkeeper.domain.scheduling.columns import Bools, RowNumbers
-from innkeeper.domain.scheduling.fleet import PRESENT, Fleet, Rows
+from innkeeper.domain.scheduling.fleet import LEAVING, PRESENT, Fleet, Rows
 from innkeeper.domain.scheduling.request import Request, SpreadLimit
 from innkeeper.domain.scheduling.rules import affinity, cluster, cluster_selector, host_selector, pool
 from innkeeper.domain.scheduling.rules.rule import FilterRule, Phrase
@@ -53,7 +53,7 @@ def _least(request: Request, limit: SpreadLimit, fleet: Fleet, tally: Tally) -> 
 def _places(request: Request, key: str, fleet: Fleet) -> RowNumbers:
     """Return the places that count: numbers of rows, or of values of the label."""
     rows = fleet.all_rows()
-    found = (rows.of(fleet.flags) & PRESENT) != 0
+    found = (rows.of(fleet.flags) & (PRESENT | LEAVING)) == PRESENT
     for rule in _WHERE:
         if rule.applies(request, fleet):
             found &= rule.mask(request, rows)
