@@ -22,6 +22,14 @@ class Refusals:
         found = self._until.get(guest_id)
         return frozenset(host for host, until in found.items() if until > now) if found else frozenset()
 
+    def time_left(self, guest_id: str, hosts: frozenset[str], *, now: float) -> float | None:
+        """Return in how many seconds the first of these hosts may be asked for a guest again; None where there are none.
+
+        A refusal that ended meanwhile has no time left: 0.
+        """
+        known = self._until.get(guest_id, {})
+        return max(0.0, min(known.get(host, now) for host in hosts) - now) if hosts else None
+
     def address_was_in_use(self, guest_id: str, host: str) -> int:
         """A host found a guest's address in use; return how often it did so."""
         self._in_use[guest_id][host] += 1

@@ -85,7 +85,9 @@ class SchedulerWorker:
                 message=decision.message,
                 waits_for_room=request,
                 causes=self._causes_of_size(guest),
-                again_after_s=AVOIDED_FOR_S if request.avoid else None,
+                again_after_s=self._subset.refusals.time_left(
+                    guest_id, request.avoid, now=self._clock.monotonic()
+                ),
             )
         self._subset.promises.assume(guest_id, resident_of(guest, decision.host, amounts))
         return decision

@@ -2,10 +2,12 @@
 
 from innkeeper.kube.resources import HOSTS, IP_POOLS
 from innkeeper.workers.explaining import Explainer
+from innkeeper.workers.scheduler import AVOIDED_FOR_S
+from tests.kit.clock import ManualClock
 from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE, guest_id
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, settled
 
 
 async def test_a_refused_guest_runs_elsewhere_with_the_same_address(scene: GuestScene) -> None:
@@ -62,6 +64,27 @@ async def test_an_address_in_use_is_replaced_and_the_host_is_kept(scene: GuestSc
     assert [each.address for each in host.running[guest_id()].addresses] == [good.spec.address]
     [assignment] = scene.assignments()
     assert (assignment.spec.epoch, assignment.spec.serial) == (2, 1)
+
+
+async def test_a_host_is_asked_again_when_its_refusal_ends_whatever_wakes_the_guest_before(
+    frozen_scene: GuestScene,
+) -> None:
+    scene, clock = frozen_scene, frozen_scene.clock
+    assert isinstance(clock, ManualClock)
+    scene.hosts["a"].refuses = "InsufficientCapacity"
+    scene.add_guest()
+    await scene.until_reason("NoHostFits")
+    scene.hosts["a"].refuses = None
+    clock.advance(AVOIDED_FOR_S - 1)
+    await settled(lambda: len(scene.api.calls))
+    scene.patch_guest({"metadata": {"labels": {"note": "looked at"}}})  # wakes it
+    known = scene.operators[0].subset.guests
+    await eventually(lambda: known[NAMESPACE, "web"].metadata.labels)
+    await settled(lambda: len(scene.api.calls))
+    assert scene.condition("Ready").reason == "NoHostFits"
+    clock.advance(1)
+    found = await scene.until_ready()
+    assert (found.status.host, found.status.epoch) == ("a", 2)
 
 
 async def test_the_same_host_may_be_asked_again_in_a_later_epoch(scene: GuestScene) -> None:
