@@ -21,7 +21,7 @@ class Claims:
     def __init__(self) -> None:
         self.by_name: dict[str, IPAddress] = {}
         self._of_guest: defaultdict[str, set[str]] = defaultdict(set)
-        self._of_pool: Counter[str] = Counter()
+        self._of_pool: defaultdict[str, set[str]] = defaultdict(set)
         self._of_namespace: Counter[tuple[str, str]] = Counter()  # (pool, namespace)
         self._on_their_way: Counter[tuple[str, str]] = (
             Counter()
@@ -44,7 +44,12 @@ class Claims:
 
     def count_of_pool(self, pool: str) -> int:
         """Return how many addresses of a pool are claimed or at rest."""
-        return self._of_pool[pool]
+        return len(self._of_pool.get(pool, ()))
+
+    def guests_of_pool(self, pool: str) -> set[str]:
+        """Return the Guest IDs that hold addresses of a pool."""
+        owners = (self.by_name[name].spec.owner for name in self._of_pool.get(pool, ()))
+        return {owner.id for owner in owners if owner is not None}
 
     def count_of_namespace(self, pool: str, namespace: str) -> int:
         """Return how many addresses of a pool the guests of a namespace hold, claims on their way included."""
@@ -75,14 +80,11 @@ class Claims:
         family, number = number_of(spec.address)
         taken = self._taken[(spec.address_space, family)]
         (taken.add if step > 0 else taken.discard)(number)
-        _add(self._of_pool, spec.pool, step)
+        _index(self._of_pool, spec.pool, name, step)
         if spec.owner is None:
             return
         _add(self._of_namespace, (spec.pool, spec.owner.namespace), step)
-        held = self._of_guest[spec.owner.id]
-        (held.add if step > 0 else held.discard)(name)
-        if not held:
-            del self._of_guest[spec.owner.id]
+        _index(self._of_guest, spec.owner.id, name, step)
 
 
 def _add(counter: Counter[K], key: K, step: int) -> None:
@@ -90,3 +92,10 @@ def _add(counter: Counter[K], key: K, step: int) -> None:
     counter[key] += step
     if not counter[key]:
         del counter[key]
+
+
+def _index(table: defaultdict[str, set[str]], key: str, name: str, step: int) -> None:
+    """Note a name under a key, or take it away (-1), without keeping keys that are back at nothing."""
+    (table[key].add if step > 0 else table[key].discard)(name)
+    if not table[key]:
+        del table[key]

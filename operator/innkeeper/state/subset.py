@@ -73,6 +73,7 @@ class Subset:
         self.on_room: Callable[[], None] = lambda: (
             None
         )  # something changed that could help a guest in the backlog
+        self.on_pool: Callable[[str], None] = lambda _: None  # what guests are told of a pool changed
         self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
         self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
         self._assignments_of_host: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by Guest ID
@@ -408,11 +409,15 @@ class Subset:
     def _apply_pool(self, change: Change[IPPool]) -> None:
         name = change.key[1]
         _set(self.pools, name, change.new)
+        before = self.pool_catalog.held(name)
         if self.pool_catalog.put(name, change.new):
             # What overlapped with it may serve now, too.
             for each in {name, *self.pool_catalog}:
                 self.wake(waiting.pool(each))
                 self.wake(waiting.spec_of_pool(each))
+            after = self.pool_catalog.held(name)
+            if after is not None and (before is None or before.told != after.told):
+                self.on_pool(name)
             self._have_clusters_served_changed()
 
     def _have_clusters_served_changed(self) -> None:

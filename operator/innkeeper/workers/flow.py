@@ -33,6 +33,7 @@ from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.guest import GuestWorker
 from innkeeper.workers.held import HeldByHosts
 from innkeeper.workers.image import ImageWorker
+from innkeeper.workers.looking_again import LookingAgain
 from innkeeper.workers.network import NetworkWorker
 from innkeeper.workers.reviver import Reviver
 from innkeeper.workers.scheduler import SchedulerWorker
@@ -108,6 +109,10 @@ class GuestFlow:
         subset.on_guest = self._on_guest
         subset.on_unowned_assignment = self._on_unowned_assignment
         subset.on_room = self._room.set
+        self._again = LookingAgain(
+            clock=clock, busy=lambda: self.queue.waiting >= workers, look=self._on_guest_id
+        )
+        subset.on_pool = lambda name: self._again.add(sorted(subset.claims.guests_of_pool(name)))
         self._take_stock()
 
     def _take_stock(self) -> None:
@@ -133,6 +138,7 @@ class GuestFlow:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._statuses.run())
             group.create_task(self._wake_waiting())
+            group.create_task(self._again.run())
             for _ in range(self._workers):
                 group.create_task(self._work())
 
@@ -157,6 +163,11 @@ class GuestFlow:
         else:
             self._blocked.pop(key, None)
             self.queue.forget(("guest", *key))
+
+    def _on_guest_id(self, guest_id: str) -> None:
+        key = self._subset.guest_keys.get(guest_id)
+        if key is not None:
+            self._on_guest(key)
 
     def _on_unowned_assignment(self, host: str, guest_id: str) -> None:
         self.queue.add(("assignment", host, guest_id))

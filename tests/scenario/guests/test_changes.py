@@ -1,8 +1,8 @@
 """What changes after a Guest is bound reaches its host as the next serial, and absence is never an order."""
 
 from innkeeper.domain import names
-from innkeeper.domain.orders import digest_of
-from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IMAGES, NAMESPACES, SECRETS
+from innkeeper.domain.orders import digest_of, peek
+from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IMAGES, IP_POOLS, NAMESPACES, SECRETS
 from tests.kit import objects
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import DIGEST, guest_id
@@ -176,3 +176,22 @@ async def test_an_image_that_is_ready_no_more_holds_up_new_guests_and_no_bound_o
     assert image.digest == DIGEST
     scene.patch_status(IMAGES, "debian", {"conditions": [objects.ready()]}, namespace="default")
     await scene.until_ready("late")
+
+
+async def test_what_a_pool_tells_its_guests_reaches_those_that_run(scene: GuestScene) -> None:
+    for number in (1, 2, 3):
+        scene.add_guest(f"web-{number}", number=number)
+        await scene.until_ready(f"web-{number}")
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"dns": ["10.7.0.6"], "mtu": 1400}})
+
+    def told() -> bool:
+        orders = [peek(each.spec.order) for each in scene.assignments()]
+        assert [(each.serial, each.addresses[0].dns, each.addresses[0].mtu) for each in orders] == [
+            (2, ["10.7.0.6"], 1400)
+        ] * 3
+        return True
+
+    await eventually(told)
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"exclude": ["10.7.0.2"]}})
+    await settled(lambda: len(scene.api.calls))
+    assert told(), "what no guest is told of changes no order"

@@ -74,6 +74,11 @@ class Pool:
         return united(own)
 
     @property
+    def told(self) -> tuple[object, ...]:
+        """What orders tell guests of it, and may be changed."""
+        return self.gateway, self.dns, self.search_domains, self.mtu
+
+    @property
     def total(self) -> int:
         """How many addresses it may give to anybody."""
         return sum(last - first + 1 for first, last in self.intervals)
