@@ -16,6 +16,8 @@ from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.informer import Key
 from innkeeper.views.guest import Guest
 
+_TOGETHER = 32
+
 Rank = tuple[int, str]  # lower first: the negative priority, then when the guest was created
 
 
@@ -74,17 +76,22 @@ class Backlog:
         """Return every guest that waits."""
         return list(self._requests)
 
-    def helped(self) -> Iterator[Key]:
-        """Yield the first guest of each line that what changed since the last call could help, by rank."""
+    def helped(self) -> Iterator[list[Key]]:
+        """Yield the first guest of each line that what changed since the last call could help, by rank.
+
+        They come in parts, each from so many lines that looking at them takes some milliseconds: between two parts other
+        work may go on. Many parts are empty.
+        """
         if not self._lines:
             self._fleet.gains.take()
             return
         gained = self._fleet.gains.take()
         lines = [(line, request) for request, line in self._lines.items()]
         firsts = [(line.waiting[key], key, request) for line, request in lines if (key := line.first())]
-        for _, key, request in sorted(firsts, key=lambda each: each[:2]):
-            if self._could_help(gained, request):
-                yield key
+        firsts.sort(key=lambda each: each[:2])
+        for begin in range(0, len(firsts), _TOGETHER):
+            part = firsts[begin : begin + _TOGETHER]
+            yield [key for _, key, request in part if self._could_help(gained, request)]
 
     def _could_help(self, gained: Gained, request: Request) -> bool:
         if gained.rows is None:

@@ -147,8 +147,9 @@ class GuestFlow:
         while True:
             await self._room.wait()
             self._room.clear()
-            for key in self._subset.backlog.helped():
-                self._on_guest(key)
+            for keys in self._subset.backlog.helped():
+                for key in keys:
+                    self._on_guest(key)
                 await asyncio.sleep(0)  # there may be many lines; other work goes on between them
 
     def _rank(self, item: Item) -> Rank:

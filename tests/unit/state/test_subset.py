@@ -54,7 +54,7 @@ class Told:
 
     def room(self) -> list[tuple[str, str]]:
         """Return whom the room that there is told of could help; nobody, where nothing was told."""
-        helped = list(self.subset.backlog.helped()) if self.told_of_room else []
+        helped = [key for part in self.subset.backlog.helped() for key in part] if self.told_of_room else []
         self.told_of_room = 0
         return helped
 

@@ -35,6 +35,7 @@ class Crowd:
         self._changes = 0  # how often the set of terms of keepers changed
         self._labels: LabelColumns
         self._namespaces: defaultdict[str, Namespace] = defaultdict(Namespace)
+        self._on_row: Counter[int] = Counter()  # how many guests each row has
         self._members: defaultdict[str, dict[Group, Tally]] = defaultdict(dict)  # by namespace
         self._used: dict[Group, None] = {}  # the one used longest ago first
         self._against: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[Term, Tally]]] = {}
@@ -47,6 +48,7 @@ class Crowd:
         """Count a guest."""
         space = self._namespaces[resident.namespace]
         space.guests[guest_id] = (resident, row)
+        self._on_row[row] += 1
         self._count_member(resident, row, 1)
         for term in resident.apart:
             if term not in space.keepers:
@@ -58,6 +60,9 @@ class Crowd:
         """Count a guest no more."""
         space = self._namespaces[resident.namespace]
         space.guests.pop(guest_id, None)
+        self._on_row[row] -= 1
+        if not self._on_row[row]:
+            del self._on_row[row]
         self._count_member(resident, row, -1)
         for term in resident.apart:
             tally = space.keepers[term]
@@ -78,7 +83,9 @@ class Crowd:
         self._against.clear()
 
     def moved(self, row: int, key: str, before: int, after: int) -> None:
-        """A host changed places."""
+        """A host changed places; while hosts come one by one, few have guests yet."""
+        if row not in self._on_row:
+            return
         for tallies in self._members.values():
             for tally in tallies.values():
                 tally.move(row, key, before=before, after=after)
