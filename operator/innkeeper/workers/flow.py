@@ -35,6 +35,7 @@ from innkeeper.workers.held import HeldByHosts
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.looking_again import LookingAgain
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.retelling import Retelling
 from innkeeper.workers.reviver import Reviver
 from innkeeper.workers.scheduler import SchedulerWorker
 from innkeeper.workers.userdata import UserDataWorker
@@ -106,6 +107,7 @@ class GuestFlow:
             delay_s=status_delay_s,
         )
         self._statuses.give_way(lambda: self.depth > 0)
+        self._retelling = Retelling(subset, self._blocked, clock=clock, tell=self._statuses.touch)
         subset.on_guest = self._on_guest
         subset.on_unowned_assignment = self._on_unowned_assignment
         subset.on_room = self._room.set
@@ -139,6 +141,7 @@ class GuestFlow:
             group.create_task(self._statuses.run())
             group.create_task(self._wake_waiting())
             group.create_task(self._again.run())
+            group.create_task(self._retelling.run())
             for _ in range(self._workers):
                 group.create_task(self._work())
 

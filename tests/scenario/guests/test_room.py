@@ -1,11 +1,13 @@
 """Guests that no host fits: who is tried again, when, and in which order."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from innkeeper.kube.resources import CLUSTERS, FLAVORS, GUESTS, HOSTS, IP_POOLS
 from tests.kit import objects
+from tests.kit.clock import ManualClock
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
 from tests.kit.waiting import eventually, settled
@@ -130,3 +132,26 @@ async def test_a_guest_that_waits_for_room_gets_it_when_another_goes(scene: Gues
     assert "1 lacks memory" in ready.message
     scene.delete_guest("first")
     await scene.until_ready("second")
+
+
+async def test_the_message_follows_hosts_that_help_nobody(frozen_scene: GuestScene) -> None:
+    scene, clock = frozen_scene, frozen_scene.clock
+    assert isinstance(clock, ManualClock)
+    scene.api.create(FLAVORS, objects.flavor("huge", cpu="64"))
+    names = ("one", "two", "three")
+    for number, name in enumerate(names, start=1):
+        scene.add_guest(name, number=number, spec={"flavor": "huge"})
+        waits = await scene.until_reason("NoHostFits", name)
+        assert waits.message == "0 of 1 hosts fit: 1 lacks cpu"
+    known = scene.operators[0].subset
+    scene.add_host("b", store_id="store-b")
+    scene.add_host("c", store_id="store-c")
+    await eventually(lambda: known.fleet.hosts == 3)
+
+    def told_anew(name: str) -> bool:
+        clock.advance(1)
+        ready = scene.condition("Ready", name)
+        return ready is not None and ready.message == "0 of 3 hosts fit: 3 lack cpu"
+
+    for name in names:
+        await eventually(partial(told_anew, name))

@@ -1,0 +1,79 @@
+"""Says anew why no host fits, where hosts came, went or changed and helped nobody.
+
+A guest that waits for room is tried when something could help it, so what it was told last may speak of hosts that were
+there then. This looks at the fleet as it is; it decides nothing, and tells a bounded number of guests a minute.
+"""
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from dataclasses import replace
+
+from innkeeper.clock import Clock
+from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.domain.scheduling import cycle
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.kube.informer import Key
+from innkeeper.state.subset import Subset
+
+AGAIN_S = 60.0
+MOST_AT_ONCE = 120  # requests looked at, and guests told, each time: the rest has its turn the next time
+
+
+class Retelling:
+    """Keeps messages of guests that wait for room. `blocked` says why each waits; `tell` is called for those changed."""
+
+    def __init__(
+        self,
+        subset: Subset,
+        blocked: MutableMapping[Key, Blocked],
+        *,
+        clock: Clock,
+        tell: Callable[[Key], None],
+    ) -> None:
+        self._subset = subset
+        self._blocked = blocked
+        self._clock = clock
+        self._tell = tell
+        self._left: list[Key] = []
+
+    async def run(self) -> None:
+        """Look every minute, for ever."""
+        fleet = self._subset.fleet
+        shape = fleet.shape
+        while True:
+            await self._clock.sleep(AGAIN_S)
+            if not self._left and fleet.shape != shape:
+                shape = fleet.shape
+                self._left = self._subset.backlog.waiting()
+            await self._some()
+
+    async def _some(self) -> None:
+        messages: dict[Request, str | None] = {}
+        cost = 0
+        while self._left and cost < MOST_AT_ONCE:
+            key = self._left.pop()
+            request = self._request_of(key)
+            if request is None:
+                continue
+            if request not in messages:
+                messages[request] = self._message(request)
+                cost += 1
+                await asyncio.sleep(0)  # there may be many hosts; other work goes on between two looks
+            message, blocked = messages[request], self._blocked.get(key)
+            is_same = blocked is not None and blocked.waits_for_room == request
+            if blocked is not None and is_same and message not in {None, blocked.message}:
+                self._blocked[key] = replace(blocked, message=message)
+                self._tell(key)
+                cost += 1
+
+    def _request_of(self, key: Key) -> Request | None:
+        blocked = self._blocked.get(key)
+        if blocked is None or blocked.reason is not GuestReason.NO_HOST_FITS:
+            return None
+        return blocked.waits_for_room
+
+    def _message(self, request: Request) -> str | None:
+        """Return why nothing fits; None where something does, as the guest is tried then."""
+        rows, _ = cycle.ranked(request, self._subset.fleet, seed=0, enough=1)
+        return None if rows.size else cycle.no_host_fits(request, self._subset.fleet).message
