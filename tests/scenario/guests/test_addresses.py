@@ -417,3 +417,25 @@ async def test_a_guest_waits_for_who_holds_the_address_that_is_reserved_for_it(s
     assert told.message == "10.7.0.4, reserved for this guest, is held by the Guest default/early"
     scene.api.patch(IP_POOLS, "lab", {"spec": {"reservations": []}})
     await scene.until_ready()
+
+
+async def test_who_asks_for_more_than_there_is_now_keeps_one_place_and_not_all(scene: GuestScene) -> None:
+    """Three addresses come free by and by; the first in line needs all of them, the next one is served before."""
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.4", "end": "10.7.0.6"}]}})
+    pools = scene.operators[0].subset.pools
+    await eventually(lambda: pools["lab"].spec.ranges)
+    for number in (1, 2, 3):
+        scene.add_guest(f"holder-{number}", number=number)
+        await scene.until_ready(f"holder-{number}")
+    asks(scene, *({"name": f"eth{index}", "pool": "lab"} for index in range(3)), name="large", number=4)
+    await scene.until_reason("PoolExhausted", "large")
+    scene.add_guest("small", number=5)
+    await scene.until_reason("PoolExhausted", "small")
+    assert isinstance(scene.clock, ManualClock)
+    for number, reason in ((1, "PoolExhausted"), (2, "Running")):
+        scene.delete_guest(f"holder-{number}")
+        await eventually(lambda name=f"holder-{number}": scene.guest(name) is None)
+        scene.clock.advance(301)
+        await scene.operators[0].sweeper.sweep()
+        await scene.until_reason(reason, "small")
+    await scene.until_reason("PoolExhausted", "large")
