@@ -1,10 +1,21 @@
 """Random worlds for the scheduler: hosts, clusters, guests and requests with everything that rules speak of."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident, Strategy
-from innkeeper.domain.scheduling.request import Effect, Group, Request, SpreadLimit, Term, Tolerance, Wish
+from innkeeper.domain.scheduling.request import (
+    EVERYTHING,
+    Effect,
+    Group,
+    Request,
+    SpreadLimit,
+    Term,
+    Tolerance,
+    Wish,
+)
 from innkeeper.domain.scheduling.selectors import Operator, Requirement, Selector
 from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY, Taint
 
@@ -42,11 +53,12 @@ def _tuples(of: st.SearchStrategy, most: int) -> st.SearchStrategy[tuple]:  # ty
 taints = st.builds(
     Taint, key=st.sampled_from(("x", "y")), effect=st.sampled_from(Effect), value=st.sampled_from(("", "v"))
 )
+host_labels = _labels("zone", "rack")
 hosts = st.builds(
     HostFacts,
     name=st.sampled_from(HOSTS),
     cluster=clusters,
-    labels=_labels("zone", "rack"),
+    labels=host_labels,
     taints=_tuples(taints, 2),
     ready=st.integers(0, 9).map(bool),
     unschedulable=st.integers(0, 9).map(lambda number: number == 0),
@@ -112,6 +124,24 @@ def _wishes(namespace: str) -> dict[str, st.SearchStrategy[object]]:
 
 plain_requests = st.builds(Request, amounts=st.just(Amounts(1, 1, 0)), namespace=st.sampled_from(NAMESPACES))
 """Requests that nothing but room, or another guest's wish, can rule out."""
+
+
+@st.composite
+def requests_about_places(draw: st.DrawFn) -> Request:
+    """Return a request that little but the places of all other guests of its namespace can rule out."""
+    namespace = draw(st.sampled_from(NAMESPACES))
+    term = Term(Group(namespace, EVERYTHING), draw(st.sampled_from(("zone", "rack", CLUSTER_TOPOLOGY))))
+    wishes: dict[str, tuple[object, ...]] = {
+        "near": (term,),
+        "apart": (term,),
+        "spread": (SpreadLimit(term),),
+        "tolerations": (),
+    }
+    wanted = draw(st.sampled_from(sorted(wishes)))
+    return replace(
+        Request(amounts=Amounts(1, 1, 0), namespace=namespace),
+        **{wanted: wishes[wanted]},  # type: ignore[arg-type] # each has its field's type
+    )
 
 
 @st.composite

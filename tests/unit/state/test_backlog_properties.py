@@ -1,0 +1,147 @@
+"""Nobody is forgotten: once all whom a change could help had their look, no guest waits that would be placed.
+
+The verdict is that of the slow reference. Guests are woken, and the next in line looks, as in the flow of guests.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from innkeeper.domain.scheduling import cycle
+from innkeeper.domain.scheduling.cycle import Placement
+from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
+from innkeeper.domain.scheduling.fleet import Fleet
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.state.backlog import Backlog
+from tests.kit import fleets, reference_scheduler
+from tests.kit.reference_scheduler import World
+
+Key = tuple[str, str]
+MOST = 8
+
+
+class Lines(RuleBasedStateMachine):
+    """Hosts, clusters and guests come, change and go while others wait; whoever is woken is placed where it fits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.fleet = Fleet()
+        self.backlog = Backlog(self.fleet)
+        self.asks: dict[Key, Request] = {}
+        self.comers = 0
+
+    @initialize(
+        hosts=st.lists(fleets.hosts, min_size=4, max_size=8),
+        residents=st.lists(fleets.residents(), min_size=4, max_size=8),
+        asks=st.lists(fleets.requests_about_places(), min_size=4, max_size=6),
+    )
+    def begin(self, hosts: list[HostFacts], residents: list[Resident], asks: list[Request]) -> None:
+        for facts in hosts:
+            self.a_host_comes_or_changes(facts)
+        for resident in residents:
+            self.a_guest_comes(resident)
+        for request in asks:
+            self.equal_guests_ask(request, equals=1)
+
+    @rule(facts=fleets.hosts)
+    def a_host_comes_or_changes(self, facts: HostFacts) -> None:
+        self.world.hosts[facts.name] = facts
+        self.fleet.put_host(facts)
+
+    @rule(data=st.data(), labels=fleets.host_labels)
+    def a_host_is_relabelled(self, data: Any, labels: dict[str, str]) -> None:
+        assume(self.world.hosts)
+        host = self.world.hosts[data.draw(st.sampled_from(sorted(self.world.hosts)))]
+        self.a_host_comes_or_changes(replace(host, labels=labels))
+
+    @rule(data=st.data())
+    def a_host_is_lost(self, data: Any) -> None:
+        assume(self.world.hosts)
+        host = self.world.hosts[data.draw(st.sampled_from(sorted(self.world.hosts)))]
+        self.a_host_comes_or_changes(replace(host, leaving=True))
+
+    @rule(data=st.data())
+    def a_host_goes(self, data: Any) -> None:
+        assume(self.world.hosts)
+        name = data.draw(st.sampled_from(sorted(self.world.hosts)))
+        del self.world.hosts[name]
+        self.fleet.remove_host(name)
+
+    @rule(facts=fleets.cluster_facts)
+    def a_cluster_comes_or_changes(self, facts: ClusterFacts) -> None:
+        self.world.clusters[facts.name] = facts
+        self.fleet.put_cluster(facts)
+
+    @rule(guest=fleets.residents())
+    def a_guest_comes(self, guest: Resident) -> None:
+        self.comers += 1
+        self.world.guests[f"g{self.comers}"] = guest
+        self.fleet.reserve(f"g{self.comers}", guest)
+
+    @rule(data=st.data())
+    def a_guest_goes(self, data: Any) -> None:
+        assume(self.world.guests)
+        guest_id = data.draw(st.sampled_from(sorted(self.world.guests)))
+        del self.world.guests[guest_id]
+        self.fleet.release(guest_id)
+
+    @rule(request=fleets.requests() | fleets.requests_about_places(), equals=st.integers(1, 3))
+    def equal_guests_ask(self, request: Request, equals: int) -> None:
+        assume(len(self.asks) < MOST)
+        for _ in range(equals):
+            self.comers += 1
+            self.look((request.namespace, f"g{self.comers}"), request)
+
+    @rule(data=st.data(), request=fleets.requests())
+    def a_guest_asks_for_something_else(self, data: Any, request: Request) -> None:
+        assume(self.asks)
+        self.look(data.draw(st.sampled_from(sorted(self.asks))), request)
+
+    @rule(data=st.data())
+    def a_guest_that_waits_is_deleted(self, data: Any) -> None:
+        assume(self.asks)
+        self.leave(data.draw(st.sampled_from(sorted(self.asks))))
+
+    def look(self, key: Key, request: Request) -> None:
+        """Do what the flow of guests does when it looks at one."""
+        decision = cycle.decide(request, self.fleet, seed=0)
+        if not isinstance(decision, Placement):
+            self.asks[key] = request
+            self.look_next(self.backlog.wait(key, request, (0, key[1])))
+            return
+        resident = Resident(
+            host=decision.host,
+            amounts=request.amounts,
+            namespace=request.namespace,
+            labels=dict(request.labels),
+            apart=request.apart,
+        )
+        self.world.guests[key[1]] = resident
+        self.fleet.reserve(key[1], resident)
+        self.leave(key)
+
+    def leave(self, key: Key) -> None:
+        self.asks.pop(key, None)
+        self.look_next(self.backlog.leave(key))
+
+    def look_next(self, follower: Key | None) -> None:
+        if follower is not None:
+            self.look(follower, self.asks[follower])
+
+    @invariant()
+    def nobody_waits_in_vain(self) -> None:
+        while self.fleet.gains:
+            for key in [key for part in self.backlog.helped() for key in part]:
+                if key in self.asks:
+                    self.look(key, self.asks[key])
+        for request in self.asks.values():
+            for host in self.world.hosts.values():
+                assert reference_scheduler.failures(self.world, request, host), "it was not woken"
+
+
+TestLines = Lines.TestCase
+TestLines.settings = settings(max_examples=50, stateful_step_count=10, deadline=None)
