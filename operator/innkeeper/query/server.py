@@ -1,7 +1,8 @@
 """The HTTP face of the query API: routes, who may use them, errors as metav1.Status.
 
-Every answer comes from the subset as it is at that moment. Each request is authenticated and then authorised by the API
-server's own rules, both from kept answers where they are fresh. Requests beyond a number that runs at once are sent away.
+Every answer comes from the subset as it is at that moment, explanations of many hosts a few hosts at a time. Each request
+is authenticated and then authorised by the API server's own rules, both from kept answers where they are fresh. Requests
+beyond a number that runs at once are sent away.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

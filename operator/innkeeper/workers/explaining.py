@@ -23,7 +23,7 @@ from innkeeper.workers.reach import Reach
 from innkeeper.workers.scheduler import SchedulerWorker
 from innkeeper.workers.shortage import Wanted
 
-AT_ONCE = 64  # hosts whose verdicts are put into words before others get their turn: a few milliseconds
+AT_ONCE = 64  # hosts whose verdicts are put into words before others get their turn
 
 
 @dataclass(frozen=True, kw_only=True)
