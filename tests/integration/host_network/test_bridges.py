@@ -1,19 +1,24 @@
 """The cluster's network as state: made where it is ours to make, set right again, never taken from who runs on it."""
 
+import errno
 import ipaddress
 import re
 import subprocess
 
+import msgspec
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
-from innkeeper.agent.net import packets
+from innkeeper.agent.net import packets, sysctl
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.links import LinkError
 from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.nft import FilterError, Nft
 from innkeeper.agent.net.packets import Advert
 from innkeeper.agent.net.port_rules import link_local
 from innkeeper.agent.net.ports import ports_of
+from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit.agent_orders import order
@@ -23,6 +28,13 @@ from tests.kit.lab import until
 pytestmark = pytest.mark.lab
 
 OURS = "innkeeper0"
+ROUTER = Advert(
+    source=link_local("52:54:00:00:00:01"),
+    source_mac="52:54:00:00:00:01",
+    is_router=True,
+    names_mac=True,
+    prefix="2001:db8:7::/64",
+)
 
 
 def answers(namespace: str, address: str) -> bool:
@@ -163,12 +175,15 @@ async def test_where_it_is_no_gateway_the_host_is_not_among_its_guests(
     ip("netns", "exec", site.host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
     assert not answers(guests[0], "192.0.2.2")
 
-    # An address that the admin gave the bridge is for them.
+    # An address that the admin gave the bridge is for them, a link-local one once it was seen.
     ip("-n", site.host, "addr", "add", "10.0.0.7/24", "dev", OURS)
     ip("-n", site.host, "addr", "add", "fd00:9::7/64", "dev", OURS, "nodad")
     ip("-n", guests[0], "addr", "add", "fd00:9::1/64", "dev", "eth0", "nodad")
     assert answers(guests[0], "10.0.0.7")
     assert answers(guests[0], "fd00:9::7")
+    ip("-n", site.host, "addr", "add", "fe80::7/64", "dev", OURS, "nodad")
+    await network.set_right(Wanted(isolated, orders))
+    assert answers(guests[0], "fe80::7%eth0")
 
 
 async def test_a_bridge_that_was_among_them_before_is_not_any_more(
@@ -190,6 +205,60 @@ async def test_a_bridge_that_was_among_them_before_is_not_any_more(
     assert (link_local_of(site), who_is_there(guest)) == ("", set())
 
 
+async def test_what_routers_and_the_kernel_made_goes_and_what_an_admin_gave_stays(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """An older agent let the bridge hear routers; an admin's own address is none of the kernel's."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    ip("-n", site.host, "link", "add", OURS, "type", "bridge")
+    ip("-n", site.host, "link", "set", OURS, "up")
+    ip("-n", site.host, "link", "set", "eth0", "master", OURS)
+    ip("-n", site.host, "addr", "add", "fe80::1/64", "dev", OURS, "nodad")
+    ip("-n", site.host, "addr", "add", "fd00:9::7/64", "dev", OURS, "nodad")
+    wire = site.ear(site.wire)
+
+    def has_learnt() -> bool:
+        wire.send(autonomous(packets.advert(ROUTER)))
+        return "2001:db8:7:" in of_bridge(site, "addr") and "default" in of_bridge(site, "route")
+
+    until(has_learnt, what="an address and a route by an advertisement")
+    uplinked = Wanted(Network(managed=ManagedBridge(uplink="eth0")), ())
+    await network.set_right(uplinked)
+    assert re.findall(r"inet6 (\S+)", of_bridge(site, "addr")) == ["fd00:9::7/64", "fe80::1/64"]
+    assert "default" not in of_bridge(site, "route")
+
+
+def of_bridge(site: HostNet, what: str) -> str:
+    """Return the host's IPv6 addresses or routes of its bridge."""
+    return ip("-6", "-n", site.host, what, "show", "dev", OURS)
+
+
+async def test_where_sysctl_is_read_only_no_guest_reaches_the_host_either(
+    site: HostNet, network: HostNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent without privileges takes the link-local address by netlink; should it come back, the border holds."""
+
+    def refuse(name: str, value: str) -> bool:
+        raise OSError(errno.EROFS, f"Read-only file system: {name} {value}")
+
+    monkeypatch.setattr(sysctl, "put", refuse)
+    isolated = Network(managed=ManagedBridge())
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(2):
+            await network.set_right(Wanted(isolated, (order(),)))
+    (warned,) = [each for each in logged if each["event"] == "bridge_unsettled"]
+    assert len(warned["refused"]) == 3
+    assert link_local_of(site) == ""
+
+    guest = site.plug(ports_of(order(), isolated)[0], bridge=OURS)
+    mac = re.findall(r"link/ether (\S+)", ip("-n", site.host, "link", "show", OURS))[0]
+    ip("-n", site.host, "addr", "add", f"{link_local(mac)}/64", "dev", OURS, "nodad")
+    assert not answers(guest, f"{link_local(mac)}%eth0")
+    assert who_is_there(guest) == set()
+    await network.set_right(Wanted(isolated, (order(),)))
+    assert link_local_of(site) == ""
+
+
 def link_local_of(site: HostNet) -> str:
     """Return what the host tells of link-local addresses of its bridge."""
     return ip("-6", "-n", site.host, "addr", "show", "dev", OURS, "scope", "link")
@@ -202,12 +271,8 @@ async def test_a_router_on_the_wire_is_none_of_the_hosts(site: HostNet, network:
     await network.set_right(Wanted(uplinked, (order(),)))
     guest = site.plug(ports_of(order(), uplinked)[0], bridge=OURS)
     heard, wire = site.ear(guest), site.ear(site.wire)
-    mac = "52:54:00:00:00:01"
-    told = Advert(
-        source=link_local(mac), source_mac=mac, is_router=True, names_mac=True, prefix="2001:db8:7::/64"
-    )
-    wire.send(autonomous(packets.advert(told)))
-    honest = packets.question(ipaddress.ip_address("10.0.0.11"), mac)
+    wire.send(autonomous(packets.advert(ROUTER)))
+    honest = packets.question(ipaddress.ip_address("10.0.0.11"), ROUTER.source_mac)
     wire.send(honest)
     heard.hear(honest)
     assert "2001:db8:7:" not in ip("-6", "-n", site.host, "addr", "show")
@@ -230,6 +295,36 @@ async def test_masquerading_that_somebody_removed_comes_back(site: HostNet, netw
     ip("netns", "exec", site.host, "nft", "delete", "table", "inet", "innkeeper")
     await network.set_right(wanted)
     assert "masquerade" in ip("netns", "exec", site.host, "nft", "list", "ruleset")
+
+
+class KernelWithoutFib(Nft):
+    """A kernel that lacks what the border asks."""
+
+    async def load(self, text: str) -> None:
+        """Load what it can."""
+        if "fib" in text:
+            raise FilterError("Could not process rule: No such file or directory")
+        await super().load(text)
+
+
+async def test_where_the_kernel_cannot_have_the_border_guests_start_that_need_none(site: HostNet) -> None:
+    """Those of the admin's own bridge do, beside one that does not; the Host tells why."""
+    network = HostNetwork(
+        site.directory / "network", clock=SystemClock(), registry=CollectorRegistry(), nft=KernelWithoutFib()
+    )
+    (tagged,) = order(2).addresses
+    wanted = Wanted(
+        Network(bridge=BRIDGE), (order(1), order(2, addresses=[msgspec.structs.replace(tagged, vlan=5)]))
+    )
+    await network.prepare(wanted.orders[0], lambda: wanted)
+    guest = site.plug(ports_of(order(1), wanted.network)[0])
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    assert answers(guest, "10.0.0.2")
+    with pytest.raises(FilterError, match="kept from the host"):
+        await network.prepare(wanted.orders[1], lambda: wanted)
+    with pytest.raises(FilterError, match="kept from the host"):
+        await network.set_right(wanted)
 
 
 async def test_a_vlan_that_the_kernel_does_not_know_is_told(site: HostNet, network: HostNetwork) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from innkeeper.agent.net import rules
-from innkeeper.agent.net.border import TABLE, Border
+from innkeeper.agent.net.border import TABLE
 from innkeeper.agent.net.nft import FilterError, Nft
 from innkeeper.agent.net.port_rules import device_and_why
 from innkeeper.agent.net.ports import Port
@@ -24,10 +24,9 @@ class Filter:
     def __init__(self, nft: Nft) -> None:
         self._nft = nft
         self._ports: dict[str, Port] = {}
-        self._border = Border()
         self._listing: str | None = None  # how the kernel printed it after we loaded it
 
-    async def have(self, ports: Iterable[Port], border: Border) -> None:
+    async def have(self, ports: Iterable[Port]) -> None:
         """Have the whole filter, and nothing that is not of it.
 
         Raises:
@@ -35,27 +34,27 @@ class Filter:
         """
         wanted = {port.device: port for port in ports}
         there = await self._read()
-        if there is not None and there == self._listing and (wanted, border) == (self._ports, self._border):
+        if there is not None and there == self._listing and wanted == self._ports:
             return
         if self._listing is not None and there != self._listing:
             log.warning("filter_set_right", hint="somebody else changed the table `bridge innkeeper`")
         known = await self._nft.counters(_FAMILY, TABLE) if there is not None else {}
         gone = {device_and_why(name)[0] for name in known} - wanted.keys()
-        self._ports, self._border = wanted, border
+        self._ports = wanted
         try:
-            await self._load(rules.whole(wanted.values(), border, gone=sorted(gone)))
+            await self._load(rules.whole(wanted.values(), gone=sorted(gone)))
         except FilterError as error:
             if there is None:
                 raise
             # It has a form that this one cannot be laid over: another version of ours, or somebody's own.
             log.warning("filter_replaced", message=error.message)
-            await self._load(f"delete table {_FAMILY} {TABLE}\n" + rules.whole(wanted.values(), border))
+            await self._load(f"delete table {_FAMILY} {TABLE}\n" + rules.whole(wanted.values()))
 
-    async def open(self, ports: Iterable[Port], *, among: Iterable[Port], border: Border) -> None:
+    async def open(self, ports: Iterable[Port], *, among: Iterable[Port]) -> None:
         """Open the ports of one guest for its own addresses; `among` are all that must be open."""
         added = {port.device: port for port in ports}
-        if self._listing is None or border != self._border or await self._read() != self._listing:
-            await self.have(among, border)
+        if self._listing is None or await self._read() != self._listing:
+            await self.have(among)
         elif any(self._ports.get(device) != port for device, port in added.items()):
             await self._load("\n".join(line for port in added.values() for line in rules.opened(port)))
             self._ports.update(added)
@@ -87,8 +86,5 @@ class Filter:
         self._listing = await self._read()
 
     async def _read(self) -> str | None:
-        """Return how the kernel prints our tables; None where there is no filter."""
-        there = await self._nft.listing(_FAMILY, TABLE)
-        if there is None or self._border == Border():
-            return there
-        return there + (await self._nft.listing("inet", TABLE) or "")
+        """Return how the kernel prints our table; None where there is none."""
+        return await self._nft.listing(_FAMILY, TABLE)

@@ -15,15 +15,17 @@ from prometheus_client import CollectorRegistry
 from pyroute2 import AsyncIPRoute
 
 from innkeeper.agent.drivers.driver import DomainInterface
-from innkeeper.agent.net import adverts, dhcp, gateway, wire, wiring
-from innkeeper.agent.net.border import border_of
+from innkeeper.agent.net import adverts, dhcp, gateway, presence, wire, wiring
+from innkeeper.agent.net.border import Border, border_of
+from innkeeper.agent.net.border_table import BorderTable
 from innkeeper.agent.net.dnsmasq import Dnsmasq
 from innkeeper.agent.net.drops import Drops
 from innkeeper.agent.net.filter import Filter
 from innkeeper.agent.net.links import Link, LinkError, Links, changes
 from innkeeper.agent.net.network import Wanted
-from innkeeper.agent.net.nft import Nft
+from innkeeper.agent.net.nft import FilterError, Nft
 from innkeeper.agent.net.ports import Port, Segment, ports_of, segments_of
+from innkeeper.agent.net.presence import Presence
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.clock import Clock
 from innkeeper.domain.orders import Order, OrderInvalidError
@@ -51,6 +53,8 @@ class HostNetwork:
         self._directory = directory
         self._clock = clock
         self._filter = Filter(nft or Nft())
+        self._border = BorderTable(nft or Nft())
+        self._presence = Presence()
         self._look_again_s = look_again_s
         self._drops = Drops(registry)
         self._lock = asyncio.Lock()
@@ -66,7 +70,7 @@ class HostNetwork:
             ports = ports_of(order, network)
             async with self._lock, _links() as links:
                 for segment in segments_of(ports):
-                    await wiring.bridge(links, segment, network)
+                    await wiring.bridge(links, segment, network, presence=self._presence)
                 for port in ports:
                     wiring.check_mac(links, port)
         except (LinkError, OrderInvalidError) as error:
@@ -80,7 +84,7 @@ class HostNetwork:
             self._in_question[port.segment] += 1  # its links stay meanwhile, though no guest is accepted yet
             try:
                 async with self._lock, _links() as links:
-                    bridge = await wiring.bridge(links, port.segment, network)
+                    bridge = await wiring.bridge(links, port.segment, network, presence=self._presence)
                     found = await wiring.own_conflict(links, addresses)
                     runs_here = links.get(port.device) is not None
                 found = found or await wire.in_use(bridge, addresses, own_mac=port.mac if runs_here else None)
@@ -96,8 +100,9 @@ class HostNetwork:
             now = wanted()
             ports = ports_of(order, now.network)
             self._ports = {**_all_ports(now), order.guest_id: ports}
-            await self._filter.open(ports, among=self._all(), border=border_of(self._all(), now.network))
+            await self._filter.open(ports, among=self._all())
             async with _links() as links:
+                await self._have_border(links, now.network, of=ports)
                 for segment in segments_of(ports):
                     await self._wire(links, segment, now.network)
         return tuple(
@@ -123,11 +128,15 @@ class HostNetwork:
 
     async def _set_right(self, wanted: Wanted) -> None:
         self._ports = _all_ports(wanted)
-        await self._filter.have(self._all(), border_of(self._all(), wanted.network))
+        await self._filter.have(self._all())
         self._drops.counts = await self._filter.dropped()
         used = segments_of(self._all())
         troubles: list[InnkeeperError] = []
         async with _links() as links:
+            try:
+                await self._have_border(links, wanted.network, of=self._all())
+            except FilterError as error:
+                troubles.append(error)
             await wiring.unwire(links, [*used, *self._in_question])
             for segment in used or [Segment(wanted.network.base, None)]:
                 try:
@@ -194,9 +203,25 @@ class HostNetwork:
                 log.warning("adverts_unsent", error=str(error))
             await self._clock.sleep(adverts.PERIOD_S)
 
+    async def _have_border(self, links: Links, network: Network, *, of: Iterable[Port]) -> None:
+        """Have the border of all ports.
+
+        Raises:
+            FilterError: it cannot be loaded, and some of these ports need it.
+        """
+        border = border_of(self._all(), network)
+        try:
+            await self._border.have(border, await presence.given(links, border.closed))
+        except FilterError as error:
+            if border_of(of, network) != Border():
+                raise
+            log.warning(
+                "border_unloaded", message=error.message
+            )  # the next look tells it as the Host's trouble
+
     async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
         ports = self._of(segment)
-        bridge = await wiring.bridge(links, segment, network)
+        bridge = await wiring.bridge(links, segment, network, presence=self._presence)
         if network.managed is not None:
             gateways = gateway.addresses_of(ports) if network.is_behind_hosts else set()
             await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")

@@ -4,6 +4,7 @@ It never takes an interface that has addresses, never removes what it did not ma
 """
 
 import errno
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from innkeeper.errors import InnkeeperError
 log = structlog.get_logger()
 
 _IFF_UP = 1
-_NODAD, _NOPREFIXROUTE = 0x02, 0x200  # flags of addresses
+_TEMPORARY, _NODAD, _PERMANENT, _NOPREFIXROUTE = 0x01, 0x02, 0x80, 0x200  # flags of addresses
+_FROM_ROUTERS = 9  # the protocol of routes that routers advertised
 
 
 class LinkError(InnkeeperError):
@@ -39,6 +41,18 @@ class Link:
     mtu: int
     mac: str
     up: bool
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address of a link as the kernel has it."""
+
+    address: str
+    prefix_length: int
+    index: int
+    protocol: int  # who made it; 0 where nobody said
+    is_permanent: bool
+    is_temporary: bool  # of an identifier that changes (RFC 8981)
 
 
 class Links:
@@ -97,7 +111,9 @@ class Links:
         if link.master == bridge.index:
             await self._set(link)
             return
-        if link.master is not None or [each async for each in self.addresses(link) if "fe80:" not in each[0]]:
+        if link.master is not None or [
+            each async for each in self.addresses(link) if "fe80:" not in each.address
+        ]:
             raise LinkError(f"{name!r} cannot be the uplink: it has an address, or belongs to another bridge")
         await self._set(link, master=bridge.index)
 
@@ -112,21 +128,21 @@ class Links:
             raise LinkError(f"this host has no bridge {name!r}", reason="BridgeMissing")
         return link
 
-    async def addresses(self, link: Link | None = None) -> AsyncIterator[tuple[str, int, int]]:
-        """Yield a link's addresses, the lengths of their prefixes, and its index; of all links where none is named."""
+    async def addresses(self, link: Link | None = None) -> AsyncIterator[Address]:
+        """Yield a link's addresses; those of all links where none is named."""
         where = {} if link is None else {"index": link.index}
         with _as_link_error("addresses cannot be read"):
             async for message in await self._route.get_addr(**where):
-                address = message.get("local") or message.get("address")
-                if address is not None:
-                    yield address, message["prefixlen"], message["index"]
+                found = _address(message)
+                if found is not None:
+                    yield found
 
     async def address(self, link: Link, address: str, prefix_length: int, *, route: bool = True) -> None:
         """Have an address on a link, with the route to its network or without it.
 
         In IPv6 it is used at once: no other machine on a link of ours can have it.
         """
-        if (address, prefix_length, link.index) in [each async for each in self.addresses(link)]:
+        if await self._has(link, address, prefix_length):
             return
         more = {"flags": _NODAD | (0 if route else _NOPREFIXROUTE)} if ":" in address else {}
         await self._do("addr", "add", index=link.index, address=address, prefixlen=prefix_length, **more)
@@ -134,9 +150,14 @@ class Links:
 
     async def remove_address(self, link: Link, address: str, prefix_length: int) -> None:
         """Take an address from a link; absence is success."""
-        if (address, prefix_length, link.index) in [each async for each in self.addresses(link)]:
+        if await self._has(link, address, prefix_length):
             await self._do("addr", "del", index=link.index, address=address, prefixlen=prefix_length)
             log.info("address_removed", link=link.name, address=address)
+
+    async def forget_routers(self, link: Link) -> None:
+        """Remove the routes over a link that its routers advertised."""
+        with _as_link_error("routes cannot be removed"):
+            await self._route.flush_routes(family=socket.AF_INET6, oif=link.index, proto=_FROM_ROUTERS)
 
     async def remove(self, name: str) -> None:
         """Remove a link of ours; absence is success."""
@@ -148,6 +169,10 @@ class Links:
     def __iter__(self) -> Iterator[Link]:
         """Yield all links as they were last read."""
         return iter(self._links.values())
+
+    async def _has(self, link: Link, address: str, prefix_length: int) -> bool:
+        there = [each async for each in self.addresses(link)]
+        return (address, prefix_length) in [(each.address, each.prefix_length) for each in there]
 
     async def _make(self, name: str, **what: Any) -> Link:
         await self._do("link", "add", ifname=name, **what)
@@ -230,4 +255,19 @@ def _link(message: Any) -> Link:
         mtu=message.get("mtu") or 0,
         mac=message.get("address") or "",
         up=bool(message["flags"] & _IFF_UP),
+    )
+
+
+def _address(message: Any) -> Address | None:
+    address = message.get("local") or message.get("address")
+    if address is None:
+        return None
+    flags = message.get("flags") or 0
+    return Address(
+        address=address,
+        prefix_length=message["prefixlen"],
+        index=message["index"],
+        protocol=message.get("proto") or 0,
+        is_permanent=bool(flags & _PERMANENT),
+        is_temporary=bool(flags & _TEMPORARY),
     )

@@ -7,8 +7,7 @@ All text is made of addresses that were parsed and of names that we made: nothin
 
 from collections.abc import Iterable
 
-from innkeeper.agent.net import border
-from innkeeper.agent.net.border import TABLE, Border
+from innkeeper.agent.net.border import TABLE
 from innkeeper.agent.net.port_rules import WHYS, counter_name, rules_of
 from innkeeper.agent.net.ports import PORT_PREFIX, SERVER_PREFIX, Port
 
@@ -52,7 +51,7 @@ _FORWARD = f"""
 """
 
 
-def whole(ports: Iterable[Port], side: Border, *, gone: Iterable[str] = ()) -> str:
+def whole(ports: Iterable[Port], *, gone: Iterable[str] = ()) -> str:
     """Return the whole filter. It takes the place of what is there in one transaction; counters keep their values.
 
     `gone` are devices whose ports are there and should not be.
@@ -73,7 +72,6 @@ def whole(ports: Iterable[Port], side: Border, *, gone: Iterable[str] = ()) -> s
         f"flush map bridge {TABLE} guests",
         *(line for port in found for line in opened(port)),
         *(line for device in gone for line in forgotten(device)),
-        *border.table(side),
     ]
     return "\n".join(lines) + "\n"
 

@@ -3,16 +3,17 @@
 import ipaddress
 from collections.abc import Iterable
 
-from innkeeper.agent.net import dhcp, presence
+from innkeeper.agent.net import dhcp
 from innkeeper.agent.net.links import Link, LinkError, Links
 from innkeeper.agent.net.ports import INNER_PREFIX, PORT_PREFIX, SERVER_PREFIX, Port, Segment
+from innkeeper.agent.net.presence import Presence
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.views.host import Network
 
 _VLAN_PREFIXES = ("ikv", "ikl")
 
 
-async def bridge(links: Links, segment: Segment, network: Network) -> Link:
+async def bridge(links: Links, segment: Segment, network: Network, *, presence: Presence) -> Link:
     """Have the bridge that guests of a segment are plugged into.
 
     Raises:
@@ -79,9 +80,9 @@ async def own_conflict(links: Links, addresses: Iterable[str]) -> AddressInUse |
     """Return the address that this host itself has, on whatever link: its own questions it would not answer."""
     by_index = {link.index: link for link in links if not link.name.startswith(INNER_PREFIX)}
     own = {
-        ipaddress.ip_address(address): by_index[index]
-        for address, _, index in [each async for each in links.addresses()]
-        if index in by_index
+        ipaddress.ip_address(each.address): by_index[each.index]
+        for each in [each async for each in links.addresses()]
+        if each.index in by_index
     }
     for each in addresses:
         link = own.get(ipaddress.ip_address(each))
