@@ -1,4 +1,4 @@
-"""Which host refused which guest, and until when it is left out for that guest.
+"""Which host refused which guest, and until when it is left out for that guest; which claims of it were in use.
 
 Times are seconds of the caller's own clock.
 """
@@ -12,6 +12,7 @@ class Refusals:
     def __init__(self) -> None:
         self._until: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)  # Guest ID -> host -> addresses
+        self._claims: defaultdict[str, set[str]] = defaultdict(set)  # Guest ID -> UIDs of those in use
 
     def note(self, guest_id: str, host: str, *, until: float) -> None:
         """A host refused a guest."""
@@ -35,7 +36,16 @@ class Refusals:
         self._in_use[guest_id][host] += 1
         return self._in_use[guest_id][host]
 
+    def claim_was_in_use(self, guest_id: str, uid: str) -> None:
+        """A machine answered at what a guest had claimed: an Assignment tells of the last such address only."""
+        self._claims[guest_id].add(uid)
+
+    def was_in_use(self, guest_id: str, uid: str) -> bool:
+        """Tell whether a machine answered at what a guest had claimed; a claim that is made anew has another UID."""
+        return uid in self._claims.get(guest_id, ())
+
     def forget(self, guest_id: str) -> None:
         """The guest is gone, or placed for good."""
         self._until.pop(guest_id, None)
         self._in_use.pop(guest_id, None)
+        self._claims.pop(guest_id, None)

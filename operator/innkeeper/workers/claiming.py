@@ -54,12 +54,12 @@ class Claiming:
             Unclaimable: somebody else has what is asked for.
             ApiError: the API server refused, or is away; what was claimed by then is found again by the next call.
         """
-        # Certain addresses first: a wish for any address must not choose one of them.
-        chosen = deque(
-            self._choose(guest, each) for each in sorted(wanted, key=lambda each: each.fixed is None)
-        )
+        chosen: deque[_Choice] = deque()
         made: dict[tuple[str, str], IPAddress] = {}
         try:
+            # Certain addresses first: a wish for any address must not choose one of them.
+            for wish in sorted(wanted, key=lambda each: each.fixed is None):
+                chosen.append(self._choose(guest, wish))
             if none_left := [each.wanted for each in chosen if each.address is None]:
                 raise Unclaimable(none_left[0], [])
             while chosen:

@@ -184,7 +184,10 @@ class NetworkWorker:
         """
         bound = [each.address for each in guest.status.addresses]
         gone = {conflict} if conflict in bound else set(bound)
-        for held in self._subset.claims.of_guest(guest_id_of(guest)):
+        guest_id = guest_id_of(guest)
+        for held in self._subset.claims.of_guest(guest_id):
+            if held.spec.address == conflict:
+                self._subset.refusals.claim_was_in_use(guest_id, held.metadata.uid)
             if held.spec.address in gone:
                 await self.release(held)
         left = [msgspec.to_builtins(each) for each in guest.status.addresses if each.address not in gone]

@@ -78,7 +78,8 @@ class Shortage:
             return None
         for number in reserved:
             awaited = self._taken(guest, wanted, pool.text(number), "reserved for this guest, ")
-            if awaited is not None:
+            # Where a machine has it, nobody knows for how long: the rest of the pool will do.
+            if awaited is not None and awaited.reason != GuestReason.ADDRESS_IN_USE:
                 return awaited
         others = any_one - free_reserved + sum(pool.gives(pool.text(number)) for number in certain)
         cause = waiting.pool(wanted.name)
@@ -119,26 +120,25 @@ class Shortage:
         if there is None:
             return None
         awaited = (*causes(wanted), waiting.address(name))
-        owner, user = there.spec.owner, self._used_by(guest, address)
+        owner, user = there.spec.owner, self._used_by(guest, there)
         what = f"{address}, {which}" if which else f"{address} "
         if owner is not None:
             message = f"{what}is held by the Guest {owner.namespace}/{owner.name}"
         elif user is not None:
-            message = (
-                f"the machine {user} on the wire has {address}: free it; the wire is asked again after a rest"
-            )
+            message = f"{user} on the wire has {address}: free it; the wire is asked again after a rest"
             return blocked(GuestReason.ADDRESS_IN_USE, message, *awaited)
         else:
             message = f"{what}still rests"
         return blocked(GuestReason.ADDRESS_TAKEN, message, *awaited)
 
-    def _used_by(self, guest: Guest, address: str) -> str | None:
-        """Return the MAC that a host found at an address when it refused this guest for it."""
-        for each in self._subset.assignments_of(guest_id_of(guest)).values():
+    def _used_by(self, guest: Guest, there: IPAddress) -> str | None:
+        """Say who answered at an address when a host refused this guest for it; None where that never was."""
+        guest_id = guest_id_of(guest)
+        for each in self._subset.assignments_of(guest_id).values():
             conflict = each.status.conflict
-            if conflict is not None and canonical(conflict.address) == address:
-                return conflict.mac
-        return None
+            if conflict is not None and canonical(conflict.address) == there.spec.address:
+                return f"the machine {conflict.mac}"
+        return "a machine" if self._subset.refusals.was_in_use(guest_id, there.metadata.uid) else None
 
     def _ahead(self, guest: Guest, cause: str) -> int:
         """Return how many other guests have their turn before this one."""

@@ -419,6 +419,27 @@ async def test_a_guest_waits_for_who_holds_the_address_that_is_reserved_for_it(s
     await scene.until_ready()
 
 
+async def test_a_reserved_address_that_a_machine_uses_is_not_waited_for(scene: GuestScene) -> None:
+    """A machine answers for it, and one for the next address: the guest gets the third while both rest."""
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"order": "Lowest"}})
+    promised(scene, 4)
+    pools = scene.operators[0].subset.pools
+    await eventually(lambda: pools["lab"].spec.reservations)
+    host = scene.hosts["a"]
+
+    def refuses_two(call: Call, moment: str) -> None:
+        if moment == "before" and (call.matches("create assignments") or call.matches("patch assignments")):
+            is_enough = len(scene.addresses(held=False)) == 2
+            host.refuses = None if is_enough else "AddressInUse"
+            host.conflict = None if is_enough else scene.addresses()[0].spec.address
+
+    scene.on_write = refuses_two
+    scene.add_guest()
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["10.7.0.3"]
+    assert {each.spec.address for each in scene.addresses(held=False)} == {"10.7.0.4", "10.7.0.2"}
+
+
 async def test_who_asks_for_more_than_there_is_now_keeps_one_place_and_not_all(scene: GuestScene) -> None:
     """Three addresses come free by and by; the first in line needs all of them, the next one is served before."""
     scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.4", "end": "10.7.0.6"}]}})
