@@ -109,6 +109,7 @@ def test_a_guest_that_lies_reaches_nobody(lab: Lab, pair: dict[str, dict[str, An
     left = pair["left"]
     four, six = addresses(left)
     lies = spoof.lies(spoof.FOREIGN_MAC, four, six, MARK)
+    assert len(lies) >= 22
     ear = Ear(lab.plan.switch, "up0")
     try:
         said = ssh(key, four, f"sudo python3 - eth0 {four} {six} {MARK.hex()}", stdin=SPOOF)

@@ -188,6 +188,8 @@ REFUSED = {
     "operator.hosts.tls.caKeySecret=ca": "the source is Generated",
     "operator.hosts.tls.source=None,operator.hosts.tls.caKeySecret=ca": "the source is None",
     "operator.hosts.tls.caKeyPath=ca.key": "caKeyPath are for the source Volume",
+    "operator.hosts.tls.source=Volume,operator.hosts.tls.volume.csi.driver=keys.example,"
+    "operator.hosts.tls.caKeySecret=ca,operator.hosts.tls.caKeyPath=ca.key": "caKeySecret and caKeyPath are both set",
     "operator.hosts.tls.volume.csi.driver=keys.example": "and the source is Generated",
     "operator.orderKey.previousPath=before": "operator.orderKey.volume is missing",
     "operator.orderKey.path=new": "operator.orderKey.volume is missing",

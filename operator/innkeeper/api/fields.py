@@ -5,7 +5,7 @@ Each string has a greatest length and each list a greatest size: the API server 
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from innkeeper.api.model import ApiModel, Rule, map_keys, string_format
 from innkeeper.domain.images import digests
@@ -21,13 +21,25 @@ LabelValue = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL_VALUE}$")]
 Digest = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})$")]
 DigestOrNone = Annotated[str, Field(max_length=digests.MAX_LENGTH, pattern=f"^({digests.PATTERN})?$")]
 MacAddress = Annotated[str, Field(max_length=17, pattern="^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
-# Machines and routers have MACs that a maker gave them: a guest can never have one of those.
+# Machines and routers have MACs that a maker gave them: a guest can never have one of those. libvirt keeps those that
+# begin with fe for the host's end of a guest's port.
+_LOCAL_MAC = (
+    "take a MAC that is unicast and locally administered: its second digit is 2, 6, a or e, as in 02:00:00:00:00:07; "
+    "none that begins with fe"
+)
+
+
+def _is_local(mac: str) -> str:
+    """Check what the rule says: dry runs read the model, and rules are the API server's."""
+    if mac[1] not in "26ae" or mac.startswith("fe"):
+        raise ValueError(_LOCAL_MAC)
+    return mac
+
+
 LocalMac = Annotated[
     MacAddress,
-    Rule(
-        "self.matches('^.[26ae]')",
-        "take a MAC that is unicast and locally administered: its second digit is 2, 6, a or e, as in 02:00:00:00:00:07",
-    ),
+    AfterValidator(_is_local),
+    Rule("self.matches('^.[26ae]') && !self.startsWith('fe')", _LOCAL_MAC),
 ]
 IpAddress = Annotated[
     str,

@@ -17,6 +17,7 @@ from innkeeper.kube.informer import Key
 from innkeeper.state.subset import Subset
 
 AGAIN_S = 60.0
+_TOGETHER = 256  # guests of one request that are looked at in one piece
 MOST_AT_ONCE = 120  # requests looked at, and guests told, each time: the rest has its turn the next time
 
 
@@ -50,16 +51,18 @@ class Retelling:
 
     async def _some(self) -> None:
         messages: dict[Request, str | None] = {}
-        cost = 0
+        cost = seen = 0
         while self._left and cost < MOST_AT_ONCE:
-            key = self._left.pop()
+            key, seen = self._left.pop(), seen + 1
             request = self._request_of(key)
             if request is None:
                 continue
-            if request not in messages:
+            is_new = request not in messages
+            if is_new:
                 messages[request] = self._message(request)
                 cost += 1
-                await asyncio.sleep(0)  # there may be many hosts; other work goes on between two looks
+            if is_new or seen % _TOGETHER == 0:
+                await asyncio.sleep(0)  # there may be many hosts, or many guests: other work goes on between
             message, blocked = messages[request], self._blocked.get(key)
             is_same = blocked is not None and blocked.waits_for_room == request
             if blocked is not None and is_same and message not in {None, blocked.message}:

@@ -25,7 +25,7 @@ GOOD_NETWORKS = [
         "Guest",
         interfaces=[
             {"addresses": asking("10.7.0.9", "2001:db8::7"), "mac": "06:00:00:00:00:01"},
-            {"name": "eth1", "addresses": asking("10.7.0.8", "2001:db8::8"), "mac": "fe:00:00:00:00:01"},
+            {"name": "eth1", "addresses": asking("10.7.0.8", "2001:db8::8"), "mac": "ee:00:00:00:00:01"},
         ],
     ),
 ]
@@ -58,7 +58,7 @@ REFUSED_NETWORKS: list[tuple[dict[str, Any], str]] = [
             good("Guest", interfaces=[{"pool": "a", "mac": mac}]),
             "take a MAC that is unicast and locally administered: its second digit is 2, 6, a or e",
         )
-        for mac in ("01:00:5e:00:00:01", "00:1b:21:00:00:01", "03:00:00:00:00:01")
+        for mac in ("01:00:5e:00:00:01", "00:1b:21:00:00:01", "03:00:00:00:00:01", "fe:00:00:00:00:01")
     ),
     (
         good("Guest", interfaces=[{"pool": "a", "mac": "02-00-00-00-00-07"}]),

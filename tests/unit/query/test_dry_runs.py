@@ -80,3 +80,13 @@ async def test_a_private_image_of_another_account_shows_no_host_that_holds_it(su
     take(subset, objects.image("secret", namespace="theirs", shared=True), Image)
     found = await tried(subset, image={"namespace": "theirs", "name": "secret"})
     assert found["verdicts"][0]["scores"]["imageLocality"] == 100
+
+
+@pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "00:1b:21:00:00:01", "fe:00:00:00:00:01"])
+async def test_a_mac_that_no_guest_can_have_is_refused(subset: Subset, mac: str) -> None:
+    interfaces = [{"name": "eth0", "pool": "lab", "mac": mac}]
+    spec = {"image": {"name": "plain"}, "flavor": "small", "interfaces": interfaces}
+    body = {"spec": {"guest": {"metadata": {"name": "new"}, "spec": spec}}}
+    async with asked(subset, clock=ManualClock()) as client, client.post(PATH, json=body) as answer:
+        assert answer.status == 422
+        assert "unicast and locally administered" in (await answer.json())["message"]

@@ -16,6 +16,7 @@ from innkeeper import whole_files
 from innkeeper.agent import programs
 from innkeeper.agent.net.dhcp import Leases
 from innkeeper.errors import InnkeeperError
+from innkeeper.to_its_end import in_thread
 
 _DEADLINE_S = 10.0
 _POLL_S = 0.02
@@ -45,9 +46,12 @@ class Dnsmasq:
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._check_readable()
         pid = self.pid()
-        same = self._put("settings", leases.settings)
+        same = await in_thread(self._put, "settings", leases.settings)
         # Both are written, and only then is it told.
-        told = [self._put("hosts", leases.hosts), self._put("options", leases.options)]
+        told = [
+            await in_thread(self._put, name, text)
+            for name, text in (("hosts", leases.hosts), ("options", leases.options))
+        ]
         if pid is not None and same:
             if not all(told):
                 os.kill(pid, signal.SIGHUP)

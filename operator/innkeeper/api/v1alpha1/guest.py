@@ -97,8 +97,8 @@ class Interface(ApiModel):
     addresses: Annotated[list[InterfaceAddress], Field(min_length=1, max_length=2), ATOMIC] | None = None
     """Its addresses, at most one of each family: all of them are had, or none."""
     mac: LocalMac | None = None
-    """Its MAC address, unicast and locally administered: its second digit is 2, 6, a or e. One is made from the Guest ID
-    when absent."""
+    """Its MAC address, unicast and locally administered: its second digit is 2, 6, a or e, and it does not begin with fe.
+    One is made from the Guest ID when absent."""
 
 
 class UserData(ApiModel):

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
-from innkeeper.domain.scheduling.explain import verdicts
+from innkeeper.domain.scheduling.explain import explain, verdicts
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.request import EVERYTHING, Group, Request, Term
@@ -133,6 +133,8 @@ class Fleets(RuleBasedStateMachine):
         told = verdicts(request, self.fleet, self.world.hosts)
         assert {each.host: [one.rule for one in each.failures] for each in told} == failed
         fitting = [host for name, host in self.world.hosts.items() if not failed[name]]
+        whole = explain(request, self.fleet, seed=seed)
+        assert (whole.hosts, whole.fits) == (len(self.world.hosts), len(fitting))
         totals = {
             host.name: reference_scheduler.total(self.world, request, host, fitting) for host in fitting
         }
