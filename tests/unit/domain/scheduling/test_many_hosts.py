@@ -69,3 +69,10 @@ def test_the_emptiest_zone_is_found_however_small() -> None:
 def test_no_more_are_scored_than_there_is_reason_for() -> None:
     rows, _ = ranked(ASK, a_large_fleet(5, 6), seed=1)
     assert rows.size == ENOUGH
+
+
+def test_guests_keep_away_where_nearly_all_hosts_are_in_a_zone_to_avoid() -> None:
+    fleet = a_large_fleet(2990, 2991)
+    fleet.reserve("loud", web("h0000"))
+    away = replace(ASK, wishes=(Wish(Term(WEB, "zone"), -100),))
+    assert set(places(fleet, away, guests=4)) <= {"h2990", "h2991"}

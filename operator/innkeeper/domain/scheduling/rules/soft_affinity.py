@@ -20,11 +20,13 @@ def _scores(request: Request, rows: Rows) -> Scores:
 
 
 def _seeks(request: Request, part: Rows) -> Iterator[RowNumbers]:
-    """Yield where most is met, then where less is, as long as anything is."""
-    if _scores(request, part).max() >= RULE.highest:
+    """Yield where most is met, then where less is, as long as it is more than in the part."""
+    most = sum(wish.weight for wish in request.wishes if wish.weight > 0)
+    here = _scores(request, part).max()
+    if here >= most * (100.0 / sum(abs(wish.weight) for wish in request.wishes)):
         return
     met = _scores(request, part.fleet.all_rows())
-    for score in np.unique(met[met > 0])[::-1]:
+    for score in np.unique(met[met > here])[::-1]:
         yield np.flatnonzero(met == score)
 
 
