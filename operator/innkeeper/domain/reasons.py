@@ -290,7 +290,7 @@ class PoolReason(StrEnum):
 
     READY = "Ready"  # it is valid, and used
     INVALID = "Invalid"  # the message says what contradicts what
-    OVERLAPS = "Overlaps"  # an older pool of its address space gives the same addresses
+    OVERLAPS = "Overlaps"  # it or an older pool of its space, or Cluster and VLAN, gives what the other gives or keeps
     ADDRESSES_OUTSIDE = "AddressesOutside"  # guests hold addresses that it would not give again
     NO_ADDRESS_FREE = "NoAddressFree"  # of Exhausted: guests that ask for one wait
     ADDRESSES_FREE = "AddressesFree"  # of Exhausted, while it is False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from innkeeper.domain.addressing.networks import Networks
 from innkeeper.domain.addressing.overlaps import Overlap, overlaps
-from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, understand
+from innkeeper.domain.addressing.pool import Number, Pool, PoolInvalidError, understand
 from innkeeper.domain.reasons import PoolReason
 from innkeeper.views.network import IPPool
 
@@ -28,17 +28,17 @@ class PoolCatalog:
         self._overlaps: dict[str, Overlap] | None = None
 
     def put(self, name: str, view: IPPool | None) -> bool:
-        """Take the newest version of a pool, or its end (None); return whether spec or labels changed."""
-        old = self._views.pop(name, None)
+        """Take the newest version of a pool, or its end (None); return whether spec, labels or age changed."""
+        old, before = self._views.pop(name, None), self._read.pop(name, None)
         if view is not None:
             self._views[name] = view
-            if old is not None and (old.spec, old.metadata.labels) == (view.spec, view.metadata.labels):
+            if before is not None and _age(old) == _age(view) and _written(old) == _written(view):
+                self._read[name] = before
                 return False
             self._read[name] = _understood(view)
-        else:
-            self._read.pop(name, None)
-        self._networks.put(name, self.held(name))
-        self._overlaps = None
+        if _age(old) != _age(view) or before != self._read.get(name):
+            self._networks.put(name, self.held(name))
+            self._overlaps = None
         return True
 
     def view(self, name: str) -> IPPool | None:
@@ -55,7 +55,7 @@ class PoolCatalog:
         found = self._read.get(name)
         return found if isinstance(found, Pool) else None
 
-    def giver(self, space: str, address: str) -> str | None:
+    def giver(self, space: str, address: Number) -> str | None:
         """Return the one pool that serves an address, be it to the owner of a reservation only; None where none does."""
         for name in self._networks.around(space, address):
             pool = self.pool(name)
@@ -63,7 +63,7 @@ class PoolCatalog:
                 return name
         return None
 
-    def place_of(self, space: str, address: str) -> str | None:
+    def place_of(self, space: str, address: Number) -> str | None:
         """Return the pool that an address is part of, the first by name where pools overlap; None where it is of none."""
         for name in self._networks.around(space, address):
             pool = self.held(name)
@@ -90,6 +90,14 @@ class PoolCatalog:
             read = ((name, self._read[name]) for name in oldest_first)
             self._overlaps = overlaps((name, pool) for name, pool in read if isinstance(pool, Pool))
         return self._overlaps
+
+
+def _age(view: IPPool | None) -> str | None:
+    return None if view is None else view.metadata.creation_timestamp
+
+
+def _written(view: IPPool | None) -> object:
+    return None if view is None else (view.spec, view.metadata.labels)
 
 
 def _understood(view: IPPool) -> Pool | Problem:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.orders import OrderInvalidError, peek
@@ -399,7 +400,7 @@ class Subset:
         # Deleted under its owner, it was given back unused: that is nothing new to who gave it.
         giver = self.guest_keys.get(owner.id) if owner is not None and new is None else None
         if new is None:
-            pool = self.pool_catalog.giver(old.spec.address_space, old.spec.address)
+            pool = self.pool_catalog.giver(old.spec.address_space, number_of(old.spec.address))
             self.offer(waiting.pool(pool or old.spec.pool), but_not=giver)
         if owner is not None and (new is None or new.spec.owner is None):
             self.offer(waiting.limit(old.spec.pool, owner.namespace), but_not=giver)

@@ -81,7 +81,7 @@ class Shortage:
             # Where a machine has it, nobody knows for how long: the rest of the pool will do.
             if awaited is not None and awaited.reason != GuestReason.ADDRESS_IN_USE:
                 return awaited
-        others = any_one - free_reserved + sum(pool.gives(pool.text(number)) for number in certain)
+        others = any_one - free_reserved + sum(pool.gives((pool.version, number)) for number in certain)
         cause = waiting.pool(wanted.name)
         ahead = self._ahead(guest, cause)
         if has_free(pool, taken, more_than=ahead + others):
@@ -104,7 +104,7 @@ class Shortage:
                     "another address for one of them"
                 )
                 return blocked(GuestReason.ADDRESS_TAKEN, message)
-        if not wanted.pool.contains(fixed):
+        if not wanted.pool.contains(number_of(fixed)):
             message = f"{fixed} is no address that the IPPool {wanted.name!r} gives"
             return blocked(GuestReason.ADDRESS_OUTSIDE_POOL, message, *causes(wanted))
         reservation = wanted.pool.reservations.get(number_of(fixed)[1])

@@ -13,6 +13,7 @@ from enum import StrEnum
 import structlog
 
 from innkeeper.clock import Clock, parse_rfc3339
+from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import has_free
 from innkeeper.domain.lifecycle.destroyed import destroyed_since
 from innkeeper.domain.names import HELD_BY_HOST_ANNOTATION, address_name
@@ -162,7 +163,7 @@ class Sweeper:
     def _quarantine_s(self, address: IPAddress) -> float:
         """Return how long an address rests: while its pool has no other one, for a part of the time only."""
         catalog, spec = self._subset.pool_catalog, address.spec
-        pool = catalog.held(catalog.giver(spec.address_space, spec.address) or spec.pool)
+        pool = catalog.held(catalog.giver(spec.address_space, number_of(spec.address)) or spec.pool)
         if pool is None:
             return DEFAULT_QUARANTINE_S
         pressed = not has_free(pool, self._subset.claims.taken(pool))

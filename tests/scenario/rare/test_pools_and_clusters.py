@@ -1,19 +1,24 @@
 """IPPools and Clusters: their Ready and their counters."""
 
+import ipaddress
 from typing import Any
 
 import msgspec
 import pytest
 
+from innkeeper.domain.addressing.overlaps import overlaps
+from innkeeper.domain.addressing.pool import number_of
 from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Key
 from innkeeper.kube.resources import IP_POOLS
+from innkeeper.state import pool_catalog
 from innkeeper.state.pool_catalog import PoolCatalog, Problem
 from innkeeper.views.catalog import Cluster
 from innkeeper.views.host import Host
+from innkeeper.views.meta import Meta
 from innkeeper.views.network import IPAddress, IPPool
 from innkeeper.workers.rare.clusters import status_of as cluster_status
-from innkeeper.workers.rare.pool_counts import Count, PoolCounts
+from innkeeper.workers.rare.pool_counts import Count, Counted, PoolCounts
 from innkeeper.workers.rare.pools import Pools
 from innkeeper.workers.rare.pools import status_of as pool_status
 from tests.kit.clock import ManualClock
@@ -33,15 +38,15 @@ def a_pool(status: dict[str, Any] | None = None, **spec: Any) -> IPPool:
     )
 
 
-def an_address(number: int, *, owned: bool) -> IPAddress:
-    spec = {"pool": "p", "addressSpace": "default", "address": f"192.0.2.{number}"}
-    meta = {"name": f"default.192.0.2.{number}"}
+def an_address(number: int, *, owned: bool, space: str = "default") -> IPAddress:
+    spec = {"pool": "p", "addressSpace": space, "address": f"192.0.2.{number}"}
+    meta = {"name": f"{space}.192.0.2.{number}"}
     return msgspec.convert({"metadata": meta, "spec": {**spec, "owner": OWNER if owned else None}}, IPAddress)
 
 
 def counted(pool: IPPool, *, held: tuple[str, ...] = (), resting: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the status that a pool gets beside these addresses, after checking that it is written once."""
-    catalog, count = PoolCatalog(), Count(set(held), set(resting))
+    catalog, count = PoolCatalog(), Count(places(held), places(resting))
     catalog.put("p", pool)
     count.recount(catalog.held("p"))
     status = pool_status(pool, catalog.look("p"), count, clock=ManualClock())
@@ -49,6 +54,10 @@ def counted(pool: IPPool, *, held: tuple[str, ...] = (), resting: tuple[str, ...
     same = msgspec.convert({**msgspec.to_builtins(pool), "status": status}, IPPool)
     assert pool_status(same, catalog.look("p"), count, clock=ManualClock()) is None, "written once"
     return status
+
+
+def places(addresses: tuple[str, ...], space: str = "default") -> set[Counted]:
+    return {Counted(space, number_of(each)) for each in addresses}
 
 
 def last(*numbers: int) -> tuple[str, ...]:
@@ -105,18 +114,14 @@ def test_an_ipv6_pool_counts_no_further_than_json_does() -> None:
     assert status["total"] == status["free"] == 2**53 - 1
 
 
+def aged(name: str, *, day: int, labels: dict[str, str] | None = None) -> IPPool:
+    meta = Meta(name=name, creation_timestamp=f"2026-01-0{day}T00:00:00Z", labels=labels or {})
+    return msgspec.structs.replace(a_pool(), metadata=meta)
+
+
 def test_of_two_pools_with_the_same_addresses_the_older_serves() -> None:
     catalog = PoolCatalog()
-    old, new = (
-        msgspec.convert(
-            {
-                "metadata": {"name": name, "creationTimestamp": f"2026-01-0{day}T00:00:00Z"},
-                "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]},
-            },
-            IPPool,
-        )
-        for day, name in ((1, "old"), (2, "new"))
-    )
+    old, new = aged("old", day=1), aged("new", day=2)
     catalog.put("new", new)
     assert catalog.pool("new") is not None
     catalog.put("old", old)
@@ -166,20 +171,79 @@ def test_a_pool_that_took_the_place_of_another_counts_what_guests_hold_of_that_o
     for number, owned in ((1, True), (2, False), (6, True)):
         counts.address_changed(None, an_address(number, owned=owned))
     counts.pool_changed("p", None)
-    assert counts.of("p").used == set(last(1, 6))
+    assert counts.of("p").used == places(last(1, 6))
     counts.pool_changed("new", named("new", ranges=[{"start": "192.0.2.1", "end": "192.0.2.5"}]))
     new = counts.of("new")
-    assert (new.used, new.quarantined, new.taken, new.outside) == (set(last(1)), set(last(2)), 2, 0)
-    assert counts.of("p").used == set(last(6)), "no pool gives it"
+    assert (new.used, new.quarantined, new.taken, new.outside) == (places(last(1)), places(last(2)), 2, 0)
+    assert counts.of("p").used == places(last(6)), "no pool gives it"
     assert counts.address_changed(an_address(2, owned=False), None) == {"new"}
     assert counts.address_changed(an_address(1, owned=True), an_address(1, owned=False)) == {"new"}
-    assert (new.used, new.quarantined, new.taken) == (set(), set(last(1)), 1)
+    assert (new.used, new.quarantined, new.taken) == (set(), places(last(1)), 1)
     counts.pool_changed("elsewhere", named("elsewhere", addressSpace="other"))
     assert counts.of("elsewhere").taken == 0
     counts.pool_changed("p", a_pool())
     counts.pool_changed("new", None)
     old = counts.of("p")
-    assert (old.used, old.quarantined, old.taken) == (set(last(6)), set(last(1)), 2)
+    assert (old.used, old.quarantined, old.taken) == (places(last(6)), places(last(1)), 2)
+
+
+def test_an_address_of_another_space_takes_none_of_a_pool_made_anew() -> None:
+    counts = PoolCounts()
+    counts.pool_changed("p", a_pool())
+    counts.address_changed(None, an_address(2, owned=True))
+    counts.pool_changed("p", None)
+    anew = a_pool(addressSpace="other")
+    counts.pool_changed("p", anew)
+    count = counts.of("p")
+    assert (count.used, count.taken, count.outside) == (places(last(2)), 0, 1)
+    status = pool_status(anew, counts.catalog.look("p"), count, clock=ManualClock())
+    assert status is not None
+    assert (status["total"], status["free"], status["used"]) == (6, 6, 1)
+    counts.address_changed(None, an_address(2, owned=True, space="other"))
+    assert (len(count.used), count.taken, count.outside) == (2, 1, 1)
+    counts.address_changed(an_address(2, owned=True), None)
+    assert (count.used, count.taken, count.outside) == (places(last(2), "other"), 1, 0)
+
+
+def test_a_changed_pool_reads_no_address_of_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = PoolCounts()
+    counts.pool_changed("p", a_pool())
+    counts.pool_changed("around", named("around", cidr="192.0.0.0/16"))
+    for number in range(1, 7):
+        counts.address_changed(None, an_address(number, owned=True))
+    read: list[object] = []
+    parse = ipaddress.ip_address
+    monkeypatch.setattr(ipaddress, "ip_address", lambda text: read.append(text) or parse(text))
+    assert counts.pool_changed("p", a_pool(exclude=["192.0.2.1"]))
+    assert read == []
+    assert (counts.of("p").used, counts.of("around").used) == (places(last(2, 3, 4, 5, 6)), places(last(1)))
+    looked: list[object] = []
+    monkeypatch.setattr(counts, "_inside", looked.append)
+    monkeypatch.setattr(Count, "recount", looked.append)
+    labelled = msgspec.structs.replace(
+        named("p", exclude=["192.0.2.1"]), metadata=Meta(name="p", labels={"a": "b"})
+    )
+    assert counts.pool_changed("p", labelled), "guests may ask for these labels"
+    assert looked == [], "it gives what it gave"
+
+
+def test_what_overlaps_is_found_anew_only_where_a_pool_gives_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[object] = []
+    monkeypatch.setattr(pool_catalog, "overlaps", lambda pools: found.append(pools) or overlaps(pools))
+    catalog = PoolCatalog()
+    catalog.put("p", aged("p", day=1))
+    catalog.put("q", aged("q", day=2))
+    assert [catalog.pool("p") is None, catalog.pool("q") is None] == [False, True]
+    assert catalog.put("p", aged("p", day=1, labels={"a": "b"}))
+    assert not catalog.put("p", aged("p", day=1, labels={"a": "b"}))
+    assert [catalog.pool("p") is None, catalog.pool("q") is None] == [False, True]
+    assert len(found) == 1
+    assert catalog.put("p", aged("p", day=3, labels={"a": "b"})), (
+        "it was made anew, unseen: now it is the younger one"
+    )
+    assert [catalog.pool("p") is None, catalog.pool("q") is None] == [True, False]
 
 
 async def test_a_check_writes_the_status_at_once() -> None:

@@ -1,5 +1,6 @@
 """What an IPPool may give, and in which order it is asked for."""
 
+import ipaddress
 import itertools
 import time
 import tracemalloc
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from innkeeper.domain.addressing import overlaps as overlapping
 from innkeeper.domain.addressing.overlaps import overlaps
 from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, number_of, understand
 from innkeeper.domain.addressing.search import free_addresses, has_free
@@ -102,7 +104,7 @@ def test_each_address_comes_once_and_all_do(prefix: int, holes: list[int], guest
     taken = Taken()
     found = list(claimed(pool, guest, taken=taken))
     assert len(found) == len(set(found)) == pool.total
-    assert all(pool.gives(each) for each in found)
+    assert all(pool.gives(number_of(each)) for each in found)
     never = {*exclude, "10.0.0.1", str(pool.network.network_address), str(pool.network.broadcast_address)}
     assert never.isdisjoint(found)
     assert found == list(claimed(pool, guest)), "a second run asks for the same first"
@@ -156,18 +158,18 @@ def test_who_does_not_note_what_became_of_an_address_is_not_led_in_a_circle() ->
 
 def test_of_ipv6_neither_the_routers_address_nor_reserved_anycast_is_given() -> None:
     pool = a_pool(cidr="2001:db8::/64", gateway="fe80::1")
-    assert not pool.gives("2001:db8::")
-    assert pool.gives("2001:db8::1")
-    assert pool.gives("2001:db8::ffff:ffff:ffff:ff7f")
-    assert not pool.gives("2001:db8::ffff:ffff:ffff:ff80"), "RFC 2526"
-    assert not pool.gives("10.7.0.1")
+    assert not pool.gives(number_of("2001:db8::"))
+    assert pool.gives(number_of("2001:db8::1"))
+    assert pool.gives(number_of("2001:db8::ffff:ffff:ffff:ff7f"))
+    assert not pool.gives(number_of("2001:db8::ffff:ffff:ffff:ff80")), "RFC 2526"
+    assert not pool.gives(number_of("10.7.0.1"))
 
 
 def test_a_reservation_is_its_owners_alone() -> None:
     pool = a_pool(reservations=[*RESERVED, Reservation(address="10.7.0.7", owner="default/web", reason="no")])
     assert pool.reserved_for("default/web") == [number_of("10.7.0.5")[1]], "a broadcast address stays one"
     assert pool.reserved_for("default/other") == []
-    assert (pool.gives("10.7.0.5"), pool.contains("10.7.0.5")) == (False, True)
+    assert (pool.gives(number_of("10.7.0.5")), pool.contains(number_of("10.7.0.5"))) == (False, True)
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/8", "2001:db8::/64"])
@@ -186,6 +188,86 @@ def test_a_huge_pool_costs_as_little_memory_as_a_small_one(cidr: str) -> None:
     held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert held < 2**20
+
+
+NETWORKS = [
+    "10.7.0.0/28",
+    "10.7.0.0/29",
+    "10.7.0.8/29",
+    "10.7.0.0/30",
+    "10.7.0.4/30",
+    "10.7.0.12/30",
+    "2001:db8::/124",
+]
+SOME_POOLS = st.lists(
+    st.builds(
+        lambda cidr, start, length, gateway, **spec: a_pool(
+            cidr=cidr,
+            ranges=[AddressRange(start=inside(cidr, start), end=inside(cidr, start + length))],
+            gateway=gateway and inside(cidr, gateway),
+            **spec,
+        ),
+        cidr=st.sampled_from(NETWORKS),
+        start=st.integers(min_value=0, max_value=15),
+        length=st.integers(min_value=0, max_value=3),
+        gateway=st.none() | st.integers(min_value=1, max_value=15),
+        address_space=st.sampled_from(["default", "other"]),
+        vlan=st.sampled_from([None, 5]),
+        clusters=st.sets(st.sampled_from(["a", "b"])).map(sorted),
+    ),
+    max_size=12,
+)
+
+
+def inside(cidr: str, number: int) -> str:
+    """Return an address of a network: its last one, if it has no such number."""
+    network = ipaddress.ip_network(cidr)
+    return str(network[min(number, network.num_addresses - 1)])
+
+
+def numbers_of(intervals: tuple[tuple[int, int], ...]) -> set[int]:
+    return {number for first, last in intervals for number in range(first, last + 1)}
+
+
+def meet_plainly(pool: Pool, older: Pool) -> bool:
+    """Tell whether two pools overlap, address by address."""
+    is_one_network = pool.vlan == older.vlan and bool(pool.clusters & older.clusters)
+    if pool.version != older.version or not (pool.space == older.space or is_one_network):
+        return False
+    given, older_given = numbers_of(pool.intervals), numbers_of(older.intervals)
+    kept, older_kept = numbers_of(pool.of_network), numbers_of(older.of_network)
+    return bool(given & older_given or kept & older_given or given & older_kept)
+
+
+@settings(deadline=None, max_examples=300)
+@given(SOME_POOLS)
+def test_overlaps_are_those_that_a_look_at_every_two_pools_finds(pools: list[Pool]) -> None:
+    serving: dict[str, Pool] = {}
+    plain = {}
+    for name, pool in ((f"p{age}", pool) for age, pool in enumerate(pools)):
+        oldest = next((other for other, older in serving.items() if meet_plainly(pool, older)), None)
+        if oldest is None:
+            serving[name] = pool
+        else:
+            plain[name] = oldest
+    found = overlaps((f"p{age}", pool) for age, pool in enumerate(pools))
+    assert {name: each.other for name, each in found.items()} == plain
+
+
+def test_only_pools_whose_networks_intersect_where_they_may_meet_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = []
+    monkeypatch.setattr(overlapping, "shared", lambda one, other: compared.append((one, other)))
+    apart = [
+        (f"p{n}", a_pool(cidr=f"10.{n // 256}.{n % 256}.0/24", clusters=["c"], vlan=5)) for n in range(1000)
+    ]
+    alike = [(f"s{n}", a_pool(address_space=f"s{n}", clusters=["c"], vlan=n + 1)) for n in range(1000)]
+    assert overlaps([*apart, *alike]) == {}
+    assert compared == []
+    around = ("around", a_pool(cidr="10.0.0.0/16"))
+    assert overlaps([*apart, around]) == {}
+    assert len(compared) == 3 * 256, "given and given, and twice given and kept, with those in its network"
 
 
 def test_pools_overlap_only_where_both_would_give_an_address_of_one_space() -> None:

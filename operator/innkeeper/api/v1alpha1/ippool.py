@@ -1,8 +1,8 @@
 """IPPool: addresses for the guests of one or more clusters.
 
 Admins write the spec, the operator writes counters into the status. CEL checks each address against the network; the
-operator marks what CEL cannot see: reversed ranges of IPv6, pools of one address space that overlap, and held addresses
-that a changed pool no longer gives.
+operator marks what CEL cannot see: reversed ranges of IPv6, pools that overlap, and held addresses that a
+changed pool no longer gives.
 """
 
 from typing import Annotated, ClassVar

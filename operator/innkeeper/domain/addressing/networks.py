@@ -1,11 +1,11 @@
 """Which pools lie around an address: found by its space and its first bits, however many pools there are."""
 
-import ipaddress
 from collections import defaultdict
 
-from innkeeper.domain.addressing.pool import Network, Pool
+from innkeeper.domain.addressing.pool import Number, Pool
 
-_Place = tuple[str, Network]  # address space, network
+_BITS = {4: 32, 6: 128}
+_Place = tuple[str, int, int, int]  # address space, family, prefix length, first number of the network
 
 
 class Networks:
@@ -24,23 +24,25 @@ class Networks:
         if old is not None:
             self._count(name, old, -1)
         if pool is not None:
-            self._place_of[name] = (pool.space, pool.network)
-            self._count(name, (pool.space, pool.network), 1)
+            place = (pool.space, pool.version, pool.network.prefixlen, pool.bounds[0])
+            self._place_of[name] = place
+            self._count(name, place, 1)
 
-    def around(self, space: str, address: str) -> list[str]:
+    def around(self, space: str, address: Number) -> list[str]:
         """Return the names of the pools whose networks an address of a space lies in."""
+        family, number = address
         found: set[str] = set()
-        for prefix in self._prefixes.get((space, ipaddress.ip_address(address).version), {}):
-            network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
-            found |= self._names.get((space, network), set())
+        for prefix in self._prefixes.get((space, family), {}):
+            host_bits = _BITS[family] - prefix
+            found |= self._names.get((space, family, prefix, number >> host_bits << host_bits), set())
         return sorted(found)
 
     def _count(self, name: str, place: _Place, step: int) -> None:
-        space, network = place
+        space, family, prefix, _ = place
         (self._names[place].add if step > 0 else self._names[place].discard)(name)
         if not self._names[place]:
             del self._names[place]
-        pools = self._prefixes[space, network.version]
-        pools[network.prefixlen] += step
-        if not pools[network.prefixlen]:
-            del pools[network.prefixlen]
+        pools = self._prefixes[space, family]
+        pools[prefix] += step
+        if not pools[prefix]:
+            del pools[prefix]

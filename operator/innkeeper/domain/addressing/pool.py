@@ -15,6 +15,7 @@ from innkeeper.views.network import IPPoolSpec
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Number = tuple[int, int]  # family (4 or 6) and number of an address
 
 V4, V6 = 4, 6  # families
 LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
@@ -48,6 +49,7 @@ class Pool:
     space: str
     network: Network
     intervals: tuple[Interval, ...]
+    of_network: tuple[Interval, ...]  # its network's own: the first, the last in IPv4, and the gateway
     gateway: str | None = None
     dns: tuple[str, ...] = ()
     search_domains: tuple[str, ...] = ()
@@ -65,13 +67,9 @@ class Pool:
         return self.network.version
 
     @property
-    def of_network(self) -> tuple[Interval, ...]:
-        """The addresses that are its network's own: the first, the last in IPv4, and the gateway."""
-        first, last = int(self.network.network_address), int(self.network.broadcast_address)
-        own = [(first, first), *([(last, last)] if self.version == V4 else [])]
-        if self.gateway is not None and ipaddress.ip_address(self.gateway) in self.network:
-            own.append((int(ipaddress.ip_address(self.gateway)),) * 2)
-        return united(own)
+    def bounds(self) -> Interval:
+        """The first and the last address of its network."""
+        return _bounds(self.network)
 
     @property
     def told(self) -> tuple[object, ...]:
@@ -87,14 +85,14 @@ class Pool:
         """Return an address of this pool's family in its canonical form (RFC 5952 for IPv6)."""
         return str(ipaddress.IPv4Address(number) if self.version == V4 else ipaddress.IPv6Address(number))
 
-    def gives(self, address: str) -> bool:
+    def gives(self, address: Number) -> bool:
         """Tell whether the pool may give this address to anybody."""
-        version, number = number_of(address)
+        version, number = address
         return version == self.version and any(first <= number <= last for first, last in self.intervals)
 
-    def contains(self, address: str) -> bool:
+    def contains(self, address: Number) -> bool:
         """Tell whether the pool may give this address, be it to the owner of a reservation only."""
-        version, number = number_of(address)
+        version, number = address
         return self.gives(address) or (version == self.version and number in self.reservations)
 
     def reserved_for(self, owner: str) -> list[int]:
@@ -102,7 +100,7 @@ class Pool:
         return sorted(number for number, each in self.reservations.items() if each.owner == owner)
 
 
-def number_of(address: str) -> tuple[int, int]:
+def number_of(address: str) -> Number:
     """Return family (4 or 6) and number of an address."""
     parsed = ipaddress.ip_address(address)
     return parsed.version, int(parsed)
@@ -136,6 +134,7 @@ def understand(spec: IPPoolSpec) -> Pool:
         space=spec.address_space,
         network=network,
         intervals=tuple(without(wanted, never)),
+        of_network=_of_network(network, gateway),
         gateway=None if gateway is None else str(gateway),
         dns=tuple(spec.dns),
         search_domains=tuple(spec.search_domains),
@@ -170,12 +169,24 @@ def _network(text: str) -> Network:
     return network
 
 
+def _bounds(network: Network) -> Interval:
+    return int(network.network_address), int(network.broadcast_address)
+
+
+def _of_network(network: Network, gateway: Address | None) -> tuple[Interval, ...]:
+    first, last = _bounds(network)
+    own = [(first, first), *([(last, last)] if network.version == V4 else [])]
+    if gateway is not None and gateway in network:
+        own.append((int(gateway), int(gateway)))
+    return united(own)
+
+
 def _usable(network: Network) -> Interval:
     """Return the addresses of a network that a machine may have: not the first, which names the network or any router.
 
     In IPv4 the last is for broadcasts.
     """
-    first, last = int(network.network_address), int(network.broadcast_address)
+    first, last = _bounds(network)
     if network.version == V4:
         return first + 1, last - 1
     return first + 1, last - (_ANYCAST_COUNT if network.prefixlen <= _ANYCAST_PREFIX else 0)
@@ -206,4 +217,4 @@ def _excluded(text: str, network: Network) -> Interval:
     excluded = ipaddress.ip_network(text)
     if excluded.version != network.version:
         raise ValueError(f"{text} is not in {network}: correct spec.exclude")
-    return (int(excluded.network_address), int(excluded.broadcast_address))
+    return _bounds(excluded)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain import names
-from innkeeper.domain.addressing.pool import Pool
+from innkeeper.domain.addressing.pool import Pool, number_of
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import Order, Rank
 from innkeeper.domain.rebuild.choice import Choice
@@ -91,7 +91,8 @@ def places_of(order: Order, pools: Mapping[str, Pool]) -> dict[str, tuple[str, s
     """Return address space and pool of addresses whose order, of an older version, does not say: where one has it."""
     found = {}
     for each in order.addresses:
-        having = [(pool.space, name) for name, pool in pools.items() if pool.contains(each.address)]
+        number = number_of(each.address)
+        having = [(pool.space, name) for name, pool in pools.items() if pool.contains(number)]
         if not each.pool and len(having) == 1:
             found[each.address] = having[0]
     return found

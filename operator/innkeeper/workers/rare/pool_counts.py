@@ -1,14 +1,16 @@
 """How many addresses of each pool are not free, kept as running sums.
 
 An address counts where it would be given, by its space and number: a pool that took the place of another has the
-addresses that guests hold of that one. What no pool gives counts in the pool that it came from.
+addresses that guests hold of that one. What no pool gives counts in the pool that it came from, as outside. Fed with
+watched objects; an address is read when it changes, not when pools do.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
-from innkeeper.domain.addressing.pool import Pool, number_of
+from innkeeper.domain.addressing.pool import Number, Pool, number_of
 from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.views.network import IPAddress, IPPool
 
@@ -16,12 +18,38 @@ _BLOCK = 256  # numbers that are looked up together
 _Block = tuple[str, int, int]  # address space, family, number of the block
 
 
+class Counted(NamedTuple):
+    """One address of one space: an IPAddress, whose name says the same."""
+
+    space: str
+    number: Number
+
+    @classmethod
+    def of(cls, address: IPAddress) -> Self:
+        """Return what an IPAddress counts as."""
+        return cls(address.spec.address_space, number_of(address.spec.address))
+
+    @property
+    def block(self) -> _Block:
+        """Where it is found."""
+        family, number = self.number
+        return self.space, family, number // _BLOCK
+
+    def is_given_by(self, pool: Pool) -> bool:
+        """Tell whether a pool may give it to anybody."""
+        return self.space == pool.space and pool.gives(self.number)
+
+    def is_part_of(self, pool: Pool) -> bool:
+        """Tell whether a pool may give it, be it to the owner of a reservation only."""
+        return self.space == pool.space and pool.contains(self.number)
+
+
 @dataclass
 class Count:
     """Addresses of one pool that are not free."""
 
-    used: set[str] = field(default_factory=set)
-    quarantined: set[str] = field(default_factory=set)
+    used: set[Counted] = field(default_factory=set)
+    quarantined: set[Counted] = field(default_factory=set)
     outside: int = 0  # of the used ones, those that the pool would not give again
     taken: int = 0  # of the total, reservations and addresses outside are not part of it
 
@@ -33,12 +61,12 @@ class Count:
         for address in self.quarantined:
             self.note(pool, address, held=False, step=1)
 
-    def note(self, pool: Pool | None, address: str, *, held: bool, step: int) -> None:
+    def note(self, pool: Pool | None, address: Counted, *, held: bool, step: int) -> None:
         """Add one address to the sums, or take it from them (-1)."""
         if pool is None:
             return
-        self.taken += step * pool.gives(address)
-        self.outside += step * (held and not pool.contains(address))
+        self.taken += step * address.is_given_by(pool)
+        self.outside += step * (held and not address.is_part_of(pool))
 
 
 class PoolCounts:
@@ -47,67 +75,75 @@ class PoolCounts:
     def __init__(self) -> None:
         self.catalog = PoolCatalog()
         self._counts: defaultdict[str, Count] = defaultdict(Count)
-        self._home: dict[str, str] = {}  # IPAddress -> the pool where it counts
-        self._blocks: defaultdict[_Block, dict[str, IPAddress]] = defaultdict(dict)
+        self._home: dict[Counted, str] = {}  # the pool where it counts
+        self._blocks: defaultdict[_Block, dict[Counted, IPAddress]] = defaultdict(dict)
 
     def of(self, pool: str) -> Count:
         """Return the count of a pool."""
         return self._counts[pool]
 
     def pool_changed(self, name: str, view: IPPool | None) -> bool:
-        """Count anew what lies in a pool; return whether spec or labels changed."""
+        """Count anew what lies in a pool that gives other addresses; return whether spec, labels or age changed."""
         before = self.catalog.held(name)
         if not self.catalog.put(name, view):
             return False
-        concerned = {each.metadata.name: each for each in self._inside(before)}
-        concerned |= {each.metadata.name: each for each in self._inside(self.catalog.held(name))}
-        self._counts[name].recount(self.catalog.held(name))
-        for key, address in concerned.items():
-            if self._home[key] != self._home_of(address):
-                self._move(address, self._home[key], -1)
-                self._move(address, self._settle(address), 1)
+        after = self.catalog.held(name)
+        if before == after:
+            return True
+        concerned = {**dict(self._inside(before)), **dict(self._inside(after))}
+        self._counts[name].recount(after)
+        for address, seen in concerned.items():
+            home = self._home_of(address, seen)
+            if self._home[address] != home:
+                self._move(address, seen, self._home[address], -1)
+                self._settle(address, seen, home)
         return True
 
     def address_changed(self, old: IPAddress | None, new: IPAddress | None) -> set[str]:
         """Count an address that was claimed, released or deleted; return the pools whose counts changed."""
         changed = set()
         if old is not None:
-            self._blocks[_block_of(old)].pop(old.metadata.name, None)
-            home = self._home.pop(old.metadata.name, old.spec.pool)
-            self._move(old, home, -1)
+            address = Counted.of(old)
+            home = self._home.pop(address, old.spec.pool)
+            self._move(address, old, home, -1)
+            self._forget(address)
             changed.add(home)
         if new is not None:
-            self._blocks[_block_of(new)][new.metadata.name] = new
-            home = self._settle(new)
-            self._move(new, home, 1)
+            address = Counted.of(new)
+            home = self._home_of(address, new)
+            self._blocks[address.block][address] = new
+            self._settle(address, new, home)
             changed.add(home)
-        elif old is not None and not self._blocks[_block_of(old)]:
-            del self._blocks[_block_of(old)]
         return changed
 
-    def _settle(self, address: IPAddress) -> str:
-        home = self._home[address.metadata.name] = self._home_of(address)
-        return home
+    def _home_of(self, address: Counted, seen: IPAddress) -> str:
+        own = self.catalog.held(seen.spec.pool)
+        if own is not None and address.is_part_of(own):
+            return seen.spec.pool
+        return self.catalog.place_of(address.space, address.number) or seen.spec.pool
 
-    def _home_of(self, address: IPAddress) -> str:
-        spec = address.spec
-        own = self.catalog.held(spec.pool)
-        if own is not None and own.space == spec.address_space and own.contains(spec.address):
-            return spec.pool
-        return self.catalog.place_of(spec.address_space, spec.address) or spec.pool
+    def _settle(self, address: Counted, seen: IPAddress, home: str) -> None:
+        self._home[address] = home
+        self._move(address, seen, home, 1)
 
-    def _move(self, address: IPAddress, home: str, step: int) -> None:
-        held, count = address.spec.owner is not None, self._counts[home]
+    def _move(self, address: Counted, seen: IPAddress, home: str, step: int) -> None:
+        held, count = seen.spec.owner is not None, self._counts[home]
         addresses = count.used if held else count.quarantined
-        (addresses.add if step > 0 else addresses.discard)(address.spec.address)
-        count.note(self.catalog.held(home), address.spec.address, held=held, step=step)
+        (addresses.add if step > 0 else addresses.discard)(address)
+        count.note(self.catalog.held(home), address, held=held, step=step)
 
-    def _inside(self, pool: Pool | None) -> Iterator[IPAddress]:
+    def _forget(self, address: Counted) -> None:
+        block = self._blocks[address.block]
+        block.pop(address, None)
+        if not block:
+            del self._blocks[address.block]
+
+    def _inside(self, pool: Pool | None) -> Iterator[tuple[Counted, IPAddress]]:
         """Yield the addresses that lie in a pool's network; the cost follows the smaller of the two."""
         if pool is None:
             return
         family = pool.version
-        first, last = (int(each) // _BLOCK for each in (pool.network[0], pool.network[-1]))
+        first, last = (number // _BLOCK for number in pool.bounds)
         if last - first < len(self._blocks):
             places = [(pool.space, family, number) for number in range(first, last + 1)]
         else:
@@ -115,11 +151,6 @@ class PoolCounts:
                 each for each in self._blocks if each[:2] == (pool.space, family) and first <= each[2] <= last
             ]
         for place in places:
-            for address in list(self._blocks.get(place, {}).values()):
-                if pool.contains(address.spec.address):
-                    yield address
-
-
-def _block_of(address: IPAddress) -> _Block:
-    family, number = number_of(address.spec.address)
-    return address.spec.address_space, family, number // _BLOCK
+            for address, seen in self._blocks.get(place, {}).items():
+                if address.is_part_of(pool):
+                    yield address, seen
