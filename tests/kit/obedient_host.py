@@ -26,6 +26,7 @@ class ObedientHost:
         self.hears = True
         self.refuses: str | None = None
         self.conflict: str | None = None  # the address that it finds in use
+        self.conflict_mac = "02:00:00:00:00:99"  # who answers for it
         self.room: int | None = None  # how many guests it may have; None: any number
         self.records: dict[str, GuestRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
@@ -159,7 +160,7 @@ class ObedientHost:
             "outcome": str(outcome),
             "held": {"epoch": held.epoch, "serial": held.serial} if held else None,
             "operation": self._told_operation(metadata.name),
-            "conflict": {"address": self.conflict, "mac": "02:00:00:00:00:99"} if self.conflict else None,
+            "conflict": {"address": self.conflict, "mac": self.conflict_mac} if self.conflict else None,
             "conditions": [
                 {
                     "type": "Ready",

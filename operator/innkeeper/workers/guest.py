@@ -111,6 +111,9 @@ class GuestWorker:
 
     async def _bind(self, guest: Guest) -> Guest | Blocked:
         """Steps 1 to 4: image, host, address, and the one patch that makes them true."""
+        twin = self._network.waits_for_twin(guest)
+        if twin is not None:
+            return twin
         amounts = self._scheduler.amounts(guest)
         if isinstance(amounts, Blocked):
             return amounts
@@ -169,7 +172,7 @@ class GuestWorker:
         if host is None or not refused(guest, assignment):
             return guest
         facts: dict[str, Any] = {"host": None, "epoch": guest.status.epoch + 1}
-        if _reason(assignment) == GuestReason.ADDRESS_IN_USE:
+        if _reason(assignment) == GuestReason.ADDRESS_IN_USE and not self._network.twin(guest, assignment):
             # The address is at fault, not the host; the guest gets another one.
             facts["addresses"] = await self._network.replace(guest, _conflict(assignment))
             if self._subset.refusals.address_was_in_use(guest_id_of(guest), host) >= ADDRESSES_PER_HOST:

@@ -20,6 +20,7 @@ from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.assignment import AddressConflict, Assignment
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.claiming import Claiming, Unclaimable
@@ -192,6 +193,33 @@ class NetworkWorker:
                 await self.release(held)
         left = [msgspec.to_builtins(each) for each in guest.status.addresses if each.address not in gone]
         return left or None
+
+    def twin(self, guest: Guest, assignment: Assignment | None) -> AddressConflict | None:
+        """Return what a host found where a machine with a MAC of this guest answered: no other address would help."""
+        conflict = assignment.status.conflict if assignment else None
+        if conflict is None:
+            return None
+        own = {each.mac for each in guest.status.addresses} | set(macs_of(guest).values())
+        return conflict if conflict.mac.lower() in {each.lower() for each in own} else None
+
+    def waits_for_twin(self, guest: Guest) -> Blocked | None:
+        """Tell that the host which found a machine with a MAC of this guest is not to be asked again yet."""
+        guest_id = guest_id_of(guest)
+        for host, each in self._subset.assignments_of(guest_id).items():
+            found, now = self.twin(guest, each), self._clock.monotonic()
+            if found is None or host not in self._subset.refusals.standing(guest_id, now=now):
+                continue
+            message = (
+                f"a machine with this guest's own MAC {found.mac} has {found.address} on the wire of the host {host}: it "
+                "may be this guest's, on a host that was given up; end it; the wire is asked again after a rest"
+            )
+            return Blocked(
+                step=ConditionType.ADDRESSES_ASSIGNED,
+                reason=GuestReason.ADDRESS_IN_USE,
+                message=message,
+                again_after_s=self._subset.refusals.time_left(guest_id, frozenset({host}), now=now),
+            )
+        return None
 
     async def release_all(self, guest_id: str) -> None:
         """Release everything that a guest holds."""

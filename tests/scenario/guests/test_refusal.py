@@ -1,5 +1,6 @@
 """A host that refuses is left: the epoch rises, the guest goes back to the scheduler, and nothing is held twice."""
 
+from innkeeper.domain.names import mac_of
 from innkeeper.kube.resources import HOSTS, IP_POOLS
 from innkeeper.workers.explaining import Explainer
 from innkeeper.workers.scheduler import AVOIDED_FOR_S
@@ -64,6 +65,43 @@ async def test_an_address_in_use_is_replaced_and_the_host_is_kept(scene: GuestSc
     assert [each.address for each in host.running[guest_id()].addresses] == [good.spec.address]
     [assignment] = scene.assignments()
     assert (assignment.spec.epoch, assignment.spec.serial) == (2, 1)
+
+
+async def test_an_address_that_the_guests_own_mac_answers_for_is_not_replaced(
+    frozen_scene: GuestScene,
+) -> None:
+    """Its machine may run on a host that was given up: with another address there would be two of one MAC."""
+    scene, clock = frozen_scene, frozen_scene.clock
+    assert isinstance(clock, ManualClock)
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+    scene.add_host("b", store_id="store-b")
+    for host in scene.hosts.values():
+        host.refuses, host.conflict = "AddressInUse", "10.7.0.5"
+        host.conflict_mac = mac_of(guest_id(), "eth0")
+    scene.add_guest()
+
+    def told() -> bool:
+        condition = scene.condition("AddressesAssigned")
+        assert condition is not None
+        assert (condition.status, condition.reason) == ("False", "AddressInUse"), condition
+        return "own MAC" in condition.message and mac_of(guest_id(), "eth0") in condition.message
+
+    await eventually(told)
+    assert await settled(lambda: [each.metadata.name for each in scene.addresses(held=False)]) == []
+    [held] = scene.addresses()
+    found = scene.guest()
+    assert found is not None
+    assert (found.status.host, found.status.epoch, held.spec.address) == (None, 2, "10.7.0.5")
+    scene.patch_guest({"metadata": {"labels": {"note": "looked at"}}})  # wakes it
+    await settled(lambda: len(scene.api.calls))
+    assert [host.running for host in scene.hosts.values()] == [{}, {}]
+
+    for host in scene.hosts.values():
+        host.refuses = host.conflict = None
+    clock.advance(AVOIDED_FOR_S)
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["10.7.0.5"]
+    assert len(scene.addresses(held=False)) == 0
 
 
 async def test_a_host_is_asked_again_when_its_refusal_ends_whatever_wakes_the_guest_before(
