@@ -9,10 +9,12 @@ import ipaddress
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 FOREIGN_MAC, FOREIGN_4, FOREIGN_6 = "52:54:00:66:66:66", "10.254.0.66", "fd00:fe::66"
 _IPV4, _ARP, _VLAN, _IPV6, _PROVIDER_VLAN, _LLDP = 0x0800, 0x0806, 0x8100, 0x86DD, 0x88A8, 0x88CC
+_ICMP, _MORE = 1, 0x2000
 _UDP, _FRAGMENT, _ICMPV6, _OPTIONS = 17, 44, 58, 60
 NOBODY = str(ipaddress.IPv4Address(0))
 
@@ -93,6 +95,12 @@ def lies(mac: str, four: str, six: str, mark: bytes) -> dict[str, tuple[bytes, s
     }
 
 
+def heard(frames: Iterable[bytes], told: Iterable[bytes], mark: bytes) -> list[bytes]:
+    """Return the frames that are lies: with the mark, or whole but for the padding, which bridges may take away."""
+    bare = [each.rstrip(b"\0") for each in told]
+    return [each for each in frames if mark in each or any(lie in each for lie in bare)]
+
+
 def frame(source: str, kind: int, body: bytes) -> bytes:
     """Return an Ethernet frame to all."""
     return (b"\xff" * 6 + octets(source) + struct.pack("!H", kind) + body).ljust(60, b"\0")
@@ -111,12 +119,33 @@ def honest_arp(mac: str, address: str) -> bytes:
 
 
 def honest_packets(mac: str, four: str, six: str, mark: bytes) -> list[bytes]:
-    """Return a packet from each of the guest's own addresses."""
+    """Return packets from the guest's own addresses, also such as look like a lie at first sight."""
+    echo = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + mark.ljust(1472, b".")
+    echo6 = struct.pack("!BBHHH", 128, 0, 0, 1, 1) + mark.ljust(1440, b".")
+    asks = solicit(FOREIGN_6, mac)
     return [
         frame(mac, _IPV4, ip4(four, udp(9, 9, mark))),
         frame(mac, _IPV6, ip6(six, _UDP, udp(9, 9, mark))),
         frame(mac, _IPV6, ip6(link_local(mac), _UDP, udp(9, 9, mark))),
+        frame(mac, _IPV6, ip6(six, _ICMPV6, asks)),
+        frame(mac, _IPV6, ip6(link_local(mac), _ICMPV6, asks)),
+        # A solicitation from nobody, with a nonce by which it knows its own echo (RFC 7527).
+        frame(mac, _IPV6, ip6("::", _ICMPV6, solicit(six) + bytes([14, 1]) + b"nonce!")),
+        frame(mac, _IPV6, ip6(six, _ICMPV6, advertise(six, mac))),
+        # A ping larger than a frame, in two pieces.
+        frame(mac, _IPV4, ip4(four, echo[:1480], protocol=_ICMP, more=True)),
+        frame(mac, _IPV4, ip4(four, mark * 2, protocol=_ICMP, piece=185)),
+        frame(mac, _IPV6, ip6(six, _FRAGMENT, piece(_ICMPV6, echo6))),
+        frame(mac, _IPV6, ip6(six, _FRAGMENT, piece(_ICMPV6, mark * 2, at=181))),
     ]
+
+
+def renewal(mac: str, four: str) -> bytes:
+    """Return a client's wish to keep its address, sent from there (RFC 2131); no frame of it leaves the host."""
+    asks = bootp(mac, kind=3)
+    return frame(
+        mac, _IPV4, ip4(four, udp(68, 67, asks[:12] + ipaddress.IPv4Address(four).packed + asks[16:]))
+    )
 
 
 def udp(source: int, to: int, mark: bytes) -> bytes:
@@ -136,15 +165,22 @@ def solicit(target: str, mac: str | None = None) -> bytes:
     return head if mac is None else head + option_of_mac(1, mac)
 
 
+def advertise(target: str, mac: str) -> bytes:
+    """Return a neighbour advertisement (RFC 4861) of whoever has an address, and its MAC."""
+    head = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + ipaddress.IPv6Address(target).packed
+    return head + option_of_mac(2, mac)
+
+
 def option_of_mac(kind: int, mac: str) -> bytes:
     """Return the option of neighbour discovery that tells a MAC: 1 of the sender, 2 of the target."""
     return bytes([kind, 1]) + octets(mac)
 
 
-def ip4(source: str, payload: bytes, *, piece: int = 0) -> bytes:
-    """Return an IPv4 packet to all, or its last piece: `piece` counts the eights of bytes before it."""
+def ip4(source: str, payload: bytes, *, piece: int = 0, more: bool = False, protocol: int = _UDP) -> bytes:
+    """Return an IPv4 packet to all, or a piece of it: `piece` counts the eights of bytes before it, `more` come after."""
     ends = ipaddress.IPv4Address(source).packed + bytes([255] * 4)
-    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, piece, 64, _UDP)
+    place = piece | (_MORE if more else 0)
+    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 0, place, 64, protocol)
     total = sum(struct.unpack("!9H", start + ends))
     total = (total & 0xFFFF) + (total >> 16)
     return start + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + ends + payload
