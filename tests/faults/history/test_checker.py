@@ -21,6 +21,7 @@ from innkeeper.domain.reasons import OperationPhase
 from innkeeper.state.backlog import Backlog
 from innkeeper.state.claims import Claims
 from innkeeper.state.promises import Promises
+from innkeeper.workers.claiming import Claiming
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.hosts import projection
 from innkeeper.workers.hosts.statuses import HostStatuses
@@ -91,13 +92,13 @@ def test_a_disk_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_address_that_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks which addresses are taken, nor whose the claim is that was found."""
-    create = NetworkWorker._create
+    create = Claiming.create
 
-    async def takes_any(self: NetworkWorker, guest: Any, wanted: Any, address: str) -> Any:
+    async def takes_any(self: Claiming, guest: Any, wanted: Any, address: str) -> Any:
         mine = await create(self, guest, wanted, address)
         return mine or self._subset.claims.by_name.get(address_name(wanted.pool.space, address))
 
-    monkeypatch.setattr(NetworkWorker, "_create", takes_any)
+    monkeypatch.setattr(Claiming, "create", takes_any)
     monkeypatch.setattr(NetworkWorker, "owns", lambda _self, _guest: True)
     monkeypatch.setattr(Claims, "taken", lambda _self, _pool: Taken())
     assert complaint("is used by")
