@@ -4,7 +4,8 @@ import ipaddress
 
 import pytest
 
-from innkeeper.agent.net import adverts, dhcp
+from innkeeper.agent.net import dhcp
+from innkeeper.agent.net.adverts import Adverts
 from innkeeper.agent.net.dnsmasq import Dnsmasq
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.network import Wanted
@@ -15,7 +16,7 @@ from tests.kit import spoof
 from tests.kit.agent_orders import order
 from tests.kit.dhcp_client import ask
 from tests.kit.host_net import BRIDGE, HostNet, ip
-from tests.kit.lab import NotSoError
+from tests.kit.lab import NotSoError, until
 
 pytestmark = pytest.mark.lab
 
@@ -126,7 +127,7 @@ async def test_a_router_advertisement_comes_into_the_guest_only(site: HostNet, n
     for name, value in (("accept_ra", "1"), ("autoconf", "1")):
         ip("netns", "exec", guest, "sysctl", "-qw", f"net.ipv6.conf.eth0.{name}={value}")
     inner, wire = site.ear(guest), site.ear(site.wire)
-    adverts.send([port], router=lambda _: None)
+    Adverts().send([port], router=lambda _: None)
     heard = inner.hear(b"\x86", within_s=5)
     while heard[12:14] != b"\x86\xdd" or heard[54] != 134:
         heard = inner.hear(b"\x86\xdd")
@@ -149,11 +150,33 @@ async def test_a_gateway_that_no_advertisement_can_name_is_not_named(
     guest = site.plug(port)
     inner = site.ear(guest)
     ip("netns", "exec", guest, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1")
-    adverts.send([port], router=lambda _: None)
+    Adverts().send([port], router=lambda _: None)
     heard = inner.hear(b"\x86\xdd")
     while heard[54] != 134:
         heard = inner.hear(b"\x86\xdd")
     assert "default" not in ip("-6", "-n", guest, "route", "show")
+
+
+@pytest.mark.parametrize("gateway", ["fe80::2", "fd00:9::ffff"])
+async def test_a_router_that_is_none_any_more_is_taken_back(
+    site: HostNet, network: HostNetwork, gateway: str
+) -> None:
+    """The pool names another gateway, or one that cannot be told: the guest's route over the first goes at once."""
+    one, changed = dual(1), dual(1, gateway=gateway)
+    await network.set_right(Wanted(NETWORK, (one,)))
+    guest = site.plug(ports_of(one, NETWORK)[0])
+    ip("netns", "exec", guest, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1")
+    told = Adverts()
+    told.send(ports_of(one, NETWORK), router=lambda _: None)
+    until(lambda: "default via fe80::1 " in ip("-6", "-n", guest, "route", "show"), what="the first router")
+    told.send(ports_of(changed, NETWORK), router=lambda _: None)
+
+    def is_gone() -> bool:
+        routes = ip("-6", "-n", guest, "route", "show")
+        return "fe80::1 " not in routes and ("default via fe80::2 " in routes) == (gateway == "fe80::2")
+
+    until(is_gone, what="the first router to be forgotten")
+    assert "fd00:9::/64" in ip("-6", "-n", guest, "route", "show")
 
 
 def decline(sender: str, own: str, *, of: str, address: str) -> bytes:

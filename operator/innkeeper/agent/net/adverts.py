@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
@@ -20,29 +21,61 @@ from innkeeper.domain.addressing.pool import V6
 from innkeeper.domain.orders import OrderAddress
 
 PERIOD_S = 10.0
+TAKEN_BACK_TIMES = 6  # an advertisement has no answer, so one that is lost is not noticed
 _SOURCE_MAC = "02:69:6b:00:00:01"  # locally administered; only in frames that tell no MAC
 
 log = structlog.get_logger()
 
 
-def advert_of(port: Port, *, router: Link | None) -> bytes | None:
+class Adverts:
+    """What guests were told of their routers, so that a router is taken back that is none any more."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, packets.Advert] = {}  # by device
+        self._taken_back: dict[
+            str, dict[str, tuple[packets.Advert, int]]
+        ] = {}  # by source; how often it is yet told
+
+    def send(self, ports: Iterable[Port], *, router: Callable[[Port], Link | None]) -> None:
+        """Tell every guest whose machine runs. One that is not there is left out."""
+        found = {port.device: port for port in ports}
+        for device in self._told.keys() - found.keys():
+            del self._told[device]
+            self._taken_back.pop(device, None)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as opened:
+            for device, port in found.items():
+                try:
+                    for frame in self.frames(port, router=router(port)):
+                        opened.sendto(frame, (device, 0))
+                except (OSError, ValueError, struct.error) as error:
+                    log.debug("advert_unsent", guest=port.guest_id, device=device, error=str(error))
+
+    def frames(self, port: Port, *, router: Link | None) -> list[bytes]:
+        """Return what a guest is told now; `router` is this host's bridge under NAT.
+
+        What is taken back comes first: the network that it names is told anew behind it.
+        """
+        now, before = advert_of(port, router=router), self._told.pop(port.device, None)
+        going = self._taken_back.pop(port.device, {})
+        if before is not None and before.is_router:
+            going[before.source] = (before, TAKEN_BACK_TIMES)
+        if now is not None:
+            self._told[port.device] = now
+            if now.is_router:
+                going.pop(now.source, None)
+        left = {source: (each, times - 1) for source, (each, times) in going.items() if times > 1}
+        if left:
+            self._taken_back[port.device] = left
+        over = [replace(each, lifetime_s=0, dns=(), search_domains=()) for each, _ in going.values()]
+        return [packets.advert(each) for each in (*over, *([] if now is None else [now]))]
+
+
+def advert_of(port: Port, *, router: Link | None) -> packets.Advert | None:
     """Return what a guest is told, or None where it has no IPv6 address. `router` is this host's bridge under NAT."""
     address = next(
         (each for each in port.addresses if ipaddress.ip_address(each.address).version == V6), None
     )
-    return None if address is None else packets.advert(_told(port, address, router))
-
-
-def send(ports: Iterable[Port], *, router: Callable[[Port], Link | None]) -> None:
-    """Tell every guest whose machine runs. One that is not there is left out."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as opened:
-        for port in ports:
-            try:
-                frame = advert_of(port, router=router(port))
-                if frame is not None:
-                    opened.sendto(frame, (port.device, 0))
-            except (OSError, ValueError, struct.error) as error:
-                log.debug("advert_unsent", guest=port.guest_id, device=port.device, error=str(error))
+    return None if address is None else _told(port, address, router)
 
 
 def _told(port: Port, address: OrderAddress, router: Link | None) -> packets.Advert:

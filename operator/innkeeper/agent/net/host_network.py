@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from pyroute2 import AsyncIPRoute
 
 from innkeeper.agent.drivers.driver import DomainInterface
-from innkeeper.agent.net import adverts, dhcp, gateway, presence, wire, wiring
+from innkeeper.agent.net import dhcp, gateway, presence, wire, wiring
+from innkeeper.agent.net.adverts import PERIOD_S, Adverts
 from innkeeper.agent.net.border import Border, border_of
 from innkeeper.agent.net.border_table import BorderTable
 from innkeeper.agent.net.dnsmasq import Dnsmasq
@@ -196,12 +197,13 @@ class HostNetwork:
             await self._clock.sleep(_SETTLE_S)
 
     async def _advertise(self) -> None:
+        adverts = Adverts()
         while True:
             try:
                 adverts.send(self._all(), router=lambda port: self._routers.get(port.segment))
             except Exception as error:  # noqa: BLE001 - an odd domain of one pool must not end the agent
                 log.warning("adverts_unsent", error=str(error))
-            await self._clock.sleep(adverts.PERIOD_S)
+            await self._clock.sleep(PERIOD_S)
 
     async def _have_border(self, links: Links, network: Network, *, of: Iterable[Port]) -> None:
         """Have the border of all ports.
