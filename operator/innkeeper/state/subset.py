@@ -27,7 +27,7 @@ from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
 from innkeeper.state.residents import resident_by, resident_of
-from innkeeper.state.turns import servable
+from innkeeper.state.turns import free_in_turn
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster, Flavor, Image
@@ -457,7 +457,7 @@ class Subset:
 
     def offer(self, cause: str, *, but_not: Key | None = None) -> None:
         """Have those whose turn it is look at what came free; who leaves the line without it passes it on."""
-        for key in self.waiting.first(cause, servable(cause, self.pool_catalog, self.claims)):
+        for key in self.waiting.first(cause, free_in_turn(cause, self.pool_catalog, self.claims)):
             if key != but_not:
                 self.on_guest(key)
 
@@ -466,9 +466,11 @@ class Subset:
         for cause in self.waiting.forget(key):
             self.offer(cause)
 
-    def wait_for(self, key: Key, causes: Iterable[str], *, rank: Rank) -> None:
+    def wait_for(
+        self, key: Key, causes: Iterable[str], *, rank: Rank, needs: Mapping[str, int] | None = None
+    ) -> None:
         """Note what a guest waits for, and nothing else; who stands behind it for something else has a look."""
-        for cause in self.waiting.wait(key, causes, rank=rank):
+        for cause in self.waiting.wait(key, causes, rank=rank, needs=needs):
             self.offer(cause)
 
     def wake(self, cause: str) -> None:

@@ -1,25 +1,21 @@
-"""How many guests of a line can be served now, so that each of them looks and nobody else does.
+"""How many of what a line of guests waits for are free now, so that whose turn it is looks and nobody else does."""
 
-A guest that asks for two addresses may stand first while there is one: those behind it take what is more than its turn.
-"""
-
-from itertools import islice
-
+from innkeeper.domain.addressing.search import count_free
 from innkeeper.state import waiting
 from innkeeper.state.claims import Claims
 from innkeeper.state.pool_catalog import PoolCatalog
 
-_MOST = 16  # that look at once; each of them passes on what it does not take
+_MOST = 16  # that are offered at once; whoever is served passes on what it does not take
 
 
-def servable(cause: str, catalog: PoolCatalog, claims: Claims) -> int:
-    """Return how many of those that wait for a cause have their turn: at least one, which sees for itself."""
+def free_in_turn(cause: str, catalog: PoolCatalog, claims: Claims) -> int:
+    """Return how many of those that wait for a cause could be served, if each needs one; 16 at most."""
     name, namespace = waiting.line_of(cause)
     pool = catalog.pool(name)
     if pool is None:
-        return 1
-    if namespace is not None:
-        left = (pool.max_per_namespace or _MOST) - claims.count_of_namespace(name, namespace)
-        return max(1, min(left, _MOST))
-    free = sum(1 for _ in islice(claims.taken(pool).free(pool.intervals), _MOST))
-    return max(1, free)
+        return 0
+    if namespace is None:
+        return count_free(pool, claims.taken(pool), most=_MOST)
+    if pool.max_per_namespace is None:
+        return _MOST
+    return max(0, min(_MOST, pool.max_per_namespace - claims.count_of_namespace(name, namespace)))

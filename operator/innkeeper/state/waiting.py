@@ -5,11 +5,12 @@ functions below, so that both sides name them alike.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from heapq import nsmallest
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from innkeeper.kube.informer import Key
 from innkeeper.state.backlog import Rank
+from innkeeper.state.line import Line
 
 _POOL, _LIMIT = "pool/", "limit/"
 _IN_TURN = (_POOL, _LIMIT)
@@ -71,39 +72,63 @@ class Waiting:
     """Guests by cause. What comes one by one, as a free address, is offered in turn: see `first`."""
 
     def __init__(self) -> None:
-        self._guests: defaultdict[str, dict[Key, Rank]] = defaultdict(dict)
+        self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._causes: dict[Key, frozenset[str]] = {}
 
-    def wait(self, guest: Key, causes: Iterable[str], *, rank: Rank) -> list[str]:
-        """Note what a guest waits for; return what it waited for in turn until now and does not any more."""
-        wanted = frozenset(causes)
-        left = [cause for cause in self.forget(guest) if cause not in wanted]
+    def wait(
+        self, guest: Key, causes: Iterable[str], *, rank: Rank, needs: Mapping[str, int] | None = None
+    ) -> list[str]:
+        """Note what a guest waits for, and how many of what comes one by one; one, where `needs` says nothing.
+
+        Return what others may have now: what it waited for in turn and does not any more, or needs more of than was
+        known, so that it cannot be served yet.
+        """
+        wanted, before = frozenset(causes), self._causes.get(guest, frozenset())
+        passed_on = self._leave(guest, before - wanted)
         if wanted:
             self._causes[guest] = wanted
+        else:
+            self._causes.pop(guest, None)
         for cause in wanted:
-            self._guests[cause][guest] = rank
-        return left
+            if self._lines[cause].put(guest, rank, need=(needs or {}).get(cause, 1)):
+                passed_on.append(cause)
+        return passed_on
 
     def forget(self, guest: Key) -> list[str]:
         """The guest waits no longer; return what it waited for in turn: whoever stands behind it has a look."""
-        causes = self._causes.pop(guest, frozenset())
-        for cause in causes:
-            self._guests[cause].pop(guest, None)
-            if not self._guests[cause]:
-                del self._guests[cause]
-        return [cause for cause in causes if cause.startswith(_IN_TURN)]
+        return self._leave(guest, self._causes.pop(guest, frozenset()))
+
+    def is_waited_for(self, cause: str) -> bool:
+        """Tell whether anybody waits for a cause."""
+        return cause in self._lines
 
     def wake(self, cause: str) -> list[Key]:
         """Return the guests that wait for a cause, in their order."""
-        waiting = self._guests.get(cause, {})
-        return sorted(waiting, key=lambda guest: (waiting[guest], guest))
+        return list(self._line(cause))
 
-    def first(self, cause: str, count: int = 1) -> list[Key]:
-        """Return the guests whose turn it is, when so many can be served."""
-        waiting = self._guests.get(cause, {})
-        return nsmallest(count, waiting, key=lambda guest: (waiting[guest], guest))
+    def first(self, cause: str, free: int = 1) -> list[Key]:
+        """Return the guests whose turn it is while so many are free: the very first one in any case sees for itself."""
+        line = self._line(cause)
+        return list(dict.fromkeys((*islice(line, 1), *line.served(free))))
 
     def before(self, cause: str, guest: Key, rank: Rank) -> int:
         """Return how many others wait for a cause and have their turn before a guest."""
-        waiting = self._guests.get(cause, {})
-        return sum((other_rank, other) < (rank, guest) for other, other_rank in waiting.items())
+        return self._line(cause).before(guest, rank)
+
+    def needed_before(self, cause: str, guest: Key, rank: Rank) -> int:
+        """Return how many the others need that have their turn before a guest."""
+        return self._line(cause).needed_before(guest, rank)
+
+    def left(self, cause: str, guest: Key, rank: Rank, *, free: int) -> int:
+        """Return how many of so many free ones those leave that have their turn before a guest."""
+        return self._line(cause).left(guest, rank, free=free)
+
+    def _line(self, cause: str) -> Line:
+        return self._lines.get(cause) or Line()
+
+    def _leave(self, guest: Key, causes: Iterable[str]) -> list[str]:
+        for cause in causes:
+            self._lines[cause].drop(guest)
+            if not self._lines[cause]:
+                del self._lines[cause]
+        return [cause for cause in causes if cause.startswith(_IN_TURN)]

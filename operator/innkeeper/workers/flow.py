@@ -178,6 +178,7 @@ class GuestFlow:
 
     async def _work(self) -> None:
         while True:
+            await asyncio.sleep(0)  # a guest that cannot go on is looked at without a wait: others have their turn
             item = await self.queue.take()
             try:
                 again_after_s = await self._advance(item)
@@ -224,7 +225,7 @@ class GuestFlow:
             self._blocked[key] = blocked
         current = self._subset.guests.get(key)
         if current is not None and blocked is not None:
-            self._subset.wait_for(key, blocked.causes, rank=rank_of(current))
+            self._subset.wait_for(key, blocked.causes, rank=rank_of(current), needs=blocked.needs)
         if blocked is None or blocked.waits_for_room is None or current is None:
             self._subset.leave_backlog(key)
         else:

@@ -97,8 +97,11 @@ class Reach:
             refusals.append(one)
         if refusals:
             could_help = {cause for each in refusals for cause in each.causes} | {waiting.any_pool()}
-            first = refusals[0]
-            return blocked(first.reason, first.message, *sorted(could_help))
+            first, needs = (
+                refusals[0],
+                {cause: need for each in refusals for cause, need in each.needs.items()},
+            )
+            return blocked(first.reason, first.message, *sorted(could_help), needs=needs)
         message = (
             f"no IPPool has the labels that {wish.interface!r} asks for and serves a cluster of the others"
         )

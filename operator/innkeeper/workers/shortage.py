@@ -5,14 +5,16 @@ of its namespace, so that guests that are looked at together do not get more tha
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool, number_of
-from innkeeper.domain.addressing.search import has_free
+from innkeeper.domain.addressing.search import count_free
+from innkeeper.domain.addressing.wishes import wishes
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.kube.informer import Key
 from innkeeper.state import waiting
 from innkeeper.state.backlog import rank_of
 from innkeeper.state.subset import Subset, guest_id_of
@@ -51,7 +53,8 @@ class Shortage:
         namespace, most = guest.metadata.namespace, wanted.pool.max_per_namespace
         if most is None:
             return None
-        if len(same_pool) >= most:
+        later = self._later(guest, wanted, same_pool)
+        if len(same_pool) + 1 + len(later) > most:
             message = (
                 f"this guest asks for more than the {most} addresses of the IPPool {wanted.name!r} that one namespace "
                 "may hold"
@@ -59,12 +62,16 @@ class Shortage:
             return blocked(GuestReason.POOL_LIMIT_REACHED, message, *causes(wanted))
         cause = waiting.limit(wanted.name, namespace)
         held = self._subset.claims.count_of_namespace(wanted.name, namespace)
-        ahead = self._ahead(guest, cause)
-        if held + ahead + sum(each.held is None for each in same_pool) < most:
+        others = sum(each.held is None for each in same_pool)
+        if self._subset.waiting.left(cause, _key(guest), rank_of(guest), free=most - held) > others:
             return None
         which = "which is its limit" if held >= most else f"and may hold {most}"
-        message = f"namespace {namespace} holds {held} addresses of the IPPool {wanted.name!r}, {which}{_behind(ahead)}"
-        return blocked(GuestReason.POOL_LIMIT_REACHED, message, *causes(wanted), cause)
+        behind = self._behind(guest, cause)
+        message = (
+            f"namespace {namespace} holds {held} addresses of the IPPool {wanted.name!r}, {which}{behind}"
+        )
+        needs = {cause: others + 1 + len(later - self._holding(guest, wanted.name))}
+        return blocked(GuestReason.POOL_LIMIT_REACHED, message, *causes(wanted), cause, needs=needs)
 
     def _none_free(self, guest: Guest, wanted: Wanted, same_pool: Sequence[Wanted]) -> Blocked | None:
         pool, taken = wanted.pool, self._subset.claims.taken(wanted.pool)
@@ -82,16 +89,25 @@ class Shortage:
             if awaited is not None and awaited.reason != GuestReason.ADDRESS_IN_USE:
                 return awaited
         others = any_one - free_reserved + sum(pool.gives((pool.version, number)) for number in certain)
-        cause = waiting.pool(wanted.name)
-        ahead = self._ahead(guest, cause)
-        if has_free(pool, taken, more_than=ahead + others):
+        later = self._later(guest, wanted, same_pool) - self._holding(guest, wanted.name)
+        return self._exhausted(guest, wanted, others=others, later=len(later))
+
+    def _exhausted(self, guest: Guest, wanted: Wanted, *, others: int, later: int) -> Blocked | None:
+        """Tell that a pool has not one more than the others that a guest asks it for; None where it has."""
+        cause, key, rank, pool = waiting.pool(wanted.name), _key(guest), rank_of(guest), wanted.pool
+        most = self._subset.waiting.needed_before(cause, key, rank) + others + 1
+        free = count_free(pool, self._subset.claims.taken(pool), most=most)
+        if self._subset.waiting.left(cause, key, rank, free=free) > others:
             return None
-        if pool.total <= others:
+        if pool.total <= others + later:
             message = f"the IPPool {wanted.name!r} has fewer addresses than this guest asks for: add a range"
             return blocked(GuestReason.POOL_EXHAUSTED, message, *causes(wanted))
         beside = f" beside the {others} that other interfaces of this guest ask for" if others else ""
-        message = f"the IPPool {wanted.name!r} has no free address{beside}: add a range, or delete guests{_behind(ahead)}"
-        return blocked(GuestReason.POOL_EXHAUSTED, message, cause)
+        behind = self._behind(guest, cause)
+        message = (
+            f"the IPPool {wanted.name!r} has no free address{beside}: add a range, or delete guests{behind}"
+        )
+        return blocked(GuestReason.POOL_EXHAUSTED, message, cause, needs={cause: others + 1 + later})
 
     def _not_this_one(
         self, guest: Guest, wanted: Wanted, fixed: str, earlier: Sequence[Wanted]
@@ -140,14 +156,25 @@ class Shortage:
                 return f"the machine {conflict.mac}"
         return "a machine" if self._subset.refusals.was_in_use(guest_id, there.metadata.uid) else None
 
-    def _ahead(self, guest: Guest, cause: str) -> int:
-        """Return how many other guests have their turn before this one."""
-        key = (guest.metadata.namespace, guest.metadata.name)
-        return self._subset.waiting.before(cause, key, rank_of(guest))
+    def _later(self, guest: Guest, wanted: Wanted, same_pool: Sequence[Wanted]) -> set[str]:
+        """Return the interfaces that ask for an address of the same pool by its name and come after this one."""
+        asking = {wish.interface for wish in wishes(guest) if wish.pool == wanted.name}
+        return asking - {each.interface for each in (*same_pool, wanted)}
+
+    def _holding(self, guest: Guest, pool: str) -> set[str]:
+        """Return the interfaces of a guest that have an address of a pool already."""
+        held = (
+            each.spec for each in self._subset.claims.of_guest(guest_id_of(guest)) if each.spec.pool == pool
+        )
+        return {each.owner.interface for each in held if each.owner is not None}
+
+    def _behind(self, guest: Guest, cause: str) -> str:
+        ahead = self._subset.waiting.before(cause, _key(guest), rank_of(guest))
+        return f"; {ahead} guests are before this one" if ahead else ""
 
 
-def _behind(ahead: int) -> str:
-    return f"; {ahead} guests are before this one" if ahead else ""
+def _key(guest: Guest) -> Key:
+    return guest.metadata.namespace, guest.metadata.name
 
 
 def owner_of(guest: Guest) -> str:
@@ -160,9 +187,12 @@ def causes(wanted: Wanted) -> tuple[str, ...]:
     return (waiting.spec_of_pool(wanted.name),)
 
 
-def blocked(reason: GuestReason, message: str, *causes: str) -> Blocked:
+def blocked(
+    reason: GuestReason, message: str, *causes: str, needs: Mapping[str, int] | None = None
+) -> Blocked:
     """Return why the step of addresses cannot be done."""
-    return Blocked(step=ConditionType.ADDRESSES_ASSIGNED, reason=reason, message=message, causes=causes)
+    step = ConditionType.ADDRESSES_ASSIGNED
+    return Blocked(step=step, reason=reason, message=message, causes=causes, needs=needs or {})
 
 
 def canonical(address: str | None) -> str | None:

@@ -460,3 +460,63 @@ async def test_who_asks_for_more_than_there_is_now_keeps_one_place_and_not_all(s
         await scene.operators[0].sweeper.sweep()
         await scene.until_reason(reason, "small")
     await scene.until_reason("PoolExhausted", "large")
+
+
+def with_interfaces(scene: GuestScene, count: int, name: str, number: int) -> None:
+    asks(scene, *({"name": f"eth{index}", "pool": "lab"} for index in range(count)), name=name, number=number)
+
+
+async def test_large_guests_in_line_keep_one_place_together_and_a_small_one_is_served(
+    scene: GuestScene,
+) -> None:
+    """Of five addresses three are free; three guests need four each, so a fourth that needs one has it at once."""
+    with_interfaces(scene, 2, "holder", 1)
+    await scene.until_ready("holder")
+    for number in (2, 3, 4):
+        with_interfaces(scene, 4, f"large-{number}", number)
+        await scene.until_reason("PoolExhausted", f"large-{number}")
+    for number, reason in ((5, "Running"), (6, "Running"), (7, "PoolExhausted")):
+        scene.add_guest(f"small-{number}", number=number)
+        await scene.until_reason(reason, f"small-{number}")
+
+
+async def test_small_guests_behind_large_ones_are_offered_what_comes_free(scene: GuestScene) -> None:
+    """All wait in line while nothing is free. Two addresses come: too few for a large guest, and one is kept."""
+    with_interfaces(scene, 2, "holder", 1)
+    with_interfaces(scene, 3, "stays", 2)
+    for name in ("holder", "stays"):
+        await scene.until_ready(name)
+    for number in (3, 4, 5):
+        with_interfaces(scene, 3, f"large-{number}", number)
+        await scene.until_reason("PoolExhausted", f"large-{number}")
+    for number in (6, 7):
+        scene.add_guest(f"small-{number}", number=number)
+        await scene.until_reason("PoolExhausted", f"small-{number}")
+    scene.delete_guest("holder")
+    await eventually(lambda: scene.guest("holder") is None)
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(301)
+    await scene.operators[0].sweeper.sweep()
+    await scene.until_ready("small-6")
+    scene.delete_guest("stays")
+    await eventually(lambda: scene.guest("stays") is None)
+    scene.clock.advance(301)
+    await scene.operators[0].sweeper.sweep()
+    for name in ("large-3", "small-7"):
+        await scene.until_ready(name)
+
+
+async def test_a_large_guest_leaves_what_its_account_may_have_beside_it_to_a_small_one(
+    scene: GuestScene,
+) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 4}})
+    pools = scene.operators[0].subset.pools
+    await eventually(lambda: pools["lab"].spec.max_per_namespace)
+    with_interfaces(scene, 2, "holder", 1)
+    await scene.until_ready("holder")
+    for number in (2, 3):
+        with_interfaces(scene, 3, f"large-{number}", number)
+        await scene.until_reason("PoolLimitReached", f"large-{number}")
+    for number, reason in ((4, "Running"), (5, "PoolLimitReached")):
+        scene.add_guest(f"small-{number}", number=number)
+        await scene.until_reason(reason, f"small-{number}")

@@ -61,7 +61,7 @@ def test_who_goes_leaves_nothing_behind() -> None:
     queue.forget(A)
     assert queue.wake(FLAVOR) == [B]
     queue.forget(B)
-    assert (queue._guests, queue._causes) == ({}, {})
+    assert (queue._lines, queue._causes) == ({}, {})
 
 
 def test_waking_changes_nothing_so_a_guest_that_fails_again_still_waits() -> None:

@@ -53,9 +53,14 @@ def _noted(pool: Pool, taken: Taken, numbers: Iterable[int]) -> Iterator[str]:
             return
 
 
-def has_free(pool: Pool, taken: Taken, *, more_than: int = 0) -> bool:
-    """Tell whether more than so many addresses of a pool are free."""
-    return next(islice(taken.free(pool.intervals), more_than, None), None) is not None
+def has_free(pool: Pool, taken: Taken) -> bool:
+    """Tell whether an address of a pool is free."""
+    return next(taken.free(pool.intervals), None) is not None
+
+
+def count_free(pool: Pool, taken: Taken, *, most: int) -> int:
+    """Return how many addresses of a pool are free; no more than `most` are counted."""
+    return sum(1 for _ in islice(taken.free(pool.intervals), most))
 
 
 def _digest(guest_id: str, interface: str) -> bytes:

@@ -1,6 +1,7 @@
 """Why a guest cannot go on: the step where it stands, a stable reason, and words that say what to do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.domain.scheduling.request import Request
@@ -47,5 +48,8 @@ class Blocked:
     message: str
     passed: tuple[ConditionType, ...] = ()  # steps that are known to be done
     causes: tuple[str, ...] = ()  # whose change could help
+    needs: Mapping[str, int] = field(
+        default_factory=dict
+    )  # how many of a cause that comes one by one, if not one
     waits_for_room: Request | None = None  # no host fits this request now
     again_after_s: float | None = None  # for causes that are not watched
