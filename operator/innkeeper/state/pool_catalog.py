@@ -1,6 +1,6 @@
 """IPPools as they are understood: what each may give, or why it cannot serve. Reading a spec is done once a version."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from innkeeper.domain.addressing.networks import Networks
@@ -74,7 +74,7 @@ class PoolCatalog:
     def look(self, name: str) -> Pool | Problem | None:
         """Return what a pool may give, or why it cannot serve; None where there is none."""
         found = self._read.get(name)
-        clash = self._clashes().get(name)
+        clash = self.overlapping().get(name)
         if clash is not None and isinstance(found, Pool):
             return Problem(PoolReason.OVERLAPS, str(clash))
         return found
@@ -82,7 +82,8 @@ class PoolCatalog:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._views))
 
-    def _clashes(self) -> dict[str, Overlap]:
+    def overlapping(self) -> Mapping[str, Overlap]:
+        """Return the pools that do not serve because of an older one, each with what they share."""
         if self._overlaps is None:
             oldest_first = sorted(
                 self._views, key=lambda name: (self._views[name].metadata.creation_timestamp, name)

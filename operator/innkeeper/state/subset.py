@@ -6,8 +6,10 @@ its one listener which guests a change may concern. It never calls anything that
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
+from innkeeper.domain.addressing.overlaps import Overlap
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
@@ -411,15 +413,20 @@ class Subset:
         name = change.key[1]
         _set(self.pools, name, change.new)
         before = self.pool_catalog.held(name)
+        overlapped = self._overlapping()
         if self.pool_catalog.put(name, change.new):
-            # What overlapped with it may serve now, too.
-            for each in {name, *self.pool_catalog}:
+            # What overlapped with it may serve now, too, or no more.
+            for each in {name} | {other for other, _ in overlapped ^ self._overlapping()}:
                 self.wake(waiting.pool(each))
                 self.wake(waiting.spec_of_pool(each))
             after = self.pool_catalog.held(name)
             if after is not None and (before is None or before.told != after.told):
                 self.on_pool(name)
             self._have_clusters_served_changed()
+
+    def _overlapping(self) -> AbstractSet[tuple[str, Overlap]]:
+        """Return the pools that do not serve for an older one; it is not looked for where nobody waits."""
+        return self.pool_catalog.overlapping().items() if self.waiting else frozenset()
 
     def _have_clusters_served_changed(self) -> None:
         """Which clusters pools serve is in the requests of guests that wait for room: all of them are made anew."""

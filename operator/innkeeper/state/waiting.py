@@ -98,9 +98,8 @@ class Waiting:
         """The guest waits no longer; return what it waited for in turn: whoever stands behind it has a look."""
         return self._leave(guest, self._causes.pop(guest, frozenset()))
 
-    def is_waited_for(self, cause: str) -> bool:
-        """Tell whether anybody waits for a cause."""
-        return cause in self._lines
+    def __len__(self) -> int:
+        return len(self._causes)
 
     def wake(self, cause: str) -> list[Key]:
         """Return the guests that wait for a cause, in their order."""

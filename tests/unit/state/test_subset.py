@@ -236,6 +236,31 @@ def test_what_a_guest_waits_for_wakes_it_and_nothing_else_does(told: Told, cause
     assert told.guests == [("default", "waits")]
 
 
+def test_a_changed_pool_wakes_who_waits_for_it_or_for_one_that_overlaps_with_it(told: Told) -> None:
+    """The younger pool serves once the older one ends; a third one lies apart from both."""
+    older, younger, apart = (
+        view(objects.pool(name, cidr=cidr, gateway=None), IPPool)
+        for name, cidr in (
+            ("a-older", "10.8.0.0/29"),
+            ("b-younger", "10.8.0.0/29"),
+            ("c-apart", "10.9.0.0/29"),
+        )
+    )
+    for each in (older, younger, apart):
+        told.comes(each)
+    for name in ("a-older", "b-younger", "c-apart"):
+        told.subset.waiting.wait(("default", name), [waiting.spec_of_pool(name)], rank=(0, ""))
+    told.fresh()
+    told.goes(older)
+    assert set(told.guests) == {("default", "a-older"), ("default", "b-younger")}
+    told.fresh()
+    told.comes(older)
+    assert set(told.guests) == {("default", "a-older"), ("default", "b-younger")}
+    told.fresh()
+    told.goes(apart)
+    assert told.guests == [("default", "c-apart")]
+
+
 def test_a_free_address_is_offered_to_one_guest_after_the_other(told: Told) -> None:
     held = view(objects.address(2), IPAddress)
     told.comes(held)
