@@ -222,10 +222,15 @@ async def test_what_routers_and_the_kernel_made_goes_and_what_an_admin_gave_stay
         return "2001:db8:7:" in of_bridge(site, "addr") and "default" in of_bridge(site, "route")
 
     until(has_learnt, what="an address and a route by an advertisement")
+    ip("-n", site.host, "-6", "route", "add", "2001:db8:5::/64", "via", "fd00:9::2", "dev", OURS)
+    ip("-n", site.host, "-6", "route", "add", "2001:db8:6::/64", "dev", BRIDGE, "proto", "ra")
     uplinked = Wanted(Network(managed=ManagedBridge(uplink="eth0")), ())
     await network.set_right(uplinked)
     assert re.findall(r"inet6 (\S+)", of_bridge(site, "addr")) == ["fd00:9::7/64", "fe80::1/64"]
-    assert "default" not in of_bridge(site, "route")
+    routes = of_bridge(site, "route")
+    assert "default" not in routes
+    assert "2001:db8:5::/64" in routes, "the admin's own one"
+    assert "2001:db8:6::/64" in ip("-6", "-n", site.host, "route", "show", "dev", BRIDGE), "of another link"
 
 
 def of_bridge(site: HostNet, what: str) -> str:

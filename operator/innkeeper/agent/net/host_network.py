@@ -217,9 +217,8 @@ class HostNetwork:
         except FilterError as error:
             if border_of(of, network) != Border():
                 raise
-            log.warning(
-                "border_unloaded", message=error.message
-            )  # the next look tells it as the Host's trouble
+            # Who needs it is refused, and the next look tells it as the Host's trouble.
+            log.warning("border_unloaded", message=error.message)
 
     async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
         ports = self._of(segment)

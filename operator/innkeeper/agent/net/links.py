@@ -155,9 +155,14 @@ class Links:
             log.info("address_removed", link=link.name, address=address)
 
     async def forget_routers(self, link: Link) -> None:
-        """Remove the routes over a link that its routers advertised."""
-        with _as_link_error("routes cannot be removed"):
+        """Remove the routes over a link that its routers advertised; absence is success."""
+        try:
             await self._route.flush_routes(family=socket.AF_INET6, oif=link.index, proto=_FROM_ROUTERS)
+        except NetlinkError as error:
+            if error.code != errno.ESRCH:  # it ended a moment ago
+                raise LinkError(
+                    f"the kernel refuses to remove routes by routers of {link.name!r}: {error}"
+                ) from error
 
     async def remove(self, name: str) -> None:
         """Remove a link of ours; absence is success."""
