@@ -6,7 +6,7 @@ of its namespace, so that guests that are looked at together do not get more tha
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool, number_of
@@ -83,14 +83,17 @@ class Shortage:
         free_reserved = sum(each not in taken for each in reserved)
         if any_one < free_reserved:
             return None
+        in_use: list[str] = []
         for number in reserved:
             awaited = self._taken(guest, wanted, pool.text(number), "reserved for this guest, ")
-            # Where a machine has it, nobody knows for how long: the rest of the pool will do.
             if awaited is not None and awaited.reason != GuestReason.ADDRESS_IN_USE:
                 return awaited
+            # Where a machine has it, nobody knows for how long: the rest of the pool will do, and this one if it ends.
+            in_use += awaited.causes if awaited is not None else ()
         others = any_one - free_reserved + sum(pool.gives((pool.version, number)) for number in certain)
         later = self._later(guest, wanted, same_pool) - self._holding(guest, wanted.name)
-        return self._exhausted(guest, wanted, others=others, later=len(later))
+        exhausted = self._exhausted(guest, wanted, others=others, later=len(later))
+        return exhausted and replace(exhausted, causes=(*exhausted.causes, *in_use))
 
     def _exhausted(self, guest: Guest, wanted: Wanted, *, others: int, later: int) -> Blocked | None:
         """Tell that a pool has not one more than the others that a guest asks it for; None where it has."""

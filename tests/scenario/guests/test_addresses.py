@@ -274,6 +274,30 @@ async def test_a_guest_that_is_made_again_waits_while_its_reserved_address_rests
     assert (await scene.until_ready()).status.addresses[0].address == "10.7.0.4"
 
 
+async def test_a_reserved_address_that_a_machine_used_is_tried_again_where_the_rest_is_given(
+    scene: GuestScene,
+) -> None:
+    """Another guest stands before this one in the line of the pool; the reserved address is not for that one."""
+    one = {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}
+    scene.api.patch(IP_POOLS, "lab", {"spec": one})
+    promised(scene, 4)
+    pools = scene.operators[0].subset.pools
+    await eventually(lambda: pools["lab"].spec.ranges and pools["lab"].spec.reservations)
+    scene.add_guest("holder", number=2)
+    await scene.until_ready("holder")
+    scene.add_guest("before", number=3, spec={"priority": 9})
+    await scene.until_reason("PoolExhausted", "before")
+    host = scene.hosts["a"]
+    host.refuses, host.conflict = "AddressInUse", "10.7.0.4"
+    scene.add_guest()
+    await scene.until_reason("PoolExhausted")
+    host.refuses = host.conflict = None
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(301)
+    await scene.operators[0].sweeper.sweep()
+    assert (await scene.until_ready()).status.addresses[0].address == "10.7.0.4"
+
+
 async def test_a_guest_waits_for_who_holds_the_address_that_is_reserved_for_it(scene: GuestScene) -> None:
     asks(scene, {"addresses": [{"pool": "lab", "address": "10.7.0.4"}]}, name="early", number=2)
     await scene.until_ready("early")
