@@ -5,7 +5,9 @@ from innkeeper.state import waiting
 from innkeeper.state.claims import Claims
 from innkeeper.state.pool_catalog import PoolCatalog
 
-_MOST = 16  # that are offered at once; whoever is served passes on what it does not take
+# That are offered at once; whoever is served passes on what it does not take. It is twice what a guest's eight interfaces
+# can ask a pool for: with one place kept, it suffices for any guest that there is enough for.
+_MOST = 16
 
 
 def free_in_turn(cause: str, catalog: PoolCatalog, claims: Claims) -> int:

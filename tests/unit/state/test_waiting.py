@@ -38,6 +38,17 @@ def test_who_looks_again_and_still_waits_keeps_its_place_and_passes_nothing_on()
     assert queue.forget(A) == [], "a flavor is there for all who wait for it"
 
 
+def test_who_is_found_to_need_more_than_was_known_passes_on_what_it_does_not_take() -> None:
+    queue = Waiting()
+    wait(queue, A, LAB)
+    wait(queue, B, LAB, rank=LATE)
+    assert queue.first(LAB, 2) == [A, B]
+    assert queue.wait(A, [LAB], rank=EARLY, needs={LAB: 3}) == [LAB]
+    assert queue.wait(A, [LAB], rank=EARLY, needs={LAB: 3}) == []
+    assert queue.first(LAB, 2) == [A, B], "one place is kept, and one is left"
+    assert queue.first(LAB, 1) == [A]
+
+
 def test_any_cause_wakes_and_others_do_not() -> None:
     queue = Waiting()
     wait(queue, A, waiting.pool("lab"), waiting.flavor("small"))
