@@ -148,8 +148,9 @@ async def test_the_host_says_which_groups_it_listens_to(site: HostNet, network: 
     wire.send(to_all_nodes + spoof.frame(mac, 0x86DD, question_of_mld(spoof.link_local(mac)))[6:])
     # An answer of version 1 is one to this question: unasked a host speaks version 2.
     solicited_node = bytes.fromhex("ff0200000000000000000001ff000007")
-    wire.hear(bytes.fromhex("3a000502000001008300"), within_s=30.0)
-    assert solicited_node in wire.frames[-1]
+    answer = b""
+    while solicited_node not in answer:
+        answer = wire.hear(bytes.fromhex("3a000502000001008300"), within_s=30.0)
 
 
 def question_of_mld(source: str) -> bytes:
