@@ -29,7 +29,7 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         """Wait until the test has moved the clock by so much."""
         if seconds <= 0:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop: no time passes
             return
         entry = (self._monotonic + seconds, asyncio.get_running_loop().create_future())
         self._sleepers.append(entry)

@@ -161,7 +161,7 @@ class Faults:
             if fault.gate is not None:
                 await fault.gate.wait()
             elif fault.seconds:
-                await asyncio.sleep(fault.seconds)
+                await asyncio.sleep(fault.seconds)  # the fault itself: a slow answer
             elif fault.status:
                 reason = _REASONS.get(fault.status, "InternalError")
                 message = f"{reason} on demand"

@@ -1,6 +1,6 @@
 """IPPools as they are understood: what each may give, or why it cannot serve. Reading a spec is done once a version."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from innkeeper.domain.addressing.networks import Networks
@@ -57,16 +57,15 @@ class PoolCatalog:
 
     def giver(self, space: str, address: Number) -> str | None:
         """Return the one pool that serves an address, be it to the owner of a reservation only; None where none does."""
-        for name in self._networks.around(space, address):
-            pool = self.pool(name)
-            if pool is not None and pool.contains(address):
-                return name
-        return None
+        return self._first_with(self.pool, space, address)
 
     def place_of(self, space: str, address: Number) -> str | None:
         """Return the pool that an address is part of, the first by name where pools overlap; None where it is of none."""
+        return self._first_with(self.held, space, address)
+
+    def _first_with(self, read: Callable[[str], Pool | None], space: str, address: Number) -> str | None:
         for name in self._networks.around(space, address):
-            pool = self.held(name)
+            pool = read(name)
             if pool is not None and pool.contains(address):
                 return name
         return None
