@@ -44,6 +44,12 @@ def inside(namespace: str) -> Iterator[None]:
         os.close(there)
 
 
+def pings(namespace: str, address: str) -> bool:
+    """Tell whether an address answers a ping from a namespace."""
+    command = ["ip", "netns", "exec", namespace, "ping", "-n", "-c", "1", "-W", "2", address]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 class Ear:
     """Hears every frame that comes to one device."""
 

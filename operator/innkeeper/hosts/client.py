@@ -110,9 +110,8 @@ class Agents:
         paths = (self._files.authority, self._files.certificate, self._files.key)
         changed = tuple(each.stat().st_mtime_ns for each in paths)
         if self._context is None or changed != self._loaded:
-            context = ssl.SSLContext(
-                ssl.PROTOCOL_TLS_CLIENT
-            )  # demands a certificate, and that it names the host
+            # Demands a certificate, and that it names the host.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.load_verify_locations(cafile=self._files.authority)
             context.load_cert_chain(self._files.certificate, self._files.key)

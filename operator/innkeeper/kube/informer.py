@@ -100,9 +100,8 @@ class Informer(Generic[V]):
         self.watching = False
         self.starts: Counter[Way] = Counter()
         self.untaken = 0  # changes that whoever is told could not take
-        self.on_relist: Callable[[], None] = lambda: (
-            None
-        )  # what happened meanwhile was not told, change by change
+        # What happened meanwhile was not told, change by change.
+        self.on_relist: Callable[[], None] = lambda: None
         self._scope = Scope(client, resource, namespace, label_selector)
         self._on_change = on_change
         self._clock = clock

@@ -7,7 +7,6 @@ in the API server; the leading operator acts on it.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from innkeeper.clock import rfc3339
@@ -15,6 +14,7 @@ from innkeeper.domain.lifecycle.revival import NotRevivableError
 from innkeeper.domain.names import GROUP as GUESTS_GROUP
 from innkeeper.kube.errors import ApiError
 from innkeeper.query import documents
+from innkeeper.query.answers import in_json
 from innkeeper.query.authorise import Authorise
 from innkeeper.query.refusal import RefusedError, refusal
 from innkeeper.workers.orphans.finding import Orphan, Orphans
@@ -43,21 +43,21 @@ class OrphanRoutes:
         await self._authorise(request, "list", "guests", namespace=namespace, group=GUESTS_GROUP)
         found = [each for each in self._known() if not namespace or each.namespace == namespace]
         items = [self._document(each) for each in found]
-        return _json(
+        return in_json(
             {"kind": "OrphanList", "apiVersion": documents.API_VERSION, "metadata": {}, "items": items}
         )
 
     async def _adopt(self, request: web.Request) -> web.Response:
         orphan, *_ = await self._asked(request, "adoption", "create")
         await _carried_out(lambda: self._word.adopt(orphan))
-        return _json(self._document(orphan), status=201)
+        return in_json(self._document(orphan), status=201)
 
     async def _remove(self, request: web.Request) -> web.Response:
         """Where several hosts hold the guest, it is removed from each."""
         found = await self._asked(request, "removal", "delete")
         for orphan in found:
             await _carried_out(lambda orphan=orphan: self._word.remove(orphan))  # type: ignore[misc] # a lambda with a default
-        return _json(self._document(found[0]), status=201)
+        return in_json(self._document(found[0]), status=201)
 
     async def _asked(self, request: web.Request, subresource: str, verb: str) -> list[Orphan]:
         """Return the orphan that a word is about, as each host has it; the latest order first."""
@@ -114,7 +114,3 @@ async def _carried_out(deed: Callable[[], Awaitable[Any]]) -> None:
 def _passed_on(error: ApiError) -> RefusedError:
     code = error.status if 400 <= error.status < 500 else 503  # noqa: PLR2004 - HTTP's own numbers
     return refusal(code, error.reason, f"the operator's own write was refused: {error.message}")
-
-
-def _json(document: Any, *, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")

@@ -6,9 +6,8 @@ beyond a number that runs at once are sent away.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -19,6 +18,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.reviews import AccessReviews, Deed
 from innkeeper.query import documents, dry_run
+from innkeeper.query.answers import in_json
 from innkeeper.query.callers import Callers, UnauthenticatedError
 from innkeeper.query.orphans import OrphanRoutes
 from innkeeper.query.refusal import RefusedError, forbidden, refusal
@@ -129,7 +129,7 @@ class QueryServer:
     def _fixed(self, document: documents.Document) -> Handler:
         async def answer(request: web.Request) -> web.Response:
             await self._callers.user_of(request)
-            return _json(document)
+            return in_json(document)
 
         return answer
 
@@ -138,8 +138,8 @@ class QueryServer:
         await self._authorise(request, "list", "guestviews", namespace=namespace)
         found = self._page(request, namespace)
         if "as=Table" in request.headers.get("Accept", ""):
-            return _json(documents.table(found, version=self._version()))
-        return _json(documents.guest_list(found, version=self._version(), age_s=self._age_s()))
+            return in_json(documents.table(found, version=self._version()))
+        return in_json(documents.guest_list(found, version=self._version(), age_s=self._age_s()))
 
     def _page(self, request: web.Request, namespace: str) -> Page[Guest]:
         query = request.query
@@ -168,7 +168,7 @@ class QueryServer:
 
     async def _get(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews")
-        return _json(documents.guest_view(guest))
+        return in_json(documents.guest_view(guest))
 
     async def _find(self, request: web.Request) -> web.Response:
         """Show the guest of a Guest ID; who may not see it learns no more than that there is none for them."""
@@ -186,7 +186,7 @@ class QueryServer:
         guest = self._subset.guests.get(key)
         if guest is None or guest_id_of(guest) != guest_id:
             raise unknown  # it went while it was asked who may see it
-        return _json(documents.guest_view(guest))
+        return in_json(documents.guest_view(guest))
 
     async def _explain(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="explanation")
@@ -201,7 +201,7 @@ class QueryServer:
             found = await self._console(guest.status.host, guest_id_of(guest), max_bytes=most)
         except HostUnreadError as error:
             raise refusal(503, "ServiceUnavailable", error.message) from error
-        return _json(documents.console(guest, found))
+        return in_json(documents.console(guest, found))
 
     async def _try(self, request: web.Request) -> web.Response:
         namespace = request.match_info["namespace"]
@@ -219,7 +219,7 @@ class QueryServer:
         )
         found = await self._explainer.explain(guest, hosts=hosts.items)
         answer = documents.explanation(guest, found, age_s=self._age_s(), after=hosts.next)
-        return _json(answer, status=status)
+        return in_json(answer, status=status)
 
     async def _named(self, request: web.Request, resource: str, *, subresource: str = "") -> Guest:
         namespace, name = request.match_info["namespace"], request.match_info["name"]
@@ -275,7 +275,7 @@ class QueryServer:
         except ConnectionResetError:
             raise  # the reader went away; there is nobody to answer
         except RefusedError as error:
-            return _json(error.document, status=error.document["code"])
+            return in_json(error.document, status=error.document["code"])
         except web.HTTPException as error:
             return _error(error.status, error.reason.replace(" ", ""), error.text or error.reason)
         except (InnkeeperError, QueryInvalidError) as error:
@@ -304,21 +304,17 @@ def _failure(error: InnkeeperError | QueryInvalidError) -> web.Response:
     return _error(503, "ServiceUnavailable", f"who asks cannot be looked at: {error.message}")
 
 
-def _number(text: str | None, *, most: int, default: int | None = None) -> int:
-    """Return a number of a query, at most `most`; 0 and none mean the default, or the most."""
+def _number(text: str | None, *, most: int) -> int:
+    """Return a number of a query, at most `most`; 0 and none mean the most."""
     if not text or text == "0":
-        return most if default is None else default
+        return most
     if not text.isascii() or not text.isdigit() or len(text) > 10:  # noqa: PLR2004 - no number of a query is longer
         raise QueryInvalidError(f"{text[:20]!r} is no number")
     return min(most, int(text))
 
 
-def _json(document: Any, *, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
-
-
 def _error(code: int, reason: str, message: str) -> web.Response:
-    response = _json(documents.error(code, reason, message), status=code)
+    response = in_json(documents.error(code, reason, message), status=code)
     if code in (429, 503):
         response.headers["Retry-After"] = "2"
     return response

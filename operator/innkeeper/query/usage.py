@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
 from aiohttp import web
 
 from innkeeper.clock import Clock
@@ -18,6 +17,7 @@ from innkeeper.domain.host_usage import GuestUsage, HostUsage
 from innkeeper.domain.quantity import Amounts
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.query import documents
+from innkeeper.query.answers import in_json
 from innkeeper.query.authorise import Authorise
 from innkeeper.query.refusal import refusal
 from innkeeper.state.subset import Subset, guest_id_of
@@ -79,7 +79,7 @@ class UsageRoutes:
             heard = await self._of(host)
         except HostUnreadError as error:
             raise refusal(503, "ServiceUnavailable", error.message) from error
-        return _json(self._document(guest, heard))
+        return in_json(self._document(guest, heard))
 
     async def _list(self, request: web.Request) -> web.Response:
         namespace = request.match_info.get("namespace", "")
@@ -98,7 +98,7 @@ class UsageRoutes:
                 items += [self._document(each, heard) for each in guests[host]]
         meta = {"continue": asked[-1]} if len(hosts) > len(asked) else {}
         kind = {"kind": "GuestUsageList", "apiVersion": documents.API_VERSION}
-        return _json({**kind, "metadata": meta, "items": items, "missing": missing})
+        return in_json({**kind, "metadata": meta, "items": items, "missing": missing})
 
     def _by_host(self, namespace: str) -> dict[str, list[Guest]]:
         found: defaultdict[str, list[Guest]] = defaultdict(list)
@@ -180,7 +180,3 @@ def _outcome(host: str, task: "asyncio.Task[_Heard]") -> "_Heard | str":
     if isinstance(error, HostUnreadError):
         return error.message
     return task.result()
-
-
-def _json(document: documents.Document) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), content_type="application/json")

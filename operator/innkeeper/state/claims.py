@@ -23,9 +23,8 @@ class Claims:
         self._of_guest: defaultdict[str, set[str]] = defaultdict(set)
         self._of_pool: defaultdict[str, set[str]] = defaultdict(set)
         self._of_namespace: Counter[tuple[str, str]] = Counter()  # (pool, namespace)
-        self._on_their_way: Counter[tuple[str, str]] = (
-            Counter()
-        )  # (pool, namespace): claims that are being made
+        # (pool, namespace): claims that are being made.
+        self._on_their_way: Counter[tuple[str, str]] = Counter()
         self._taken: defaultdict[tuple[str, int], Taken] = defaultdict(Taken)  # (address space, family)
 
     def put(self, name: str, view: IPAddress | None) -> IPAddress | None:

@@ -59,9 +59,8 @@ class HostRecords:
 
     def __init__(self) -> None:
         self._hosts: dict[str, HostRecord] = {}
-        self._holders: defaultdict[str, set[str]] = defaultdict(
-            set
-        )  # Guest ID -> hosts with a guest or a tombstone
+        # Guest ID -> hosts with a guest or a tombstone.
+        self._holders: defaultdict[str, set[str]] = defaultdict(set)
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._hosts))

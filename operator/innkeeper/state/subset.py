@@ -1,7 +1,8 @@
 """What the operator knows: every object of the hot kinds as last seen, with the indices that decisions need.
 
-It is fed by the informers and by the answers to our own writes (`assume`), and holds no opinion of its own. It tells
-its one listener which guests a change may concern. It never calls anything that waits.
+It is fed by the informers and by the answers to our own writes (`assume`), and holds no opinion of its own. Whoever
+set the `on_...` callbacks is told which guests, operations, pools and orders a change may concern. It never calls
+anything that waits.
 """
 
 from collections import defaultdict
@@ -54,9 +55,8 @@ class Subset:
         self.guests: dict[Key, Guest] = {}
         self.hosts: dict[str, Host] = {}
         self.host_agents: dict[str, HostAgent] = {}
-        self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(
-            dict
-        )  # Guest ID -> host -> it
+        # Guest ID -> host -> it.
+        self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)
         self.claims = Claims()
         self.operations = Operations()
         self.pools: dict[str, IPPool] = {}
@@ -73,16 +73,14 @@ class Subset:
         self.guest_crd_terminating = False
         self.on_guest: Callable[[Key], None] = lambda _: None
         self.on_operation: Callable[[Key], None] = lambda _: None
-        self.on_room: Callable[[], None] = lambda: (
-            None
-        )  # something changed that could help a guest in the backlog
+        # Something changed that could help a guest in the backlog.
+        self.on_room: Callable[[], None] = lambda: None
         self.on_pool: Callable[[str], None] = lambda _: None  # what guests are told of a pool changed
         self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
         self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
         self._assignments_of_host: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by Guest ID
-        self._guests_of_mac: defaultdict[str, set[str]] = defaultdict(
-            set
-        )  # MAC -> Guest IDs that are bound to it
+        # MAC -> Guest IDs that are bound to it.
+        self._guests_of_mac: defaultdict[str, set[str]] = defaultdict(set)
         self._guests_of_image: defaultdict[Key, set[Key]] = defaultdict(set)  # bound to it
         self._takers: dict[type[View], Callable[[Any], None]] = {}
 

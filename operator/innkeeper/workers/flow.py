@@ -178,9 +178,8 @@ class GuestFlow:
 
     async def _work(self) -> None:
         while True:
-            await asyncio.sleep(
-                0
-            )  # a guest that cannot go on is looked at without a wait: others have their turn
+            # A guest that cannot go on is looked at without a wait: others have their turn.
+            await asyncio.sleep(0)
             item = await self.queue.take()
             try:
                 again_after_s = await self._advance(item)

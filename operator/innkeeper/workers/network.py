@@ -46,25 +46,26 @@ class NetworkWorker:
     @asynccontextmanager
     async def macs(self, guest: Guest, cluster: str) -> AsyncIterator[Blocked | None]:
         """Keep a guest's MACs from others while it is bound; yield why it cannot have one of them, or None."""
-        held: set[tuple[str, str]] = set()
-        guest_id, macs = guest_id_of(guest), macs_of(guest)
-        problem = _one_mac_twice(macs)
-        for mac in sorted(set(macs.values())):
-            other = self._subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id)
-            other = other or self._binding.get((cluster, mac))
-            if problem is None and other is not None and guest_id_of(other) != guest_id:
-                problem = _mac_in_use(mac, cluster, other)
-            if problem is not None:
-                break
-            self._binding[(cluster, mac)] = guest
-            held.add((cluster, mac))
-        try:
+        problem = mac_conflict(self._subset, guest, cluster=cluster) or self._mac_being_bound(guest, cluster)
+        if problem is not None:
             yield problem
+            return
+        held = {(cluster, mac): guest for mac in macs_of(guest).values()}
+        self._binding |= held
+        try:
+            yield None
         finally:
             for key in held:
                 del self._binding[key]
             for _, mac in held:
                 self._subset.wake(waiting.mac(cluster, mac))
+
+    def _mac_being_bound(self, guest: Guest, cluster: str) -> Blocked | None:
+        for mac in sorted(macs_of(guest).values()):
+            other = self._binding.get((cluster, mac))
+            if other is not None and guest_id_of(other) != guest_id_of(guest):
+                return _mac_in_use(mac, cluster, other)
+        return None
 
     def mac_of_elder(self, guest: Guest) -> Blocked | None:
         """Tell of an older guest that is bound to a MAC of this one: two operators at once may bind two alike.

@@ -22,7 +22,7 @@ from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit.agent_orders import order
-from tests.kit.host_net import BRIDGE, HostNet, ip
+from tests.kit.host_net import BRIDGE, HostNet, ip, pings
 from tests.kit.lab import until
 
 pytestmark = pytest.mark.lab
@@ -35,12 +35,6 @@ ROUTER = Advert(
     names_mac=True,
     prefix="2001:db8:7::/64",
 )
-
-
-def answers(namespace: str, address: str) -> bool:
-    """Tell whether an address answers a ping from a namespace."""
-    command = ["ip", "netns", "exec", namespace, "ping", "-n", "-c", "1", "-W", "2", address]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 async def test_a_bridge_that_should_exist_and_does_not_is_told(network: HostNetwork) -> None:
@@ -61,13 +55,13 @@ async def test_a_managed_bridge_with_an_uplink_joins_the_wire(site: HostNet, net
     (port,) = ports_of(order(), managed)
     guest = site.plug(port, bridge=OURS)
     ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
-    assert answers(guest, "10.0.0.2")
+    assert pings(guest, "10.0.0.2")
     assert "mtu 1400" in ip("-n", site.host, "link", "show", OURS)
 
     ip("-n", site.host, "link", "set", "eth0", "nomaster")
     ip("-n", site.host, "link", "set", OURS, "down")
     await network.set_right(wanted)
-    assert answers(guest, "10.0.0.2")
+    assert pings(guest, "10.0.0.2")
 
 
 async def test_an_uplink_in_use_is_not_taken(site: HostNet, network: HostNetwork) -> None:
@@ -115,7 +109,7 @@ async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, n
         ip("-n", guest, "-6", "route", "add", "default", "via", "fd00:9::ffff")
         guests.append(guest)
     for far in ("10.0.0.1", "198.51.100.2", "fd00:9::ffff", "2001:db8:1::2", "10.0.0.12", "fd00:9::2"):
-        assert answers(guests[0], far), far
+        assert pings(guests[0], far), far
 
 
 async def test_a_host_that_is_no_gateway_any_more_does_not_answer_for_it(
@@ -166,24 +160,24 @@ async def test_where_it_is_no_gateway_the_host_is_not_among_its_guests(
     bridge = re.findall(r"link/ether (\S+)", ip("-n", site.host, "link", "show", OURS))[0]
     ip("-n", guests[0], "neigh", "add", "10.0.0.99", "lladdr", bridge, "dev", "eth0")
     ip("-n", guests[0], "route", "add", "default", "via", "10.0.0.99")
-    assert not answers(guests[0], "198.51.100.7")
+    assert not pings(guests[0], "198.51.100.7")
 
     ip("-n", site.host, "link", "set", "eth0", "nomaster")
     for number, namespace in enumerate((site.host, site.wire), start=1):
         ip("-n", namespace, "addr", "add", f"192.0.2.{number}/24", "dev", "eth0")
     ip("-n", site.wire, "route", "add", "10.0.0.0/24", "via", "192.0.2.1")
     ip("netns", "exec", site.host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-    assert not answers(guests[0], "192.0.2.2")
+    assert not pings(guests[0], "192.0.2.2")
 
     # An address that the admin gave the bridge is for them, a link-local one once it was seen.
     ip("-n", site.host, "addr", "add", "10.0.0.7/24", "dev", OURS)
     ip("-n", site.host, "addr", "add", "fd00:9::7/64", "dev", OURS, "nodad")
     ip("-n", guests[0], "addr", "add", "fd00:9::1/64", "dev", "eth0", "nodad")
-    assert answers(guests[0], "10.0.0.7")
-    assert answers(guests[0], "fd00:9::7")
+    assert pings(guests[0], "10.0.0.7")
+    assert pings(guests[0], "fd00:9::7")
     ip("-n", site.host, "addr", "add", "fe80::7/64", "dev", OURS, "nodad")
     await network.set_right(Wanted(isolated, orders))
-    assert answers(guests[0], "fe80::7%eth0")
+    assert pings(guests[0], "fe80::7%eth0")
 
 
 async def test_a_bridge_that_was_among_them_before_is_not_any_more(
@@ -258,7 +252,7 @@ async def test_where_sysctl_is_read_only_no_guest_reaches_the_host_either(
     guest = site.plug(ports_of(order(), isolated)[0], bridge=OURS)
     mac = re.findall(r"link/ether (\S+)", ip("-n", site.host, "link", "show", OURS))[0]
     ip("-n", site.host, "addr", "add", f"{link_local(mac)}/64", "dev", OURS, "nodad")
-    assert not answers(guest, f"{link_local(mac)}%eth0")
+    assert not pings(guest, f"{link_local(mac)}%eth0")
     assert who_is_there(guest) == set()
     await network.set_right(Wanted(isolated, (order(),)))
     assert link_local_of(site) == ""
@@ -325,7 +319,7 @@ async def test_where_the_kernel_cannot_have_the_border_guests_start_that_need_no
     guest = site.plug(ports_of(order(1), wanted.network)[0])
     ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
     ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
-    assert answers(guest, "10.0.0.2")
+    assert pings(guest, "10.0.0.2")
     with pytest.raises(FilterError, match="kept from the host"):
         await network.prepare(wanted.orders[1], lambda: wanted)
     with pytest.raises(FilterError, match="kept from the host"):
@@ -343,6 +337,6 @@ async def test_a_vlan_that_the_kernel_does_not_know_is_told(site: HostNet, netwo
     (port,) = ports_of(order(), tagged)
     guest, wire = site.plug(port, bridge=interface.bridge), site.ear(site.wire)
     ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
-    answers(guest, "10.0.0.2")
+    pings(guest, "10.0.0.2")
     mac = bytes.fromhex(port.mac.replace(":", ""))
     wire.hear(mac + b"\x81\x00\x00\x05\x08\x06")

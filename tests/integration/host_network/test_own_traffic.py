@@ -15,7 +15,7 @@ from innkeeper.agent.net.ports import ports_of
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit import spoof
 from tests.kit.agent_orders import order
-from tests.kit.host_net import HostNet, inside, ip
+from tests.kit.host_net import HostNet, inside, ip, pings
 
 pytestmark = pytest.mark.lab
 
@@ -94,12 +94,6 @@ def reaches(namespace: str, address: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def pings(namespace: str, address: str) -> bool:
-    """Tell whether an address answers."""
-    command = ["ip", "netns", "exec", namespace, "ping", "-n", "-c", "1", "-W", "2", address]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 async def test_a_container_of_the_host_gets_its_answers(site: HostNet, scene: Scene) -> None:

@@ -8,31 +8,27 @@ from typing import Any
 
 from hypothesis import assume, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import Placement
-from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
-from innkeeper.domain.scheduling.fleet import Fleet
+from innkeeper.domain.scheduling.facts import HostFacts, Resident
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.state.backlog import Backlog
 from tests.kit import fleets, reference_scheduler
-from tests.kit.reference_scheduler import World
+from tests.kit.changing_fleet import ChangingFleet
 
 Key = tuple[str, str]
 MOST = 8
 
 
-class Lines(RuleBasedStateMachine):
+class Lines(ChangingFleet):
     """Hosts, clusters and guests come, change and go while others wait; whoever is woken is placed where it fits."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
-        self.fleet = Fleet()
         self.backlog = Backlog(self.fleet)
         self.asks: dict[Key, Request] = {}
-        self.comers = 0
 
     @initialize(
         hosts=st.lists(fleets.hosts, min_size=4, max_size=8),
@@ -47,11 +43,6 @@ class Lines(RuleBasedStateMachine):
         for request in asks:
             self.equal_guests_ask(request, equals=1)
 
-    @rule(facts=fleets.hosts)
-    def a_host_comes_or_changes(self, facts: HostFacts) -> None:
-        self.world.hosts[facts.name] = facts
-        self.fleet.put_host(facts)
-
     @rule(data=st.data(), labels=fleets.host_labels)
     def a_host_is_relabelled(self, data: Any, labels: dict[str, str]) -> None:
         assume(self.world.hosts)
@@ -64,30 +55,9 @@ class Lines(RuleBasedStateMachine):
         host = self.world.hosts[data.draw(st.sampled_from(sorted(self.world.hosts)))]
         self.a_host_comes_or_changes(replace(host, leaving=True))
 
-    @rule(data=st.data())
-    def a_host_goes(self, data: Any) -> None:
-        assume(self.world.hosts)
-        name = data.draw(st.sampled_from(sorted(self.world.hosts)))
-        del self.world.hosts[name]
-        self.fleet.remove_host(name)
-
-    @rule(facts=fleets.cluster_facts)
-    def a_cluster_comes_or_changes(self, facts: ClusterFacts) -> None:
-        self.world.clusters[facts.name] = facts
-        self.fleet.put_cluster(facts)
-
     @rule(guest=fleets.residents())
     def a_guest_comes(self, guest: Resident) -> None:
-        self.comers += 1
-        self.world.guests[f"g{self.comers}"] = guest
-        self.fleet.reserve(f"g{self.comers}", guest)
-
-    @rule(data=st.data())
-    def a_guest_goes(self, data: Any) -> None:
-        assume(self.world.guests)
-        guest_id = data.draw(st.sampled_from(sorted(self.world.guests)))
-        del self.world.guests[guest_id]
-        self.fleet.release(guest_id)
+        self.comes(guest)
 
     @rule(request=fleets.requests() | fleets.requests_about_places(), equals=st.integers(1, 3))
     def equal_guests_ask(self, request: Request, equals: int) -> None:

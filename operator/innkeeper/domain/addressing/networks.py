@@ -14,9 +14,10 @@ class Networks:
     def __init__(self) -> None:
         self._names: defaultdict[_Place, set[str]] = defaultdict(set)
         self._place_of: dict[str, _Place] = {}
+        # (space, family) -> prefix length -> pools.
         self._prefixes: defaultdict[tuple[str, int], defaultdict[int, int]] = defaultdict(
             lambda: defaultdict(int)
-        )  # (space, family) -> prefix length -> pools
+        )
 
     def put(self, name: str, pool: Pool | None) -> None:
         """Note where a pool lies, or that it is gone (None)."""

@@ -48,8 +48,7 @@ class Blocked:
     message: str
     passed: tuple[ConditionType, ...] = ()  # steps that are known to be done
     causes: tuple[str, ...] = ()  # whose change could help
-    needs: Mapping[str, int] = field(
-        default_factory=dict
-    )  # how many of a cause that comes one by one, if not one
+    # How many of a cause that comes one by one, if not one.
+    needs: Mapping[str, int] = field(default_factory=dict)
     waits_for_room: Request | None = None  # no host fits this request now
     again_after_s: float | None = None  # for causes that are not watched

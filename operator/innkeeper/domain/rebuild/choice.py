@@ -25,9 +25,8 @@ class Ends:
     """Which guests were destroyed, by the latest order of each."""
 
     proven: dict[str, Rank] = field(default_factory=dict)  # by Guest ID
-    told: dict[str, dict[str, Rank]] = field(
-        default_factory=dict
-    )  # by Guest ID and host: that host's word alone
+    # By Guest ID and host: that host's word alone.
+    told: dict[str, dict[str, Rank]] = field(default_factory=dict)
 
     def of(self, guest_id: str, host: str | None, *, epoch: int) -> Rank | None:
         """Return by which rank a guest was destroyed that is, or was to be, on `host` in `epoch`; None: it was not."""

@@ -4,30 +4,28 @@ from typing import Any
 
 from hypothesis import assume, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.explain import explain, verdicts
-from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
+from innkeeper.domain.scheduling.facts import HostFacts, Resident
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.request import EVERYTHING, Group, Request, Term
 from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.views.placement import CLUSTER_TOPOLOGY
 from tests.kit import fleets, reference_scheduler
-from tests.kit.reference_scheduler import World
+from tests.kit.changing_fleet import ChangingFleet
 
 ALL = 1 << 62
 
 
-class Fleets(RuleBasedStateMachine):
+class Fleets(ChangingFleet):
     """Hosts, clusters and guests come, change and go; guests are placed one after the other."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
-        self.placed = 0
         self.seen: list[Request] = []
 
     @initialize(
@@ -46,30 +44,6 @@ class Fleets(RuleBasedStateMachine):
         for number, resident in enumerate(residents):
             self.world.guests[f"first-{number}"] = resident
             self.fleet.reserve(f"first-{number}", resident)
-
-    @rule(facts=fleets.hosts)
-    def a_host_comes_or_changes(self, facts: HostFacts) -> None:
-        self.world.hosts[facts.name] = facts
-        self.fleet.put_host(facts)
-
-    @rule(data=st.data())
-    def a_host_goes(self, data: Any) -> None:
-        assume(self.world.hosts)
-        name = data.draw(st.sampled_from(sorted(self.world.hosts)))
-        del self.world.hosts[name]
-        self.fleet.remove_host(name)
-
-    @rule(facts=fleets.cluster_facts)
-    def a_cluster_comes_or_changes(self, facts: ClusterFacts) -> None:
-        self.world.clusters[facts.name] = facts
-        self.fleet.put_cluster(facts)
-
-    @rule(data=st.data())
-    def a_guest_goes(self, data: Any) -> None:
-        assume(self.world.guests)
-        guest_id = data.draw(st.sampled_from(sorted(self.world.guests)))
-        del self.world.guests[guest_id]
-        self.fleet.release(guest_id)
 
     @rule(wanted=st.lists(fleets.requests(), min_size=1, max_size=4), seed=st.integers(0, 1 << 64))
     def guests_are_placed(self, wanted: list[Request], seed: int) -> None:
@@ -95,11 +69,6 @@ class Fleets(RuleBasedStateMachine):
             host = data.draw(st.sampled_from(sorted(self.world.hosts)))
             self.comes(Resident(host=host, amounts=Amounts(), namespace=request.namespace, apart=apart))
             self.decide(request, seed)
-
-    def comes(self, guest: Resident) -> None:
-        self.placed += 1
-        self.world.guests[f"g{self.placed}"] = guest
-        self.fleet.reserve(f"g{self.placed}", guest)
 
     def decide(self, request: Request, seed: int) -> None:
         failed = {

@@ -11,9 +11,8 @@ import libvirt
 
 def main() -> None:
     """Ask, read-only."""
-    libvirt.registerErrorHandler(
-        lambda _context, _error: None, None
-    )  # errors are raised; none is printed twice
+    # Errors are raised; none is printed twice.
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
     try:
         connection = libvirt.openReadOnly(sys.argv[1])
         found = {"libvirt": connection.getLibVersion(), "hypervisor": connection.getVersion()}
