@@ -37,6 +37,10 @@ WAITS = (
     "this API server is a new one, and the hosts file names hosts that may hold guests: run "
     "`innkeeper operator rebuild`"
 )
+NOBODY = (
+    "the store is a new one or an older copy, and no host is known that could say what it lacks: name the hosts in the "
+    "hosts file, or start with --rebuild Never where there are none"
+)
 BEGUN = "a rebuild was begun and has not come to its end: run `innkeeper operator rebuild` again"
 
 
@@ -150,9 +154,12 @@ class Gate:
         return found, history
 
     async def _heal(self) -> None:
-        """Hear hosts until each of them was heard or is lost, and make what is missing."""
+        """Hear hosts until each of them was heard or is lost, and make what is missing.
+
+        Where a person said of all of them that they are lost, it stays noted that none was heard.
+        """
         await self._persist(lambda: self._history.note(RebuildState.HEALING))
-        while True:
+        while not await self._are_all_lost():
             try:
                 outcome = await self._run()
             except InnkeeperError as error:
@@ -160,14 +167,13 @@ class Gate:
             else:
                 self._note(outcome)
                 if outcome.is_complete:
+                    await self._persist(lambda: self._history.note(RebuildState.DONE))
                     break
-                self._tell(_unheard(outcome))
+                self._tell(_unheard(outcome) if outcome.unheard else NOBODY)
             await self._clock.sleep(AGAIN_S)
-        await self._persist(lambda: self._history.note(RebuildState.DONE))
         self._tell(None)
 
     async def _run(self) -> Outcome:
-        await asyncio.to_thread(self._directory.read)
         keys = await read_order_keys(self._client, KeySource.of(self._settings))
         if keys is None:
             raise TerminalError(
@@ -183,13 +189,19 @@ class Gate:
             rebuild = Rebuild(self._client, heard, clock=self._clock, assume=self._watches.assume)
             return await rebuild.run(self._hosts())
 
+    async def _are_all_lost(self) -> bool:
+        await asyncio.to_thread(self._directory.read)
+        return bool(self._known()) and not self._hosts()
+
     def _hosts(self) -> set[str]:
         """Return who has to be heard: everybody but those that a person said are lost.
 
         A copy of the store may not say where a host is reached that joined since: it may hold guests all the same.
         """
-        hosts = {*self._subset.hosts, *self._directory.listed()}
-        return {each for each in hosts if not self._subset.host_is_lost(each)}
+        return {each for each in self._known() if not self._subset.host_is_lost(each)}
+
+    def _known(self) -> set[str]:
+        return {*self._subset.hosts, *self._directory.listed()}
 
     def _reported(self, host: str) -> str | None:
         agent = self._subset.host_agents.get(host)

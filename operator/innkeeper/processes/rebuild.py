@@ -30,6 +30,16 @@ from innkeeper.settings import OperatorSettings
 from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.rebuild import Outcome, Progress, Rebuild
 
+NOBODY_KNOWN = (
+    "there is no host to ask, so nothing can be made anew, and nothing was written: name the hosts in a file, "
+    'hosts: [{name: host-a, address: "10.0.0.1:9104"}], and give it with --hosts-file. In a first installation there is '
+    "nothing to rebuild: the operator leads once its hosts file says hosts: [], or with --rebuild Never"
+)
+NOBODY_LEFT = (
+    "every host that is known was given up, so nothing can be made anew, and nothing was written: to lead in a store "
+    "that lacks what they held, start the operator with --rebuild Never"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildWish:
@@ -161,7 +171,12 @@ class RebuildCommand:
             raise TerminalError(
                 f"--without names hosts that nobody asks anyway: {', '.join(sorted(unknown))}"
             )
-        return {*known} - self._wish.without
+        if not known:
+            raise TerminalError(NOBODY_KNOWN)
+        wanted = {*known} - self._wish.without
+        if not wanted:
+            raise TerminalError(NOBODY_LEFT)
+        return wanted
 
 
 def _decoded(text: str) -> bytes:

@@ -37,8 +37,8 @@ class Outcome:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every host was heard."""
-        return not self.unheard
+        """Whether every host was heard: where none was, nobody said that nothing is missing."""
+        return self.heard > 0 and not self.unheard
 
     @property
     def failures(self) -> list[Finding]:
