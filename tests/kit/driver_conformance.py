@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from innkeeper.agent.drivers.driver import DomainEvent, DomainPhase, DomainSpec, Driver, DriverError
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 
 GUEST = "0e4d6e1c-6c53-4a41-9f04-7c1f6e0b5a11"
 OTHER = "7b1f3c52-93c5-4b62-8a0e-1d5a52f3c9aa"
@@ -90,6 +90,19 @@ class DriverConformance:
         await self._run(bench, await bench.deaf(GUEST))
         await bench.driver.stop(GUEST, grace_s=0.3)
         assert await phase(bench) is DomainPhase.STOPPED
+        assert bench.alive(GUEST) == 0
+
+    async def test_a_stop_that_is_cut_in_its_grace_ends_at_once_and_takes_no_power(
+        self, bench: Bench
+    ) -> None:
+        await self._run(bench, await bench.deaf(GUEST))
+        stop = asyncio.create_task(bench.driver.stop(GUEST, grace_s=LONG_S))
+        await one_turn()
+        stop.cancel()
+        async with asyncio.timeout(30):  # far less than the grace
+            await asyncio.gather(stop, return_exceptions=True)
+        assert await phase(bench) is DomainPhase.RUNNING
+        await bench.driver.remove(GUEST)
         assert bench.alive(GUEST) == 0
 
     async def test_stop_may_be_repeated_and_absence_is_fine(self, bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """Work on guests that takes time: never more than one job for one guest.
 
-A job that is cancelled has ended before the next one starts, so two never touch the same machine.
+A job that is cancelled has ended before the next one starts, so two never touch the same machine. Nobody waits for that
+end: it is told, as any other.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from innkeeper.agent.plan import JobKind
+from innkeeper.domain.reasons import Desired
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,17 @@ class Job:
     desired: str
     task: asyncio.Task[None]
 
+    def serves(self, desired: str) -> bool:
+        """Tell whether the job is to go on where this is wanted now.
+
+        A stop goes on whatever else is wanted of the guest, unless it is to be destroyed: the guest heard already that it
+        is to power off.
+        """
+        return desired == self.desired or (self.kind is JobKind.STOP and desired != Desired.DESTROYED)
+
 
 class Jobs:
-    """The jobs of all guests. `on_end` is called with the Guest ID whenever one ends by itself."""
+    """The jobs of all guests. `on_end` is called with the Guest ID whenever one has ended, cancelled or not."""
 
     def __init__(self, *, on_end: Callable[[str], None]) -> None:
         self._on_end = on_end
@@ -40,19 +50,19 @@ class Jobs:
         self._running[guest_id] = Job(kind, desired, task)
         task.add_done_callback(partial(self._ended, guest_id))
 
-    async def cancel(self, guest_id: str) -> None:
-        """Cancel the guest's job and wait for its end."""
+    def cancel(self, guest_id: str) -> None:
+        """Have the guest's job end; its end is told later. Once: a second time would go through what runs to its end."""
         job = self._running.get(guest_id)
-        if job is not None:
+        if job is not None and not job.task.cancelling():
             job.task.cancel()
-            await asyncio.wait({job.task})
 
     async def close(self, *, within_s: float = 2.0) -> None:
         """End all jobs; the next agent goes on with them. One that waits for the hypervisor is not waited for long."""
         tasks = {job.task for job in self._running.values()}
-        for _ in range(2):  # the second time goes through work that runs to its end
+        for goes_through in (False, True):  # the second time goes through work that runs to its end
             for task in tasks:
-                task.cancel()
+                if goes_through or not task.cancelling():
+                    task.cancel()
             if tasks:
                 await asyncio.wait(tasks, timeout=within_s)
 

@@ -27,6 +27,7 @@ from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.report import AssignmentReport, Verdict
 from innkeeper.agent.slots import Slots
 from innkeeper.agent.start_gate import StartGate
+from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.trials import Trials
 from innkeeper.agent.work import GuestWork
@@ -118,6 +119,7 @@ class Reconciler:
                 guest_id=guest_id,
             )
         except OrderInvalidError as error:
+            self.figures.orders.labels("invalid").inc()
             self._say_invalid(guest_id, verdict, error)
             return
         found = meaning(order, record, tombstone)
@@ -271,19 +273,18 @@ class Reconciler:
     async def _converge(self, guest_id: str) -> None:
         await self.inventory.known.wait()
         guest = self.ledger.get(guest_id)
-        job = self.jobs.get(guest_id)
-        if guest is None or (job is not None and job.desired == goal_of(guest.record, guest.order).desired):
+        if guest is None:
             return
+        goal = goal_of(guest.record, guest.order)
+        job = self.jobs.get(guest_id)
         if job is not None:
-            await self.jobs.cancel(guest_id)
-            await self.inventory.refresh()
-            guest = self.ledger.get(guest_id)
-            if guest is None:
-                return
+            # Its end is not waited for: other guests need this worker, and the end of a job wakes its guest.
+            if not job.serves(goal.desired):
+                self.jobs.cancel(guest_id)
+            return
         if await self._operate(guest):
             return
         phase = self.inventory.phases.get(guest_id)
-        goal = goal_of(guest.record, guest.order)
         step = next_step(
             desired=goal.desired,
             restart_policy=guest.order.spec.restart_policy,
@@ -318,7 +319,6 @@ class Reconciler:
     async def _operation(self, guest: HeldGuest, operation: OrderOperation) -> None:
         guest_id = guest.order.guest_id
         self.prober.forget(guest_id)  # what it answered before says nothing of it afterwards
-        trials = self.trials.setdefault(guest_id, Trials())
         try:
             record = await self.operating.run(guest, operation, self._wanted)
         except InnkeeperError as error:
@@ -327,14 +327,19 @@ class Reconciler:
                 "operation_not_kept", guest=guest_id, reason=error.reason, message=error.message
             )
             await self.clock.sleep(STORE_AGAIN_S)
-            return
+        else:
+            self._operated(guest_id, record)
+        finally:
+            await self.inventory.refresh()  # also where it was cancelled: the next look must see what it did
+
+    def _operated(self, guest_id: str, record: OperationRecord) -> None:
+        trials = self.trials.setdefault(guest_id, Trials())
         now = self.clock.monotonic()
         if record.phase is OperationPhase.FAILED:
             self.figures.job_failures.labels(JobKind.OPERATE.value, record.reason).inc()
             trials.failed(now, retryable=True)
         elif record.kind in (OperationKind.REBOOT, OperationKind.HARD_REBOOT):
             trials.started(now)
-        await self.inventory.refresh()
 
     def crashing(self) -> int:
         """Return how many guests that are to run end again and again."""
@@ -382,32 +387,31 @@ class Reconciler:
     async def _job(self, guest: HeldGuest, goal: Goal, kind: JobKind) -> None:
         guest_id = guest.order.guest_id
         log = structlog.get_logger(__name__).bind(guest=guest_id, job=kind.value)
-        trials = self.trials.setdefault(guest_id, Trials())
         try:
             await self._run(guest, goal, kind)
         except InnkeeperError as error:
             log.warning("job_failed", reason=error.reason, message=error.message)
-            failure, retryable = (
-                Ready(status=False, reason=error.reason, message=error.message),
-                error.retryable,
-            )
+            failure = Ready(status=False, reason=error.reason, message=error.message)
+            self._failed(guest_id, kind, failure, retryable=error.retryable)
         except Exception:
             log.exception("job_broke")
             message = f"the agent could not {kind.value} the guest; its log says why"
-            failure, retryable = Ready(status=False, reason=GuestReason.DRIVER_FAILED, message=message), True
+            failure = Ready(status=False, reason=GuestReason.DRIVER_FAILED, message=message)
+            self._failed(guest_id, kind, failure, retryable=True)
         else:
             log.info("job_done")
             if kind in _STARTS:
-                trials.started(self.clock.monotonic())
+                self.trials.setdefault(guest_id, Trials()).started(self.clock.monotonic())
             elif kind is JobKind.DESTROY:
                 self.trials.pop(guest_id, None)
                 self.operating.book.forget(guest_id)
-            await self.inventory.refresh()
-            return
+        finally:
+            await self.inventory.refresh()  # also where it was cancelled: the next look must see what it did
+
+    def _failed(self, guest_id: str, kind: JobKind, failure: Ready, *, retryable: bool) -> None:
         self.figures.job_failures.labels(kind.value, failure.reason).inc()
-        trials.failed(self.clock.monotonic(), retryable=retryable)
+        self.trials.setdefault(guest_id, Trials()).failed(self.clock.monotonic(), retryable=retryable)
         self.ledger.show(guest_id, failure)
-        await self.inventory.refresh()
 
     async def _run(self, guest: HeldGuest, goal: Goal, kind: JobKind) -> None:
         match kind:
@@ -423,8 +427,8 @@ class Reconciler:
                 await self.work.stop(guest, goal.off)
             case JobKind.DESTROY:
                 await self.work.destroy(guest)
-            case JobKind.FORGET:
-                raise InnkeeperError("only a person forgets a guest")
+            case JobKind.FORGET | JobKind.OPERATE:
+                raise InnkeeperError(f"no step of the plan asks for the job {kind.value}")
 
     def _newest(self, guest: HeldGuest) -> HeldGuest:
         """Return the guest as it is held now: its order may have changed while it waited for a slot."""
@@ -446,7 +450,6 @@ class Reconciler:
     def _say_invalid(self, guest_id: str, verdict: Verdict, error: OrderInvalidError) -> None:
         ready = Ready(status=False, reason=error.reason, message=error.message)
         self.report.say(guest_id, replace(verdict, outcome=OrderOutcome.INVALID, ready=ready))
-        self.figures.orders.labels("invalid").inc()
         structlog.get_logger(__name__).warning(
             "order_invalid", assignment=guest_id[:253], message=error.message
         )

@@ -1,6 +1,7 @@
 """The jobs: build, start, stop and destroy one guest. Each may be repeated, and killed anywhere.
 
-Calls to the hypervisor always run to their end, so that a job that is cancelled leaves nothing going on behind it.
+Calls to the hypervisor always run to their end, so that a job that is cancelled leaves nothing going on behind it; the
+grace of a stop alone is cut.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from innkeeper.agent.build.builder import Builder
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.stopwatch import Stopwatch
 from innkeeper.agent.drivers.driver import Driver
+from innkeeper.agent.goal import goal_of
 from innkeeper.agent.ledger import HeldGuest, Ledger
 from innkeeper.agent.net.network import HostNet, Wanted
 from innkeeper.agent.paths import StatePaths
@@ -61,7 +63,9 @@ class GuestWork:
         await self.driver.stop(guest_id, grace_s=self.stop_grace_s)
         if off.reason == GuestReason.SUPERSEDED:
             await self.network.release(guest_id)  # its addresses are in use elsewhere
-        await self.ledger.settle(guest_id, life=Life.OFF, ready=off)
+        now = self.ledger.get(guest_id)
+        if now is not None and goal_of(now.record, now.order) == goal_of(guest.record, guest.order):
+            await self.ledger.settle(guest_id, life=Life.OFF, ready=off)
 
     async def destroy(self, guest: HeldGuest) -> None:
         """Remove machine and disk, keep a tombstone. No grace: what the guest would still write goes with its disk."""

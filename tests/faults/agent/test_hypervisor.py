@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from innkeeper.agent.drivers.driver import DriverError
+from innkeeper.agent.parts import AgentParts
+from innkeeper.domain.orders import OrderOperation
 from innkeeper.kube.resources import HOST_AGENTS
 from tests.kit.agent_host import AgentHost, GatedDriver
 from tests.kit.agent_orders import guest_id, order
@@ -76,6 +78,34 @@ async def test_a_stop_or_a_removal_that_hangs(host: AgentHost, hung: HungDriver,
     await host.told(OTHER, "Running")
     host.gates.open()
     await host.told(GUEST, desired, outcome="Destroyed" if desired == "Destroyed" else "Accepted")
+
+
+@pytest.mark.parametrize("kind", ["Stopped", "Reboot"])
+async def test_guests_in_their_grace_hold_up_no_other_whatever_is_ordered_of_them(
+    host: AgentHost, kind: str
+) -> None:
+    """As many as there are workers: each of them would wait for an end that is a minute away."""
+    deaf = range(1, AgentParts.workers + 1)
+    host.start()
+    for number in deaf:
+        await host.assign(order(number))
+        await host.told(guest_id(number), "Running")
+    host.driver.deaf.update(guest_id(number) for number in deaf)
+    for number in deaf:
+        if kind == "Stopped":
+            await host.assign(order(number, serial=2, desired="Stopped"))
+        else:
+            reboot = OrderOperation(id=f"op-{number}", kind="Reboot")
+            await host.assign(order(number, serial=2, operation=reboot))
+    await eventually(lambda: host.gates.passed["before-stop"] == len(deaf))
+    for number in deaf:
+        await host.assign(order(number, serial=3, desired="Running" if kind == "Stopped" else "Stopped"))
+    other = len(deaf) + 1
+    await host.assign(order(other))
+    await host.told(guest_id(other), "Running")
+    for number in deaf:
+        await host.assign(order(number, serial=4, desired="Destroyed"))
+        await host.told(guest_id(number), "Destroyed", outcome="Destroyed")
 
 
 async def test_a_call_that_ends_at_its_deadline_is_told_and_tried_again(host: AgentHost) -> None:

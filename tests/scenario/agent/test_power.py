@@ -50,6 +50,16 @@ async def test_a_change_of_mind_while_it_stops_ends_in_a_running_guest(running: 
     running.gates.open()
     await running.told(GUEST, "Running")
     assert running.driver.running() == {GUEST}
+    assert running.driver.starts[GUEST] == 2, "it heard already that it is to power off"
+
+
+async def test_a_guest_that_is_destroyed_has_no_grace_left(running: AgentHost) -> None:
+    running.driver.deaf.add(GUEST)
+    await running.assign(order(serial=2, desired="Stopped"))
+    await eventually(lambda: running.gates.passed["before-stop"])
+    await running.assign(order(serial=3, desired="Destroyed", image=None))
+    await running.told(GUEST, "Destroyed", outcome="Destroyed")
+    assert running.driver.stops[GUEST] == 0, "its stop was cut"
 
 
 async def test_a_guest_ordered_off_from_the_first_day_is_ready_and_starts_later(host: AgentHost) -> None:

@@ -43,6 +43,11 @@ async def test_another_serial_of_the_epoch_in_which_it_left_is_refused_with_a_re
     await running.assign(order(epoch=2, serial=2))
     told = await running.told(GUEST, "OrderInvalid", outcome="Invalid")
     assert "higher epoch" in told.message
+    orders = "innkeeper_agent_orders_total"
+    assert (running.figure(orders, meaning="lives_elsewhere"), running.figure(orders, meaning="invalid")) == (
+        1,
+        0,
+    )
     assert running.driver.running() == set()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.plan import JobKind
+from innkeeper.domain.reasons import Desired
 from innkeeper.to_its_end import to_its_end
 from tests.kit.waiting import eventually, one_turn
 
@@ -30,8 +31,9 @@ async def test_the_end_of_a_job_is_told() -> None:
     assert jobs.get("g") is None
 
 
-async def test_a_cancelled_job_has_ended_when_the_next_may_start() -> None:
-    jobs = Jobs(on_end=lambda _: None)
+async def test_a_cancelled_job_is_a_job_until_its_call_to_the_hypervisor_is_over() -> None:
+    ended: list[str] = []
+    jobs = Jobs(on_end=ended.append)
     call, done = asyncio.Event(), []
 
     async def hypervisor() -> None:
@@ -40,13 +42,33 @@ async def test_a_cancelled_job_has_ended_when_the_next_may_start() -> None:
 
     jobs.start("g", JobKind.BUILD, desired="Running", work=to_its_end(hypervisor()))
     await one_turn()
-    cancelling = asyncio.create_task(jobs.cancel("g"))
-    await one_turn()
-    assert not cancelling.done(), "a call to the hypervisor is waited for"
+    for _ in range(3):
+        jobs.cancel("g")
+        await one_turn()
+    assert jobs.get("g") is not None, "however often it is cancelled: no other job may touch the machine yet"
     call.set()
-    await cancelling
+    await eventually(lambda: ended == ["g"])
     assert done == ["defined"]
     assert jobs.get("g") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "begun_for", "goes_on_for"),
+    [
+        (JobKind.STOP, Desired.STOPPED, {Desired.STOPPED, Desired.RUNNING, Desired.SUPERSEDED}),
+        (JobKind.OPERATE, Desired.RUNNING, {Desired.RUNNING}),
+        (JobKind.BUILD, Desired.RUNNING, {Desired.RUNNING}),
+    ],
+)
+async def test_a_stop_alone_goes_on_where_its_guest_shall_run_again(
+    kind: JobKind, begun_for: str, goes_on_for: set[str]
+) -> None:
+    jobs = Jobs(on_end=lambda _: None)
+    jobs.start("g", kind, desired=begun_for, work=_for_ever())
+    job = jobs.get("g")
+    assert job is not None
+    assert {each for each in Desired if job.serves(each)} == goes_on_for
+    await jobs.close()
 
 
 async def test_closing_does_not_wait_for_a_hypervisor_that_hangs() -> None:

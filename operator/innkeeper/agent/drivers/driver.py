@@ -179,6 +179,7 @@ class Driver(Protocol):
         """Ask the guest to power off; after `grace_s` take its power. Returns when it is off or was never there.
 
         A machine that a person paused goes on first, so that it hears the wish; without a grace it is not asked.
+        Cancelled during the grace it ends at once, and the machine keeps its power; taking the power runs to its end.
         """
 
     async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:

@@ -1,6 +1,7 @@
 """A driver whose calls run to their end even where the caller is cancelled.
 
-A call to a hypervisor cannot be taken back half way: whoever comes next must find it done or not begun.
+A call to a hypervisor cannot be taken back half way: whoever comes next must find it done or not begun. The grace of a
+stop is no such call: it may last for long, and ends when the caller is cancelled.
 """
 
 from collections.abc import AsyncIterator
@@ -60,8 +61,8 @@ class PatientDriver:
         await to_its_end(self._driver.pull(guest_id, bytes_per_s=bytes_per_s))
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
-        """Stop a machine."""
-        await to_its_end(self._driver.stop(guest_id, grace_s=grace_s))
+        """Stop a machine; drivers themselves see to it that power is taken wholly or not at all."""
+        await self._driver.stop(guest_id, grace_s=grace_s)
 
     async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:
         """Ask the guest agent."""

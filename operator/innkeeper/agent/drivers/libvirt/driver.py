@@ -32,6 +32,7 @@ from innkeeper.agent.drivers.libvirt.connection import DEADLINE_S, Connection
 from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
 from innkeeper.agent.drivers.libvirt.usage import UsageQuestion
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.to_its_end import to_its_end
 
 log = structlog.get_logger()
 
@@ -166,7 +167,7 @@ class LibvirtDriver:
         """Ask the guest to power off; after the grace take its power."""
         if grace_s > 0:
             await self._ask_within(guest_id, grace_s)
-        await self._call(lambda connection: _take_power(connection, guest_id))
+        await to_its_end(self._call(lambda connection: _take_power(connection, guest_id)))
 
     async def _ask_within(self, guest_id: str, grace_s: float) -> None:
         changed = self._changed.setdefault(guest_id, asyncio.Event())
