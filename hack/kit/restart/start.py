@@ -18,6 +18,7 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
+from innkeeper.processes import garbage
 from innkeeper.processes.snapshots import Snapshots
 from innkeeper.processes.watches import Watches
 from innkeeper.state.subset import Subset
@@ -30,6 +31,7 @@ from kit.restart.counting import counting
 
 async def started(kubeconfig: Path, snapshot: Path | None, *, write: Path | None) -> dict[str, object]:
     """Start, decide once, and return what it took; leave a snapshot where one is wanted."""
+    garbage.collect_rarely()
     credentials = Credentials.from_kubeconfig(kubeconfig)
     async with counting(credentials.server) as counter:
         credentials.tls_server_name = credentials.tls_server_name or "127.0.0.1"

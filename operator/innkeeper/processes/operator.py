@@ -5,7 +5,6 @@ to forget what was half done; a signal ends it in order and gives the Lease up.
 """
 
 import asyncio
-import gc
 import os
 import platform
 import secrets
@@ -20,6 +19,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.lease import LeaderElection
 from innkeeper.kube.reviews import AccessReviews, TokenReviews
+from innkeeper.processes import garbage
 from innkeeper.processes.gate import Gate
 from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.leader import Leader
@@ -61,6 +61,7 @@ async def run_operator(settings: OperatorSettings) -> None:
         InnkeeperError: the process cannot go on.
     """
     logs.configure(form=settings.log_format, level=settings.log_level, process="operator")
+    garbage.collect_rarely()
     credentials = Credentials.load(settings.kubeconfig)
     async with Client(credentials) as client:
         await OperatorProcess(settings, client=client, clock=SystemClock()).run()
@@ -216,7 +217,7 @@ class OperatorProcess:
         await self.watches.synced()
         if not await self._gate.enter():
             return
-        _settle_memory()
+        garbage.spare_what_is_here()
         self._note_leading(leading=True)
         try:
             leader = Leader(
@@ -238,10 +239,3 @@ class OperatorProcess:
     def _note_leading(self, *, leading: bool) -> None:
         self.leading = leading
         self._metrics.leader.set(float(leading))
-
-
-def _settle_memory() -> None:
-    """Spare the collector what was listed: those objects stay, and walking over them again and again costs much."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

@@ -135,9 +135,22 @@ def _decoded(body: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
 
 
 def fields_of(view: type[View]) -> str:
-    """Return a digest of how objects of a kind are read: their fields, types and defaults."""
-    schema = json.dumps(msgspec.json.schema(view), sort_keys=True)
+    """Return a digest of how objects of a kind are read: their fields, types and defaults, not what is said of them."""
+    schema = json.dumps(_without_words(msgspec.json.schema(view)), sort_keys=True)
     return hashlib.blake2b(schema.encode(), digest_size=8).hexdigest()
+
+
+def _without_words(schema: Any) -> Any:
+    """Return a JSON schema without descriptions, which are docstrings; a field of that name has a schema, no text."""
+    if isinstance(schema, list):
+        return [_without_words(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_words(value)
+        for key, value in schema.items()
+        if not (key == "description" and isinstance(value, str))
+    }
 
 
 def read(path: Path) -> bytes:

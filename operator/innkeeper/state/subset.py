@@ -83,6 +83,18 @@ class Subset:
         self._guests_of_mac: defaultdict[str, set[str]] = defaultdict(set)
         self._guests_of_image: defaultdict[Key, set[Key]] = defaultdict(set)  # bound to it
         self._takers: dict[type[View], Callable[[Any], None]] = {}
+        self._appliers: dict[type[View], Callable[[Change[Any]], None]] = {
+            Guest: self._apply_guest,
+            GuestOperation: self._apply_operation,
+            Assignment: self._apply_assignment,
+            Host: self._apply_host,
+            HostAgent: self._apply_host_agent,
+            IPAddress: self._apply_address,
+            IPPool: self._apply_pool,
+            Flavor: self._apply_flavor,
+            Image: self._apply_image,
+            Cluster: self._apply_cluster,
+        }
 
     # What others ask
 
@@ -207,19 +219,7 @@ class Subset:
     def apply(self, change: Change[Any]) -> None:
         """Take a change from an informer."""
         view = change.new if change.new is not None else change.old
-        appliers: dict[type[View], Callable[[Change[Any]], None]] = {
-            Guest: self._apply_guest,
-            GuestOperation: self._apply_operation,
-            Assignment: self._apply_assignment,
-            Host: self._apply_host,
-            HostAgent: self._apply_host_agent,
-            IPAddress: self._apply_address,
-            IPPool: self._apply_pool,
-            Flavor: self._apply_flavor,
-            Image: self._apply_image,
-            Cluster: self._apply_cluster,
-        }
-        appliers[type(view)](change)  # type: ignore[index] # one of old and new is always there
+        self._appliers[type(view)](change)  # type: ignore[index] # one of old and new is always there
         self._tell_of_room()
 
     def _apply_guest(self, change: Change[Guest]) -> None:
@@ -234,7 +234,7 @@ class Subset:
             self.leave_backlog(change.key)
         if old is not None:
             self._follow_up(old, change.new)
-        elif change.new is not None:
+        elif change.new is not None and change.new.status.host is None:
             # Its order may have been told before it, and have taken room on a host that it is no longer bound to.
             self.settle_promise(guest_id_of(change.new))
         self.on_guest(change.key)

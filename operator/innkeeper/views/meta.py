@@ -6,8 +6,11 @@ Times stay RFC 3339 strings as the API server sent them: most are only compared 
 import msgspec
 
 
-class View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
-    """Settings that all views share: immutable, camelCase on the wire, unknown fields ignored."""
+class View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """Settings that all views share: immutable, camelCase on the wire, unknown fields ignored.
+
+    Python's collector leaves them alone: what was read from JSON and never changes has no cycles.
+    """
 
 
 class Meta(View, frozen=True, kw_only=True):

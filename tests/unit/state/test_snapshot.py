@@ -42,6 +42,37 @@ def test_a_kind_that_is_read_otherwise_by_now_is_left_out() -> None:
     assert found.kinds == {"hosts": KINDS["hosts"]}
 
 
+def test_other_words_about_a_kind_change_nothing() -> None:
+    """A docstring that was mended must not cost a start from lists."""
+
+    def told(words: str) -> type[View]:
+        class Told(View, frozen=True, kw_only=True):
+            __doc__ = words
+            metadata: Meta
+            description: str = ""
+
+        return Told
+
+    before, after = told("As it was."), told("In better words.")
+    kept = Kind("5", [before(metadata=Meta(name="a"), description="kept")])
+    content = snapshot.encode({"told": kept}, views={"told": before}, origin=ORIGIN, made_at=objects.NOW)
+    found = snapshot.decode(content, views={"told": after}).kinds["told"]
+    assert found.objects == [after(metadata=Meta(name="a"), description="kept")]
+
+
+def test_a_field_more_or_less_is_noticed_whatever_its_name() -> None:
+    class Told(View, frozen=True, kw_only=True):
+        metadata: Meta
+        description: str = ""
+
+    with_it = Told
+
+    class Told(View, frozen=True, kw_only=True):  # type: ignore[no-redef] # the same kind in another version
+        metadata: Meta
+
+    assert snapshot.fields_of(with_it) != snapshot.fields_of(Told)
+
+
 def test_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "FORM", snapshot.FORM + 1)
     later = snapshot.encode(KINDS, views=VIEWS, origin=ORIGIN, made_at=objects.NOW)
