@@ -42,6 +42,7 @@ class OperationFlow:
         self._clock = clock
         self._workers = workers
         self._queue: LatestQueue[Key] = LatestQueue(clock)
+        self._first_seen: dict[Key, tuple[str, float]] = {}  # uid, and when by the monotonic clock
         self.observe: Callable[[str, str], None] = lambda kind, phase: None  # noqa: ARG005 - does nothing
         subset.on_operation = self._queue.add
         for key in subset.operations.by_key:
@@ -80,6 +81,8 @@ class OperationFlow:
     async def _advance(self, key: Key) -> float | None:
         """Write or delete what is due; return after how many seconds to look in any case."""
         operation = self._subset.operations.by_key.get(key)
+        if operation is None or operations.is_over(operation):
+            self._first_seen.pop(key, None)
         if operation is None:
             self._queue.forget(key)
             return None
@@ -149,7 +152,7 @@ class OperationFlow:
         subset, now = self._subset, self._clock.now()
         name = (key[0], operation.spec.guest_name)
         guest = subset.guests.get(name)
-        age_s = (now - parse_rfc3339(operation.metadata.creation_timestamp)).total_seconds()
+        age_s = self._age_s(key, operation.metadata.uid)
         if guest is None:
             return Standing(at=rfc3339(now), age_s=age_s)
         guest_id, host = guest_id_of(guest), guest.status.host
@@ -171,6 +174,19 @@ class OperationFlow:
             host_unheard=subset.guest_is_unheard(guest),
             turn_of=turn.metadata.name if turn else None,
         )
+
+    def _age_s(self, key: Key, uid: str) -> float:
+        """Return for how long this process has known of an operation that is not over.
+
+        The API server's creation time says no more: our time of day may be hours off, and an end is final. So an
+        operation waits anew for an operator that starts.
+        """
+        now = self._clock.monotonic()
+        known, since = self._first_seen.setdefault(key, (uid, now))
+        if known != uid:  # another one of that name
+            self._first_seen[key] = (uid, now)
+            return 0.0
+        return now - since
 
 
 def _says(status: GuestOperationStatus) -> GuestOperationStatus:

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from innkeeper.agent import work
-from innkeeper.agent.drivers.driver import DomainState
+from innkeeper.agent import plan, work
+from innkeeper.agent.drivers.driver import DomainPhase, DomainState
 from innkeeper.agent.operations.book import OperationBook
 from innkeeper.agent.operations.operating import Operating
 from innkeeper.agent.service import Agent
 from innkeeper.agent.store.operations import OperationRecord
+from innkeeper.clock import parse_rfc3339
 from innkeeper.domain.addressing.taken import Taken
 from innkeeper.domain.names import address_name
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import OperationPhase
+from innkeeper.domain.reasons import OperationPhase, RestartPolicy
 from innkeeper.state.backlog import Backlog
 from innkeeper.state.claims import Claims
 from innkeeper.state.promises import Promises
@@ -177,6 +178,16 @@ def test_an_operation_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert complaint("is not over")
 
 
+def test_an_operation_that_is_given_up_by_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_its_creation(self: OperationFlow, key: Any, uid: str) -> float:
+        del uid
+        made = parse_rfc3339(self._subset.operations.by_key[key].metadata.creation_timestamp)
+        return (self._clock.now() - made).total_seconds()
+
+    monkeypatch.setattr(OperationFlow, "_age_s", by_its_creation)
+    assert complaint("is given up after", seeds=4 * MOST_SEEDS)  # few are asked for beside a clock that is ahead
+
+
 def test_a_reboot_that_is_only_said(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(self: Operating, record: OperationRecord, *_: Any, **__: Any) -> OperationRecord:
         del self
@@ -184,6 +195,17 @@ def test_a_reboot_that_is_only_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Operating, "_reboot", nothing)
     assert complaint("whose machine never ended")
+
+
+@pytest.mark.parametrize("policy", [RestartPolicy.ALWAYS, RestartPolicy.ON_FAILURE])
+def test_a_guest_that_crashed_and_is_left_down(policy: RestartPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = plan._ended
+
+    def lets_it_rest(phase: DomainPhase, restart_policy: str) -> plan.Step:
+        return ended(phase, RestartPolicy.NEVER if restart_policy == policy else restart_policy)
+
+    monkeypatch.setattr(plan, "_ended", lets_it_rest)
+    assert complaint("'Crashed'", seeds=2 * MOST_SEEDS)  # it must crash last, and nothing wake it afterwards
 
 
 def test_one_seed_is_one_history() -> None:

@@ -1,9 +1,11 @@
 """What was asked of guests once, what their machines did, and whether the two can go together.
 
 It counts: a machine is stopped, paused or let go on by its agent no oftener than somebody asked for it. What an operation
-says of its end is final, has its reason, and is true of the machine.
+says of its end is final, has its reason, and is true of the machine. None is given up before its time, whatever a clock
+says.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
@@ -13,6 +15,7 @@ from tests.kit.fake_api_store import Event
 
 Complain = Callable[[str], None]
 
+PATIENCE_S = {"GuestNotFound": 10.0, "GuestNotRunning": 600.0}  # as docs/how-to/operate-guests.md has it
 REBOOTS = frozenset({OperationKind.REBOOT, OperationKind.HARD_REBOOT})
 
 
@@ -25,6 +28,7 @@ class Operated:
         self._off: set[str] = set()  # guests that are to be off, or were and nobody saw them off yet
         self._did: defaultdict[str, Counter[str]] = defaultdict(Counter)  # Guest ID -> what its machine did
         self._began: dict[str, Counter[str]] = {}  # uid -> what the machine had done when its guest was known
+        self._made: dict[str, float] = {}  # uid -> when it was created, in the loop's seconds
         self._ends: dict[str, tuple[str, str]] = {}  # uid -> phase and reason
 
     # Machines
@@ -76,6 +80,7 @@ class Operated:
         operation = event.document
         status, uid = operation.get("status", {}), operation["metadata"]["uid"]
         guest_id = status.get("guestId")
+        self._made.setdefault(uid, asyncio.get_running_loop().time())
         if guest_id and uid not in self._began:
             self._asked[guest_id][operation["spec"]["operation"]] += 1
             self._began[uid] = Counter(self._did[guest_id])
@@ -95,10 +100,21 @@ class Operated:
         if status["phase"] == OperationPhase.FAILED:
             if not condition["reason"] or not condition["message"]:
                 self._complain(f"{name} failed and does not say why: {condition}")
+            self._check_patience(operation)
         elif operation["spec"]["operation"] in REBOOTS and guest_id is not None:
             did, before = self._did[guest_id], self._began[operation["metadata"]["uid"]]
             if did["ended"] == before["ended"]:
                 self._complain(f"{name} says that it rebooted {guest_id}, whose machine never ended")
+
+    def _check_patience(self, operation: Document) -> None:
+        """What no host was asked for is given up after a while only."""
+        metadata, status = operation["metadata"], operation["status"]
+        if "Ordered" in {each["name"] for each in status.get("steps", [])}:
+            return
+        reason = status["conditions"][0]["reason"]
+        waited_s = asyncio.get_running_loop().time() - self._made[metadata["uid"]]
+        if waited_s < PATIENCE_S.get(reason, 0.0):
+            self._complain(f"{metadata['name']} is given up after {waited_s:.1f} s: {reason}")
 
 
 def _says_it_runs(guest: Document) -> bool:

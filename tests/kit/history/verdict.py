@@ -30,7 +30,9 @@ from tests.kit.history.world import World
 from tests.kit.objects import view
 from tests.kit.recount import promised_by_the_api
 
-RESTS = {("True", "Completed"), ("False", "Crashed")}
+COMPLETED, CRASHED = ("True", "Completed"), ("False", "Crashed")
+RESTS = {"Always": set(), "OnFailure": {COMPLETED}, "Never": {COMPLETED, CRASHED}}
+"""What a guest that ended by itself may say for ever, by its restart policy."""
 MAY_WAIT = {"NoHostFits", "PoolExhausted", "FlavorNotFound", "PoolUnusable"}
 
 
@@ -122,7 +124,7 @@ def _bound(world: World, guest: Guest, ready: Condition) -> Iterator[str]:
             yield f"{who} says that it runs on {host} and lives on {alive}"
     elif said == ("False", "Paused") and world.witness.operated.may_be_paused(guest_id) and alive == {host}:
         pass
-    elif said in RESTS and guest.spec.restart_policy != "Always":
+    elif said in RESTS[guest.spec.restart_policy]:
         if alive:
             yield f"{who} says {ready} and lives on {alive}"
     else:

@@ -1,7 +1,7 @@
 """GuestOperations: ordered one at a time, told to their end, cancelled before and never undone after, and cleared up."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -36,7 +36,7 @@ async def test_an_operation_travels_in_the_next_serial_and_is_told_to_its_end(sc
     assert found.status.started_at is not None
     assert found.status.finished_at is not None
     assert [(each.type, each.status) for each in found.status.conditions] == [("Ready", "True")]
-    assert scene.operators[0].ended_operations == [("Reboot", "Succeeded")]
+    await eventually(lambda: scene.operators[0].ended_operations == [("Reboot", "Succeeded")])
 
 
 async def test_an_operation_that_is_over_costs_no_order_of_its_own(scene: GuestScene) -> None:
@@ -190,6 +190,47 @@ async def test_an_operation_does_not_wait_for_ever(
     scene.hosts["a"].look()
     await settled(scene.api.writes)
     assert scene.hosts["a"].done == [], "what was called failed is never done"
+
+
+@pytest.mark.parametrize("off_by", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "behind"])
+@pytest.mark.parametrize(
+    ("guests", "pending", "waits_s", "ends"),
+    [([], "GuestNotFound", 11, "GuestNotFound"), (["web"], "WaitsForGuest", 601, "GuestNotRunning")],
+)
+async def test_a_clock_that_is_wrong_makes_no_wait_shorter_or_longer(
+    timed_scene: GuestScene, guests: list[str], pending: str, waits_s: float, ends: str, off_by: timedelta
+) -> None:
+    scene, clock = timed_scene, timed_scene.clock
+    assert isinstance(clock, ManualClock)
+    clock.set_wall(datetime.now(UTC) + off_by)
+    scene.hosts["a"].hears = False
+    for name in guests:
+        scene.add_guest(name)
+    scene.operate("Pause")
+    await scene.until_phase("Pending", pending)
+    clock.advance(waits_s - 2)
+    await settled(scene.api.writes)
+    await scene.until_phase("Pending", pending)
+    clock.advance(2)
+    await scene.until_phase("Failed", ends)
+
+
+async def test_an_operation_that_comes_again_under_its_name_waits_from_the_beginning(
+    timed_scene: GuestScene,
+) -> None:
+    scene, clock = timed_scene, timed_scene.clock
+    assert isinstance(clock, ManualClock)
+    scene.operate("Pause")
+    await scene.until_phase("Pending", "GuestNotFound")
+    clock.advance(9)
+    scene.api.delete(GUEST_OPERATIONS, "op", namespace=NAMESPACE)
+    scene.operate("Pause")
+    await scene.until_phase("Pending", "GuestNotFound")
+    clock.advance(9)
+    await settled(scene.api.writes)
+    await scene.until_phase("Pending", "GuestNotFound")
+    clock.advance(2)
+    await scene.until_phase("Failed", "GuestNotFound")
 
 
 async def test_an_operation_ends_with_its_guest(scene: GuestScene) -> None:

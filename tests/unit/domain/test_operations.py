@@ -113,9 +113,10 @@ def test_one_that_waits_is_not_ordered_of_a_guest_that_shall_be_off_and_one_that
     assert carried(operation("o1", ordered=True), guest=off) == "o1"
 
 
-def test_a_clock_that_was_set_back_puts_off_no_look() -> None:
-    assert operations.again_after_s(-3600) == operations.UNKNOWN_GUEST_S
+def test_each_deadline_is_looked_at_in_its_turn() -> None:
+    assert operations.again_after_s(0) == operations.UNKNOWN_GUEST_S
     assert operations.again_after_s(operations.UNKNOWN_GUEST_S) == (
         operations.NOT_RUNNING_S - operations.UNKNOWN_GUEST_S
     )
+    assert operations.again_after_s(operations.NOT_RUNNING_S) is None
     assert operations.again_after_s(operations.NOT_RUNNING_S) is None

@@ -34,7 +34,7 @@ class Standing:
     """What an operation is judged by. `guest` is who has the name now, if anybody."""
 
     at: str  # now, as the status tells times
-    age_s: float  # of the operation
+    age_s: float  # for how long the operation is known; never by the time of day
     guest: Guest | None = None
     guest_id: str | None = None
     assignment: Assignment | None = None
@@ -133,7 +133,6 @@ def outlook(operation: GuestOperation, standing: Standing) -> GuestOperationStat
 
 def again_after_s(age_s: float) -> float | None:
     """Return in how many seconds an operation is to be looked at whatever happens: its next deadline."""
-    age_s = max(0.0, age_s)  # a clock that was set back for a while puts off no look for as long
     return next((limit - age_s for limit in (UNKNOWN_GUEST_S, NOT_RUNNING_S) if age_s < limit), None)
 
 
