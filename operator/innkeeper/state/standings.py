@@ -14,6 +14,9 @@ from innkeeper.kube.informer import Change, Key
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
 
+_BOUND_BY = (ConditionType.SCHEDULED, ConditionType.ADDRESSES_ASSIGNED)
+"""The steps whose last one a binding makes True."""
+
 
 class Standings:
     """The sums."""
@@ -54,8 +57,7 @@ class Standings:
         if stalled is not None:
             self._stalled[_reason(stalled)] += 1
         if ready is None or ready.status != "True":
-            since = ready.last_transition_time if ready is not None else ""
-            self._unready[reason][key] = since or guest.metadata.creation_timestamp
+            self._unready[reason][key] = _since(guest, ready)
 
     def _take_away(self, key: Key, guest: Guest) -> None:
         ready, stalled = _told(guest)
@@ -68,6 +70,20 @@ class Standings:
 def _told(guest: Guest) -> tuple[Condition | None, Condition | None]:
     conditions = guest.status.conditions
     return find(conditions, ConditionType.READY), find(conditions, ConditionType.STALLED)
+
+
+def _since(guest: Guest, ready: Condition | None) -> str:
+    """Return since when a Guest has not been Ready; one that has a host counts from its binding at the earliest.
+
+    The transition time of Ready moves with its status only, so it still tells when the guest began to wait for room.
+    """
+    since = (ready.last_transition_time if ready is not None else "") or guest.metadata.creation_timestamp
+    if guest.status.host is None:
+        return since
+    steps = (find(guest.status.conditions, each) for each in _BOUND_BY)
+    return max(
+        since, *(each.last_transition_time for each in steps if each is not None and each.status == "True")
+    )
 
 
 def _reason(condition: Condition | None) -> str:

@@ -185,7 +185,9 @@ def test_an_operation_that_is_given_up_by_the_time_of_day(monkeypatch: pytest.Mo
         return (self._clock.now() - made).total_seconds()
 
     monkeypatch.setattr(OperationFlow, "_age_s", by_its_creation)
-    assert complaint("is given up after", seeds=4 * MOST_SEEDS)  # few are asked for beside a clock that is ahead
+    assert complaint(
+        "is given up after", seeds=4 * MOST_SEEDS
+    )  # few are asked for beside a clock that is ahead
 
 
 def test_a_reboot_that_is_only_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +200,9 @@ def test_a_reboot_that_is_only_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("policy", [RestartPolicy.ALWAYS, RestartPolicy.ON_FAILURE])
-def test_a_guest_that_crashed_and_is_left_down(policy: RestartPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_that_crashed_and_is_left_down(
+    policy: RestartPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ended = plan._ended
 
     def lets_it_rest(phase: DomainPhase, restart_policy: str) -> plan.Step:

@@ -12,10 +12,9 @@ from tests.kit.objects import guest as a_guest
 from tests.kit.objects import ready, view
 
 
-def guest(*conditions: dict[str, Any]) -> Guest:
-    return view(
-        a_guest(status={"conditions": list(conditions)}, creationTimestamp="2026-01-01T00:00:00Z"), Guest
-    )
+def guest(*conditions: dict[str, Any], **status: str) -> Guest:
+    status_now = {"conditions": list(conditions), **status}
+    return view(a_guest(status=status_now, creationTimestamp="2026-01-01T00:00:00Z"), Guest)
 
 
 def condition(reason: str, status: str = "False", at: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
@@ -65,6 +64,37 @@ def test_the_age_goes_on_while_each_try_turns_the_reason() -> None:
     )
     changed(standings, old, again)
     assert standings.unready_s(now) == {"Streaming": 600}
+
+
+def test_a_guest_that_waited_for_room_counts_from_its_binding() -> None:
+    standings, now = Standings(), START + timedelta(hours=2, minutes=10)
+    waited = [
+        condition("NoHostFits"),
+        {**condition("NoHostFits"), "type": "Scheduled"},
+        {**condition("Pending", "Unknown"), "type": "AddressesAssigned"},
+    ]
+    old = guest(*waited)
+    changed(standings, None, old)
+    assert standings.unready_s(now) == {"NoHostFits": 7800}
+    at = "2026-01-01T02:00:00Z"
+    placed = [
+        condition("Streaming"),
+        {**condition("Scheduled", "True", at=at), "type": "Scheduled"},
+        {**condition("AddressesAssigned", "True", at=at), "type": "AddressesAssigned"},
+    ]
+    bound = guest(*placed, host="a")
+    changed(standings, old, bound)
+    assert standings.unready_s(now) == {"Streaming": 600}
+    later = guest({**placed[0], "lastTransitionTime": "2026-01-01T02:09:00Z"}, *placed[1:], host="a")
+    changed(standings, bound, later)
+    assert standings.unready_s(now) == {"Streaming": 60}, "it was Ready since"
+
+
+def test_a_guest_that_waits_for_an_address_did_not_get_its_place_when_a_host_was_found() -> None:
+    standings, scheduled = Standings(), {**condition("Scheduled", "True"), "type": "Scheduled"}
+    scheduled["lastTransitionTime"] = "2026-01-01T00:09:00Z"
+    changed(standings, None, guest(condition("PoolExhausted"), scheduled))
+    assert standings.unready_s(START + timedelta(minutes=10)) == {"PoolExhausted": 600}
 
 
 def test_a_time_that_is_none_or_lies_ahead_is_no_age() -> None:
