@@ -8,6 +8,7 @@ import pytest
 
 from innkeeper.agent.joining import string
 from innkeeper.agent.trust import encode_keys
+from innkeeper.api.v1alpha1.host import HostSpec
 from innkeeper.cli.guest.exit_codes import ExitCode
 from tests.kit.account_tokens import token
 from tests.kit.agent_orders import KEYS
@@ -102,3 +103,13 @@ def test_a_host_that_nobody_made_gets_no_line(kubectl: FakeKubectl) -> None:
     done = kubectl.run("join-token", "inn-a")
     assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
     assert "there is no Host inn-a: apply one first" in done.stderr
+
+
+def test_a_lost_host_gets_no_line_and_the_advice_that_the_api_takes(kubectl: FakeKubectl) -> None:
+    kubectl.lay(HOST, {"spec": {"cluster": "lab", "lost": "burnt down"}})
+    done = kubectl.run("join-token", "inn-a")
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    [refusal] = [each.message for each in HostSpec.rules if each.field_path == ".lost"]
+    advice = refusal.rpartition("; ")[2]
+    assert advice in done.stderr
+    assert "register it anew" in advice

@@ -93,7 +93,12 @@ def test_waiting_has_no_sense(found: Document, code: ExitCode, words: str) -> No
 def test_it_may_still_come() -> None:
     check(guest(condition("Ready", "False", "Starting")), waits_for_room=False)
     check(guest(NO_HOST), waits_for_room=True)
-    check(guest(condition("Stalled", "True", "ImageNotFound"), generation=2), waits_for_room=False)
+    for before in (
+        condition("Stalled", "True", "ImageNotFound"),
+        NO_HOST,
+        condition("Ready", "False", "Paused"),
+    ):
+        check(guest(before, generation=2), waits_for_room=False)
     check(guest(condition("Scheduled", "False", "HostLost")), waits_for_room=False)
 
 

@@ -171,64 +171,6 @@ def test_following_ends_with_its_time_and_outlives_an_api_server_that_is_away_fo
     assert run(server, "reboot", "web", "--timeout", "soon").exit_code == 2
 
 
-@pytest.mark.parametrize(
-    ("verb", "before", "after", "done"),
-    [("stop", "Running", "Stopped", "stopped"), ("start", "Stopped", "Running", "started")],
-)
-def test_power_is_changed_of_the_very_guest_and_followed(
-    verb: str, before: str, after: str, done: str
-) -> None:
-    changed = {"power": after, "generation": 2}
-    server = Server(
-        guests=[
-            guest(power=before, **conditions("True", before)),
-            guest(**changed, **conditions("True", before)),
-            guest(**changed, **conditions("False", "Stopping", generation=2)),
-            guest(**changed, **conditions("True", after, generation=2)),
-        ],
-        patched=[guest(**changed)],
-    )
-    ended = run(server, verb, "web")
-    assert ended.exit_code == 0, ended.output
-    assert server.sent == [
-        ("default/guests.innkeeper.dev/web", {"metadata": {"uid": "u1"}, "spec": {"power": after}})
-    ]
-    assert list(lines(ended)) == [
-        f"web: {before}",
-        "web: Stopping",
-        f"web: {after}",
-        f"guest.innkeeper.dev/web {done}",
-    ]
-
-
-def test_a_guest_that_has_the_power_is_not_written() -> None:
-    server = Server(guests=[guest(**conditions("True", "Running"))])
-    assert run(server, "start", "web").exit_code == 0
-    assert server.sent == []
-
-
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        (conditions("False", "Paused"), "kubectl guest resume web"),
-        (conditions("True", "Completed"), "kubectl guest stop web"),
-        (
-            {
-                "conditions": [
-                    *conditions("False", "ImageNotFound")["conditions"],
-                    {"type": "Stalled", "status": "True", "reason": "ImageNotFound", "message": "no Image"},
-                ]
-            },
-            "ImageNotFound: no Image",
-        ),
-    ],
-)
-def test_a_guest_that_cannot_start_by_itself_is_not_waited_for(status: Document, told: str) -> None:
-    ended = run(Server(guests=[guest(**status)]), "start", "web")
-    assert ended.exit_code != 0
-    assert told in str(ended.exception)
-
-
 def test_events_are_one_list_by_time() -> None:
     steps = [
         {"name": "Accepted", "at": "2026-01-01T00:00:05Z"},

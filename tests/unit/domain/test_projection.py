@@ -1,70 +1,17 @@
 """What a Guest's status says in each situation; `Ready` carries a generation only when the host reported that order."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from innkeeper.domain.lifecycle.blocked import STALLED, Blocked
-from innkeeper.domain.lifecycle.ordering import Ingredients, compose
+from innkeeper.domain.lifecycle.blocked import STALLED
 from innkeeper.domain.lifecycle.projection import Situation, conditions
-from innkeeper.domain.orders import Rank, Signer
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.views.assignment import Assignment
-from innkeeper.views.guest import Guest
 from innkeeper.views.meta import Condition
 from tests.kit import objects
-from tests.kit.objects import DIGEST, GUEST_ID, view
-
-BOUND: dict[str, Any] = {
-    "host": "a",
-    "epoch": 1,
-    "image": {"namespace": "default", "name": "debian", "digest": DIGEST},
-    "resources": {"cpu": "1", "memory": "1Gi", "disk": "10Gi"},
-    "addresses": [{"interface": "eth0", "pool": "lab", "address": "10.7.0.2", "mac": "02:00:00:00:00:01"}],
-}
-WAS_RUNNING = {**objects.ready("True", "Running"), "observedGeneration": 1}
-DELETED: dict[str, Any] = {"deletionTimestamp": objects.NOW}
-
-
-def guest(
-    *,
-    generation: int = 1,
-    bound: bool = True,
-    ready: dict[str, Any] | None = None,
-    spec: dict[str, Any] | None = None,
-    **metadata: Any,
-) -> Guest:
-    status = {**(BOUND if bound else {}), "conditions": [ready] if ready else []}
-    return view(objects.guest(spec=spec, status=status, generation=generation, **metadata), Guest)
-
-
-def host_says(reason: str) -> Condition:
-    return Condition(type="Ready", status="False", reason=reason, message="make room", observed_generation=1)
-
-
-def report(
-    status: str = "True",
-    reason: str = "Running",
-    *,
-    message: str = "",
-    rank: tuple[int, int] = (1, 1),
-    held: tuple[int, int] | None = (1, 1),
-    outcome: str = "Accepted",
-    generation: int = 1,
-) -> Assignment:
-    ingredients = Ingredients(guest_id=GUEST_ID, store_id="store-1", host="a", addresses=(), image=None)
-    order = Signer(b"\x01" * 32).sign(compose(guest(generation=generation), ingredients, rank=Rank(*rank)))
-    said = {
-        "outcome": outcome,
-        "conditions": [objects.ready(status, reason, message)],
-        **({"held": {"epoch": held[0], "serial": held[1]}} if held else {}),
-    }
-    return view(objects.assignment(rank=rank, order=order, status=said), Assignment)
-
-
-def blocked(reason: GuestReason, step: ConditionType = ConditionType.READY, **more: Any) -> Blocked:
-    return Blocked(step=step, reason=reason, message="what to do", **more)
+from tests.kit.objects import DIGEST, view
+from tests.kit.situations import DELETED, WAS_RUNNING, blocked, guest, host_says, report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ def _check_host(asking: Asking, host: str) -> None:
         raise
     if found["spec"].get("lost"):
         raise AskingError(
-            f"the Host {host} was declared lost, which ended its identity: take back spec.lost first"
+            f"the Host {host} was declared lost, which is final: delete the Host and register it anew, then ask again"
         )
 
 

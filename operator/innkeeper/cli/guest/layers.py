@@ -42,7 +42,7 @@ def condition(found: Document, kind: str) -> Document:
 def reached(guest: Document) -> Layer | None:
     """Return the last layer that a guest has come to."""
     status, ready = guest.get("status", {}), condition(guest, ConditionType.READY)
-    if _is_current(guest, ready):
+    if is_current(guest, ready):
         if ready["status"] == "True":
             return Layer.READY
         if ready["reason"] in (GuestReason.RUNNING, GuestReason.NOT_ANSWERING):
@@ -75,17 +75,21 @@ def check(guest: Document, *, waits_for_room: bool) -> None:
     name = _name(guest)
     if guest["metadata"].get("deletionTimestamp"):
         raise AskingError(f"{name} is being deleted", code=ExitCode.DELETED)
-    stalled = condition(guest, ConditionType.STALLED)
-    if stalled.get("status") == "True" and _is_current(guest, stalled):
-        raise AskingError(f"{name}: {_words(stalled)}", code=ExitCode.STALLED)
     ready = condition(guest, ConditionType.READY)
-    if ready.get("reason") == GuestReason.PAUSED:
+    stalled = condition(guest, ConditionType.STALLED)
+    if (
+        stalled.get("status") == "True"
+        and is_current(guest, stalled)
+        and not _is_outdated_report(guest, ready)
+    ):
+        raise AskingError(f"{name}: {_words(stalled)}", code=ExitCode.STALLED)
+    if ready.get("reason") == GuestReason.PAUSED and is_current(guest, ready):
         raise AskingError(f"{name} is paused: kubectl guest resume {name}", code=ExitCode.STALLED)
     if waits_for_room:
         return
     for kind in (ConditionType.SCHEDULED, ConditionType.ADDRESSES_ASSIGNED):
         step = condition(guest, kind)
-        if step.get("status") == "False" and step["reason"] in NO_ROOM:
+        if step.get("status") == "False" and step["reason"] in NO_ROOM and is_current(guest, step):
             raise AskingError(f"{name}: {_words(step)}", code=ExitCode.STALLED)
 
 
@@ -101,8 +105,18 @@ def told(guest: Document) -> str:
     return f"{now}: {' '.join(word for word in (status.get('host'), addresses) if word)}; {said}"
 
 
-def _is_current(guest: Document, found: Document) -> bool:
+def is_current(guest: Document, found: Document) -> bool:
+    """Tell whether a condition speaks of what the guest is asked for now."""
     return bool(found) and found.get("observedGeneration", -1) >= guest["metadata"].get("generation", 0)
+
+
+def _is_outdated_report(guest: Document, ready: Document) -> bool:
+    """Tell whether a host's trouble was reported of an older order: Stalled repeats it until the host knows the new one.
+
+    The operator's own words of Ready carry no generation, and speak of now.
+    """
+    is_reported = ready.get("status") == "False" and "observedGeneration" in ready
+    return is_reported and not is_current(guest, ready)
 
 
 def _words(found: Document) -> str:

@@ -10,10 +10,10 @@ import typer
 from innkeeper.cli.guest.asking import Asking, AskingError
 from innkeeper.cli.guest.exit_codes import ExitCode
 from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, follow
-from innkeeper.cli.guest.layers import condition
+from innkeeper.cli.guest.layers import check, condition, is_current
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
 from innkeeper.cli.guest.targets import Names, Target, find
-from innkeeper.domain.reasons import GuestReason, Power
+from innkeeper.domain.reasons import ConditionType, GuestReason, Power
 
 _DONE = {Power.RUNNING: "started", Power.STOPPED: "stopped"}
 
@@ -88,19 +88,14 @@ def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float
     wanted = GuestReason.STOPPED if power is Power.STOPPED else GuestReason.RUNNING
 
     def is_over(found: Document) -> bool:
-        ready = condition(found, "Ready")
-        if ready.get("observedGeneration", -1) < meta["generation"]:
+        # What cannot go on says so beside a Ready of no generation, or of an older one: it is looked at first.
+        check(found, waits_for_room=False)
+        ready = condition(found, ConditionType.READY)
+        if not is_current(found, ready):
             return False
-        if power is Power.RUNNING and ready["reason"] == GuestReason.PAUSED:
-            message = f"{meta['name']} is paused: kubectl guest resume {meta['name']}"
-            raise AskingError(message, code=ExitCode.STALLED)
         if power is Power.RUNNING and ready["reason"] == GuestReason.COMPLETED:
             name = meta["name"]
             message = f"{name} powered itself off and rests: kubectl guest stop {name}, then start it again"
-            raise AskingError(message, code=ExitCode.STALLED)
-        stalled = condition(found, "Stalled")
-        if stalled:
-            message = f"{meta['name']}: {stalled['reason']}: {stalled['message']}"
             raise AskingError(message, code=ExitCode.STALLED)
         return bool(ready["status"] == "True" and ready["reason"] == wanted)
 
@@ -114,6 +109,6 @@ def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float
 
 
 def _progress(found: Document) -> str:
-    ready = condition(found, "Ready")
+    ready = condition(found, ConditionType.READY)
     words = ": ".join(word for word in (ready.get("reason"), ready.get("message")) if word)
     return f"{found['metadata']['name']}: {words or 'Pending'}"
