@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from innkeeper.cli.guest.asking import AskingError, Kubectl
+from innkeeper.cli.guest.asking import AskingError, Kubectl, Refusal
 from innkeeper.cli.guest.commands import app
 from innkeeper.cli.guest.exit_codes import ExitCode
 
@@ -289,6 +289,27 @@ def test_what_kubectl_complains_of_is_told(kubectl: Path, path: str, complaint: 
     Path(f"{kubectl}.code").write_text("1")
     with pytest.raises(AskingError, match=told):
         Kubectl().get(path)
+
+
+@pytest.mark.parametrize(
+    ("complaint", "refusal"),
+    [
+        ('Error from server (NotFound): guests "x" not found', Refusal.NOT_FOUND),
+        ('Error from server (Forbidden): guests "x" is forbidden', Refusal.FORBIDDEN),
+        ("error: You must be logged in to the server (Unauthorized)", Refusal.UNAUTHORIZED),
+        ('Error from server (Expired): "x" is too old', None),
+        # Nothing of the kind was said of a guest.
+        ("Unable to connect to the server: getting credentials: exec: executable aws not found", None),
+    ],
+)
+def test_why_the_api_server_refused_is_told_apart(
+    kubectl: Path, complaint: str, refusal: Refusal | None
+) -> None:
+    Path(f"{kubectl}.complains").write_text(complaint)
+    Path(f"{kubectl}.code").write_text("1")
+    with pytest.raises(AskingError) as raised:
+        Kubectl().get("/apis/x")
+    assert raised.value.refusal is refusal
 
 
 def orphan(name: str = "web", state: str = "Held") -> dict[str, Any]:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,15 +27,29 @@ _AWAY = (
     "the query API does not answer: see whether an operator runs, and what "
     "kubectl get apiservice v1alpha1.query.innkeeper.dev says"
 )
+_SERVER = re.compile(r"Error from server \((\w+)\): ")
+_NOT_LOGGED_IN = "error: You must be logged in to the server"
 _NO_KINDS = "the API server has no innkeeper.dev: install Innkeeper's CRDs (crds/)"
+
+
+class Refusal(StrEnum):
+    """Why the API server refused, by its own word, where that decides what is done next."""
+
+    NOT_FOUND = "NotFound"
+    ALREADY_EXISTS = "AlreadyExists"
+    FORBIDDEN = "Forbidden"
+    UNAUTHORIZED = "Unauthorized"
 
 
 class AskingError(Exception):
     """What was asked for did not come about; the message is for the person who asked."""
 
-    def __init__(self, message: str, *, code: ExitCode = ExitCode.FAILED) -> None:
+    def __init__(
+        self, message: str, *, code: ExitCode = ExitCode.FAILED, refusal: Refusal | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.refusal = refusal
 
 
 class Asking(Protocol):
@@ -146,13 +161,21 @@ class Kubectl:
         except subprocess.TimeoutExpired as error:
             raise AskingError(f"no answer within {DEADLINE_S:.0f} s") from error
         if done.returncode:
-            raise AskingError(_told(done.stderr.strip(), of_query=any(BASE in word for word in words)))
+            raise _complaint(done.stderr.strip(), of_query=any(BASE in word for word in words))
         return done.stdout
 
 
-def _told(words: str, *, of_query: bool) -> str:
+def _complaint(words: str, *, of_query: bool) -> AskingError:
+    """Return the error that kubectl's own words mean."""
     if "the server could not find the requested resource" in words:
-        return _ABSENT if of_query else _NO_KINDS
+        return AskingError(_ABSENT if of_query else _NO_KINDS)
     if of_query and "the server is currently unable to handle the request" in words:
-        return _AWAY
-    return re.sub(r"^(Error from server \(\w+\)|error): ", "", words)
+        return AskingError(_AWAY)
+    return AskingError(_SERVER.sub("", words.removeprefix("error: "), count=1), refusal=_refusal(words))
+
+
+def _refusal(words: str) -> Refusal | None:
+    if words.startswith(_NOT_LOGGED_IN):
+        return Refusal.UNAUTHORIZED
+    said = _SERVER.match(words)
+    return Refusal(said[1]) if said and said[1] in Refusal.__members__.values() else None

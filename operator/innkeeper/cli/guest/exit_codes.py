@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     DONE = 0  # it is as was asked for
     FAILED = 1  # refused, not found, no answer; or, with --exit-code, it cannot be placed
     USAGE = 2  # the command line is wrong; nothing was asked
-    TIMED_OUT = 3  # it was not so in time, and may become so without anybody's help
+    TIMED_OUT = 3  # it was not so in time, or nobody answered then; it may become so without anybody's help
     STALLED = 4  # it cannot go on by itself: Stalled, no host fits, no address is free; the message says why
     DELETED = 5  # the guest was deleted while it was waited for
     NOT_REACHABLE = 6  # ssh: the guest has no address, or is not Ready

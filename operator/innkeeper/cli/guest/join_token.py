@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import typer
 
-from innkeeper.cli.guest.asking import OWN, Asking, AskingError
+from innkeeper.cli.guest.asking import OWN, Asking, AskingError, Refusal
 from innkeeper.cli.guest.following import duration
 from innkeeper.cli.guest.output import say
 from innkeeper.domain import names
@@ -91,7 +91,7 @@ def _check_host(asking: Asking, host: str) -> None:
     try:
         found = asking.get(f"{OWN}/hosts/{quote(host, safe='')}")
     except AskingError as error:
-        if "not found" in str(error):
+        if error.refusal is Refusal.NOT_FOUND:
             raise AskingError(f"there is no Host {host}: apply one first") from error
         raise
     if found["spec"].get("lost"):
@@ -106,7 +106,7 @@ def _order_keys(asking: Asking, host: str, *, end: float) -> dict[str, str]:
         try:
             found = asking.get(f"{OWN}/namespaces/{_place(host)}/hostagents/{names.HOST_AGENT_NAME}")
         except AskingError as error:
-            if "not found" not in str(error):
+            if error.refusal is not Refusal.NOT_FOUND:
                 raise
             found = {}
         if keys := found.get("spec", {}).get("orderKeys"):
@@ -124,7 +124,7 @@ def _token(asking: Asking, host: str, ttl: int) -> str:
     try:
         asking.create(f"{root}/secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
     except AskingError as error:
-        if "already exists" not in str(error):
+        if error.refusal is not Refusal.ALREADY_EXISTS:
             raise
     body = {
         "apiVersion": "authentication.k8s.io/v1",

@@ -8,7 +8,7 @@ import typer
 from innkeeper.cli.guest import layers
 from innkeeper.cli.guest.asking import Asking, AskingError
 from innkeeper.cli.guest.exit_codes import ExitCode
-from innkeeper.cli.guest.following import POLL_S, TIMEOUT, Timeout
+from innkeeper.cli.guest.following import POLL_S, TIMEOUT, Timeout, look
 from innkeeper.cli.guest.layers import Layer
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
 from innkeeper.cli.guest.progress import Progress, progress
@@ -77,15 +77,8 @@ class Waiting:
 
     def _look(self, target: Target, uid: str | None, at_s: float, within_s: float) -> dict[str, Any] | None:
         """Return the guest, or None where nobody answers just now."""
-        try:
-            found = self._asking.get(target.path)
-        except AskingError as error:
-            if "not found" in str(error) and uid is not None:
-                raise AskingError(f"{target.name} was deleted", code=ExitCode.DELETED) from error
-            if "not found" in str(error) or uid is None or at_s >= within_s:
-                raise
-            return None
-        if uid is not None and found["metadata"]["uid"] != uid:
+        found = look(self._asking, target.path, is_known=uid is not None, is_late=at_s >= within_s)
+        if found is not None and uid is not None and found["metadata"]["uid"] != uid:
             raise AskingError(f"{target.name} was deleted and made anew", code=ExitCode.DELETED)
         return found
 
