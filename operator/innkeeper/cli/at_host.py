@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from innkeeper.agent.local.messages import Answer, GuestLine
+from innkeeper.cli.guest.printable import one_line
 from innkeeper.cli.output import Output
 
 StateDir = Annotated[
@@ -36,7 +37,7 @@ def show(answer: Answer, *, output: Output) -> None:
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
         return
     if answer.guests:
-        rows = [_COLUMNS, *(_row(each) for each in answer.guests)]
+        rows = [_COLUMNS, *([one_line(cell) for cell in _row(each)] for each in answer.guests)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

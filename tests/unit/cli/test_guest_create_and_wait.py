@@ -160,7 +160,7 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(kubectl: FakeKubectl) ->
     os.close(ours)
     assert process.wait(60) == ExitCode.DONE
     text = shown.decode(errors="replace")
-    assert "a[red] [31m 10.0.0.5" in text
+    assert r"a[red]\x1b[31m 10.0.0.5" in text
     assert "\u2501" in text, "a bar"
     assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h")), repr(text[-80:])
 

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from innkeeper.cli.guest.printable import one_line
+
 
 class Bar:
     """Shown while it is entered as a context."""
@@ -44,5 +46,4 @@ class Bar:
         of: int = 0,
     ) -> None:
         """Show the step."""
-        shown = "".join(each if each.isprintable() else " " for each in text)
-        self._bar.update(self._task, description=escape(shown), completed=done, total=of or None)
+        self._bar.update(self._task, description=escape(one_line(text)), completed=done, total=of or None)

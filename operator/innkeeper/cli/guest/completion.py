@@ -20,7 +20,7 @@ from typer.completion import (  # type: ignore[attr-defined] # typer names them 
 
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError, Kubectl
 from innkeeper.cli.guest.connection import words_of
-from innkeeper.cli.guest.output import say
+from innkeeper.cli.guest.output import print_lines, say
 
 PROGRAM = "kubectl-guest"
 VARIABLE = "_KUBECTL_GUEST_COMPLETE"
@@ -57,9 +57,9 @@ def completion(
 ) -> None:
     """Print what makes a shell complete `kubectl-guest`, or the program by which kubectl completes `kubectl guest`."""
     if shell is Shell.KUBECTL:
-        say(_FOR_KUBECTL.rstrip())
+        print_lines(_FOR_KUBECTL.rstrip())
         return
-    say(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value))
+    print_lines(get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value))
 
 
 def complete_words(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:

@@ -10,7 +10,7 @@ import yaml
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import BASE, Asking
 from innkeeper.cli.guest.completion import guest_names
-from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, print_lines, say
 from innkeeper.cli.guest.targets import find
 
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -112,4 +112,4 @@ def _show_explanations(answers: list[dict[str, Any]], output: Output) -> None:
         say(tables.summary(answer))
         if answer["status"]["verdicts"] and output is not Output.NAME:
             say("")
-            say(tables.verdicts(answer, wide=output is Output.WIDE))
+            print_lines(tables.verdicts(answer, wide=output is Output.WIDE))

@@ -14,7 +14,7 @@ import typer
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import OWN, Asking
 from innkeeper.cli.guest.layers import Document, condition
-from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, print_lines, say
 from innkeeper.cli.guest.targets import Name, find
 
 _LIMIT = 500
@@ -53,7 +53,7 @@ def events(
         now = datetime.now(UTC)
         rows: list[tuple[object, ...]] = [("AGE", "TIME", "SOURCE", "REASON", "MESSAGE")]
         rows += [(tables.age_of(each.at, now=now), *each) for each in found]
-        say(tables.columns(rows))
+        print_lines(tables.columns(rows))
     else:
         say("nothing is known to have happened", to_error=True)
 

@@ -8,7 +8,7 @@ import typer
 
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import BASE, Asking
-from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, print_lines, say
 
 OLD_S = 75.0  # a watch gives a sign of life each minute, however quiet it is
 
@@ -50,7 +50,7 @@ def list_guests(  # noqa: PLR0913 - each option of the command line is a paramet
             say(f"guest.innkeeper.dev/{each['metadata']['name']}")
     elif items:
         now = datetime.now(UTC)
-        say(tables.guests(items, wide=output is Output.WIDE, namespaces=all_namespaces, now=now))
+        print_lines(tables.guests(items, wide=output is Output.WIDE, namespaces=all_namespaces, now=now))
     else:
         say("no guests found", to_error=True)
     if age_s > OLD_S:

@@ -11,7 +11,7 @@ import typer
 
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import BASE, Asking
-from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, print_lines, say
 from innkeeper.cli.guest.targets import URN
 
 GuestId = Annotated[str, typer.Argument(help="The Guest ID or the URN, as `kubectl guest orphans` shows it.")]
@@ -34,7 +34,7 @@ def list_orphans(
         for each in items:
             say(f"orphan.query.innkeeper.dev/{each['metadata']['name']}")
     elif items:
-        say(tables.orphans(items, wide=output is Output.WIDE, now=datetime.now(UTC)))
+        print_lines(tables.orphans(items, wide=output is Output.WIDE, now=datetime.now(UTC)))
     else:
         say("no orphans found", to_error=True)
 

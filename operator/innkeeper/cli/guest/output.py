@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from innkeeper.cli.guest import tables
+from innkeeper.cli.guest.printable import one_line
 
 
 class Output(StrEnum):
@@ -31,7 +32,7 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table, wid
 def dump(document: dict[str, Any], output: Output) -> None:
     """Print a document for machines."""
     text = json.dumps(document, indent=2)
-    say(text if output is Output.JSON else yaml.safe_dump(json.loads(text), sort_keys=False).rstrip())
+    print_lines(text if output is Output.JSON else yaml.safe_dump(json.loads(text), sort_keys=False).rstrip())
 
 
 def show_guests(
@@ -49,9 +50,14 @@ def show_guests(
     else:
         views = [tables.view_of(each) for each in guests]
         now = datetime.now(UTC)
-        say(tables.guests(views, wide=output is Output.WIDE, namespaces=namespaces, now=now))
+        print_lines(tables.guests(views, wide=output is Output.WIDE, namespaces=namespaces, now=now))
 
 
 def say(text: str, *, to_error: bool = False) -> None:
-    """Print for people."""
-    typer.echo(text, err=to_error)
+    """Print one line for people, whatever others have put into it."""
+    typer.echo(one_line(text), err=to_error)
+
+
+def print_lines(text: str) -> None:
+    """Print lines that are safe already: a table, a document for machines, a script."""
+    typer.echo(text)

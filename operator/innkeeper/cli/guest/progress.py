@@ -1,6 +1,6 @@
 """How a person sees that something goes on: a bar on a terminal, lines in a pipe; always on standard error.
 
-What is told comes from an API and may hold anything: no markup of it is obeyed.
+What is told comes from an API and may hold anything: no markup and no control character of it is obeyed.
 """
 
 import sys

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from innkeeper.cli.guest.printable import one_line
+
 Document = Mapping[str, Any]
 _NONE = "-"
 
 
 def columns(rows: Sequence[Sequence[object]]) -> str:
-    """Return rows as columns, each as wide as its widest cell."""
-    texts = [[_NONE if cell in (None, "") else str(cell) for cell in row] for row in rows]
+    """Return rows as columns, each as wide as its widest cell; a row is one line, whatever its cells hold."""
+    texts = [[_NONE if cell in (None, "") else one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in texts) for at in range(len(texts[0]))]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
     return "\n".join(line.rstrip() for line in lines)

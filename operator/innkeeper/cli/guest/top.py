@@ -9,7 +9,7 @@ import typer
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError
 from innkeeper.cli.guest.completion import guest_names
-from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, say
+from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, print_lines, say
 from innkeeper.cli.guest.targets import find
 
 
@@ -51,7 +51,7 @@ def top(
         for each in items:
             say(f"guest.innkeeper.dev/{each['metadata']['name']}")
     elif items:
-        say(tables.usage(items, wide=output is Output.WIDE, namespaces=all_namespaces))
+        print_lines(tables.usage(items, wide=output is Output.WIDE, namespaces=all_namespaces))
     elif not missing:
         say("no guests found", to_error=True)
     for each in missing:
