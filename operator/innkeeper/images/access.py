@@ -85,36 +85,24 @@ class Access:
         """
         return (await self._spec(blob)).compression is not None
 
-    async def inspection_of(self, blob: BlobName) -> InspectRequest:
-        """Return the question that makes what is known of an image anew.
-
-        Raises:
-            NothingThereError: the Image is gone, or has another digest now.
-        """
-        image = await self._image(blob)
-        return InspectRequest(
-            namespace=blob.namespace,
-            name=blob.name,
-            source=image.spec.source,
-            format=image.spec.format,
-            digest=image.spec.digest,
-            compression=image.spec.compression,
-            manifest=image.spec.manifest,
-        )
-
     async def _spec(self, blob: BlobName) -> ImageSpec:
         """Return what an Image says; kept for seconds, since a host may ask range by range."""
         kept = self._specs.get(blob)
         if kept is not None and kept[1] > self._clock.monotonic():
             return kept[0]
-        spec = (await self._image(blob)).spec
+        spec = (await self.image_of(blob)).spec
         self._specs[blob] = (spec, self._clock.monotonic() + self._keep_s)
         self._specs.move_to_end(blob)
         while len(self._specs) > MAX_KEPT:
             self._specs.popitem(last=False)
         return spec
 
-    async def _image(self, blob: BlobName) -> Image:
+    async def image_of(self, blob: BlobName) -> Image:
+        """Return the Image of a signed URL, as it is now.
+
+        Raises:
+            NothingThereError: the Image is gone, or has another digest now.
+        """
         try:
             image = await self._client.get(IMAGES, blob.name, namespace=blob.namespace)
         except NotFoundError as error:
@@ -122,3 +110,16 @@ class Access:
         if image.served_digest != blob.digest:
             raise NothingThereError(f"Image {blob.namespace}/{blob.name} has another digest now")
         return image
+
+
+def inspection_of(image: Image) -> InspectRequest:
+    """Return the question that makes what is known of an image anew."""
+    return InspectRequest(
+        namespace=image.metadata.namespace,
+        name=image.metadata.name,
+        source=image.spec.source,
+        format=image.spec.format,
+        digest=image.spec.digest,
+        compression=image.spec.compression,
+        manifest=image.spec.manifest,
+    )

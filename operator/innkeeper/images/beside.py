@@ -1,17 +1,19 @@
 """What is given beside the bytes of an image: its manifest and its boot profile. The signed URL is the only right."""
 
 import re
+from typing import NoReturn
 
 from aiohttp import web
 
 from innkeeper.domain.images import profile
-from innkeeper.images.access import Access, NothingThereError
+from innkeeper.images.access import Access, NothingThereError, inspection_of
+from innkeeper.images.answers import Failed
 from innkeeper.images.contents import BusyError
 from innkeeper.images.inspection import Inspector
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.permits import permitted
 from innkeeper.images.profiles import Profiles
-from innkeeper.images.signing import UrlSigner
+from innkeeper.images.signing import BlobName, UrlSigner
 
 _MANIFEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -42,9 +44,7 @@ class Beside:
             raise NothingThereError("name the manifest by its digest: manifest=sha256:...")
         encoded = await self._manifests.get(blob.digest, wanted)
         if encoded is None:
-            # Lost with the process that made it, for example: the image is read once more.
-            self._inspector.read_again(await self._access.inspection_of(blob))
-            raise BusyError("the manifest of this image is being made again; ask again soon")
+            await self._make_again(blob, wanted)
         return web.Response(body=encoded, content_type="application/json")
 
     async def profile(self, request: web.Request) -> web.StreamResponse:
@@ -60,3 +60,18 @@ class Beside:
         blob = permitted(request, self._signer)
         await self._profiles.learn(blob.digest, profile.decode(await request.read()))
         return web.Response(status=204)
+
+    async def _make_again(self, blob: BlobName, wanted: str) -> NoReturn:
+        """Have a manifest made that was lost, with the process that held it for example.
+
+        Any host may ask for any digest, and each reading may cost the origin the whole image: so only the manifest that
+        the image's status names is worth one.
+        """
+        image = await self._access.image_of(blob)
+        if image.status.manifest_digest != wanted:
+            raise NothingThereError("the image has no manifest with this digest")
+        answer = self._inspector.read_again(inspection_of(image))
+        if isinstance(answer, Failed):
+            # Not its reason: a source that is gone would read as if there were no such manifest.
+            raise BusyError(f"the manifest of this image is lost, and cannot be made again: {answer.message}")
+        raise BusyError("the manifest of this image is being made again; ask again soon")

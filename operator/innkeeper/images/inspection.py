@@ -3,7 +3,7 @@
 The operator asks again and again and gets the newest answer soon; the reading goes on in the background. A failure is
 looked at again after a while, since somebody may have mended the source. Bytes that were read, right or wrong, are read
 again only when the source says that it changed, or seldom where it cannot say so: an image that is known costs one
-question to its source.
+question to its source. Namespaces take turns, and an image with a manifest of its own waits for no other's whole reading.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from innkeeper.images.given_manifest import Opener, WrongContentError, inspected
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.reading import Reading
 from innkeeper.images.sources.source import Source, SourceError, SourceInfo
+from innkeeper.images.turns import Turns
 from innkeeper.images.unpacking.unpacked import Unpacker
 from innkeeper.images.verdicts import Verdict, pause_after, remark
 
@@ -40,9 +41,14 @@ class Limits:
     max_bytes: int = DEFAULT_MAX_BYTES
     deadline_s: float = 4 * 3600
     look_s: float = 60  # how long a source may take to say whether it changed
-    parallel: int = 2
+    parallel: int = 3  # each may take the memory of a decoder
+    parallel_by_manifest: int = 4
+    waiting: int = 100  # of one namespace; the others get into the line when they are asked about again
     kept: int = 10_000
     retry_after_s: float = 20
+    rest_s: float = (
+        60  # after a reading, and at least as long as it took, before what was made of it is made again
+    )
     patience_s: float = 1.5  # how long a question waits for its answer
 
 
@@ -53,6 +59,7 @@ class _Job:
     answer: InspectAnswer = field(default_factory=lambda: Preparing(progress="0%"))
     task: asyncio.Task[None] | None = None
     again_at: float = 0
+    rests_until: float = 0
     wrong: Verdict | None = None
 
 
@@ -73,7 +80,8 @@ class Inspector:
         self._unpacker = unpacker or Unpacker(None, self._manifests)
         self._clock = clock
         self._limits = limits or Limits()
-        self._turn = asyncio.Semaphore(self._limits.parallel)
+        self._whole = Turns(self._limits.parallel)
+        self._by_manifest = Turns(self._limits.parallel_by_manifest)
         self._jobs: OrderedDict[bytes, _Job] = OrderedDict()  # by the question as it is written
 
     async def ask(self, request: InspectRequest) -> InspectAnswer:
@@ -93,7 +101,7 @@ class Inspector:
             job = self._jobs[key] = _Job()
             self._forget_old()
         self._jobs.move_to_end(key)
-        if job.task is None and self._is_due(job, request):
+        if job.task is None and self._is_due(job, request) and self._has_room(request):
             if request.known is not None:
                 # What was found before is no answer to whether it is still so.
                 job.answer = Preparing(progress="0%")
@@ -106,10 +114,24 @@ class Inspector:
         doubted = isinstance(job.answer, Failed) or request.known is not None
         return doubted and self._clock.monotonic() >= job.again_at
 
+    def _has_room(self, request: InspectRequest) -> bool:
+        """Tell whether one more of the namespace may wait; one that is known most likely waits for no turn."""
+        return request.known is not None or (
+            self._turns(request).waiting(request.namespace) < self._limits.waiting
+        )
+
+    def _turns(self, request: InspectRequest) -> Turns:
+        return self._by_manifest if _is_by_manifest(request) else self._whole
+
     def read_again(self, request: InspectRequest) -> InspectAnswer:
-        """Start to read an image once more: what was made of it is lost. Return what is known of that reading."""
+        """Start to read an image once more, unless that was just done: what was made of it is lost.
+
+        Return what is known of that reading.
+        """
         job = self._jobs.get(_key(request))
         if job is not None and job.task is None and isinstance(job.answer, Ready):
+            if self._clock.monotonic() < job.rests_until:
+                return job.answer
             job.answer = Preparing(progress="0%")
         return self.look(request)
 
@@ -143,8 +165,8 @@ class Inspector:
             if request.known is not None and await self._is_as_it_was(request, request.known):
                 job.answer = request.known
                 return
-            async with self._turn, asyncio.timeout(self._limits.deadline_s):
-                job.answer = await self._inspect(request, job)
+            async with self._turns(request).turn(request.namespace):
+                await self._inspect_in_turn(request, job)
             log.info("image_inspected", image=image, digest=request.digest)
         except InnkeeperError as error:
             job.answer = _failed(error, request)
@@ -173,6 +195,15 @@ class Inspector:
         except TimeoutError as error:
             raise SourceError(f"the source did not answer within {self._limits.look_s:.0f} s") from error
 
+    async def _inspect_in_turn(self, request: InspectRequest, job: _Job) -> None:
+        began = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                job.answer = await self._inspect(request, job)
+        finally:
+            ended = self._clock.monotonic()
+            job.rests_until = ended + max(self._limits.rest_s, ended - began)
+
     async def _inspect(self, request: InspectRequest, job: _Job) -> InspectAnswer:
         source = await self._opener.open(request.source, namespace=request.namespace)
         info = await source.stat()
@@ -186,7 +217,7 @@ class Inspector:
                 retryable=False,
             )
         told = partial(_tell, job, info.size)
-        if request.manifest is not None and request.compression is None:
+        if _is_by_manifest(request):
             return await inspected_by_manifest(request, self._opener, source, info, self._manifests)
         try:
             if request.compression is not None:
@@ -220,6 +251,11 @@ class Inspector:
 def _tell(job: _Job, size: int, done: int) -> None:
     if isinstance(job.answer, Preparing):
         job.answer = Preparing(progress=f"{done * 100 // max(size, 1)}%")
+
+
+def _is_by_manifest(request: InspectRequest) -> bool:
+    """Tell whether the image needs no reading of all its bytes."""
+    return request.manifest is not None and request.compression is None
 
 
 def _key(request: InspectRequest) -> bytes:

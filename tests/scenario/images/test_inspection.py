@@ -307,6 +307,18 @@ async def test_results_that_nobody_asks_for_are_forgotten(bench: Bench) -> None:
     assert bench.source.reads == 7
 
 
+async def test_what_is_lost_again_and_again_costs_a_reading_now_and_then(bench: Bench) -> None:
+    """Whoever asks for it: a source is not read without an end."""
+    await bench.settled(request_for())
+    for _ in range(5):
+        assert isinstance(bench.inspector.read_again(request_for()), Ready)
+    bench.clock.advance(61)
+    for _ in range(5):
+        bench.inspector.read_again(request_for())
+        await bench.settled(request_for())
+    assert bench.source.reads == 2
+
+
 @pytest.mark.parametrize("origin", [Origin(DISK), Origin(DISK, ranges=False)], ids=["ranges", "no ranges"])
 async def test_a_manifest_is_kept_where_the_source_can_be_read_in_parts(
     tmp_path: Path, origin: Origin

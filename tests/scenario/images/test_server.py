@@ -23,7 +23,15 @@ from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.kube.errors import NotFoundError, UnavailableError
 from innkeeper.kube.resources import ASSIGNMENTS, IMAGES, SECRETS, Resource
 from innkeeper.views.assignment import Assignment, AssignmentSpec
-from innkeeper.views.catalog import DirectorySource, HttpSource, Image, ImageSource, ImageSpec, SecretRef
+from innkeeper.views.catalog import (
+    DirectorySource,
+    HttpSource,
+    Image,
+    ImageSource,
+    ImageSpec,
+    ImageStatus,
+    SecretRef,
+)
 from innkeeper.views.guest import GuestSpec, ImageRef
 from innkeeper.views.meta import Meta, NamespacedName
 from tests.kit.clock import ManualClock
@@ -34,6 +42,9 @@ from tests.scenario.images.origin import Origin
 
 DISK = raw_disk(3 * 1024 * 1024)
 DIGEST = f"sha256:{hashlib.sha256(DISK).hexdigest()}"
+MAKER = manifest.ManifestMaker()
+MAKER.take(DISK)
+OWN = f"sha256:{hashlib.sha256(MAKER.manifest(DIGEST).encode()).hexdigest()}"  # the digest of its manifest
 GUEST = "0b7c1d6e-0000-4000-8000-000000000001"
 TOKENS = {
     "operator-token": OPERATOR_USER,
@@ -68,12 +79,18 @@ class PlayedApi:
         return found
 
     def put_image(
-        self, *, digest: str = DIGEST, path: str = "debian.raw", http: HttpSource | None = None
+        self,
+        *,
+        digest: str = DIGEST,
+        path: str = "debian.raw",
+        http: HttpSource | None = None,
+        manifest_digest: str | None = None,
     ) -> None:
         source = ImageSource(http=http) if http else ImageSource(directory=DirectorySource(path=path))
         self.objects[IMAGES.plural, "team-a", "debian"] = Image(
             metadata=Meta(name="debian", namespace="team-a"),
             spec=ImageSpec(source=source, format="raw", digest=digest),
+            status=ImageStatus(manifest_digest=manifest_digest),
         )
 
     def put_assignment(
@@ -135,6 +152,14 @@ class Bench:
         assert status == 200, answer
         parts = urlsplit(answer["url"])
         return str(self.server.make_url(f"{parts.path}?{parts.query}"))
+
+    async def manifest_url(self, own: str) -> str:
+        """Return the URL of a manifest as a host of a guest of this image asks for it."""
+        self.api.put_assignment()
+        status, answer = await self.post("/v1/urls", "agent-token", {"guestId": GUEST})
+        assert status == 200, answer
+        parts = urlsplit(answer["manifestUrl"])
+        return str(self.server.make_url(f"{parts.path}?{parts.query}&manifest={own}"))
 
 
 @pytest.fixture
@@ -301,14 +326,8 @@ async def test_a_url_ends_and_cannot_be_changed(bench: Bench) -> None:
 
 async def test_the_manifest_of_an_inspected_image_is_given_beside_its_bytes(bench: Bench) -> None:
     """Its URL is signed like that of the bytes; one that the server does not have is made before it is given."""
-    bench.api.put_image()
-    bench.api.put_assignment()
-    _, answer = await bench.post("/v1/urls", "agent-token", {"guestId": GUEST})
-    parts = urlsplit(answer["manifestUrl"])
-    maker = manifest.ManifestMaker()
-    maker.take(DISK)
-    own = f"sha256:{hashlib.sha256(maker.manifest(DIGEST).encode()).hexdigest()}"
-    url = str(bench.server.make_url(f"{parts.path}?{parts.query}&manifest={own}"))
+    bench.api.put_image(manifest_digest=OWN)
+    url = await bench.manifest_url(OWN)
     async with bench.http.get(url.partition("&manifest=")[0]) as unnamed:
         assert unnamed.status == 404
 
@@ -327,6 +346,31 @@ async def test_the_manifest_of_an_inspected_image_is_given_beside_its_bytes(benc
     bench.clock.advance(61)
     async with bench.http.get(url) as refused:
         assert refused.status == 403
+
+
+async def test_a_manifest_that_the_image_has_not_costs_its_source_nothing(bench: Bench) -> None:
+    """A host that was taken over may ask for any; each reading would cost the origin the whole image."""
+    origin = Origin(DISK)
+    async with origin.server() as server:
+        bench.api.put_image(http=HttpSource(url=str(server.make_url("/disk.raw"))), manifest_digest=OWN)
+        for number in range(5):
+            url = await bench.manifest_url(f"sha256:{number:064x}")
+            async with bench.http.get(url) as answer:
+                assert answer.status == 404
+        assert origin.requests == []
+
+
+async def test_a_lost_manifest_that_cannot_be_made_again_says_why(bench: Bench) -> None:
+    """Not as 404: a host would take that for an image without a manifest."""
+    bench.api.put_image(path="gone.raw", manifest_digest=OWN)
+    url = await bench.manifest_url(OWN)
+
+    async def told() -> bool:
+        async with bench.http.get(url) as answer:
+            assert answer.status == 503
+            return "there is no file 'gone.raw'" in (await answer.json())["message"]
+
+    await eventually(told, deadline_s=60)
 
 
 async def test_hosts_tell_what_boots_read_and_the_next_hosts_are_told(bench: Bench) -> None:

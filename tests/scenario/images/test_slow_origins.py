@@ -7,13 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import unused_port
 from prometheus_client import CollectorRegistry
 
+from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.images import process
-from innkeeper.images.answers import Failed, InspectRequest, Ready
+from innkeeper.images.answers import Failed, InspectRequest, Preparing, Ready
 from innkeeper.images.assembly import build
 from innkeeper.images.blobs import StreamLimits
 from innkeeper.images.inspection import Inspector, Limits
@@ -26,7 +28,7 @@ from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import SourceError
 from innkeeper.kube.resources import IMAGES
-from innkeeper.views.catalog import DirectorySource, HttpSource, Image, ImageSource, ImageSpec
+from innkeeper.views.catalog import DirectorySource, HttpSource, Image, ImageSource, ImageSpec, ManifestSource
 from innkeeper.views.meta import Meta
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
@@ -116,7 +118,7 @@ async def test_a_slow_reader_is_not_the_origins_fault() -> None:
 
 
 async def test_images_that_drip_do_not_keep_others_from_being_read(tmp_path: Path) -> None:
-    """They have both turns until the least rate ends them."""
+    """They have all turns of their namespace until the least rate ends them."""
     (tmp_path / "debian.raw").write_bytes(DISK)
     deadlines = OriginDeadlines(least_bytes=64 * 1024, least_within_s=0.5)
     origin = Origin(DISK, drip_s=0.01)
@@ -128,7 +130,7 @@ async def test_images_that_drip_do_not_keep_others_from_being_read(tmp_path: Pat
             credentials=PlayedSecrets().credentials(),
             deadlines=deadlines,
         )
-        inspector = Inspector(opener, clock=ManualClock(), limits=Limits(parallel=2, patience_s=0.1))
+        inspector = Inspector(opener, clock=ManualClock(), limits=Limits(parallel=3, patience_s=0.1))
         slow = [
             question(name, ImageSource(http=HttpSource(url=str(server.make_url(f"/{name}")))))
             for name in ("slow-1", "slow-2")
@@ -147,8 +149,74 @@ async def test_images_that_drip_do_not_keep_others_from_being_read(tmp_path: Pat
         await inspector.close()
 
 
-def question(name: str, source: ImageSource) -> InspectRequest:
-    return InspectRequest(namespace="team-a", name=name, source=source, format="raw", digest=DIGEST)
+async def test_one_namespaces_images_do_not_keep_anothers_waiting(tmp_path: Path) -> None:
+    """Theirs drip for ever, and many wait in line; neither a whole reading nor a given manifest stands behind them."""
+    (tmp_path / "debian.raw").write_bytes(DISK)
+    maker = ManifestMaker()
+    maker.take(DISK)
+    encoded = maker.manifest(DIGEST).encode()
+    given = Origin(DISK, others={"/manifest.json": encoded})
+    drips = Origin(DISK, drip_s=0.01)
+    async with AsyncExitStack() as stack:
+        slow = await stack.enter_async_context(drips.server())
+        beside = await stack.enter_async_context(given.server())
+        session = await stack.enter_async_context(client_session(POLICY, PATIENT))
+        opener = SourceOpener(
+            session,
+            policy=POLICY,
+            directory=tmp_path,
+            credentials=PlayedSecrets().credentials(),
+            deadlines=PATIENT,
+        )
+        inspector = Inspector(opener, clock=ManualClock(), limits=Limits(patience_s=0.01))
+        stack.push_async_callback(inspector.close)
+        for number in range(10):
+            url = str(slow.make_url(f"/{number}"))
+            await inspector.ask(question(f"slow-{number}", ImageSource(http=HttpSource(url=url))))
+        await eventually(
+            lambda: len(drips.requests) == 4, deadline_s=60
+        )  # two are read, of a size that is known
+
+        source = ImageSource(directory=DirectorySource(path="debian.raw"))
+        anothers = question("good", source, namespace="team-b")
+        await eventually(lambda: isinstance(inspector.look(anothers), Ready), deadline_s=60)
+        by_manifest = msgspec.structs.replace(
+            question("given", ImageSource(http=HttpSource(url=str(beside.make_url("/disk.raw"))))),
+            manifest=ManifestSource(
+                url=str(beside.make_url("/manifest.json")),
+                digest=f"sha256:{hashlib.sha256(encoded).hexdigest()}",
+            ),
+        )
+        await eventually(lambda: isinstance(inspector.look(by_manifest), Ready), deadline_s=60)
+        assert inspector.reading == 10
+        assert len(drips.requests) == 4
+
+
+async def test_of_a_namespaces_images_only_so_many_wait_at_once(tmp_path: Path) -> None:
+    """The others get into the line when they are asked about again."""
+    (tmp_path / "debian.raw").write_bytes(DISK)
+    origin = Origin(DISK, silent=True)
+    async with origin.server() as server, client_session(POLICY, PATIENT) as session:
+        opener = SourceOpener(
+            session,
+            policy=POLICY,
+            directory=tmp_path,
+            credentials=PlayedSecrets().credentials(),
+            deadlines=PATIENT,
+        )
+        inspector = Inspector(
+            opener, clock=ManualClock(), limits=Limits(parallel=2, waiting=3, patience_s=0.01)
+        )
+        for number in range(10):
+            url = str(server.make_url(f"/{number}"))
+            answer = await inspector.ask(question(f"slow-{number}", ImageSource(http=HttpSource(url=url))))
+            assert isinstance(answer, Preparing)
+        assert inspector.reading == 4, "one is read, and three wait"
+        await inspector.close()
+
+
+def question(name: str, source: ImageSource, *, namespace: str = "team-a") -> InspectRequest:
+    return InspectRequest(namespace=namespace, name=name, source=source, format="raw", digest=DIGEST)
 
 
 @dataclass
