@@ -16,7 +16,9 @@ from innkeeper.images.contents import Contents
 from innkeeper.images.credentials import Credentials
 from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.kept_files import KeptFiles
 from innkeeper.images.manifests import Manifests
+from innkeeper.images.places import Places
 from innkeeper.images.profiles import Profiles
 from innkeeper.images.server import ImageServer
 from innkeeper.images.settings import ImagesSettings
@@ -80,7 +82,11 @@ def build(
     )
     access = Access(client, clock=clock)
     figures = Figures(registry)
-    manifests = Manifests(settings.manifest_directory)
+    files = KeptFiles(settings.manifest_directory) if settings.manifest_directory is not None else None
+    manifests = Manifests(files)
+    streams = streams or StreamLimits(at_once=settings.max_streams)
+    places = Places(streams.at_once)
+    figures.streams.set_function(lambda: places.taken)
     store = _store(settings, clock)
     figures.store_bytes.set_function(lambda: store.used if store else 0)
     inspector = Inspector(
@@ -95,14 +101,17 @@ def build(
         contents=Contents(access=access, opener=opener, inspector=inspector, store=store, figures=figures),
         figures=figures,
         stats=Stats(clock),
-        limits=streams or StreamLimits(at_once=settings.max_streams),
+        places=places,
+        limits=streams,
     )
     beside = Beside(
         signer=signer,
         access=access,
         inspector=inspector,
         manifests=manifests,
-        profiles=Profiles(settings.manifest_directory),
+        profiles=Profiles(files),
+        places=places,
+        write_s=streams.write_s,
     )
     server = ImageServer(
         callers=Callers(client, clock=clock),

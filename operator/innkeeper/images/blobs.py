@@ -10,23 +10,19 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-import structlog
 from aiohttp import web
 
-from innkeeper.errors import InnkeeperError
 from innkeeper.images import ranges
 from innkeeper.images.contents import Contents
 from innkeeper.images.figures import Figures
 from innkeeper.images.permits import permitted
 from innkeeper.images.places import Places
+from innkeeper.images.sending import WRITE_TIMEOUT_S, send
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.source import SourceError, SourceInfo
 from innkeeper.images.stats import Stats
 
-log = structlog.get_logger(__name__)
-
 MAX_STREAMS = 256
-WRITE_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = 25.0  # hosts leave after 30 s without a byte
 
 
@@ -49,24 +45,21 @@ class Blobs:
         contents: Contents,
         figures: Figures,
         stats: Stats,
-        limits: StreamLimits | None = None,
+        places: Places,
+        limits: StreamLimits,
     ) -> None:
         self._signer = signer
         self._contents = contents
         self._figures = figures
         self._stats = stats
-        self._limits = limits or StreamLimits()
-        self._places = Places(self._limits.at_once)
+        self._places = places
+        self._limits = limits
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the signature, then stream."""
         blob = permitted(request, self._signer)
-        try:
-            with self._places.place(blob):
-                self._figures.streams.set(self._places.taken)
-                return await self._serve(request, blob)
-        finally:
-            self._figures.streams.set(self._places.taken)
+        with self._places.place(blob):
+            return await self._serve(request, blob)
 
     async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
         answer_by = asyncio.get_running_loop().time() + self._limits.answer_s
@@ -88,8 +81,8 @@ class Blobs:
             # The first chunk before the status line: a source that fails at once still gets a proper answer.
             async with self._until(answer_by):
                 first = await anext(chunks, b"")
-            await response.prepare(request)
-            await self._send(request, response, first, chunks, kind=source.kind)
+            counter = self._figures.sent_bytes.labels(source=source.kind)
+            await send(request, response, first, chunks, write_s=self._limits.write_s, sent=counter.inc)
         return response
 
     @asynccontextmanager
@@ -102,35 +95,6 @@ class Blobs:
             raise SourceError(
                 f"the source gave no byte within {self._limits.answer_s:g} s; use a faster origin"
             ) from error
-
-    async def _send(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        first: bytes,
-        chunks: AsyncIterator[bytes],
-        *,
-        kind: str,
-    ) -> None:
-        sent = self._figures.sent_bytes.labels(source=kind)
-        try:
-            await self._write(response, first)
-            sent.inc(len(first))
-            async for chunk in chunks:
-                await self._write(response, chunk)
-                sent.inc(len(chunk))
-            await response.write_eof()
-        except (InnkeeperError, TimeoutError) as error:
-            # The status is out: a cut connection is the only way left to say that this is not the whole.
-            log.warning(
-                "stream_broken", path=request.path, error=str(error) or "the reader took nothing in time"
-            )
-            if request.transport is not None:
-                request.transport.abort()
-
-    async def _write(self, response: web.StreamResponse, chunk: bytes) -> None:
-        async with asyncio.timeout(self._limits.write_s):
-            await response.write(chunk)
 
 
 def _range_header(request: web.Request, info: SourceInfo) -> str | None:

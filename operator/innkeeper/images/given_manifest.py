@@ -57,7 +57,7 @@ async def inspected_by_manifest(
             f"the image of {request.known.size} bytes has {info.size} now; put it back, or create another Image",
             reason=ImageReason.DIGEST_MISMATCH,
         )
-    encoded = await _manifest(request, opener)
+    encoded = await _manifest(request, opener, most=manifest.most_bytes(info.size))
     try:
         chunks = await asyncio.to_thread(manifest.read, encoded, digest=request.digest, size=info.size)
     except ManifestInvalidError as error:
@@ -74,15 +74,16 @@ async def inspected_by_manifest(
     )
 
 
-async def _manifest(request: InspectRequest, opener: Opener) -> bytes:
+async def _manifest(request: InspectRequest, opener: Opener, *, most: int) -> bytes:
     if request.manifest is None:
         raise WrongContentError("the Image names no manifest")
     url, namespace = request.manifest.url, request.namespace
     source = await opener.open_beside(url, source=request.source, namespace=namespace)
     size = (await source.stat()).size
-    if size > manifest.MAX_BYTES:
+    if size > most:
         raise WrongContentError(
-            f"the manifest has {size} bytes; at most {manifest.MAX_BYTES} are read",
+            f"the manifest has {size} bytes, and that of an image of this size needs at most {most}: "
+            "make it with `innkeeper images manifest`",
             reason=ImageReason.TOO_LARGE,
         )
     encoded = await _read(source, size)

@@ -19,6 +19,7 @@ from innkeeper.images.sources.source import SourceInfo
 from innkeeper.views.catalog import HttpSource, ImageSource, ManifestSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.manifests import kept
 from tests.kit.source_secrets import PlayedSecrets
 from tests.scenario.images.origin import Origin
 
@@ -93,7 +94,7 @@ async def test_it_is_ready_without_being_read_whole() -> None:
         ranges = [each.get("Range") for each in made.image.headers]
         assert len(ranges) == 2
         assert all(int(str(each).rpartition("-")[2]) < MIB for each in ranges), "its size, and its head"
-        assert await made.manifests.get(DIGEST, sha256(encoded)) == encoded, "hosts get it as it is"
+        assert await kept(made.manifests, DIGEST, sha256(encoded)) == encoded, "hosts get it as it is"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,7 @@ async def test_it_is_ready_without_being_read_whole() -> None:
         (manifest_of(b"x" + DISK[1:]), None, "are not those of its manifest"),
         (b"{}", None, "cannot be read"),
         (b"no manifest at all", None, "cannot be read"),
+        (manifest_of(DISK) + b" " * 1100, None, "longer than"),
     ],
 )
 async def test_a_manifest_that_is_not_the_images_is_refused(
@@ -115,6 +117,16 @@ async def test_a_manifest_that_is_not_the_images_is_refused(
     assert isinstance(answer, Failed)
     assert (answer.reason, answer.retryable) == (ImageReason.DIGEST_MISMATCH, False)
     assert word in answer.message
+
+
+async def test_a_manifest_longer_than_any_of_the_image_is_not_even_read() -> None:
+    """What is kept of images would otherwise grow by what somebody pads theirs with."""
+    async with site(Origin(DISK), manifest_of(DISK) + b" " * MIB) as made:
+        answer = await made.ask()
+        assert made.manifest.headers[-1]["Range"] == "bytes=0-0", "its size"
+    assert isinstance(answer, Failed)
+    assert (answer.reason, answer.retryable) == (ImageReason.TOO_LARGE, False)
+    assert "make it with `innkeeper images manifest`" in answer.message
 
 
 async def test_a_source_without_ranges_cannot_be_streamed_and_says_so() -> None:

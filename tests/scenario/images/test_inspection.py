@@ -13,6 +13,7 @@ from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
 from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.kept_files import KeptFiles
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.opening import SourceOpener
@@ -21,6 +22,7 @@ from innkeeper.images.sources.source import SourceError, SourceInfo
 from innkeeper.views.catalog import DirectorySource, HttpSource, ImageSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
+from tests.kit.manifests import kept
 from tests.kit.source_secrets import PlayedSecrets
 from tests.kit.waiting import eventually
 from tests.scenario.images.origin import Origin
@@ -331,21 +333,25 @@ async def test_a_manifest_is_kept_where_the_source_can_be_read_in_parts(
         )
         request = request_for(source=ImageSource(http=HttpSource(url=str(server.make_url("/x")))))
         inspector = Inspector(
-            opener, clock=ManualClock(), manifests=Manifests(tmp_path), limits=Limits(patience_s=10)
+            opener,
+            clock=ManualClock(),
+            manifests=Manifests(KeptFiles(tmp_path)),
+            limits=Limits(patience_s=10),
         )
         assert isinstance(await inspector.ask(request), Ready)
         await inspector.close()
-    found = await Manifests(tmp_path).get(request.digest, found_ready(request.digest).manifest_digest or "")
+    own = found_ready(request.digest).manifest_digest or ""
+    found = await kept(Manifests(KeptFiles(tmp_path)), request.digest, own)
     assert (found is not None) == origin.ranges
 
 
 async def test_manifests_in_memory_are_few() -> None:
     manifests = Manifests(None, kept_bytes=300)
     digests = [f"sha256:{number:064x}" for number in range(3)]
-    kept = []
+    owns = []
     for digest in digests:
         maker = ManifestMaker()
         maker.take(b"x")
-        kept.append(await manifests.keep(maker.manifest(digest)) or "")
-    assert await manifests.get(digests[0], kept[0]) is None
-    assert await manifests.get(digests[-1], kept[-1]) is not None
+        owns.append(await manifests.keep(maker.manifest(digest)) or "")
+    assert await kept(manifests, digests[0], owns[0]) is None
+    assert await kept(manifests, digests[-1], owns[-1]) is not None

@@ -18,8 +18,11 @@ MAX_BYTES = 64 * 1024**2  # of an encoded manifest: an image of 384 GiB
 VERSION = 1
 
 _DIGEST_BYTES = 32
+_ENCODED_BYTES = 44  # of a chunk's digest in base64, rounded up
+_BESIDE_BYTES = 1024  # of all that is not digests
 _ZEROS = bytes(_DIGEST_BYTES)  # stands for a chunk of zeros: no chunk has this SHA-256
 _SIZES = frozenset(1 << bit for bit in range(16, 23))  # 64 KiB to 4 MiB
+SMALLEST_CHUNK_BYTES = min(_SIZES)
 
 
 class ManifestInvalidError(TerminalError):
@@ -117,6 +120,11 @@ class ManifestMaker:
         self._digests += _ZEROS if is_zero else hashlib.sha256(chunk).digest()
 
 
+def most_bytes(size: int, *, chunk_bytes: int = SMALLEST_CHUNK_BYTES) -> int:
+    """Return how long the encoded manifest of an image of `size` bytes may be: what is longer is padding."""
+    return min(MAX_BYTES, -(-size // chunk_bytes) * _ENCODED_BYTES + _BESIDE_BYTES)
+
+
 def read(encoded: bytes, *, digest: str, size: int) -> Chunks:
     """Return the manifest of an image that is known by digest and size.
 
@@ -147,6 +155,8 @@ def _decode(encoded: bytes) -> Manifest:
         raise ManifestInvalidError(f"the manifest cannot be read: {error}") from error
     if found.version != VERSION or found.chunk_bytes not in _SIZES or found.size < 0:
         raise ManifestInvalidError("the manifest is of a form that is not known")
+    if len(encoded) > (most := most_bytes(found.size, chunk_bytes=found.chunk_bytes)):
+        raise ManifestInvalidError(f"the manifest is longer than the {most} bytes that its chunks need")
     return found
 
 
