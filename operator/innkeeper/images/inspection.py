@@ -24,6 +24,7 @@ from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Prep
 from innkeeper.images.given_manifest import Opener, WrongContentError, inspected_by_manifest
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.reading import Reading
+from innkeeper.images.sources.mirrored import Mirrored
 from innkeeper.images.sources.source import Source, SourceError, SourceInfo
 from innkeeper.images.turns import Turns
 from innkeeper.images.unpacking.unpacked import Unpacker
@@ -226,10 +227,13 @@ class Inspector:
             reading = Reading(request, info, to_the_end=request.known is not None)
             return await self._read(reading, source, info, told=told)
         except (WrongContentError, headers.ImageHeaderError) as error:
+            is_final = await _was_all_of(source, info)
             pause_s = pause_after(job.wrong, info)
-            wrong = WrongContentError(error.message + remark(info, pause_s), reason=error.reason)
+            told_too = remark(info, is_final=is_final, pause_s=pause_s)
+            wrong = WrongContentError(error.message + told_too, reason=error.reason)
             until = self._clock.monotonic() + pause_s
-            job.wrong = Verdict(info, _failed(wrong, request), pause_s=pause_s, until=until)
+            answer = _failed(wrong, request)
+            job.wrong = Verdict(info, answer, is_final=is_final, pause_s=pause_s, until=until)
             raise wrong from error
 
     async def _read(
@@ -246,6 +250,16 @@ class Inspector:
             return answer
         manifest = await asyncio.to_thread(reading.maker.manifest, answer.digest)
         return msgspec.structs.replace(answer, manifest_digest=await self._manifests.keep(manifest))
+
+
+async def _was_all_of(source: Source, info: SourceInfo) -> bool:
+    """Tell whether what was read just now was the version that the source told of before, and nothing else."""
+    if not info.etag or (isinstance(source, Mirrored) and source.strayed):
+        return False
+    try:
+        return await source.stat() == info
+    except SourceError:
+        return False
 
 
 def _tell(job: _Job, size: int, done: int) -> None:

@@ -1,7 +1,8 @@
 """What was found wrong with the bytes of a source, and for how long that counts without reading them again.
 
-A source that tells a version is wrong until it tells another. One that tells none may have been mended behind the same
-size, so it is read again after a pause; each time that it is wrong again the pause doubles.
+A source that tells a version is wrong until it tells another, if all that was read was of that version. Otherwise, and of
+one that tells none, the same version may be right: it is read again after a pause; each time that it is wrong again the
+pause doubles.
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,20 @@ LONGEST_PAUSE_S = 4 * 3600.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """`answer` is what is told of the source that said `info`; `until` in the clock's monotonic seconds."""
+    """`answer` is what is told of the source that said `info`; `until` in the clock's monotonic seconds.
+
+    With `is_final` it counts for as long as the source says `info`.
+    """
 
     info: SourceInfo
     answer: Failed
+    is_final: bool
     pause_s: float
     until: float
 
     def holds(self, info: SourceInfo, *, now: float) -> bool:
         """Tell whether a source that says `info` now need not be read."""
-        return info == self.info and (bool(info.etag) or now < self.until)
+        return info == self.info and (self.is_final or now < self.until)
 
 
 def pause_after(last: Verdict | None, info: SourceInfo) -> float:
@@ -34,9 +39,11 @@ def pause_after(last: Verdict | None, info: SourceInfo) -> float:
     return min(last.pause_s * 2, LONGEST_PAUSE_S)
 
 
-def remark(info: SourceInfo, pause_s: float) -> str:
+def remark(info: SourceInfo, *, is_final: bool, pause_s: float) -> str:
     """Return what people must know besides what is wrong."""
-    if info.etag:
+    if is_final:
         return ""
-    minutes = f"{pause_s / 60:.0f}"
-    return f". The source tells no ETag: with the same size it is read again in {minutes} minutes at the earliest"
+    minutes = f"{pause_s / 60:.0f} minutes at the earliest"
+    if info.etag:
+        return f". It changed, or went on at another place, while it was read: it is read again in {minutes}"
+    return f". The source tells no ETag: with the same size it is read again in {minutes}"

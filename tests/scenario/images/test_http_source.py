@@ -49,6 +49,21 @@ async def test_a_redirect_is_checked_like_the_first_url(location: str) -> None:
     assert error.reason == ImageReason.SOURCE_REFUSED
 
 
+async def test_a_redirect_to_a_long_signed_url_is_followed(target: str) -> None:
+    """As stores give them that sign with a session's token."""
+    origin = Origin(b"", redirect=f"{target}?token={'x' * 6000}")
+    async with origin.server() as server, client_session(POLICY) as session:
+        source = HttpFile(session, str(server.make_url("/x")), policy=POLICY)
+        assert await read(source, 0, (await source.stat()).size) == b"moved content"
+
+
+async def test_a_redirect_to_a_url_without_an_end_is_refused_and_named(target: str) -> None:
+    error = await failure(Origin(b"", redirect=f"{target}?secret={'x' * 9000}"))
+    assert (error.reason, error.retryable) == (ImageReason.SOURCE_REFUSED, False)
+    assert "/x redirects to a URL of " in error.message
+    assert "spec.source.http.url" not in error.message, "that one is right"
+
+
 async def test_redirects_end() -> None:
     origin = Origin(b"", redirect="/again")
     error = await failure(origin)

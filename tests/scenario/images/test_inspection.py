@@ -253,6 +253,48 @@ async def test_a_wrong_image_that_was_mended_behind_the_same_size_becomes_ready(
     assert isinstance(await bench.settled(request_for()), Ready)
 
 
+async def test_a_source_that_changed_while_it_was_read_is_not_wrong_for_good(bench: Bench) -> None:
+    """The file was swapped for a moment, and is back under the version that it had before and has again."""
+
+    class Swapped(FakeSource):
+        async def stat(self) -> SourceInfo:
+            self.etag = "v1" if self.reads == 0 else "v2"
+            return await super().stat()
+
+    bench.source = Swapped(raw_disk(len(DISK))[:-1] + b"x")
+    bench.inspector = Inspector(bench.source, clock=bench.clock)
+    answer = await bench.settled(request_for())
+    assert isinstance(answer, Failed)
+    assert answer.reason == ImageReason.DIGEST_MISMATCH
+    assert "It changed, or went on at another place, while it was read" in answer.message
+
+    bench.source.content, bench.source.reads = DISK, 0
+    bench.clock.advance(301)
+    assert isinstance(await bench.settled(request_for()), Ready)
+
+
+async def test_a_place_is_not_wrong_for_what_another_gave() -> None:
+    """The first, which is right and told its version, broke off once; the second is stale and went on."""
+    stale = bytearray(DISK)
+    stale[-1] ^= 1
+    first, second = Origin(DISK, cut_after=1024 * 1024), Origin(bytes(stale), etag='"old"')
+    policy, clock = OriginPolicy(listed_hosts=["127.0.0.1"]), ManualClock()
+    async with first.server() as one, second.server() as other, client_session(policy) as session:
+        http = HttpSource(url=str(one.make_url("/x")), mirrors=[str(other.make_url("/x"))])
+        request = request_for(source=ImageSource(http=http))
+        opener = SourceOpener(
+            session, policy=policy, directory=None, credentials=PlayedSecrets().credentials()
+        )
+        inspector = Inspector(opener, clock=clock, limits=Limits(patience_s=60))
+        answer = await inspector.ask(request)
+        assert isinstance(answer, Failed)
+        assert answer.reason == ImageReason.DIGEST_MISMATCH
+        first.cut_after = None
+        clock.advance(301)
+        assert isinstance(await inspector.ask(request), Ready)
+        await inspector.close()
+
+
 async def test_a_failure_stays_the_answer_until_the_new_one_is_there(bench: Bench) -> None:
     bench.source.failure = SourceError("there is no file", reason=ImageReason.NOT_FOUND)
     failed = Failed(reason=ImageReason.NOT_FOUND, message="there is no file", retryable=True)

@@ -17,7 +17,7 @@ from yarl import URL
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.sources.credential import Credential, CredentialsError
 from innkeeper.images.sources.deadlines import OriginDeadlines, TooSlowError, steady
-from innkeeper.images.sources.origins import OriginPolicy
+from innkeeper.images.sources.origins import MAX_REDIRECT, OriginPolicy
 from innkeeper.images.sources.source import SourceChangedError, SourceError, SourceInfo
 
 MAX_REDIRECTS = 5
@@ -106,7 +106,7 @@ class HttpFile:
                     self._check(answer, url, start)
                     unless_given.pop_all()
                     return answer
-                url = self._policy.checked(self._target(answer, url))
+                url = self._policy.checked_redirect(self._target(answer, url), who=self._where())
         raise SourceError(
             f"{self._where()} redirects more than {MAX_REDIRECTS} times; name the final URL",
             reason=ImageReason.SOURCE_REFUSED,
@@ -199,6 +199,8 @@ def client_session(policy: OriginPolicy, deadlines: OriginDeadlines | None = Non
         auto_decompress=False,
         trust_env=False,
         read_bufsize=256 * 1024,
+        max_field_size=2
+        * MAX_REDIRECT,  # one that is too long is to be named, not taken for a fault of the network
     )
 
 

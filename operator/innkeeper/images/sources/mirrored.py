@@ -22,6 +22,7 @@ class Mirrored:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)
+        self.strayed = False  # whether a reading left the place whose version was told
 
     async def stat(self) -> SourceInfo:
         """Return what the first source that answers says; those that did not are read last, since each may take long."""
@@ -47,6 +48,7 @@ class Mirrored:
                         yield chunk
             except SourceError as error:
                 failures.append(error)
+                self.strayed = True
                 log.info("mirror_left", at=start, message=error.message)
             else:
                 return

@@ -17,6 +17,7 @@ from innkeeper.images.sources.names import SystemNames
 from innkeeper.images.sources.source import SourceError
 
 MAX_URL = 2048
+MAX_REDIRECT = 8192  # signed URLs of stores are long where they hold a session's token
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -42,17 +43,37 @@ class OriginPolicy:
         self._networks = tuple(listed_networks)
 
     def checked(self, text: str) -> URL:
-        """Return the URL.
+        """Return a URL of an Image.
 
         Raises:
-            SourceError: the URL is none, or leads somewhere that is not allowed.
+            SourceError: the URL is none, is too long, or leads somewhere that is not allowed.
         """
+        if len(text) > MAX_URL:
+            raise _refused(
+                f"the source's URL has {len(text)} characters and may have {MAX_URL}; mend spec.source.http.url"
+            )
+        return self._allowed(text)
+
+    def checked_redirect(self, text: str, *, who: str) -> URL:
+        """Return a URL that `who` redirects to.
+
+        Raises:
+            SourceError: as for a URL of an Image, but it may be longer.
+        """
+        if len(text) > MAX_REDIRECT:
+            raise _refused(
+                f"{who} redirects to a URL of {len(text)} characters, and at most {MAX_REDIRECT} are followed; "
+                "use another origin"
+            )
+        return self._allowed(text)
+
+    def _allowed(self, text: str) -> URL:
         try:
             url = URL(text)
             host = (url.host or "").lower()
         except ValueError as error:
             raise _refused("the source's URL cannot be read; mend spec.source.http.url") from error
-        if not host or len(text) > MAX_URL or url.user or url.password:
+        if not host or url.user or url.password:
             raise _refused("the source's URL needs a host and no user or password; mend spec.source.http.url")
         if host in self._listed and url.scheme in {"http", "https"}:
             return url
