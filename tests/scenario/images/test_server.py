@@ -13,6 +13,8 @@ from aiohttp import ClientPayloadError, ClientSession
 from aiohttp.test_utils import BaseTestServer, TestServer
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent.imaging.image_server import ImageServerSession, document
+from innkeeper.agent.imaging.partial import DownloadFailedError
 from innkeeper.domain.images import manifest, profile
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.domain.reasons import ImageReason
@@ -361,16 +363,17 @@ async def test_a_manifest_that_the_image_has_not_costs_its_source_nothing(bench:
 
 
 async def test_a_lost_manifest_that_cannot_be_made_again_says_why(bench: Bench) -> None:
-    """Not as 404: a host would take that for an image without a manifest."""
+    """The host passes it on. Not as 404: it would take that for an image without a manifest."""
     bench.api.put_image(path="gone.raw", manifest_digest=OWN)
     url = await bench.manifest_url(OWN)
 
     async def told() -> bool:
-        async with bench.http.get(url) as answer:
-            assert answer.status == 503
-            return "there is no file 'gone.raw'" in (await answer.json())["message"]
+        with pytest.raises(DownloadFailedError, match="the image server answers HTTP 503: ") as caught:
+            await document(session, url, most=1024**2)
+        return "there is no file 'gone.raw'" in caught.value.message
 
-    await eventually(told, deadline_s=60)
+    async with ImageServerSession(None) as session:
+        await eventually(told, deadline_s=60)
 
 
 async def test_hosts_tell_what_boots_read_and_the_next_hosts_are_told(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from innkeeper.followed_authority import FollowedAuthority
 
 SILENCE_S = 30.0
 ANSWER_BYTES = 64 * 1024
+WORDS = 400  # characters of a refusal
 
 
 class UrlAnswer(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -29,6 +30,12 @@ class UrlAnswer(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     url: str
     manifest_url: str | None = None
     profile_url: str | None = None
+
+
+class ErrorAnswer(msgspec.Struct):
+    """What the image server says instead."""
+
+    message: str
 
 
 class ImageServerSession:
@@ -80,11 +87,9 @@ async def urls(
         body = msgspec.json.encode({"guestId": guest_id})
         url = f"{origin.scheme}://{origin.netloc}/v1/urls"
         async with session.ask("POST", url, body=body, headers=headers) as answer:
-            given = await capped(answer, most=ANSWER_BYTES)
             if answer.status != HTTPStatus.OK:
-                words = given.decode(errors="replace")[:200]
-                raise DownloadFailedError(f"the image server gives no URL: HTTP {answer.status}: {words}")
-            return msgspec.json.decode(given, type=UrlAnswer)
+                raise DownloadFailedError(f"the image server gives no URL: {await _refusal(answer)}")
+            return msgspec.json.decode(await capped(answer, most=ANSWER_BYTES), type=UrlAnswer)
 
 
 async def document(session: ImageServerSession, url: str, *, most: int) -> bytes | None:
@@ -97,8 +102,18 @@ async def document(session: ImageServerSession, url: str, *, most: int) -> bytes
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status != HTTPStatus.OK:
-            raise DownloadFailedError(f"the image server answers HTTP {answer.status}")
+            raise DownloadFailedError(f"the image server answers {await _refusal(answer)}")
         return await capped(answer, most=most)
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> str:
+    """Return what an answer that is an error says, in the server's own words where it is the image server's."""
+    given = await capped(answer, most=ANSWER_BYTES)
+    try:
+        words = msgspec.json.decode(given, type=ErrorAnswer).message
+    except (msgspec.DecodeError, UnicodeError):  # a proxy's, for example
+        words = given.decode(errors="replace")
+    return f"HTTP {answer.status}: {words[:WORDS]}"
 
 
 async def capped(answer: aiohttp.ClientResponse, *, most: int) -> bytes:
