@@ -32,7 +32,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     ] = None,
     manifest_directory: Annotated[
         Path | None,
-        typer.Option(help="Where manifests and boot profiles of images are kept.", show_default="in memory"),
+        typer.Option(
+            help="Where manifests and boot profiles of images are kept, 1 GiB at most.",
+            show_default="in memory",
+        ),
     ] = None,
     store_directory: Annotated[
         Path | None,

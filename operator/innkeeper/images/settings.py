@@ -31,7 +31,8 @@ class ImagesSettings(CommonSettings):
     public_url: AnyHttpUrl | None = Field(None, description="The URL that hosts reach this server by.")
     directory: Path | None = Field(None, description="The root of `directory` sources.")
     manifest_directory: Path | None = Field(
-        None, description="Where manifests and boot profiles of images are kept; in memory when absent."
+        None,
+        description="Where manifests and boot profiles of images are kept, 1 GiB at most; in memory when absent.",
     )
     store_directory: Path | None = Field(
         None, description="Where compressed images are unpacked to; they are refused when absent."

@@ -334,7 +334,9 @@ IMAGES_STORE_LOOKUPS = CounterFamily(
     told_by=_IMAGES,
 )
 IMAGES_STREAMS = GaugeFamily(
-    name="innkeeper_images_streams", help="Streams that are open now.", told_by=_IMAGES
+    name="innkeeper_images_streams",
+    help="Streams that are open now, manifests that are being sent included.",
+    told_by=_IMAGES,
 )
 IMAGES_STORE_BYTES = GaugeFamily(
     name="innkeeper_images_store_bytes",
