@@ -218,6 +218,11 @@ class GatedDriver(SimulatedDriver):
         await super().resume(guest_id)
         await self.gates.at("after-resume")
 
+    async def pull(self, guest_id: str, *, bytes_per_s: int) -> None:
+        """Make a disk whole."""
+        await self.gates.at("before-pull")
+        await super().pull(guest_id, bytes_per_s=bytes_per_s)
+
     async def remove(self, guest_id: str) -> None:
         """Remove a machine."""
         await self.gates.at("before-remove")

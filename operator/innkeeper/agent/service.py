@@ -32,7 +32,7 @@ from innkeeper.agent.only_one import AnotherOneError, only_one
 from innkeeper.agent.operations.book import OperationBook
 from innkeeper.agent.operations.operating import Operating
 from innkeeper.agent.parts import AgentParts
-from innkeeper.agent.pivot import Pivot
+from innkeeper.agent.pivot import LONGEST_REST_S, LOOK_S, Pivot
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
 from innkeeper.agent.report import AssignmentReport
@@ -302,7 +302,7 @@ class Agent:
             driver=self._driver,
             images=parts.images,
             paths=parts.paths,
-            clock=parts.clock,
+            queue=LatestQueue(parts.clock, first_delay_s=LOOK_S, last_delay_s=LONGEST_REST_S),
             pull_bytes_per_s=parts.pull_bytes_per_s,
             wake=self._queue.add,
             on_held=lambda: self._touch_host(urgent=False),

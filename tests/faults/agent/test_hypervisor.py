@@ -5,13 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from innkeeper.agent.build.ports import Streamed
 from innkeeper.agent.drivers.driver import DriverError
 from innkeeper.agent.parts import AgentParts
+from innkeeper.agent.pivot import LOOK_S
 from innkeeper.domain.orders import OrderOperation
 from innkeeper.kube.resources import HOST_AGENTS
 from tests.kit.agent_host import AgentHost, GatedDriver
 from tests.kit.agent_orders import guest_id, order
-from tests.kit.waiting import eventually
+from tests.kit.clock import ManualClock
+from tests.kit.waiting import eventually, settled
 
 GUEST, OTHER = guest_id(), guest_id(2)
 
@@ -30,6 +33,11 @@ class HungDriver(GatedDriver):
         """Stop a machine."""
         await self._may_hang(guest_id)
         await super().stop(guest_id, grace_s=grace_s)
+
+    async def pull(self, guest_id: str, *, bytes_per_s: int) -> None:
+        """Make a disk whole."""
+        await self._may_hang(guest_id)
+        await super().pull(guest_id, bytes_per_s=bytes_per_s)
 
     async def remove(self, guest_id: str) -> None:
         """Remove a machine."""
@@ -78,6 +86,44 @@ async def test_a_stop_or_a_removal_that_hangs(host: AgentHost, hung: HungDriver,
     await host.told(OTHER, "Running")
     host.gates.open()
     await host.told(GUEST, desired, outcome="Destroyed" if desired == "Destroyed" else "Accepted")
+
+
+async def test_a_pull_that_hangs(host: AgentHost, hung: HungDriver) -> None:
+    hung.hung = ""
+    host.start()
+    for number in (1, 2):
+        await host.assign(order(number))
+        await host.told(guest_id(number), "Running")
+    hung.hung = GUEST
+    host.images.on_stream = {GUEST, OTHER}
+    host.images.streams["image"] = Streamed(is_whole=True, guests=(GUEST, OTHER))
+    host.images.news.set()
+    await host.gates.reached["hung"].wait()
+    await eventually(lambda: hung.pulls[OTHER] > 0)
+    host.images.on_stream = {GUEST}
+    await eventually(lambda: host.images.streams["image"].guests == (GUEST,))
+
+
+async def test_a_machine_that_answers_no_pull_is_not_asked_again_at_each_news(host: AgentHost) -> None:
+    host.clock = clock = ManualClock()
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    answers = host.gates.failures["before-pull"]
+    answers += [DriverError("libvirt does not answer") for _ in range(9)]
+    host.images.on_stream = {GUEST}
+    host.images.streams["image"] = Streamed(is_whole=True, guests=(GUEST,))
+    for _ in range(20):
+        host.images.news.set()
+        await eventually(lambda: not host.images.news.is_set())
+    await eventually(lambda: len(answers) == 8)
+    assert await settled(lambda: len(answers)) == 8
+
+    async def is_asked() -> bool:
+        clock.advance(LOOK_S)
+        return len(answers) < 8
+
+    await eventually(is_asked)
 
 
 @pytest.mark.parametrize("kind", ["Stopped", "Reboot"])
