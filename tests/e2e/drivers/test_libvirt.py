@@ -160,6 +160,38 @@ class TestFaults:
         await bench.driver.stop(GUEST, grace_s=20)
         assert bench.alive(GUEST) == bench.alive(OTHER) == 0
 
+    async def test_however_many_machines_stand_still_others_start_and_all_of_them_end(
+        self, libvirt_bench: LibvirtBench
+    ) -> None:
+        """More than there are threads to ask them, with a stop and a pull of each, and somebody who asks for usage."""
+        bench = libvirt_bench
+        guests = [f"93c5d1ab-93c5-4b62-8a0e-{number:012d}" for number in range(driver_module.ASKS + 2)]
+        for guest_id in guests:
+            await bench.driver.define(await bench.polite(guest_id))
+            await bench.driver.start(guest_id)
+        for guest_id in guests:
+            [still] = bench.libvirtd.machine_pids(guest_id)
+            os.kill(still, signal.SIGSTOP)
+        hung = [asyncio.create_task(bench.driver.stop(each, grace_s=600)) for each in guests]
+        hung += [asyncio.create_task(bench.driver.pull(each, bytes_per_s=0)) for each in guests]
+        hung += [asyncio.create_task(bench.driver.usage()) for _ in range(MOST_UNANSWERED)]
+        try:
+            await eventually(lambda: bench.driver._asks.unanswered >= driver_module.ASKS)
+            await bench.driver.define(await bench.polite(OTHER))
+            await bench.driver.start(OTHER)
+            found = await bench.driver.domains()
+            assert {each.phase for each in found.values()} == {DomainPhase.RUNNING}
+            ends = (bench.driver.stop(each, grace_s=0) for each in [*guests, OTHER])
+            await asyncio.gather(*ends)
+            assert sum(bench.alive(each) for each in [*guests, OTHER]) == 0
+            stops = await asyncio.gather(*hung[: len(guests)], return_exceptions=True)
+            assert stops == [None] * len(guests), "each saw that its machine is off"
+        finally:
+            for each in hung:
+                each.cancel()
+            await asyncio.gather(*hung, return_exceptions=True)
+        await eventually(lambda: bench.driver._asks.unanswered == 0, deadline_s=60)
+
     async def test_a_machine_that_stands_still_keeps_no_other_s_usage_from_who_asks(
         self, libvirt_bench: LibvirtBench
     ) -> None:

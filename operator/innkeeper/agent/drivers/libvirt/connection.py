@@ -1,6 +1,7 @@
-"""The one way to libvirt: blocking calls in threads, events from libvirt's own loop, a new connection when one breaks.
+"""The way to libvirt: blocking calls in threads, events from libvirt's own loop, a new connection when one breaks.
 
-libvirt's default event loop runs in one daemon thread. Nothing here knows what a guest is.
+It is for calls that libvirt answers whatever machines do; those that a machine may leave unanswered have threads of their
+own (`guest_calls`). libvirt's default event loop runs in one daemon thread. Nothing here knows what a guest is.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ DEADLINE_S = 60.0
 FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 15.0
 KEEPALIVE_S, KEEPALIVE_COUNT = 5, 3
-_THREADS = 8
+_THREADS = 4  # libvirt takes five requests of one connection at a time, and its sign of life is one
 
 
 @functools.cache
@@ -38,6 +39,26 @@ def start_event_loop() -> None:
 def _run_events() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
+
+
+def open_connection(uri: str) -> Any:
+    """Return a new connection that ends by itself where libvirt is silent. Blocking.
+
+    Raises:
+        libvirt.libvirtError: libvirt cannot be reached.
+    """
+    start_event_loop()
+    connection = libvirt.open(uri)
+    connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT)
+    return connection
+
+
+def is_alive(connection: Any) -> bool:
+    """Tell whether a connection has not ended."""
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:
+        return False
 
 
 class Connection:
@@ -71,7 +92,7 @@ class Connection:
         try:
             return await self._in_thread(lambda: work(connection), deadline_s=deadline_s)
         except libvirt.libvirtError as error:
-            if not await self._in_thread(lambda: _is_alive(connection), deadline_s=deadline_s):
+            if not await self._in_thread(lambda: is_alive(connection), deadline_s=deadline_s):
                 self._lost(connection)
                 raise HypervisorAwayError(f"libvirt at {self._uri} went away: {error}") from error
             raise
@@ -99,9 +120,7 @@ class Connection:
             return self._connection
 
     def _open(self) -> Any:
-        start_event_loop()
-        connection = libvirt.open(self._uri)
-        connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT)
+        connection = open_connection(self._uri)
         connection.registerCloseCallback(
             lambda conn, _reason, _opaque: self._from_libvirt(self._lost, conn), None
         )
@@ -144,10 +163,3 @@ class Connection:
             raise HypervisorAwayError(
                 f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s"
             ) from error
-
-
-def _is_alive(connection: Any) -> bool:
-    try:
-        return bool(connection.isAlive())
-    except libvirt.libvirtError:
-        return False

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,8 +29,9 @@ from innkeeper.agent.drivers.driver import (
 )
 from innkeeper.agent.drivers.libvirt import domain_xml as xml
 from innkeeper.agent.drivers.libvirt.connection import DEADLINE_S, Connection
+from innkeeper.agent.drivers.libvirt.guest_calls import GuestCalls, MachineSilentError
 from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
-from innkeeper.agent.drivers.libvirt.usage import UsageQuestion
+from innkeeper.agent.drivers.libvirt.usage import MOST_UNANSWERED, read_usage
 from innkeeper.domain.reasons import GuestReason
 from innkeeper.to_its_end import to_its_end
 
@@ -64,6 +65,11 @@ RESUME_LOOK_S = 0.15
 RESUME_STEADY = 3  # looks in a row at which it runs
 USAGE_DEADLINE_S = 3.0
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
+PULL_DEADLINE_S = 10.0  # who pulls has other guests to pull for
+# Calls at once. libvirt has 20 workers for all that it is asked, and five more that take the power of machines.
+STARTS = 5
+ASKS = 8
+ENDS = 8
 
 
 class LibvirtDriver:
@@ -78,7 +84,10 @@ class LibvirtDriver:
         self._listeners: set[asyncio.Queue[DomainEvent | None]] = set()
         self._changed: dict[str, asyncio.Event] = {}
         self._connection = Connection(uri, on_domain=self._domain_changed, on_connected=self._all_changed)
-        self._usage = UsageQuestion(_instance)
+        self._starts = GuestCalls(uri, name="starts", threads=STARTS)
+        self._asks = GuestCalls(uri, name="asks", threads=ASKS)
+        self._ends = GuestCalls(uri, name="ends", threads=ENDS)
+        self._usages = GuestCalls(uri, name="usage", threads=MOST_UNANSWERED)
 
     async def probe(self) -> Hypervisor:
         """Find out how guests run here and what the machine has."""
@@ -112,9 +121,18 @@ class LibvirtDriver:
     async def usage(self) -> dict[str, DomainUsage]:
         """Ask libvirt's bulk call; once more where a machine stands still and keeps the first from its answer."""
         try:
-            return await self._call(self._usage.ask, deadline_s=USAGE_DEADLINE_S)
+            return await self._ask_usage()
         except DriverError:
-            return await self._call(self._usage.ask, deadline_s=USAGE_DEADLINE_S)
+            return await self._ask_usage()
+
+    async def _ask_usage(self) -> dict[str, DomainUsage]:
+        if self._usages.unanswered >= MOST_UNANSWERED:
+            raise DriverError("libvirt has not answered the last questions about usage yet")
+
+        def read(connection: Any) -> dict[str, DomainUsage]:
+            return read_usage(connection, instance_of=_instance)
+
+        return await _answer(self._usages.call(read, about=object(), deadline_s=USAGE_DEADLINE_S))
 
     async def define(self, spec: DomainSpec) -> None:
         """Make the machine known; the same definition again changes nothing."""
@@ -133,7 +151,7 @@ class LibvirtDriver:
                 domain.create()
 
         try:
-            await self._connection.call(begin, deadline_s=START_DEADLINE_S)
+            await self._starts.call(begin, about=guest_id, deadline_s=START_DEADLINE_S)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 raise DriverError(f"the machine of guest {guest_id} is not defined") from error
@@ -141,13 +159,14 @@ class LibvirtDriver:
 
     async def pause(self, guest_id: str) -> None:
         """Stop the machine's processors."""
-        await self._call(lambda connection: _pause(connection, guest_id))
+        await self._ask(guest_id, lambda connection: _pause(connection, guest_id))
 
     async def resume(self, guest_id: str) -> None:
         """Let a paused machine go on, and look whether it does: what failed is tried again bit by bit."""
         steady = 0
         for _ in range(RESUME_TRIES):
-            steady = steady + 1 if await self._call(lambda connection: _go_on(connection, guest_id)) else 0
+            goes_on = await self._ask(guest_id, lambda connection: _go_on(connection, guest_id))
+            steady = steady + 1 if goes_on else 0
             if steady == RESUME_STEADY:
                 return
             await asyncio.sleep(RESUME_LOOK_S)
@@ -161,13 +180,13 @@ class LibvirtDriver:
             if domain is not None and domain.isActive() and not domain.blockJobInfo(xml.DISK):
                 domain.blockPull(xml.DISK, bytes_per_s, libvirt.VIR_DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES)
 
-        await self._call(begin)
+        await self._ask(guest_id, begin, deadline_s=PULL_DEADLINE_S)
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after the grace take its power."""
         if grace_s > 0:
             await self._ask_within(guest_id, grace_s)
-        await to_its_end(self._call(lambda connection: _take_power(connection, guest_id)))
+        await to_its_end(self._end(guest_id, lambda connection: _take_power(connection, guest_id)))
 
     async def _ask_within(self, guest_id: str, grace_s: float) -> None:
         changed = self._changed.setdefault(guest_id, asyncio.Event())
@@ -184,8 +203,11 @@ class LibvirtDriver:
         while True:
             # Cleared before each look: an end between look and wait is not missed.
             changed.clear()
-            if not await self._call(lambda connection: _press_power_button(connection, guest_id)):
-                return
+            with contextlib.suppress(MachineSilentError):  # its power is taken when the grace is over
+                if not await self._ask(
+                    guest_id, lambda connection: _press_power_button(connection, guest_id)
+                ):
+                    return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._press_again_s):
                     await changed.wait()
@@ -201,7 +223,7 @@ class LibvirtDriver:
                     libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
                 )
 
-        await self._call(end)
+        await self._end(guest_id, end)
 
     async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:
         """Ask for the guest's time, which every guest agent can tell."""
@@ -219,7 +241,8 @@ class LibvirtDriver:
                 raise
             return True
 
-        return await self._call(ask)
+        # libvirt itself sets the guest agent a limit, so this holds up nothing else about the guest.
+        return await _answer(self._asks.call(ask, about=object()))
 
     def events(self) -> AsyncIterator[DomainEvent]:
         """Yield events from now on."""
@@ -231,6 +254,8 @@ class LibvirtDriver:
         """Let go of libvirt; machines run on."""
         for queue in self._listeners:
             queue.put_nowait(None)
+        for calls in (self._starts, self._asks, self._ends, self._usages):
+            calls.close()
         await self._connection.close()
 
     async def _drain(self, queue: "asyncio.Queue[DomainEvent | None]") -> AsyncIterator[DomainEvent]:
@@ -262,11 +287,24 @@ class LibvirtDriver:
             self._kind = HypervisorKind.KVM if runs else HypervisorKind.EMULATION
         return self._kind
 
-    async def _call(self, work: Callable[[Any], T], *, deadline_s: float = DEADLINE_S) -> T:
-        try:
-            return await self._connection.call(work, deadline_s=deadline_s)
-        except libvirt.libvirtError as error:
-            raise DriverError(f"libvirt: {_words(error)}") from error
+    async def _call(self, work: Callable[[Any], T]) -> T:
+        """Have libvirt do what no machine can hold up."""
+        return await _answer(self._connection.call(work))
+
+    async def _ask(self, guest_id: str, work: Callable[[Any], T], *, deadline_s: float = DEADLINE_S) -> T:
+        """Ask something of a machine, which may not answer."""
+        return await _answer(self._asks.call(work, about=guest_id, deadline_s=deadline_s))
+
+    async def _end(self, guest_id: str, work: Callable[[Any], T]) -> T:
+        """Take a machine's power: this alone frees a thread that waits for its answer."""
+        return await _answer(self._ends.call(work, about=guest_id))
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except libvirt.libvirtError as error:
+        raise DriverError(f"libvirt: {_words(error)}") from error
 
 
 def _go_on(connection: Any, guest_id: str) -> bool:

@@ -4,13 +4,12 @@ A machine that stands still makes the call hang that meets it first; from then o
 it over. So a question without an answer is asked once more. Each keeps a thread while it hangs: few may.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import libvirt
 
-from innkeeper.agent.drivers.driver import DomainUsage, DriverError
+from innkeeper.agent.drivers.driver import DomainUsage
 from innkeeper.agent.drivers.libvirt import domain_xml as xml
 
 MOST_UNANSWERED = 3
@@ -20,35 +19,22 @@ _WANTED = (
 _HOW = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
 
-class UsageQuestion:
-    """Asks; `instance_of` tells which run of its machine a domain is in."""
+def read_usage(connection: Any, *, instance_of: Callable[[Any], str]) -> dict[str, DomainUsage]:
+    """Return the usage of all machines of ours that live. Blocking. `instance_of` tells which run of its machine it is.
 
-    def __init__(self, instance_of: Callable[[Any], str]) -> None:
-        self._instance_of = instance_of
-        self._free = threading.BoundedSemaphore(MOST_UNANSWERED)
-
-    def ask(self, connection: Any) -> dict[str, DomainUsage]:
-        """Return the usage of all machines of ours that live. Blocking.
-
-        Raises:
-            DriverError: too many older questions have no answer yet.
-            libvirt.libvirtError: libvirt answered with an error.
-        """
-        if not self._free.acquire(blocking=False):
-            raise DriverError("libvirt has not answered the last questions about usage yet")
-        try:
-            found = {}
-            for domain, figures in connection.getAllDomainStats(_WANTED, _HOW):
-                guest_id = xml.guest_id_of(domain.name())
-                if guest_id is not None:
-                    found[guest_id] = DomainUsage(
-                        instance=self._instance_of(domain),
-                        cpu_seconds=_cpu_ns(figures) / 1e9,
-                        memory_bytes=figures.get("balloon.rss", 0) * 1024,
-                    )
-            return found
-        finally:
-            self._free.release()
+    Raises:
+        libvirt.libvirtError: libvirt answered with an error.
+    """
+    found = {}
+    for domain, figures in connection.getAllDomainStats(_WANTED, _HOW):
+        guest_id = xml.guest_id_of(domain.name())
+        if guest_id is not None:
+            found[guest_id] = DomainUsage(
+                instance=instance_of(domain),
+                cpu_seconds=_cpu_ns(figures) / 1e9,
+                memory_bytes=figures.get("balloon.rss", 0) * 1024,
+            )
+    return found
 
 
 def _cpu_ns(figures: Mapping[str, Any]) -> int:
