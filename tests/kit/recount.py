@@ -29,11 +29,17 @@ def promised_by_the_api(api: FakeApi) -> dict[str, Amounts]:
             sums[guest.status.host] += Amounts.of(guest.status.resources)
     known = {guest.status.id or guest.metadata.uid for guest in guests}
     for order in (view(each, Assignment) for each in api.objects(ASSIGNMENTS)):
-        if order.spec.guest_id not in known and order.status.outcome not in _HOLDS_NOTHING:
+        if order.spec.guest_id not in known and not _is_over(order):
             taken = peek(order.spec.order).resources
             host = order.metadata.namespace.removeprefix("host-")
             sums[host] += Amounts(taken.cpu_millis, taken.memory_bytes, taken.disk_bytes)
     return dict(sums)
+
+
+def _is_over(order: Assignment) -> bool:
+    """Tell whether the host said of this very epoch, or of a later one, that it holds nothing."""
+    told = order.status
+    return told.outcome in _HOLDS_NOTHING and told.held is not None and told.held.epoch >= order.spec.epoch
 
 
 async def subsets_agree(api: FakeApi, *subsets: Subset, deadline_s: float = 10) -> None:

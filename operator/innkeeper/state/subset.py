@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from innkeeper.domain.addressing.overlaps import Overlap
 from innkeeper.domain.addressing.pool import number_of
+from innkeeper.domain.lifecycle.answered import may_hold
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.orders import OrderInvalidError, peek
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Strategy
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.request import Request
@@ -320,12 +321,9 @@ class Subset:
 
     def _keep_by_order(self, guest_id: str) -> bool:
         """A guest without an object still takes room on the host that may hold it: as much as its order says."""
-        nothing_held = (OrderOutcome.DESTROYED, OrderOutcome.REFUSED)
         orders = self.assignments_of(guest_id).items()
         holding = {
-            host: each
-            for host, each in orders
-            if each.status.outcome not in nothing_held and each.spec.desired != Desired.SUPERSEDED
+            host: each for host, each in orders if may_hold(each) and each.spec.desired != Desired.SUPERSEDED
         }
         if self.promises.host_of(guest_id) in holding:
             return True

@@ -23,7 +23,7 @@ from innkeeper.domain.orders import (
     Rank,
     Signer,
 )
-from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, Desired, GuestReason
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, ApiError, ForbiddenError, NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS
@@ -333,26 +333,6 @@ def _too_large(size: int) -> Blocked:
         "or put user data into a Secret"
     )
     return Blocked(step=ConditionType.READY, reason=GuestReason.ORDER_TOO_LARGE, message=message)
-
-
-def refused(guest: Guest, assignment: Assignment | None) -> bool:
-    """Tell whether the host refused the order of the guest's present epoch."""
-    return assignment is not None and is_refused(assignment) and assignment.spec.epoch == guest.status.epoch
-
-
-def holds(assignment: Assignment) -> bool:
-    """Tell whether the host may hold something of the guest: a machine, a disk, or an order that it will obey."""
-    return not (is_refused(assignment) or _is_answered(assignment, OrderOutcome.DESTROYED))
-
-
-def is_refused(assignment: Assignment) -> bool:
-    """Tell whether the host refused this very epoch; an older refusal says nothing of an order not yet answered."""
-    return _is_answered(assignment, OrderOutcome.REFUSED)
-
-
-def _is_answered(assignment: Assignment, outcome: OrderOutcome) -> bool:
-    held = assignment.status.held
-    return assignment.status.outcome == outcome and held is not None and held.epoch == assignment.spec.epoch
 
 
 def _host(guest: Guest) -> str:

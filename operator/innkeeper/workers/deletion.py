@@ -9,6 +9,7 @@ from enum import Enum, auto
 import structlog
 
 from innkeeper.domain import names
+from innkeeper.domain.lifecycle.answered import is_destroyed, is_refused, may_hold
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, OrderOutcome
@@ -18,7 +19,7 @@ from innkeeper.kube.resources import CRDS, GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment, AssignmentSpec
 from innkeeper.views.guest import Guest
-from innkeeper.workers.assigner import AssignerWorker, holds, is_refused
+from innkeeper.workers.assigner import AssignerWorker
 from innkeeper.workers.network import NetworkWorker
 
 log = structlog.get_logger()
@@ -84,7 +85,7 @@ class DeletionWorker:
         assignment = self._subset.assignment(guest_id, host)
         if assignment is None or guest_id in self._subset.guest_keys:
             return
-        destroyed = assignment.spec.desired == Desired.DESTROYED and _destroyed(assignment)
+        destroyed = assignment.spec.desired == Desired.DESTROYED and is_destroyed(assignment)
         if destroyed or self._subset.host_is_lost(host):
             if not self._held_elsewhere(guest_id, host):
                 await self._network.release_all(guest_id)
@@ -98,10 +99,7 @@ class DeletionWorker:
     def _held_elsewhere(self, guest_id: str, host: str) -> bool:
         """Tell whether another host may still run the guest, and so use its addresses."""
         return any(
-            other != host
-            and not _destroyed(order)
-            and not is_refused(order)
-            and not self._subset.host_is_lost(other)
+            other != host and may_hold(order) and not self._subset.host_is_lost(other)
             for other, order in self._subset.assignments_of(guest_id).items()
         )
 
@@ -117,7 +115,7 @@ class DeletionWorker:
         """Return the hosts that may hold something of the guest, the one that it is bound to among them."""
         orders = self._subset.assignments_of(guest_id)
         hosts = {
-            host for host, order in orders.items() if holds(order) and not self._subset.host_is_lost(host)
+            host for host, order in orders.items() if may_hold(order) and not self._subset.host_is_lost(host)
         }
         if guest.status.host is not None:
             hosts.add(guest.status.host)
@@ -128,7 +126,7 @@ class DeletionWorker:
     async def _destroy_on(self, guest: Guest, guest_id: str, host: str) -> _Fate | Blocked:
         assignment = self._subset.assignment(guest_id, host)
         is_ordered = assignment is not None and assignment.spec.desired == Desired.DESTROYED
-        if assignment is not None and is_ordered and _destroyed(assignment):
+        if assignment is not None and is_ordered and is_destroyed(assignment):
             return _Fate.GONE
         if not is_ordered and await self._crd_is_leaving():
             message = "the Guest CRD is being deleted, which is no order to destroy guests"
@@ -183,7 +181,3 @@ def _destroys_in_vain(assignment: Assignment) -> bool:
     if spec.desired != Desired.DESTROYED or status.outcome != OrderOutcome.SUPERSEDED or status.held is None:
         return False
     return (status.held.epoch, status.held.serial) >= (spec.epoch, spec.serial)
-
-
-def _destroyed(assignment: Assignment) -> bool:
-    return assignment.status.outcome == OrderOutcome.DESTROYED

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from innkeeper.domain import names
+from innkeeper.domain.lifecycle.answered import is_refused, is_refused_now, may_hold
 from innkeeper.domain.lifecycle.binding import binding
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.destroyed import destroyed_since
@@ -24,7 +25,7 @@ from innkeeper.kube.resources import GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest, GuestAddress
-from innkeeper.workers.assigner import AssignerWorker, holds, is_refused, refused
+from innkeeper.workers.assigner import AssignerWorker
 from innkeeper.workers.binding import write_facts
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
@@ -169,7 +170,7 @@ class GuestWorker:
         """A host that refused is left: the epoch rises, the host is cleared, and it is avoided for a while."""
         host = guest.status.host
         assignment = self._subset.assignment(guest_id_of(guest), host) if host else None
-        if host is None or not refused(guest, assignment):
+        if host is None or not is_refused_now(guest, assignment):
             return guest
         facts: dict[str, Any] = {"host": None, "epoch": guest.status.epoch + 1}
         if _reason(assignment) == GuestReason.ADDRESS_IN_USE and not self._network.twin(guest, assignment):
@@ -199,7 +200,7 @@ class GuestWorker:
                 continue
             if is_refused(assignment):
                 await self._assigner.remove(assignment)
-            elif holds(assignment) and not self._subset.host_is_lost(host):
+            elif may_hold(assignment) and not self._subset.host_is_lost(host):
                 # What hinders that never hinders the guest itself: it is tried again with the next change.
                 await self._assigner.supersede(guest, host)
 

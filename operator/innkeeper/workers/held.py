@@ -5,13 +5,13 @@ Only orders that are ours count. Nothing is asked of anybody here.
 
 from collections.abc import Iterator
 
+from innkeeper.domain.lifecycle.answered import may_hold
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import Order
 from innkeeper.domain.reasons import Desired, OrderOutcome
 from innkeeper.state.host_records import HostRecords
 from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
-from innkeeper.workers.assigner import is_refused
 from innkeeper.workers.order_reader import OrderReader
 
 
@@ -32,8 +32,7 @@ class HeldByHosts:
 
     def by_assignment(self, assignment: Assignment, host: str) -> Order | None:
         """Return the order by which an Assignment has its host keep a guest, or its disk alone, if it does."""
-        holds = assignment.status.outcome in (None, OrderOutcome.ACCEPTED, OrderOutcome.SUPERSEDED)
-        if not holds or is_refused(assignment):
+        if assignment.status.outcome == OrderOutcome.INVALID or not may_hold(assignment):
             return None
         held = self._read(assignment.spec.order, assignment.spec.guest_id, host)
         return held.order if held is not None else None

@@ -8,7 +8,7 @@ from innkeeper.kube.resources import ASSIGNMENTS, CRDS, GUESTS, HOSTS, IP_ADDRES
 from tests.kit import objects
 from tests.kit.agent_orders import order as an_order
 from tests.kit.guest_scene import GuestScene, guest_scene
-from tests.kit.objects import guest_id
+from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually, settled
 
 FORCE = {"metadata": {"annotations": {names.FORCE_DELETE_ANNOTATION: "the rack burnt"}}}
@@ -242,6 +242,51 @@ async def test_an_assignment_deleted_by_hand_holds_up_no_deletion(scene: GuestSc
     host.look()
     await scene.until_gone()
     assert host.destroyed == [guest_id()]
+
+
+async def answered_of_an_epoch_before(scene: GuestScene, outcome: str) -> None:
+    """The order of epoch 2 goes to a host that is silent, and whose last answer was of epoch 1."""
+    await running(scene)
+    scene.hosts["a"].hears = False
+    told = {"outcome": outcome, "held": {"epoch": 1, "serial": 1}}
+    scene.patch_status(ASSIGNMENTS, guest_id(), told, namespace="host-a")
+    scene.patch_status(GUESTS, "web", {"epoch": 2}, namespace=NAMESPACE)
+    await eventually(lambda: scene.assignments()[0].spec.epoch == 2)
+
+
+async def test_an_answer_of_an_epoch_before_confirms_no_destruction(scene: GuestScene) -> None:
+    await answered_of_an_epoch_before(scene, "Destroyed")
+    scene.delete_guest()
+    await eventually(lambda: scene.assignments()[0].spec.desired == "Destroyed")
+    await settled(scene.api.writes)
+    assert scene.guest() is not None
+    assert len(scene.addresses()) == 1
+    scene.hosts["a"].hears = True
+    scene.hosts["a"].look()
+    await scene.until_gone()
+    assert scene.hosts["a"].destroyed == [guest_id()]
+    assert scene.addresses() == []
+
+
+@pytest.mark.parametrize("outcome", ["Destroyed", "Refused"])
+async def test_an_answer_of_an_epoch_before_gives_no_room_back(scene: GuestScene, outcome: str) -> None:
+    await answered_of_an_epoch_before(scene, outcome)
+    scene.strip_guest()
+    await settled(scene.api.writes)
+    assert scene.operators[0].subset.promises.count("a") == 1
+    assert [each.spec.desired for each in scene.assignments()] == ["Running"]
+    assert len(scene.addresses()) == 1
+
+
+async def test_an_order_below_a_tombstone_is_over_with_it(scene: GuestScene) -> None:
+    await running(scene)
+    scene.hosts["a"].hears = False
+    scene.delete_guest()
+    await eventually(lambda: scene.assignments()[0].spec.desired == "Destroyed")
+    told = {"outcome": "Destroyed", "held": {"epoch": 2, "serial": 1}}
+    scene.patch_status(ASSIGNMENTS, guest_id(), told, namespace="host-a")
+    await scene.until_gone()
+    assert scene.addresses() == []
 
 
 async def test_an_order_without_a_guest_is_left_alone_unless_it_destroys(scene: GuestScene) -> None:

@@ -24,6 +24,7 @@ SIZE = {"cpu": "1", "memory": "1Gi", "disk": "10Gi"}
 ONE = Amounts(1000, 1024**3, 10 * 1024**3)
 ALL_OUTCOMES = (None, "Accepted", "Refused", "Destroyed", "Superseded")
 HOLDS_NOTHING = ("Refused", "Destroyed")
+ANSWERED = 1
 SIGNER = Signer(b"\x01" * 32)
 
 numbers = st.sampled_from(NUMBERS)
@@ -35,13 +36,15 @@ def guest(number: int, host: str | None) -> Guest:
     return view(objects.guest(f"web-{number}", number=number, status=status), Guest)
 
 
-def assignment(number: int, host: str, outcome: str | None) -> Assignment:
+def assignment(number: int, host: str, outcome: str | None, *, epoch: int = ANSWERED) -> Assignment:
+    """An order of an epoch, beside what the host said of the epoch ANSWERED."""
     taken = OrderResources(
         cpu_millis=ONE.cpu_millis, memory_bytes=ONE.memory_bytes, disk_bytes=ONE.disk_bytes
     )
-    text = SIGNER.sign(order(guest_id=guest_id(number), host=host, resources=taken))
-    status = {"outcome": outcome} if outcome else {}
-    return view(objects.assignment(guest=guest_id(number), host=host, order=text, status=status), Assignment)
+    text = SIGNER.sign(order(guest_id=guest_id(number), host=host, resources=taken, epoch=epoch))
+    status = {"outcome": outcome, "held": {"epoch": ANSWERED, "serial": 1}} if outcome else {}
+    made = objects.assignment(guest=guest_id(number), host=host, order=text, rank=(epoch, 1), status=status)
+    return view(made, Assignment)
 
 
 def on(host: str) -> Resident:
@@ -68,9 +71,14 @@ class PromiseMachine(RuleBasedStateMachine):
         if found is not None:
             self.tell(found, gone=True)
 
-    @rule(number=numbers, host=hosts, outcome=st.sampled_from(ALL_OUTCOMES))
-    def order_is_told(self, number: int, host: str, outcome: str | None) -> None:
-        self.tell(assignment(number, host, outcome))
+    @rule(
+        number=numbers,
+        host=hosts,
+        outcome=st.sampled_from(ALL_OUTCOMES),
+        epoch=st.sampled_from((ANSWERED, ANSWERED + 1)),
+    )
+    def order_is_told(self, number: int, host: str, outcome: str | None, epoch: int) -> None:
+        self.tell(assignment(number, host, outcome, epoch=epoch))
 
     @rule(number=numbers, host=hosts)
     def order_is_gone(self, number: int, host: str) -> None:
@@ -93,7 +101,11 @@ class PromiseMachine(RuleBasedStateMachine):
                 assert promised == found.status.host
                 continue
             orders = self.subset.assignments_of(guest_id(number))
-            holders = {host for host, each in orders.items() if each.status.outcome not in HOLDS_NOTHING}
+            holders = {
+                host
+                for host, each in orders.items()
+                if each.status.outcome not in HOLDS_NOTHING or each.spec.epoch != ANSWERED
+            }
             assert promised in holders if holders else promised is None
 
     @invariant()

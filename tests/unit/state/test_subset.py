@@ -86,7 +86,7 @@ def a_host(name: str = "a", *, allocatable: dict[str, str] | None = None, **chan
 def an_order(
     host: str = "a", *, desired: str = "Running", outcome: str | None = "Accepted", signed: str = "{}"
 ) -> Assignment:
-    status = {"outcome": outcome} if outcome else {}
+    status = {"outcome": outcome, "held": {"epoch": 1, "serial": 1}} if outcome else {}
     return view(objects.assignment(host=host, desired=desired, status=status, order=signed), Assignment)
 
 
