@@ -25,6 +25,7 @@ class ObedientHost:
         self.store_id = store_id
         self.hears = True
         self.refuses: str | None = None
+        self.says = ""  # the message of each report
         self.conflict: str | None = None  # the address that it finds in use
         self.conflict_mac = "02:00:00:00:00:99"  # who answers for it
         self.room: int | None = None  # how many guests it may have; None: any number
@@ -166,7 +167,7 @@ class ObedientHost:
                     "type": "Ready",
                     "status": status,
                     "reason": reason,
-                    "message": "",
+                    "message": self.says,
                     "lastTransitionTime": NOW,
                     "observedGeneration": metadata.generation,
                 }

@@ -7,18 +7,18 @@ is read keeps in its history is told from there, with the time when it happened:
 
 from collections.abc import Callable
 
+from innkeeper.domain.lifecycle.answered import is_refused_now
 from innkeeper.domain.lifecycle.history import NOTABLE, TROUBLE
 from innkeeper.domain.lifecycle.operations import is_over
-from innkeeper.domain.reasons import ConditionType, GuestReason, OperationPhase
+from innkeeper.domain.reasons import ConditionType, GuestReason, OperationPhase, OrderOutcome
 from innkeeper.kube.conditions import find
 from innkeeper.kube.events import News
 from innkeeper.kube.informer import Change
 from innkeeper.kube.resources import GUESTS
-from innkeeper.state.subset import Subset
+from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.guestoperation import GuestOperation
 
-REFUSED = "Refused"
 _TROUBLE = TROUBLE | {
     GuestReason.HOST_UNREACHABLE,
     GuestReason.HOST_LOST,
@@ -46,8 +46,8 @@ class GuestEvents:
         if old is None or new is None or old.metadata.uid != new.metadata.uid:
             return
         if new.status.epoch > old.status.epoch and old.status.host is not None:
-            message = f"host {old.status.host} cannot keep the promise; another one is looked for"
-            self._tell(News(GUESTS, new.metadata, REFUSED, message, is_warning=True))
+            message = self._refusal(old, old.status.host)
+            self._tell(News(GUESTS, new.metadata, OrderOutcome.REFUSED, message, is_warning=True))
         for kind in (ConditionType.READY, ConditionType.STALLED):
             before, now = find(old.status.conditions, kind), find(new.status.conditions, kind)
             if now is None or (before is not None and before.reason == now.reason):
@@ -59,6 +59,15 @@ class GuestEvents:
             is_warning = kind is ConditionType.STALLED or now.reason in _TROUBLE
             if is_warning or now.reason in NOTABLE:
                 self._tell(News(GUESTS, new.metadata, now.reason, now.message, is_warning=is_warning))
+
+    def _refusal(self, guest: Guest, host: str) -> str:
+        """Return what a host said as it refused a guest: it may be the host that is at fault, or an address."""
+        assignment = self._subset.assignment(guest_id_of(guest), host)
+        if assignment is None or not is_refused_now(guest, assignment):
+            return f"host {host} refused it"
+        ready = find(assignment.status.conditions, ConditionType.READY)
+        said = (ready.reason, ready.message) if ready is not None else ()
+        return ": ".join((f"host {host} refused it", *filter(None, said)))
 
     def operation_changed(self, change: Change[GuestOperation]) -> None:
         """Tell of the end of an operation, as news of its Guest."""

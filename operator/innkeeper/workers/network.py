@@ -128,6 +128,7 @@ class NetworkWorker:
                 await self._client.delete(
                     IP_ADDRESSES, metadata.name, uid=metadata.uid, resource_version=metadata.resource_version
                 )
+            # The uid is guard enough: the API server lets nobody put a finalizer on what is being deleted.
             finalizers = [each for each in metadata.finalizers if each != names.ADDRESS_FINALIZER]
             await self._client.patch(
                 IP_ADDRESSES, metadata.name, {"metadata": {"finalizers": finalizers}}, uid=metadata.uid

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from innkeeper.kube import events
 from innkeeper.kube.resources import EVENTS
+from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE
 from tests.kit.waiting import eventually, settled
@@ -55,12 +58,22 @@ async def test_a_host_that_falls_silent_again_raises_a_count(scene: GuestScene) 
     assert told(scene) == [("Warning", "HostUnreachable")]
 
 
-async def test_a_refusal_is_told(scene: GuestScene) -> None:
+@pytest.mark.parametrize("reason", ["InsufficientCapacity", "AddressInUse"])
+async def test_a_refusal_is_told_with_what_the_host_said(scene: GuestScene, reason: str) -> None:
     scene.add_host("b", store_id="store-b", memory="2Gi")  # `a` has more room and is asked first
-    scene.hosts["a"].refuses = "InsufficientCapacity"
+    host = scene.hosts["a"]
+    host.refuses, host.says = reason, "this is why"
+
+    def once(call: Call, moment: str) -> None:
+        if moment == "after" and call.matches("create assignments *"):
+            host.refuses = None
+
+    scene.on_write = once
     scene.add_guest()
     await scene.until_ready()
     await eventually(lambda: told(scene) == [("Warning", "Refused")])
+    [event] = scene.api.objects(EVENTS, namespace=NAMESPACE)
+    assert event["message"] == f"host a refused it: {reason}: this is why"
 
 
 async def test_a_guest_with_much_trouble_is_cut_short(scene: GuestScene) -> None:

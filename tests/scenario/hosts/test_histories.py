@@ -1,5 +1,6 @@
 """What happened on hosts reaches the API server as Events: in order, once, with the time when it happened."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from tests.kit.fake_api import FakeApi
 from tests.kit.fake_api_faults import Call
 from tests.kit.objects import NAMESPACE, guest_id, view
 from tests.kit.told_host import ToldHost
-from tests.kit.waiting import one_turn
+from tests.kit.waiting import eventually, one_turn
 
 GUEST = guest_id(1)
 
@@ -47,6 +48,7 @@ class Scene:
         self.host = ToldHost("a")
         self.outcomes: Counter[Outcome] = Counter()
         self.client = Client(api.credentials("operator"))
+        self.clock = FastClock()
         self.subset = Subset()  # of who was made last
 
     def furnish(self) -> None:
@@ -71,7 +73,7 @@ class Scene:
             soon=lambda _host: None,
             orders=OrderReader(SIGNER),
         )
-        made = HistoryTeller(self.client, subset, source=source, clock=FastClock())
+        made = HistoryTeller(self.client, subset, source=source, clock=self.clock)
         made.observe = lambda outcome, count: self.outcomes.update({outcome: count})
         return made
 
@@ -154,6 +156,16 @@ async def test_the_api_server_away_puts_it_off(scene: Scene) -> None:
     await scene.api.up()
     await teller.tell("a")
     assert scene.told() == [(at(1), "Crashed"), (at(2), "Crashed")]
+
+
+async def test_an_api_server_that_asks_for_a_pause_gets_it(scene: Scene) -> None:
+    scene.host.happen(GUEST, (at(1), "Crashed"))
+    scene.api.faults.fail("create events", status=429, retry_after_s=60)
+    teller, began = scene.teller(), scene.clock.monotonic()
+    working = asyncio.create_task(teller.run())
+    await eventually(lambda: scene.told() == [(at(1), "Crashed")])
+    working.cancel()
+    assert scene.clock.monotonic() - began >= 60
 
 
 async def test_a_log_that_does_not_reach_back_is_made_up_for_by_all_that_is_held(scene: Scene) -> None:

@@ -14,6 +14,7 @@ from innkeeper.kube.resources import (
     SERVICE_ACCOUNTS,
     Resource,
 )
+from tests.kit.fake_api import Call
 from tests.kit.waiting import eventually, settled
 from tests.scenario.hosts.conftest import KEY, Scene
 
@@ -133,6 +134,46 @@ async def test_trouble_with_the_api_server_is_got_over(scene: Scene) -> None:
     assert all(fault.met for fault in faults)
     for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
         assert scene.api.get(resource, "agent", namespace="host-a")
+
+
+async def test_an_api_server_that_asks_for_a_pause_gets_it(scene: Scene) -> None:
+    fault = scene.api.faults.fail("create namespaces", status=429, times=None, retry_after_s=20)
+    scene.host("a")
+    await eventually(lambda: fault.met)
+    await settled(lambda: len(scene.api.calls))
+    asked = len(fault.met)
+    await scene.pass_time(15)
+    assert len(fault.met) == asked
+    scene.api.faults.clear()
+    await scene.pass_time(6)
+    await eventually(lambda: scene.orders("a"))
+
+
+async def test_what_is_there_already_is_taken_as_it_is_now(scene: Scene) -> None:
+    """Our view is behind, and somebody else writes between our look and our write."""
+    writes: list[str] = []
+
+    def meanwhile(call: Call, moment: str) -> None:
+        if moment == "before" and call.matches("create namespaces"):
+            scene.api.create(NAMESPACES, {"metadata": {"name": "host-a"}})
+        elif call.matches("patch namespaces host-a"):
+            if moment == "before" and not writes:
+                note = {"metadata": {"annotations": {"innkeeper.test/somebody": "was here"}}}
+                scene.api.patch(NAMESPACES, "host-a", note)
+            writes.append(moment)
+
+    scene.api.on_write = meanwhile
+    scene.host("a")
+    await eventually(lambda: "before" in writes)
+
+    async def ours() -> bool:
+        await scene.pass_time(1)
+        found = scene.api.get(NAMESPACES, "host-a") or {}
+        return found["metadata"].get("labels", {}).get("innkeeper.dev/host") == "a"
+
+    await eventually(ours)
+    refused = [each.status for each in scene.api.called("patch namespaces host-a")]
+    assert refused[0] == 409, "it was not written over unseen"
 
 
 async def test_a_host_that_a_guest_is_being_bound_to_keeps_its_identity_until_that_is_decided(

@@ -17,7 +17,7 @@ import structlog
 from innkeeper.domain import names
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
+from innkeeper.kube.errors import AlreadyExistsError, ConflictError, NotFoundError, ThrottledError
 from innkeeper.kube.informer import Change, Key, metadata_of
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import HOSTS, NAMESPACES
@@ -137,6 +137,8 @@ class HostFlow:
                 await self.reconcile(name)
             except ConflictError:
                 self._queue.failed(name)  # somebody was faster: soon the newer version is here
+            except ThrottledError as error:
+                self._queue.failed(name, at_least_s=error.retry_after_s)
             except InnkeeperError as error:
                 log.warning("host_failed", host=name, reason=error.reason, message=error.message)
                 self._queue.failed(name)
@@ -225,23 +227,28 @@ class HostFlow:
                 await self._write(write)
 
     async def _write(self, write: Write) -> None:
-        body = write.body or {}
-        if write.seen is None:
-            try:
-                answer = await self._client.create(write.resource, body, namespace=write.namespace)
-            except AlreadyExistsError:
-                # It is there without our label, or our view is behind; either way this makes it ours.
-                answer = await self._client.patch(write.resource, write.name, body, namespace=write.namespace)
-        else:
-            answer = await self._client.patch(
-                write.resource,
-                write.name,
-                body,
-                namespace=write.namespace,
-                resource_version=metadata_of(write.seen).resource_version,
-            )
+        answer = await (self._make(write) if write.seen is None else self._change(write, write.seen))
         self._assume(answer)
         log.info("host_part_written", kind=write.resource.kind, name=write.name, namespace=write.namespace)
+
+    async def _make(self, write: Write) -> View:
+        try:
+            return await self._client.create(write.resource, write.body or {}, namespace=write.namespace)
+        except AlreadyExistsError:
+            # It is there without our label, or our view is behind; either way this makes it ours, as it is now.
+            seen = await self._client.get(write.resource, write.name, namespace=write.namespace)
+            return await self._change(write, seen)
+
+    async def _change(self, write: Write, seen: View) -> View:
+        answer: View = await self._client.patch(
+            write.resource,
+            write.name,
+            write.body or {},
+            namespace=write.namespace,
+            resource_version=metadata_of(seen).resource_version,
+            uid=metadata_of(seen).uid,
+        )
+        return answer
 
     async def _delete(self, write: Write) -> None:
         seen = metadata_of(write.seen) if write.seen is not None else None

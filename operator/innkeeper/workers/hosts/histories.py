@@ -23,6 +23,7 @@ from innkeeper.hosts import reading
 from innkeeper.hosts.ports import GapError, HostReader
 from innkeeper.kube import past_events
 from innkeeper.kube.client import Client
+from innkeeper.kube.errors import ThrottledError
 from innkeeper.kube.past_events import PastEvent
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import HOSTS
@@ -98,7 +99,8 @@ class HistoryTeller:
             try:
                 await self.tell(host)
             except InnkeeperError as error:
-                delay = self._queue.failed(host)
+                asked_s = error.retry_after_s if isinstance(error, ThrottledError) else 0.0
+                delay = self._queue.failed(host, at_least_s=asked_s)
                 log.info(
                     "history_not_told", host=host, reason=error.reason, message=error.message, again_s=delay
                 )
