@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from innkeeper.agent.imaging.comparisons import Comparisons
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
@@ -135,7 +136,12 @@ async def streams_in(
     files, used = ImageFiles(directory), clock or SystemClock()
     files.make()
     around = Surroundings(
-        files=files, index=index or ChunkIndex(), pace=Pace(0, used), clock=used, changed=lambda: None
+        files=files,
+        comparisons=Comparisons(files),
+        index=index or ChunkIndex(),
+        pace=Pace(0, used),
+        clock=used,
+        changed=lambda: None,
     )
     async with ImageServerSession(ca_file) as session:
         streams = Streams(session, around, token=lambda: "secret-token")

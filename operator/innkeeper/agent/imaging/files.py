@@ -4,10 +4,12 @@
 <hex>.partial          on its way in order
 <stream>.stream        on its way by chunks: sparse, and served while it fills
 <stream>.manifest      its chunks
+<stream>.match         empty: the whole image is what this manifest says
 streams/<stream>.json  what the streaming process was asked for
 uses/<guest>           which image a guest uses
 
-A stream is named by the digests of its image and of its manifest: who trusts another manifest reads another file.
+A stream is named by the digests of its image and of its manifest: who trusts another manifest reads another file, also
+where the whole image is here, unless that is noted to be what this manifest says as well.
 """
 
 import re
@@ -74,6 +76,22 @@ class ImageFiles:
     def manifest(self, name: str) -> Path:
         """Return where its manifest lies."""
         return self.directory / f"{name}.manifest"
+
+    def match(self, name: str) -> Path:
+        """Return where it is noted that the whole image is what a stream's manifest says."""
+        return self.directory / f"{name}.match"
+
+    def is_whole(self, stream: str) -> bool:
+        """Tell whether the image of a stream is whole here, and known to be what the stream's manifest says. Blocking."""
+        return self.match(stream).exists() and self.whole_of(stream).exists()
+
+    def note_match(self, stream: str) -> None:
+        """Note for good that the bytes with an image's digest are what a stream's manifest says. Blocking.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self.write(self.match(stream), b"")
 
     def record(self, name: str) -> Path:
         """Return where it is written that an image is served."""

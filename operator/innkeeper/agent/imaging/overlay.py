@@ -48,6 +48,17 @@ def backing_of(disk: Path) -> str:
         return file.read(length).decode(errors="replace")
 
 
+def stream_of(disk: Path) -> str | None:
+    """Return the name of the stream that a disk lies over, or None where it lies over none. Blocking."""
+    try:
+        backing = backing_of(disk)
+    except FileNotFoundError:
+        return None
+    if not backing.startswith(STREAM_PREFIX):
+        return None
+    return backing.removeprefix(STREAM_PREFIX).removeprefix("/").partition("?")[0]
+
+
 class DiskTool:
     """QEMU's tool, as a user without rights, on one file at a time.
 

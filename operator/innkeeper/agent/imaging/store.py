@@ -18,11 +18,15 @@ from innkeeper.agent.build.ports import Backing, Progress, Seed, Streamed, Token
 from innkeeper.agent.figures import ImageFigures
 from innkeeper.agent.imaging import overlay as overlays
 from innkeeper.agent.imaging import seed as seeds
+from innkeeper.agent.imaging.comparisons import Comparisons
 from innkeeper.agent.imaging.download import Downloader
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.header import ImageUnreadableError, check_header
-from innkeeper.agent.imaging.partial import on_disk
+from innkeeper.agent.imaging.image_server import ImageServerSession
+from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
 from innkeeper.agent.streaming.messages import ImageStatus, Mode
+from innkeeper.agent.streaming.ordered_manifest import ManifestWrongError, ordered_manifest
+from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.clock import Clock
 from innkeeper.domain.images.digests import Digest, DigestInvalidError
 from innkeeper.domain.orders import OrderImage
@@ -89,7 +93,10 @@ class HostImageStore:
         self._disks = disks
         self._streamer = streamer
         self._figures = figures or ImageFigures(CollectorRegistry())
+        self._token = token
+        self._ca_file = ca_file
         self._downloader = Downloader(token=token, ca_file=ca_file, on_bytes=self._figures.copied)
+        self._comparisons = Comparisons(self._files)
         self._unused_bytes = unused_bytes
         self._books = asyncio.Lock()  # who uses what is written down before anybody may drop an image
         self._fetching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -103,16 +110,45 @@ class HostImageStore:
         target = self._files.whole(name)
         async with self._books:
             await on_disk(self._note_use, guest_id, name)
-        streamer = self._streamer if image.manifest_digest is not None else None
         is_here = await asyncio.to_thread(target.exists)
-        if streamer is not None and not is_here:
-            is_copy = storage == Storage.COPY
-            await streamer.serve(image, guest_id, whole_soon=is_copy)
-            if not is_copy:
+        if not await asyncio.to_thread(self._is_whole, image):
+            if self._streamer is None or image.manifest_digest is None:
+                await self._copy(image, guest_id, target, progress)
+            elif not await self._bring(self._streamer, image, guest_id, progress, storage=storage):
                 self._figures.found("streamed")
                 return overlays.stream_backing(stream_name(image), self._files.nbd_socket)
-            await streamer.until_whole(stream_name(image), progress)
-            await streamer.leave(stream_name(image), guest_id)
+        await asyncio.to_thread(check_header, target, image)
+        self._figures.found("here" if is_here else "copied")
+        await self._look_at_whole()
+        return Backing(str(target))
+
+    def _is_whole(self, image: OrderImage) -> bool:
+        """Tell whether an image that is here is the one of this order.
+
+        Without a manifest the digest alone tells: the image server has read all bytes of that Image's own source, and
+        they had it. With one nobody need have read them: it has to match.
+        """
+        if image.manifest_digest is None:
+            return self._files.whole(_name(image)).exists()
+        return self._files.is_whole(stream_name(image))
+
+    async def _bring(
+        self, streamer: Streamer, image: OrderImage, guest_id: str, progress: Progress, *, storage: str
+    ) -> bool:
+        """Have an image served; tell whether all of it is here, where that was asked for or found out meanwhile."""
+        name, is_copy = stream_name(image), storage == Storage.COPY
+        await streamer.serve(image, guest_id, whole_soon=is_copy)
+        if not is_copy and not await asyncio.to_thread(self._files.is_whole, name):
+            return False
+        await streamer.until_whole(name, progress)
+        await streamer.leave(name, guest_id)
+        if not await asyncio.to_thread(self._files.is_whole, name):
+            raise DownloadFailedError(
+                "the streaming process is of another version: it serves what nobody compared"
+            )
+        return True
+
+    async def _copy(self, image: OrderImage, guest_id: str, target: Path, progress: Progress) -> None:
         async with self._fetching[image.digest]:
             if not await asyncio.to_thread(target.exists):
                 begun = self._clock.monotonic()
@@ -120,10 +156,15 @@ class HostImageStore:
                 log.info(
                     "image_fetched", digest=image.digest, bytes=image.size, s=self._clock.monotonic() - begun
                 )
-            await asyncio.to_thread(check_header, target, image)
-        self._figures.found("here" if is_here else "copied")
-        await self._look_at_whole()
-        return Backing(str(target))
+            if image.manifest_digest is not None:
+                await self._compare(image, guest_id)
+
+    async def _compare(self, image: OrderImage, guest_id: str) -> None:
+        async with ImageServerSession(self._ca_file) as session:
+            origin = ImageServerOrigin(session, image, token=self._token, guests=lambda: (guest_id,))
+            chunks = await ordered_manifest(image, origin, self._files)
+        if not await self._comparisons.is_whole(stream_name(image), chunks):
+            raise ManifestWrongError("the image's bytes are not those of the manifest that the order names")
 
     async def has_disk(self, disk: Path) -> bool:
         """Tell whether a guest's disk is there."""
@@ -140,12 +181,15 @@ class HostImageStore:
     async def before_start(self, image: OrderImage, guest_id: str, disk: Path) -> None:
         """Put the disk onto the whole image where that is here by now, else have the stream served."""
         await asyncio.to_thread(self._disks.take_back, disk)
-        if not await self.is_on_stream(disk):
+        stream = await asyncio.to_thread(overlays.stream_of, disk)
+        if stream is None:
             return
-        whole = self._files.whole(_name(image))
-        if await asyncio.to_thread(whole.exists):
-            await self._disks.put_onto(disk, Backing(str(whole)), image_format=image.format)
-            await self.leave(stream_name(image), guest_id)
+        # What the guest has written belongs to the bytes that it began with, whatever its order says by now.
+        is_of_image = stream.partition(".")[0] == _name(image)
+        if is_of_image and await asyncio.to_thread(self._files.is_whole, stream):
+            whole = Backing(str(self._files.whole_of(stream)))
+            await self._disks.put_onto(disk, whole, image_format=image.format)
+            await self.leave(stream, guest_id)
         else:
             await self._serve(image, guest_id)
 
@@ -187,11 +231,7 @@ class HostImageStore:
 
     async def is_on_stream(self, disk: Path) -> bool:
         """Tell whether a guest's disk lies over a stream; one that is not there does not."""
-        try:
-            backing = await asyncio.to_thread(overlays.backing_of, disk)
-        except FileNotFoundError:
-            return False
-        return backing.startswith(overlays.STREAM_PREFIX)
+        return await asyncio.to_thread(overlays.stream_of, disk) is not None
 
     async def leave(self, name: str, guest_id: str) -> None:
         """A guest needs the stream no more."""
@@ -294,15 +334,16 @@ class HostImageStore:
         unused = [
             each
             for each in files
-            if each.name.partition(".")[0] not in used and each.suffix not in {".manifest", ".new"}
+            if each.name.partition(".")[0] not in used and each.suffix not in {".manifest", ".match", ".new"}
         ]
         kept = 0
         for image in sorted(unused, key=lambda each: each.stat().st_mtime_ns, reverse=True):
             kept += image.stat().st_blocks * 512
             if image.suffix not in {"", ".stream"} or kept > self._unused_bytes:
                 image.unlink()
-                for manifest in directory.glob(f"{image.stem}*.manifest"):
-                    manifest.unlink()
+                for kind in ("manifest", "match"):
+                    for beside in directory.glob(f"{image.stem}*.{kind}"):
+                        beside.unlink()
                 log.info("image_dropped", file=image.name)
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from innkeeper import __version__
 from innkeeper.agent.identity import credentials_of
+from innkeeper.agent.imaging.comparisons import Comparisons
 from innkeeper.agent.imaging.files import ImageFiles
 from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.only_one import only_one
@@ -41,6 +42,7 @@ async def run_stream(settings: StreamSettings) -> None:
     index = ChunkIndex()
     around = Surroundings(
         files=files,
+        comparisons=Comparisons(files),
         index=index,
         pace=Pace(settings.fill_mib_s * 1024**2, clock),
         clock=clock,

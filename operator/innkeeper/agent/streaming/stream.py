@@ -6,13 +6,13 @@ the image's digest once more, and takes its final name.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import structlog
 
+from innkeeper.agent.imaging.comparisons import Comparisons
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.header import check_header
 from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
@@ -20,18 +20,17 @@ from innkeeper.agent.streaming.chunk_file import ChunkFile
 from innkeeper.agent.streaming.chunk_index import ChunkIndex
 from innkeeper.agent.streaming.messages import ImageStatus, Mode, Record
 from innkeeper.agent.streaming.nbd.export import InFile, ReadFailedError
+from innkeeper.agent.streaming.ordered_manifest import ManifestWrongError, ordered_manifest
 from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.agent.streaming.pace import Pace
 from innkeeper.agent.streaming.supply import Supply, WrongChunkError
 from innkeeper.agent.streaming.whole_images import WholeImage
 from innkeeper.clock import Clock
-from innkeeper.domain.images import headers, manifest
+from innkeeper.domain.images import headers
 from innkeeper.domain.images.digests import Digest
-from innkeeper.domain.images.manifest import Chunks
 from innkeeper.domain.images.profile import ProfileInvalidError
-from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.reasons import GuestReason
-from innkeeper.errors import InnkeeperError, TerminalError
+from innkeeper.errors import InnkeeperError
 from innkeeper.to_its_end import in_thread
 
 log = structlog.get_logger(__name__)
@@ -44,17 +43,12 @@ CONFIRM_S = 5.0  # how often the disk is asked whether it took what came
 DISK_PAUSE_S = 10.0  # until a disk that took no whole image is tried again
 
 
-class ManifestWrongError(TerminalError):
-    """The manifest is not the one that the order names, or is of another image."""
-
-    reason = GuestReason.IMAGE_DIGEST_MISMATCH
-
-
 @dataclass(frozen=True)
 class Surroundings:
     """What the streams of a host share."""
 
     files: ImageFiles
+    comparisons: Comparisons
     index: ChunkIndex
     pace: Pace
     clock: Clock
@@ -65,7 +59,7 @@ class Stream:
     """One image; `open` makes one."""
 
     def __init__(
-        self, record: Record, origin: ImageServerOrigin, around: Surroundings, file: ChunkFile
+        self, record: Record, origin: ImageServerOrigin, around: Surroundings, file: ChunkFile, *, mode: Mode
     ) -> None:
         self.record = record
         self._around = around
@@ -86,22 +80,23 @@ class Stream:
             clock=around.clock,
             changed=around.changed,
         )
-        self.mode = Mode.LOCAL if around.files.whole_of(self.name).exists() else Mode.STREAMING
+        self.mode = mode
         self.keep(record)
 
     @classmethod
     async def open(cls, record: Record, origin: ImageServerOrigin, around: Surroundings) -> "Stream":
         """Make what is needed to serve an image; nothing of it may be read before `begin`.
 
+        A whole image that is here is read only if it is what this manifest says; else the stream has its own file.
+
         Raises:
             ManifestWrongError: the manifest is not the one that was ordered.
             DownloadFailedError: the image server does not answer.
         """
         name = stream_name(record.image)
-        chunks = await _manifest(record.image, origin, around.files)
-        whole = around.files.whole_of(name)
-        is_whole = await asyncio.to_thread(whole.exists)
-        path = whole if is_whole else around.files.stream(name)
+        chunks = await ordered_manifest(record.image, origin, around.files)
+        is_whole = await around.comparisons.is_whole(name, chunks)
+        path = around.files.whole_of(name) if is_whole else around.files.stream(name)
         with ExitStack() as undo:  # whoever asked may give up at any moment
 
             def make() -> ChunkFile:
@@ -112,7 +107,8 @@ class Stream:
             file = await on_disk(make)
             undo.callback(around.index.drop, name)
             await in_thread(around.index.add, name, file)
-            stream = cls(record, origin, around, file)
+            mode = Mode.LOCAL if is_whole else Mode.STREAMING
+            stream = cls(record, origin, around, file, mode=mode)
             undo.pop_all()
         return stream
 
@@ -314,6 +310,7 @@ class Stream:
             self._failure = ManifestWrongError(f"{mismatch}: its manifest is that of other bytes")
             log.error("image_wrong", image=self.name, message=self._failure.message)
         else:
+            await on_disk(self._around.files.note_match, self.name)
             await on_disk(self._file.finish, self._around.files.whole_of(self.name))
             self.mode, self._not_kept = Mode.LOCAL, None
             log.info("image_whole", image=self.name, from_origin=self._supply.fetched.origin)
@@ -335,24 +332,3 @@ class Stream:
 
     def _behind(self, end: int) -> int:
         return -(-end // self._file.chunks.chunk_bytes)
-
-
-async def _manifest(image: OrderImage, origin: ImageServerOrigin, files: ImageFiles) -> Chunks:
-    """Return the manifest that the order names, from this host or from the image server."""
-    path = files.manifest(stream_name(image))
-    encoded = await asyncio.to_thread(path.read_bytes) if await asyncio.to_thread(path.exists) else None
-    if encoded is None or _digest(encoded) != image.manifest_digest:
-        encoded = await origin.manifest()
-        if encoded is None:
-            raise DownloadFailedError("the image server has no manifest of the image any more")
-        if _digest(encoded) != image.manifest_digest:
-            raise ManifestWrongError("the image server's manifest is not the one that the order names")
-        await on_disk(files.write, path, encoded)
-    try:
-        return await asyncio.to_thread(manifest.read, encoded, digest=image.digest, size=image.size)
-    except manifest.ManifestInvalidError as error:
-        raise ManifestWrongError(error.message) from error
-
-
-def _digest(encoded: bytes) -> str:
-    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

@@ -103,8 +103,7 @@ class Streams:
             async with asyncio.timeout(OPEN_S):
                 stream = await self._open(slot, has_disk=wanted.has_disk)
         except TimeoutError as error:
-            away = slot.stream.status(clients=0).message if slot.stream else ""
-            raise DownloadFailedError(away or "the image server is slow: the image has not begun") from error
+            raise DownloadFailedError(self._what_is_slow(slot)) from error
         return self._status(stream)
 
     async def leave(self, name: str, guest_id: str) -> None:
@@ -142,6 +141,7 @@ class Streams:
         """End all; the next process goes on."""
         for task in self._reopening:
             task.cancel()
+        await self._around.comparisons.close()
         for slot in self._slots.values():
             if slot.stream is not None:
                 await slot.stream.close()
@@ -174,6 +174,12 @@ class Streams:
             else:
                 return
             await self._around.clock.sleep(RETRY_S)
+
+    def _what_is_slow(self, slot: _Slot) -> str:
+        if slot.stream is None and self._around.comparisons.is_running(stream_name(slot.record.image)):
+            return "the image that lies on this host is being compared with the image's manifest"
+        away = slot.stream.status(clients=0).message if slot.stream else ""
+        return away or "the image server is slow: the image has not begun"
 
     def _write(self, record: Record) -> None:
         self._files.write(self._files.record(stream_name(record.image)), msgspec.json.encode(record))

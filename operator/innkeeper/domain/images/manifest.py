@@ -75,7 +75,7 @@ class Chunks:
         if len(content) != end - start:
             return False
         if self.is_zero(index):
-            return not any(content)
+            return content == bytes(len(content))  # many times faster than looking at each byte
         return hashlib.sha256(content).digest() == self.digest(index)
 
     def digest(self, index: int) -> bytes:
