@@ -12,6 +12,8 @@ import pytest
 from innkeeper.agent.streaming import stream as streams
 from innkeeper.agent.streaming.chunk_index import ChunkIndex, Holder
 from innkeeper.agent.streaming.messages import Mode
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError
 from tests.kit.clock import ManualClock
 from tests.kit.streams import CHUNK, a_disk, stream_site
 from tests.kit.waiting import eventually
@@ -64,6 +66,33 @@ async def test_what_the_disk_lost_is_fetched_again_before_the_image_is_whole(
         assert asked[-1] == f"bytes={LOST * CHUNK}-{(LOST + 1) * CHUNK - 1}", "it alone"
         await eventually(lambda: (site.status().mode, site.status().reason) == (Mode.LOCAL, ""))
         assert site.status().here == site.status().total
+
+
+async def test_a_new_guest_waits_while_the_disk_does_not_take_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it has come; what a file system reserved too little for is told when it is written out."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if path_of(OPEN / str(descriptor)).endswith(".stream"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    clock = ManualClock()
+    async with stream_site(tmp_path / "images", DISK, clock=clock) as site:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", fsync)
+            await site.serve(whole_soon=True)
+            await eventually(lambda: site.status().reason == GuestReason.HOST_DISK_FULL, deadline_s=60)
+            with pytest.raises(InnkeeperError, match="No space left") as refused:
+                await site.serve("guest-2")
+            assert refused.value.reason == GuestReason.HOST_DISK_FULL
+            await site.serve(has_disk=True)
+        await eventually(lambda: clock.sleepers == SLEEPERS, deadline_s=60)
+        clock.advance(streams.DISK_PAUSE_S)
+        await eventually(lambda: site.status().mode is Mode.LOCAL, deadline_s=60)
+        await site.serve("guest-2")
 
 
 def a_disk_that_loses_while_it_streams(lost: list[int]) -> Callable[[int], None]:

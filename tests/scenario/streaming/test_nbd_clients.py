@@ -4,6 +4,7 @@ The protocol is https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import struct
@@ -22,6 +23,7 @@ from tests.kit.streams import CHUNK, StreamSite, a_disk, stream_site
 from tests.kit.waiting import eventually
 
 DISK = a_disk()
+PATIENT_S = 60
 QEMU_GROUP, OTHER = 64_055, 12_345
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="who is not root becomes nobody else")
 _OPTION = 0x49484156454F5054
@@ -54,12 +56,11 @@ class Client:
             if kind == 1 or kind & 1 << 31:
                 return kind == 1
 
-    async def read(self, offset: int, length: int) -> bytes:
-        """Read as a client does that knows no structured replies."""
+    async def ask(self, offset: int, length: int) -> bytes | int:
+        """Read as a client does that knows no structured replies; return the bytes, or the error's number."""
         self.writer.write(struct.pack(">IHHQQI", 0x25609513, 0, 0, 1, offset, length))
         _, error, _ = struct.unpack(">IIQ", await self.reader.readexactly(16))
-        assert error == 0
-        return await self.reader.readexactly(length)
+        return error or await self.reader.readexactly(length)
 
 
 @asynccontextmanager
@@ -109,7 +110,7 @@ async def test_who_says_nothing_is_sent_away_and_who_agreed_may_be_silent(tmp_pa
             )
             assert await asyncio.wait_for(silent.reader.read(), 10) == b"", "hung up"
             assert await asyncio.wait_for(endless.reader.read(), 10) == b""
-            assert await agreed.read(CHUNK, 512) == DISK[CHUNK : CHUNK + 512]
+            assert await agreed.ask(CHUNK, 512) == DISK[CHUNK : CHUNK + 512]
 
 
 async def test_nobody_reads_before_the_head_was_checked(tmp_path: Path) -> None:
@@ -124,6 +125,31 @@ async def test_nobody_reads_before_the_head_was_checked(tmp_path: Path) -> None:
         await asking
         async with client(site.files.nbd_socket) as guest:
             assert await guest.agree(site.name)
+
+
+@pytest.mark.parametrize("is_waited_for", [False, True], ids=["at hand", "after a chunk came"])
+@pytest.mark.parametrize("gives", [errno.EIO, 100], ids=["an error", "too few bytes"])
+async def test_what_the_hosts_disk_does_not_give_is_an_error_and_never_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_waited_for: bool, gives: int
+) -> None:
+    """QEMU waits for an answer for ever; after an error its machine is paused, and reads again."""
+    real = os.preadv
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        if gives == errno.EIO:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, [buffers[0][:gives]], offset)
+
+    async with stream_site(tmp_path / "images", DISK) as site:
+        await site.serve()
+        async with client(site.files.nbd_socket) as guest:
+            assert await guest.agree(site.name)
+            await guest.ask(12 * CHUNK, 512)
+            offset, length = 13 * CHUNK, 2 * CHUNK if is_waited_for else 512
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "preadv", preadv)
+                assert await asyncio.wait_for(guest.ask(offset, length), PATIENT_S) == errno.EIO
+            assert await guest.ask(offset, length) == DISK[offset : offset + length], "the client was kept"
 
 
 async def test_an_image_that_is_none_is_never_read(tmp_path: Path) -> None:

@@ -251,10 +251,6 @@ async def test_a_full_disk_takes_nothing_from_a_running_guest(
     site: StreamSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await site.serve()
-
-    def full(_self: ChunkFile, _index: int, _content: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as patched:
         patched.setattr(ChunkFile, "write", full)
         offset = 13 * CHUNK + 512
@@ -262,6 +258,37 @@ async def test_a_full_disk_takes_nothing_from_a_running_guest(
         assert site.status().reason == GuestReason.HOST_DISK_FULL
     assert await site.read(15) == DISK[15 * CHUNK : 16 * CHUNK]
     assert site.status().reason == "", "room again"
+
+
+def full(_self: ChunkFile, _index: int, _content: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_a_new_guest_waits_for_room_though_others_are_served(
+    site: StreamSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.serve("guest-1")
+    with monkeypatch.context() as patched:
+        patched.setattr(ChunkFile, "write", full)
+        assert await site.read(13) is not None
+        with pytest.raises(InnkeeperError, match="No space left") as refused:
+            await site.serve("guest-2")
+        assert (refused.value.reason, refused.value.retryable) == (GuestReason.HOST_DISK_FULL, True)
+        await site.serve("guest-1", has_disk=True)
+    await site.serve("guest-2")
+    assert site.status().reason == "", "that there is room was found out by writing"
+
+
+async def test_the_first_guest_of_an_image_waits_for_room_too(
+    site: StreamSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(ChunkFile, "write", full)
+        with pytest.raises(InnkeeperError, match="No space left") as refused:
+            await site.serve()
+        assert refused.value.reason == GuestReason.HOST_DISK_FULL
+    await site.serve()
+    assert await site.read(12) == DISK[12 * CHUNK : 13 * CHUNK]
 
 
 async def test_one_guest_less_ends_no_stream_and_the_last_one_does(site: StreamSite) -> None:

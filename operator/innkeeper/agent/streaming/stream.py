@@ -145,6 +145,8 @@ class Stream:
         if not self._tasks and self.mode is Mode.STREAMING:
             work = (self._ahead(), self._to_the_end(), self._confirm())
             self._tasks = [asyncio.create_task(each) for each in work]
+        if not has_disk:
+            await self._check_room()
         if not (has_disk and self.is_checked):
             await self._check_head()
         await self._supply.retry(trouble.refused if has_disk else trouble.wrong)
@@ -211,17 +213,34 @@ class Stream:
             self._around.index.add(self.name, WholeImage(self._file.path, self._file.chunks))
         self._file.close()
 
+    async def _check_room(self) -> None:
+        """Refuse a new guest while nothing can be kept: it would fetch each chunk for each of its reads."""
+        trouble = self._supply.trouble
+        if trouble.disk is not None and self._not_kept is None:
+            # It may be of long ago: one more chunk is fetched, and there is room where that can be kept.
+            missing = next((each for each in self._file.missing() if each not in trouble.wrong), None)
+            if missing is not None:
+                await self._supply.need(missing, missing + 1)
+        if self._disk_trouble is not None:
+            raise self._disk_full()
+
+    @property
+    def _disk_trouble(self) -> str | None:
+        return self._supply.trouble.disk or self._not_kept
+
+    def _disk_full(self) -> DownloadFailedError:
+        message = self._disk_trouble or "this host cannot keep the image"
+        return DownloadFailedError(message, reason=GuestReason.HOST_DISK_FULL)
+
     async def _check_head(self) -> None:
         length = min(headers.HEAD_BYTES, self.size)
         if await self._supply.need(0, self._behind(length)):
-            message = self._supply.trouble.disk or "this host cannot keep the image"
-            raise DownloadFailedError(message, reason=GuestReason.HOST_DISK_FULL)
+            raise self._disk_full()
         await in_thread(check_header, self._file.path, self.record.image)
         self.is_checked = True
 
     def _trouble(self) -> InnkeeperError | None:
         wrong, away = self._supply.trouble.wrong, self._supply.trouble.away
-        disk = self._supply.trouble.disk or self._not_kept
         if self._failure is not None:
             return self._failure
         if wrong:
@@ -234,9 +253,7 @@ class Stream:
             )
         if away is not None:
             return DownloadFailedError(away)
-        if disk is not None:
-            return DownloadFailedError(disk, reason=GuestReason.HOST_DISK_FULL)
-        return None
+        return self._disk_full() if self._disk_trouble is not None else None
 
     async def _ahead(self) -> None:
         """Fetch what other boots read first, as far as that is known."""

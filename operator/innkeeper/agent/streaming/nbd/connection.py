@@ -8,6 +8,7 @@ import os
 import socket
 from typing import BinaryIO
 
+from innkeeper.agent.streaming.nbd.export import ReadFailedError
 from innkeeper.to_its_end import in_thread
 
 _AT_ONCE = 64 * 1024
@@ -52,18 +53,25 @@ class Connection:
             await self._all(memoryview(b"".join(pieces)))
 
     async def send_file(self, head: bytes, file: BinaryIO, *, offset: int, count: int) -> None:
-        """Send a head and then `count` bytes of a file, which has them."""
+        """Send a head and then `count` bytes of a file.
+
+        Raises:
+            ReadFailedError: the file does not give them; nothing was sent.
+        """
         async with self._sending:
             size = len(head) + count
             reply = memoryview(self._buffer if size <= _KEPT_BUFFER else bytearray(size))[:size]
             reply[: len(head)] = head
             body = reply[len(head) :]
-            if count <= _READ_AT_ONCE:
-                read = os.preadv(file.fileno(), [body], offset)
-            else:  # a cold disk must not hold up other guests
-                read = await in_thread(os.preadv, file.fileno(), [body], offset)
+            try:
+                if count <= _READ_AT_ONCE:
+                    read = os.preadv(file.fileno(), [body], offset)
+                else:  # a cold disk must not hold up other guests
+                    read = await in_thread(os.preadv, file.fileno(), [body], offset)
+            except OSError as error:
+                raise ReadFailedError(f"the host's disk does not give them: {error.strerror}") from error
             if read != count:
-                raise ClosedError  # the file is shorter than it was: nothing but hanging up is left
+                raise ReadFailedError("the file is shorter than it was")
             await self._all(reply)
 
     async def _all(self, rest: memoryview) -> None:

@@ -111,6 +111,7 @@ class _Session:
 
     def __init__(self, connection: Connection, name: str, export: Export, agreed: Agreed) -> None:
         self._connection = connection
+        self._name = name
         self._export = export
         self._structured = agreed.structured
         self._tells_status = agreed.status_of == name
@@ -160,11 +161,13 @@ class _Session:
         task.add_done_callback(self._waiting.discard)
 
     async def _read_later(self, request: Request) -> None:
-        with contextlib.suppress(ClosedError, OSError):  # the reader of requests finds out as well
+        with contextlib.suppress(
+            ClosedError, OSError
+        ):  # of the socket: the reader of requests finds out as well
             try:
                 found = await self._export.read(request.offset, request.length)
-            except ReadFailedError:
-                await self._refuse(request, Error.IO)
+            except (ReadFailedError, OSError) as error:
+                await self._fail(request, error)
             else:
                 await self._send(request, found)
 
@@ -175,7 +178,18 @@ class _Session:
         elif isinstance(found, bytes):
             await self._connection.send(head, found)
         else:
-            await self._connection.send_file(head, found.file, offset=request.offset, count=request.length)
+            try:
+                await self._connection.send_file(
+                    head, found.file, offset=request.offset, count=request.length
+                )
+            except ReadFailedError as error:
+                await self._fail(request, error)
+
+    async def _fail(self, request: Request, error: ReadFailedError | OSError) -> None:
+        """Answer that bytes cannot be had: QEMU waits for an answer for ever."""
+        where = {"offset": request.offset, "length": request.length}
+        log.warning("nbd_read_failed", export=self._name, **where, error=str(error))
+        await self._refuse(request, Error.IO)
 
     async def _status(self, request: Request) -> None:
         if not request.length or request.offset + request.length > self._export.size:
