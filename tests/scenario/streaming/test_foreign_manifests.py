@@ -243,6 +243,27 @@ async def test_a_store_without_a_streaming_process_compares_too(two: Two) -> Non
     assert refused.value.reason == GuestReason.IMAGE_DIGEST_MISMATCH
 
 
+class OfOlderVersion:
+    """A streaming process that serves a whole image by its digest alone."""
+
+    async def serve(self, image: OrderImage, guest_id: str, **options: bool) -> None:
+        """Serve it."""
+
+    async def until_whole(self, name: str, progress: object) -> None:
+        """Find it whole."""
+
+    async def leave(self, name: str, guest_id: str) -> None:
+        """Know nobody."""
+
+
+async def test_a_streaming_process_of_an_older_version_is_not_believed(two: Two) -> None:
+    await an_old_whole(two, DISK)
+    two.store = store_of(two.site, OfOlderVersion())
+    with pytest.raises(InnkeeperError, match="of another version") as refused:
+        await two.backing(two.lying, LIAR, storage=Storage.COPY)
+    assert refused.value.retryable
+
+
 async def test_what_was_noted_goes_with_the_image(two: Two) -> None:
     await two.bring_honest()
     await two.backing(two.honest, HONEST)

@@ -161,9 +161,8 @@ class _Session:
         task.add_done_callback(self._waiting.discard)
 
     async def _read_later(self, request: Request) -> None:
-        with contextlib.suppress(
-            ClosedError, OSError
-        ):  # of the socket: the reader of requests finds out as well
+        # Of the socket: the reader of requests finds out as well.
+        with contextlib.suppress(ClosedError, OSError):
             try:
                 found = await self._export.read(request.offset, request.length)
             except (ReadFailedError, OSError) as error:
