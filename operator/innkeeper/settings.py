@@ -105,7 +105,7 @@ class OperatorSettings(CommonSettings):
     )
     rebuild: RebuildPolicy = Field(
         RebuildPolicy.MANUAL,
-        description="What to do in a new API server, while hosts that may hold guests are listed in hosts_file.",
+        description="What to do in a new API server, while hosts_file or a snapshot of the one before names hosts.",
     )
     guest_workers: int = Field(32, ge=1, le=256, description="How many guests are worked on at once.")
     host_workers: int = Field(4, ge=1, le=64, description="How many hosts are worked on at once.")

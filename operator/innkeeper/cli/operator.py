@@ -102,8 +102,8 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     rebuild: Annotated[
         RebuildPolicy | None,
         typer.Option(
-            help="In a new API server, while the hosts file names hosts: wait for `innkeeper operator rebuild`, "
-            "do it, or lead at once.",
+            help="In a new API server, while the hosts file or a snapshot of the one before names hosts: wait for "
+            "`innkeeper operator rebuild`, do it, or lead at once.",
             show_default="Manual",
         ),
     ] = None,

@@ -19,6 +19,10 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     hosts_file: Annotated[
         Path | None, typer.Option(help="Which hosts there are, and where each is reached (YAML).")
     ] = None,
+    snapshot_file: Annotated[
+        Path | None,
+        typer.Option(help="The snapshot that the operator kept: it names hosts, and where each was reached."),
+    ] = None,
     hosts_ca_file: Annotated[Path | None, typer.Option(help="The authority of hosts (PEM).")] = None,
     hosts_certificate_file: Annotated[
         Path | None,

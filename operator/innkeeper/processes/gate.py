@@ -5,7 +5,7 @@ it hears them itself. While this process leads it looks whether the store still 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import structlog
@@ -34,13 +34,18 @@ AGAIN_S = 10.0
 LOOK_S = 5.0
 NAMED = 5  # hosts that a sentence names
 WAITS = (
-    "this API server is a new one, and the hosts file names hosts that may hold guests: run "
-    "`innkeeper operator rebuild`"
+    "this API server is a new one, and {whose} names hosts that may hold guests: run `innkeeper operator rebuild`{how}, "
+    "or start with --rebuild Never where nothing of them is to come back"
 )
 NOBODY = (
     "the store is a new one or an older copy, and no host is known that could say what it lacks: name the hosts in the "
     "hosts file, or start with --rebuild Never where there are none"
 )
+UNASKED = {
+    Standing.OTHER_HISTORY: "the store is an older copy, and no host is asked what it holds",
+    Standing.OTHER_STORE: "the store is a new one, and no host of the one before is asked what it holds: guests that are "
+    "applied again run twice",
+}
 BEGUN = "a rebuild was begun and has not come to its end: run `innkeeper operator rebuild` again"
 
 
@@ -73,6 +78,7 @@ class Gate:
         self._metrics = metrics
         self._history = StoreHistory(client, clock, namespace=settings.namespace)
         self._directory = HostDirectory(self._reported, file=settings.hosts_file)
+        self._before: Mapping[str, str | None] = {}  # hosts that the snapshot names, where it is needed
         self._term = ""
         self._store = ""
 
@@ -83,7 +89,7 @@ class Gate:
             found, history = await self._judge()
             if found is not Action.WAIT:
                 break
-            self._tell(BEGUN if history.rebuild is RebuildState.REBUILDING else WAITS)
+            self._tell(BEGUN if history.rebuild is RebuildState.REBUILDING else self._why_it_waits())
             await self._clock.sleep(AGAIN_S)
         self._tell(None)
 
@@ -138,20 +144,33 @@ class Gate:
         await asyncio.to_thread(self._directory.read)
         history = await self._persist(self._history.read)
         standing = self.snapshots.standing(history) if self.snapshots is not None else Standing.UNKNOWN
+        self._before = await self._hosts_before(standing, history)
+        is_another = standing is Standing.OTHER_STORE
         store = Store(
             standing=standing,
             state=history.rebuild,
             was_led=bool(history.terms),
             has_bound_guests=any(each.status.host for each in self._subset.guests.values()),
             can_ask=client_files(self._settings) is not None,
-            are_listed=bool(self._directory.listed()),
+            are_listed=bool(self._directory.listed()) or (is_another and bool(self._before)),
         )
         found = action(store, self._settings.rebuild)
-        if standing is Standing.OTHER_HISTORY and found is Action.LEAD:
-            log.error(
-                "store_put_back", message="the store is an older copy, and no host is asked what it holds"
-            )
+        if found is Action.LEAD and standing in UNASKED and not (is_another and history.is_settled):
+            log.error("hosts_not_asked", standing=standing, message=UNASKED[standing])
         return found, history
+
+    async def _hosts_before(self, standing: Standing, history: History) -> Mapping[str, str | None]:
+        """Return the hosts that the snapshot names, by where each is reached, where the store may not know them all."""
+        pending = history.rebuild in (RebuildState.REBUILDING, RebuildState.HEALING)
+        if self.snapshots is None or not (pending or standing in UNASKED):
+            return {}
+        return await self.snapshots.hosts()
+
+    def _why_it_waits(self) -> str:
+        if not self._before:
+            return WAITS.format(whose="the hosts file", how="")
+        how = f" with --snapshot-file {self._settings.snapshot_file}"
+        return WAITS.format(whose="the snapshot of the one before", how=how)
 
     async def _heal(self) -> None:
         """Hear hosts until each of them was heard or is lost, and make what is missing.
@@ -182,7 +201,7 @@ class Gate:
         how = hearing(
             self._settings,
             keys=public_keys(keys),
-            address_of=self._directory.address_of,
+            address_of=lambda host: self._directory.address_of(host) or self._before.get(host),
             clock=self._clock,
         )
         async with how as heard:
@@ -201,7 +220,7 @@ class Gate:
         return {each for each in self._known() if not self._subset.host_is_lost(each)}
 
     def _known(self) -> set[str]:
-        return {*self._subset.hosts, *self._directory.listed()}
+        return {*self._subset.hosts, *self._directory.listed(), *self._before}
 
     def _reported(self, host: str) -> str | None:
         agent = self._subset.host_agents.get(host)
@@ -236,5 +255,5 @@ def _unheard(outcome: Outcome) -> str:
     return (
         f"not heard: {', '.join(named[:NAMED])}{more}. Nothing is decided before: they may hold guests and addresses "
         "that this API server does not know. Have their agents run, name those in the hosts file of which nobody knows "
-        "where they are reached, or set spec.lost of their Hosts"
+        "where they are reached, or set spec.lost of their Hosts (create those that are gone)"
     )

@@ -3,12 +3,13 @@
 It holds the operator's Lease as long as it writes. It signs nothing: what hosts show was signed before.
 """
 
+import asyncio
 import base64
 import binascii
 import os
 import platform
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -27,13 +28,17 @@ from innkeeper.processes.operator import LEASE_NAME
 from innkeeper.processes.order_key import KEY_BYTES, KeySource, read_order_keys
 from innkeeper.processes.store_history import StoreHistory
 from innkeeper.settings import OperatorSettings
+from innkeeper.state import snapshot
+from innkeeper.state.snapshot import SnapshotRefusedError
+from innkeeper.state.snapshot_hosts import hosts_of
 from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.rebuild import Outcome, Progress, Rebuild
 
 NOBODY_KNOWN = (
     "there is no host to ask, so nothing can be made anew, and nothing was written: name the hosts in a file, "
-    'hosts: [{name: host-a, address: "10.0.0.1:9104"}], and give it with --hosts-file. In a first installation there is '
-    "nothing to rebuild: the operator leads once its hosts file says hosts: [], or with --rebuild Never"
+    'hosts: [{name: host-a, address: "10.0.0.1:9104"}], and give it with --hosts-file, or give the snapshot that the '
+    "operator kept with --snapshot-file. In a first installation there is nothing to rebuild: the operator leads once "
+    "its hosts file says hosts: [], or with --rebuild Never"
 )
 NOBODY_LEFT = (
     "every host that is known was given up, so nothing can be made anew, and nothing was written: to lead in a store "
@@ -79,7 +84,8 @@ class RebuildCommand:
         """
         await patiently(self._check_installed, self._clock)
         keys = await patiently(self._keys, self._clock)
-        places = await patiently(self._places, self._clock)
+        before = await asyncio.to_thread(self._hosts_before)
+        places = await patiently(lambda: self._places(before), self._clock)
         wanted = self._wanted(places.keys())
         async with hearing(self._settings, keys=keys, address_of=places.get, clock=self._clock) as heard:
             rebuild = Rebuild(self._client, heard, clock=self._clock, progress=self._progress)
@@ -148,10 +154,23 @@ class RebuildCommand:
             )
         return keys
 
-    async def _places(self) -> dict[str, str | None]:
+    def _hosts_before(self) -> dict[str, str | None]:
+        file = self._settings.snapshot_file
+        if file is None:
+            return {}
+        try:
+            return hosts_of(snapshot.read(file))
+        except SnapshotRefusedError as error:
+            raise TerminalError(
+                f"--snapshot-file names no hosts: {error.message}. Give the file that the operator wrote, or do without "
+                "and name all hosts with --hosts-file"
+            ) from error
+
+    async def _places(self, before: Mapping[str, str | None]) -> dict[str, str | None]:
         """Return where each host is reached: as the hosts file says, else as it reported to this API server.
 
-        None: nobody says it. Hosts are left out that a person said are lost.
+        Else as the snapshot says that the operator made before; None: nobody says it. Hosts are left out that a person
+        said are lost.
         """
         hosts = (await self._client.list(HOSTS)).items
         lost = {each.metadata.name for each in hosts if each.spec.lost is not None}
@@ -162,7 +181,8 @@ class RebuildCommand:
         file = self._settings.hosts_file
         listed = read_hosts_file(file) if file is not None else {}
         named: dict[str, str | None] = {each.metadata.name: None for each in hosts}
-        known = {**named, **{host: address for host, address in reported.items() if address}, **listed}
+        told = {host: address for host, address in reported.items() if address}
+        known = {**named, **before, **told, **listed}
         return {host: address for host, address in known.items() if host not in lost}
 
     def _wanted(self, known: AbstractSet[str]) -> set[str]:

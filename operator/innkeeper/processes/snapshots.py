@@ -22,7 +22,7 @@ from innkeeper.kube.errors import ThrottledError, UnavailableError
 from innkeeper.kube.resources import Resource
 from innkeeper.processes.store_history import History, StoreHistory
 from innkeeper.processes.watches import Watch, Watches
-from innkeeper.state import snapshot
+from innkeeper.state import snapshot, snapshot_hosts
 from innkeeper.state.snapshot import Kind, Origin, Refused, Snapshot, SnapshotRefusedError
 from innkeeper.telemetry.metrics import SnapshotMetrics
 from innkeeper.views.meta import View
@@ -58,6 +58,7 @@ class Snapshots:
         self._other: Standing | None = (
             None  # what was found of the store, where it is not the one that was known
         )
+        self._named: dict[str, str | None] | None = None  # the hosts in the file, once they were read
 
     def standing(self, history: History) -> Standing:
         """Tell whether the store goes on from what this process knew of it."""
@@ -76,6 +77,20 @@ class Snapshots:
         if self.standing(history) in _OTHERS.values():
             self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
         self._other = None
+        self._named = None
+
+    async def hosts(self) -> Mapping[str, str | None]:
+        """Return the hosts that the file names, by where each is reached, whosever store it is of.
+
+        It is left as it is until the store was accepted, so that it names them after any number of starts.
+        """
+        if self._named is None:
+            try:
+                self._named = snapshot_hosts.hosts_of(await asyncio.to_thread(snapshot.read, self._path))
+            except SnapshotRefusedError as error:
+                log.info("snapshot_names_no_hosts", why=error.why, message=error.message)
+                self._named = {}
+        return self._named
 
     async def load(self) -> None:
         """Have every kind that the file knows begin from it; wait for the API server, which says whose store it is."""
@@ -150,13 +165,11 @@ class Snapshots:
         state = self._state()
         if state is None or self._origin is None:
             return
-        before = self._origin
         try:
             history = await self._history.read()
-            if self.standing(history) is Standing.OTHER_HISTORY:
-                # A new mark would hide it from whoever leads next, and it has not been put right yet.
-                self._other = Standing.OTHER_HISTORY
+            if not self._goes_on(history):
                 return
+            before = self._origin
             mark = await self._history.mark(before.replica, before=before.mark)
         except InnkeeperError as error:
             log.warning("store_not_marked", reason=error.reason, message=error.message)
@@ -164,6 +177,24 @@ class Snapshots:
             return
         self._origin = Origin(store=before.store, replica=before.replica, mark=mark)
         await asyncio.to_thread(self._write, state, self._origin)
+
+    def _goes_on(self, history: History) -> bool:
+        """Tell whether a snapshot may take the place of the one that is there.
+
+        What is known of a store that is gone, or of what was lost of one, names hosts that nobody else may know of; and a
+        new mark would hide from whoever leads next that something was lost.
+        """
+        standing = self.standing(history)
+        if standing is Standing.OTHER_HISTORY:
+            self._other = standing
+        if standing not in _OTHERS.values():
+            return True
+        if self._origin is None or history.store != self._origin.store:
+            return False  # the store was replaced under this process, whose view may be of both
+        if standing is Standing.OTHER_STORE and history.is_settled:
+            self.accept(history)
+            return True
+        return False
 
     def _state(self) -> dict[str, Kind] | None:
         """Return every kind at one moment; the objects never change, so that lists of them are enough."""

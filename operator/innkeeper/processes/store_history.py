@@ -33,6 +33,11 @@ class History:
     terms: tuple[str, ...] = ()  # marks of operators that led, the newest first
     rebuild: RebuildState | None = None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether an operator leads in it, or may: nothing is left to hear of hosts."""
+        return self.rebuild is RebuildState.DONE or (self.rebuild is None and bool(self.terms))
+
 
 class StoreHistory:
     """Reads and leaves marks."""

@@ -107,31 +107,48 @@ def decode(content: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
     Raises:
         SnapshotRefusedError: it is damaged, or of another form.
     """
+    header, blocks = _opened(content)
+    kinds: dict[str, Kind] = {}
+    try:
+        for block, part in blocks:
+            view = views.get(block.kind)
+            if view is not None and block.fields == fields_of(view):
+                objects = msgspec.msgpack.decode(part, type=list[view])  # type: ignore[valid-type] # known at run time only
+                kinds[block.kind] = Kind(block.resource_version, objects)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
+    return Snapshot(header.origin, header.made_at, kinds)
+
+
+def parts(content: bytes) -> list[tuple[str, bytes]]:
+    """Return the name of each kind in a file, and its objects as they were written.
+
+    Raises:
+        SnapshotRefusedError: it is damaged, or of another form.
+    """
+    return [(block.kind, part) for block, part in _opened(content)[1]]
+
+
+def _opened(content: bytes) -> tuple[_Header, list[tuple[_Block, bytes]]]:
     body, digest = content[:-_DIGEST], content[-_DIGEST:]
     if not body.startswith(MAGIC) or _digest(body) != digest:
         raise SnapshotRefusedError(Refused.DAMAGED, "the snapshot is cut or damaged")
-    try:
-        return _decoded(body, views=views)
-    except (msgspec.DecodeError, ValueError, IndexError) as error:
-        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
-
-
-def _decoded(body: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
     at = len(MAGIC) + _LENGTH
     length = int.from_bytes(body[len(MAGIC) : at])
-    form = msgspec.msgpack.decode(body[at : at + length], type=dict[str, Any]).get("form")
-    if form != FORM:
-        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has the form {form}, not {FORM}")
-    header = msgspec.msgpack.decode(body[at : at + length], type=_Header)
+    head = body[at : at + length]
+    try:
+        form = msgspec.msgpack.decode(head, type=dict[str, Any]).get("form")
+        if form != FORM:
+            raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has the form {form}, not {FORM}")
+        header = msgspec.msgpack.decode(head, type=_Header)
+    except msgspec.DecodeError as error:
+        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
     at += length
-    kinds: dict[str, Kind] = {}
+    blocks = []
     for block in header.blocks:
-        part, at = body[at : at + block.length], at + block.length
-        view = views.get(block.kind)
-        if view is not None and block.fields == fields_of(view):
-            objects = msgspec.msgpack.decode(part, type=list[view])  # type: ignore[valid-type] # known at run time only
-            kinds[block.kind] = Kind(block.resource_version, objects)
-    return Snapshot(header.origin, header.made_at, kinds)
+        blocks.append((block, body[at : at + block.length]))
+        at += block.length
+    return header, blocks
 
 
 def fields_of(view: type[View]) -> str:

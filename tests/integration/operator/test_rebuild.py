@@ -169,6 +169,31 @@ async def test_the_operator_rebuilds_by_itself_where_it_may(place: Place, admin:
     assert set(starts(place).values()) == {1}
 
 
+async def test_hosts_that_only_the_operators_snapshot_names_are_asked(
+    place: Place, admin: Client, tmp_path: Path
+) -> None:
+    known = {"hosts_file": None, "snapshot_file": tmp_path / "snapshot"}
+    async with place.operator(**known) as first:
+        await leads(first)
+        before = await build(place, admin, "g1", "g2")
+    await asyncio.to_thread(place.wipe)
+    async with place.operator(**known) as second:
+        await eventually(lambda: waits(second) == 1, deadline_s=30)
+        assert not second.leading
+        place.hosts_file.write_text('{"hosts": []}')
+        refused = await place.rebuild("--dry-run")
+        assert (refused.returncode, "there is no host to ask" in refused.stderr) == (1, True)
+        looked = await place.rebuild("--dry-run", f"--snapshot-file={known['snapshot_file']}")
+        assert "missing: 2 Guest" in looked.stdout, looked.stderr
+    async with place.operator(rebuild=RebuildPolicy.AUTO, **known) as third:
+        await leads(third)
+        assert told({each.metadata.name: each for each in (await admin.list(GUESTS)).items}) == before
+        await apply_again(admin)
+        await place.renew_tokens(admin)
+        assert told(await ready_guests(admin, "g1", "g2")) == before
+    assert set(starts(place).values()) == {1}
+
+
 async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
     place: Place, admin: Client, tmp_path: Path
 ) -> None:

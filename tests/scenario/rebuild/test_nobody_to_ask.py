@@ -1,6 +1,5 @@
 """A rebuild or a heal with no host to ask: it is refused, and the gate stays shut."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from innkeeper.kube.resources import HOSTS
 from innkeeper.processes import gate as gates
 from tests.kit.waiting import eventually
 from tests.scenario.rebuild.conftest import Scene
-from tests.scenario.rebuild.gates import a_gate, asking, mark, marks, rebuilt
+from tests.scenario.rebuild.gates import a_gate, asking, ended, mark, marks, rebuilt
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -47,18 +46,12 @@ async def test_an_operator_in_a_store_that_was_put_back_waits_until_somebody_nam
     mark(scene.api, rebuild=str(RebuildState.HEALING))
     file = tmp_path / "hosts.yaml"
     file.write_text("hosts: []")
-    async with a_gate(scene.api, asking(tmp_path, hosts_file=file)) as gate:
-        entering = asyncio.create_task(gate.enter())
-        try:
-            await eventually(
-                lambda: entering.done() or "no host is known" in str(gate.trouble), deadline_s=60
-            )
-            file.write_text('hosts: [{name: a, address: "127.0.0.1:9"}]')
-            await eventually(lambda: entering.done() or "not heard: a" in str(gate.trouble), deadline_s=60)
-            assert not entering.done()
-        finally:
-            entering.cancel()
-            await asyncio.gather(entering, return_exceptions=True)
+    settings = asking(tmp_path, hosts_file=file)
+    async with a_gate(scene.api, settings) as gate, ended(gate.enter()) as entering:
+        await eventually(lambda: entering.done() or "no host is known" in str(gate.trouble), deadline_s=60)
+        file.write_text('hosts: [{name: a, address: "127.0.0.1:9"}]')
+        await eventually(lambda: entering.done() or "not heard: a" in str(gate.trouble), deadline_s=60)
+        assert not entering.done()
     noted = marks(scene.api)
     assert noted is not None
     assert noted["rebuild"].startswith(RebuildState.HEALING)

@@ -43,6 +43,9 @@ def test_in_a_new_store_the_policy_decides(
         {"was_led": True},
         {"are_listed": False},
         {"can_ask": False},
+        {"can_ask": False, "standing": Standing.OTHER_STORE, "was_led": True},
+        {"can_ask": False, "standing": Standing.OTHER_STORE, "has_bound_guests": True},
+        {"can_ask": False, "standing": Standing.OTHER_STORE, "are_listed": False},
         {"has_bound_guests": True},
         {"state": RebuildState.DONE, "standing": Standing.OTHER_STORE},
     ],
@@ -68,6 +71,13 @@ def test_in_a_store_that_was_put_back_hosts_are_heard_first(
     found: dict[str, Any], policy: RebuildPolicy
 ) -> None:
     assert action(a_store(**found), policy) is Action.HEAL
+
+
+@pytest.mark.parametrize("policy", [RebuildPolicy.MANUAL, RebuildPolicy.AUTO])
+def test_a_new_store_is_not_led_beside_known_hosts_that_nobody_can_ask(policy: RebuildPolicy) -> None:
+    found = a_store(standing=Standing.OTHER_STORE, can_ask=False)
+    assert action(found, policy) is Action.WAIT
+    assert action(found, RebuildPolicy.NEVER) is Action.LEAD
 
 
 def test_guests_that_a_pipeline_applied_to_a_new_store_do_not_open_the_gate() -> None:

@@ -50,21 +50,30 @@ class Store:
     was_led: bool  # an operator led in it before
     has_bound_guests: bool
     can_ask: bool  # there are certificates to ask hosts with
-    are_listed: bool  # hosts are, in the hosts file
+    are_listed: bool  # hosts are: in the hosts file, or in this process's snapshot of another store
 
 
 def action(store: Store, policy: RebuildPolicy) -> Action:
     """Return what is to be done."""
-    if policy is RebuildPolicy.NEVER or not store.can_ask:
+    if policy is RebuildPolicy.NEVER:
         return Action.LEAD
+    if not store.can_ask:
+        # Nobody can be heard. But hosts of another store are known: what they hold would be built once more.
+        return Action.WAIT if store.standing is Standing.OTHER_STORE and _is_new(store) else Action.LEAD
     if store.standing is Standing.OTHER_HISTORY or store.state is RebuildState.HEALING:
         return Action.HEAL
     by_policy = Action.HEAL if policy is RebuildPolicy.AUTO else Action.WAIT
-    if store.state is RebuildState.REBUILDING:
+    if store.state is RebuildState.REBUILDING or _is_new(store):
         return by_policy
-    if store.state is RebuildState.DONE or store.was_led or not store.are_listed:
-        return Action.LEAD
-    if store.has_bound_guests:
-        # Somebody copied objects here, or an operator led that left no mark yet.
-        return Action.HEAL if store.standing is Standing.OTHER_STORE else Action.LEAD
-    return by_policy
+    # Bound Guests in another store that nobody led: somebody copied objects here.
+    return Action.HEAL if store.standing is Standing.OTHER_STORE and _is_unled(store) else Action.LEAD
+
+
+def _is_unled(store: Store) -> bool:
+    """Tell whether no operator ever led in it, while hosts are known that may hold guests."""
+    return store.state is not RebuildState.DONE and not store.was_led and store.are_listed
+
+
+def _is_new(store: Store) -> bool:
+    """Tell whether it is one in place of another that is gone. Bound Guests: an operator led that left no mark yet."""
+    return _is_unled(store) and not store.has_bound_guests
