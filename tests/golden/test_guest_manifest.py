@@ -73,7 +73,7 @@ def made(words: list[str], directory: Path) -> str:
     user_data.write_text("#cloud-config\npackages: [nginx]\n")
     words = [each.replace("KEYS", str(keys)).replace("USER_DATA", str(user_data)) for each in words]
     whole = ["-n", "shop", "create", "web", "--dry-run=client", "-o", "yaml", *words]
-    done = CliRunner().invoke(app, whole, obj=Kubectl(given_namespace="shop"))
+    done = CliRunner().invoke(app, whole, obj=Kubectl())
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -120,8 +120,8 @@ def test_options_make_the_manifest_that_a_person_would_write(case: str, tmp_path
     ],
 )
 def test_what_is_wrong_is_told_before_anybody_is_asked(words: list[str], told: str) -> None:
-    whole = ["create", "web", "--image=debian-12", *words]
-    done = CliRunner().invoke(app, whole, obj=Kubectl(given_namespace="shop"), env={"COLUMNS": "200"})
+    whole = ["-n", "shop", "create", "web", "--image=debian-12", *words]
+    done = CliRunner().invoke(app, whole, obj=Kubectl(), env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert told in " ".join(done.output.split())
 
@@ -129,8 +129,17 @@ def test_what_is_wrong_is_told_before_anybody_is_asked(words: list[str], told: s
 def test_a_private_key_is_never_sent(tmp_path: Path) -> None:
     file = tmp_path / "id"
     file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\n")
-    whole = ["create", "web", "--image=d", "--flavor=small", "--pool=lab", f"--ssh-key-file={file}"]
-    done = CliRunner().invoke(app, whole, obj=Kubectl(given_namespace="shop"), env={"COLUMNS": "200"})
+    whole = [
+        "-n",
+        "shop",
+        "create",
+        "web",
+        "--image=d",
+        "--flavor=small",
+        "--pool=lab",
+        f"--ssh-key-file={file}",
+    ]
+    done = CliRunner().invoke(app, whole, obj=Kubectl(), env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert "private key" in done.output
     assert "b3Blbn" not in done.output

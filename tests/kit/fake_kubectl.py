@@ -25,8 +25,11 @@ if "--flatten" in words:
 if "config" in words:
     print("default", end="")
     sys.exit()
-path = words[words.index("--raw") + 1].partition("?")[0]
-answer = home / ("created" if "create" in words else urllib.parse.quote(path, safe=""))
+whole = words[words.index("--raw") + 1]
+path = whole.partition("?")[0]
+answer = home / ("created" if "create" in words else urllib.parse.quote(whole, safe=""))
+if not answer.exists():
+    answer = home / urllib.parse.quote(path, safe="")
 if not answer.exists():
     sys.exit("Error from server (NotFound): " + path.rpartition("/")[2] + " not found")
 print(answer.read_text())
@@ -52,7 +55,7 @@ class FakeKubectl:
         file.chmod(0o755)
 
     def lay(self, path: str, answer: Mapping[str, Any] | None) -> None:
-        """Answer a path with a document from now on; None: with that there is none."""
+        """Answer a path, with its query or with any, with a document from now on; None: with that there is none."""
         file = self.home / quote(path, safe="")
         if answer is None:
             file.unlink(missing_ok=True)

@@ -177,6 +177,21 @@ def test_every_guest_of_a_manifest_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "namespace"),
+    [
+        (["-n", "shop", "explain", "-f", "-"], "shop"),
+        (["explain", "-n", "shop", "-f", "-"], "shop"),
+        (["-n", "till", "explain", "-n", "shop", "-f", "-"], "shop"),
+        (["explain", "-f", "-"], "own"),
+    ],
+)
+def test_a_namespace_counts_before_the_verb_as_behind_it(words: list[str], namespace: str) -> None:
+    asking = Scripted(explanation())
+    run(asking, *words, stdin="{kind: Guest, metadata: {name: a, namespace: own}}")
+    assert [path for path, _ in asking.asked] == [f"{BASE}/namespaces/{namespace}/explanations"]
+
+
+@pytest.mark.parametrize(
     ("words", "code"),
     [
         (["explain", "web"], 0),
@@ -269,7 +284,6 @@ def test_with_no_kubeconfig_the_namespace_is_that_of_its_pod(kubectl: Path, tmp_
     assert asking.namespace() == "default", "this is no pod"
     mounted.write_text("shop")
     assert asking.with_options(["--as=alice"]).namespace() == "shop"
-    assert Kubectl(given_namespace="mine", pod_namespace=mounted).namespace() == "mine"
     Path(f"{kubectl}.complains").write_text('error: context "gone" does not exist')
     with pytest.raises(AskingError, match="gone"):
         asking.namespace()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from innkeeper.cli.guest import completion
 from tests.kit.fake_kubectl import FakeKubectl
 
 VIEWS = "/apis/query.innkeeper.dev/v1alpha1/namespaces/{}/guestviews"
@@ -17,7 +18,7 @@ def kubectl(tmp_path: Path) -> FakeKubectl:
     made.install()
     for namespace, names in (("default", ["web", "web-2", "db"]), ("shop", ["till"])):
         items = [{"metadata": {"name": name}} for name in names]
-        made.lay(VIEWS.format(namespace), {"items": items})
+        made.lay(VIEWS.format(namespace), {"items": items, "metadata": {}})
     return made
 
 
@@ -39,6 +40,22 @@ def test_kubectl_is_told_candidates_and_to_offer_no_files(
 ) -> None:
     done = kubectl.run(*words, module="completion")
     assert done.stdout.splitlines() == [*offered, ":4"], done.stderr
+
+
+def test_names_beyond_the_first_page_are_offered(kubectl: FakeKubectl) -> None:
+    pages = {"": (["a1", "b1"], "b1"), "&continue=b1": (["b2"], "b2"), "&continue=b2": (["b3"], "")}
+    for query, (names, after) in pages.items():
+        items = [{"metadata": {"name": name}} for name in names]
+        path = f"{VIEWS.format('default')}?limit={completion.PAGE}{query}"
+        kubectl.lay(path, {"items": items, "metadata": {"continue": after} if after else {}})
+    done = kubectl.run("get", "b", module="completion")
+    assert done.stdout.splitlines() == ["b1", "b2", "b3", ":4"], done.stderr
+
+
+def test_a_list_without_an_end_is_left_after_a_few_pages(kubectl: FakeKubectl) -> None:
+    kubectl.lay(VIEWS.format("default"), {"items": [], "metadata": {"continue": "x"}})
+    assert kubectl.run("get", "b", module="completion").stdout == ":4\n"
+    assert len([words for words in kubectl.calls() if "get" in words]) == completion.PAGES
 
 
 def test_a_cluster_that_cannot_be_asked_offers_nothing(kubectl: FakeKubectl) -> None:

@@ -93,7 +93,6 @@ class Kubectl:
     """kubectl as it stands on PATH, with the options that the person gave."""
 
     options: Sequence[str] = ()
-    given_namespace: str | None = None
     pod_namespace: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
     def with_options(self, options: Sequence[str]) -> "Kubectl":
@@ -120,9 +119,7 @@ class Kubectl:
         time.sleep(seconds)
 
     def namespace(self) -> str:
-        """Return the namespace that was given before the verb, else that of the context, else the pod's own."""
-        if self.given_namespace is not None:
-            return self.given_namespace
+        """Return the namespace of the context, else the pod's own."""
         try:
             found = self._run("config", "view", "--minify", "-o", "jsonpath={..namespace}").strip()
         except AskingError as error:

@@ -57,13 +57,13 @@ def guest(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
     impersonate: Impersonate = None,
-    namespace: Annotated[
+    namespace: Annotated[  # noqa: ARG001 - each verb that has a namespace takes it from here: see `connected`
         str | None, typer.Option("--namespace", "-n", help="The namespace, as for kubectl.")
     ] = None,
 ) -> None:
     """Make guests, ask about them, log in to them, and have something done to them."""
     words = words_of({"kubeconfig": kubeconfig, "kube_context": kube_context, "impersonate": impersonate})
-    context.obj = context.obj or Kubectl(words, namespace)
+    context.obj = context.obj or Kubectl(words)
 
 
 app.command("list")(connected(listing.list_guests))

@@ -8,9 +8,11 @@ import io
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import typer
 from typer.completion import (  # type: ignore[attr-defined] # typer names them here for its own options
@@ -24,6 +26,8 @@ from innkeeper.cli.guest.output import print_lines, say
 
 PROGRAM = "kubectl-guest"
 VARIABLE = "_KUBECTL_GUEST_COMPLETE"
+PAGE = 500
+PAGES = 10  # who types waits for each
 MOST = 500
 _NO_FILES = ":4"  # cobra's directive: offer no file names
 _FOR_KUBECTL = '#!/bin/sh\nexec kubectl-guest complete-words -- "$@"\n'
@@ -45,11 +49,21 @@ def guest_names(context: typer.Context, incomplete: str) -> list[str]:
     asking: Asking = context.obj or Kubectl(words_of(given))
     try:
         where = quote(given.get("namespace") or asking.namespace(), safe="")
-        items = asking.get(f"{BASE}/namespaces/{where}/guestviews?limit={MOST}")["items"]
+        names = _names(asking, f"{BASE}/namespaces/{where}/guestviews")
+        return list(islice((each for each in names if each.startswith(incomplete)), MOST))
     except AskingError:
         return []
-    names = [each["metadata"]["name"] for each in items]
-    return [each for each in names if each.startswith(incomplete)]
+
+
+def _names(asking: Asking, path: str) -> Iterator[str]:
+    """Yield names of guests page by page, up to so many pages."""
+    after = ""
+    for _ in range(PAGES):
+        page = asking.get(f"{path}?{urlencode({'limit': PAGE, **({'continue': after} if after else {})})}")
+        yield from (each["metadata"]["name"] for each in page["items"])
+        after = page["metadata"].get("continue", "")
+        if not after:
+            return
 
 
 def completion(

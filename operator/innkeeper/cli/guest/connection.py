@@ -1,4 +1,7 @@
-"""The options that lead to a cluster, as kubectl has them: they may stand before the verb or behind it."""
+"""The options that lead to a cluster and into a namespace, as kubectl has them: before the verb or behind it.
+
+Where one stands in both places, the one behind the verb counts.
+"""
 
 import functools
 import inspect
@@ -22,13 +25,15 @@ def words_of(given: dict[str, str | None]) -> list[str]:
 
 
 def connected(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return a verb that takes these options as well, and reaches the cluster by them."""
+    """Return a verb that takes these options as well and reaches the cluster by them; a `-n` before it counts for it."""
 
     @functools.wraps(verb)
     def run(context: typer.Context, **arguments: Any) -> None:
         words = words_of({name: arguments.pop(name) for name in _OPTIONS})
         if words and isinstance(context.obj, Kubectl):
             context.obj = context.obj.with_options(words)
+        if "namespace" in arguments and arguments["namespace"] is None and context.parent is not None:
+            arguments["namespace"] = context.parent.params.get("namespace")
         verb(context=context, **arguments)
 
     signature = inspect.signature(verb)
