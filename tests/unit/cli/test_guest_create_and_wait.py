@@ -2,9 +2,7 @@
 
 import os
 import pty
-import select
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from innkeeper.cli.guest.exit_codes import ExitCode
 from tests.kit.fake_kubectl import FakeKubectl
 from tests.kit.lab import until
+from tests.kit.terminal import read_until
 
 PATH = "/apis/innkeeper.dev/v1alpha1/namespaces/default/guests/web"
 CREATE = ["create", "web", "--image=debian-12", "--flavor=small", "--pool=lab"]
@@ -163,20 +162,3 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(kubectl: FakeKubectl) ->
     assert r"a[red]\x1b[31m 10.0.0.5" in text
     assert "\u2501" in text, "a bar"
     assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h")), repr(text[-80:])
-
-
-def read_until(terminal: int, wanted: bytes | None) -> bytes:
-    """Return what comes until a word does, or until the other side is closed."""
-    found, end = b"", time.monotonic() + 60
-    while wanted is None or wanted not in found:
-        assert time.monotonic() < end, found
-        if not select.select([terminal], [], [], 1)[0]:
-            continue
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:  # closed
-            break
-        found += part
-        if not part:
-            break
-    return found

@@ -6,17 +6,20 @@ One method for each direction; what is asked and what the answers mean is somebo
 import json
 import re
 import shutil
-import subprocess
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from innkeeper.cli.guest.calling import MOST_ANSWERED, AnswerTooLongError, call
 from innkeeper.cli.guest.exit_codes import ExitCode
+from innkeeper.cli.guest.hearing import Hearing
 
 DEADLINE_S = 60.0
+LOGIN_S = 900.0  # a person may be logging in: as long as codes for devices are good
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
 OWN = "/apis/innkeeper.dev/v1alpha1"
 _ABSENT = (
@@ -90,10 +93,12 @@ class Asking(Protocol):
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl as it stands on PATH, with the options that the person gave."""
+    """kubectl as it stands on PATH, with the options that the person gave. It `asks` them where they have to log in."""
 
     options: Sequence[str] = ()
+    asks: bool = True
     pod_namespace: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    warned: set[str] = field(default_factory=set)
 
     def with_options(self, options: Sequence[str]) -> "Kubectl":
         """Return one with more options; the last of two that say the same counts."""
@@ -105,7 +110,7 @@ class Kubectl:
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a document to a path and return the answer."""
-        return self._document("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+        return self._document("create", "--raw", path, "-f", body=json.dumps(body))
 
     def patch(self, resource: str, name: str, change: dict[str, Any], *, namespace: str) -> dict[str, Any]:
         """Merge a change into an object and return it."""
@@ -134,41 +139,52 @@ class Kubectl:
         template = "jsonpath={.clusters[0].cluster}"
         return self._document("config", "view", "--raw", "--minify", "--flatten", "-o", template)
 
-    def _document(self, *words: str, stdin: str | None = None) -> dict[str, Any]:
-        text = self._run(*words, stdin=stdin)
+    def _document(self, *words: str, body: str | None = None) -> dict[str, Any]:
+        text = self._run(*words, body=body)
         try:
             found: dict[str, Any] = json.loads(text)
         except ValueError as error:
             raise AskingError(f"the answer is no JSON: {text[:200]}") from error
         return found
 
-    def _run(self, *words: str, stdin: str | None = None) -> str:
+    def _run(self, *words: str, body: str | None = None) -> str:
         program = shutil.which("kubectl")
         if program is None:
             raise AskingError("kubectl is not on PATH")
+        hearing = Hearing(person=_tell if self.asks and sys.stderr.isatty() else None, warn=self._warn)
+        deadline_s = LOGIN_S if self.asks and sys.stdin and sys.stdin.isatty() else DEADLINE_S
+        command = [program, *self.options, *words]
         try:
-            done = subprocess.run(
-                [program, *self.options, *words],
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=DEADLINE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise AskingError(f"no answer within {DEADLINE_S:.0f} s") from error
-        if done.returncode:
-            raise _complaint(done.stderr.strip(), of_query=any(BASE in word for word in words))
-        return done.stdout
+            code, answer = call(command, hearing, body=body, deadline_s=deadline_s, asks=self.asks)
+        except TimeoutError as error:
+            raise AskingError(f"no answer within {deadline_s:.0f} s") from error
+        except AnswerTooLongError as error:
+            raise AskingError(f"the answer is longer than {MOST_ANSWERED} bytes") from error
+        said = hearing.words()
+        if code:
+            raise _complaint(said, hearing.unseen(), of_query=any(BASE in word for word in words))
+        return answer
+
+    def _warn(self, warning: str) -> None:
+        """Tell a warning of the API server, once: what is followed is asked for again and again."""
+        if self.asks and warning not in self.warned:
+            self.warned.add(warning)
+            _tell(f"{warning}\n")
 
 
-def _complaint(words: str, *, of_query: bool) -> AskingError:
-    """Return the error that kubectl's own words mean."""
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()  # a question has no line break
+
+
+def _complaint(words: str, before: str, *, of_query: bool) -> AskingError:
+    """Return the error that kubectl's own words mean; what others said `before` stands behind them."""
     if "the server could not find the requested resource" in words:
         return AskingError(_ABSENT if of_query else _NO_KINDS)
     if of_query and "the server is currently unable to handle the request" in words:
         return AskingError(_AWAY)
-    return AskingError(_SERVER.sub("", words.removeprefix("error: "), count=1), refusal=_refusal(words))
+    message = _SERVER.sub("", words.removeprefix("error: "), count=1)
+    return AskingError(f"{message} ({before})" if before else message, refusal=_refusal(words))
 
 
 def _refusal(words: str) -> Refusal | None:

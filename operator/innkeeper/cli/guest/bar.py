@@ -1,4 +1,7 @@
-"""A bar on a terminal: how far it is, how long it took so far, and the last step's words. It is gone at the end."""
+"""A bar on a terminal: how far it is, how long it took so far, and the last step's words. It is gone at the end.
+
+It is there from the first step on: before that, the person may have to log in.
+"""
 
 from types import TracebackType
 from typing import Self
@@ -11,7 +14,7 @@ from innkeeper.cli.guest.printable import one_line
 
 
 class Bar:
-    """Shown while it is entered as a context."""
+    """Shown from the first step on, while it is entered as a context."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -26,8 +29,7 @@ class Bar:
         self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> Self:
-        """Show it."""
-        self._bar.start()
+        """Begin to count the time."""
         return self
 
     def __exit__(
@@ -46,4 +48,5 @@ class Bar:
         of: int = 0,
     ) -> None:
         """Show the step."""
+        self._bar.start()
         self._bar.update(self._task, description=escape(one_line(text)), completed=done, total=of or None)

@@ -46,7 +46,7 @@ def guest_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of guests that begin so; none where nobody can be asked."""
     before = context.parent.params if context.parent else {}
     given = {**before, **{key: value for key, value in context.params.items() if value is not None}}
-    asking: Asking = context.obj or Kubectl(words_of(given))
+    asking: Asking = context.obj or Kubectl(words_of(given), asks=False)
     try:
         where = quote(given.get("namespace") or asking.namespace(), safe="")
         names = _names(asking, f"{BASE}/namespaces/{where}/guestviews")

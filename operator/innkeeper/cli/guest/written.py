@@ -4,19 +4,14 @@ A guest chooses every byte of it. So what would move the cursor, change colours 
 person asks for all of it.
 """
 
-import re
 from typing import Annotated
 
 import typer
 
 from innkeeper.cli.guest.asking import Asking
 from innkeeper.cli.guest.output import Namespace
+from innkeeper.cli.guest.printable import without_controls
 from innkeeper.cli.guest.targets import Name, find
-
-# ECMA-48: a control sequence, an operating system command up to its end, another escape; then the control characters.
-_CONTROLS = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
 
 
 def logs(
@@ -36,7 +31,7 @@ def logs(
     asking: Asking = context.obj
     path = f"{find(asking, name, namespace).view}/console"
     text = asking.get(f"{path}?limitBytes={limit_bytes}" if limit_bytes else path)["text"]
-    lines = (text if raw else _CONTROLS.sub("", text)).removesuffix("\n").split("\n") if text else []
+    lines = (text if raw else without_controls(text)).removesuffix("\n").split("\n") if text else []
     shown = lines if tail < 0 else lines[len(lines) - min(tail, len(lines)) :]
     if shown:
         # Colours too, where they were asked for: typer leaves them out of what goes into a file.
