@@ -37,6 +37,7 @@ def test_each_word_goes_where_it_belongs(parts: list[str], seen: list[str], word
     person = Person()
     for part in parts:
         person.hearing.hear(part)
+    person.hearing.end()
     assert person.seen == seen
     if words is not None:
         assert person.hearing.words() == words.strip()

@@ -160,9 +160,9 @@ class Kubectl:
             raise AskingError(f"no answer within {deadline_s:.0f} s") from error
         except AnswerTooLongError as error:
             raise AskingError(f"the answer is longer than {MOST_ANSWERED} bytes") from error
-        said = hearing.words()
         if code:
-            raise _complaint(said, hearing.unseen(), of_query=any(BASE in word for word in words))
+            of_query = any(BASE in word for word in words)
+            raise _complaint(hearing.words(), hearing.unseen(), of_query=of_query)
         return answer
 
     def _warn(self, warning: str) -> None:

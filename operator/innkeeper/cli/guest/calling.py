@@ -48,6 +48,7 @@ def call(
         with process:
             try:
                 answer = _read(process, hearing, end)
+                hearing.end()
                 return process.wait(max(PAUSE_S, end - time.monotonic())), answer.decode(errors="replace")
             except subprocess.TimeoutExpired as error:
                 raise TimeoutError from error

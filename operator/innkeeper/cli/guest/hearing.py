@@ -51,11 +51,14 @@ class Hearing:
             self._pending = ""
             self._sort(begun)
 
-    def words(self) -> str:
-        """Return what to tell as the error once all was heard: kubectl's own words, where there are any."""
+    def end(self) -> None:
+        """Nothing comes any more."""
         if self._pending:
             self._sort(self._pending)
             self._pending = ""
+
+    def words(self) -> str:
+        """Return what to tell as the error: kubectl's own words, where there are any."""
         return (self._last or self._others or self._log).strip()
 
     def unseen(self) -> str:
