@@ -48,7 +48,7 @@ class Limits:
     kept: int = 10_000
     retry_after_s: float = 20
     rest_s: float = (
-        60  # after a reading, and at least as long as it took, before what was made of it is made again
+        60  # between readings for what was lost of an image; at least as long as the last one took
     )
     patience_s: float = 1.5  # how long a question waits for its answer
 

@@ -45,5 +45,5 @@ def remark(info: SourceInfo, *, is_final: bool, pause_s: float) -> str:
         return ""
     minutes = f"{pause_s / 60:.0f} minutes at the earliest"
     if info.etag:
-        return f". It changed, or went on at another place, while it was read: it is read again in {minutes}"
+        return f". Not all of it may be of the version that the source tells: it is read again in {minutes}"
     return f". The source tells no ETag: with the same size it is read again in {minutes}"

@@ -266,7 +266,7 @@ async def test_a_source_that_changed_while_it_was_read_is_not_wrong_for_good(ben
     answer = await bench.settled(request_for())
     assert isinstance(answer, Failed)
     assert answer.reason == ImageReason.DIGEST_MISMATCH
-    assert "It changed, or went on at another place, while it was read" in answer.message
+    assert "read again in 5 minutes at the earliest" in answer.message
 
     bench.source.content, bench.source.reads = DISK, 0
     bench.clock.advance(301)
