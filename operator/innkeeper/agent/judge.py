@@ -7,6 +7,7 @@ destroyed stays so for the epoch of its tombstone and all earlier ones.
 from collections.abc import Mapping
 from enum import Enum, auto
 
+from innkeeper.agent import refusals
 from innkeeper.agent.paths import is_guest_id
 from innkeeper.agent.store.records import GuestRecord, Tombstone
 from innkeeper.domain import orders
@@ -92,7 +93,8 @@ def held_rank(record: GuestRecord | None, tombstone: Tombstone | None) -> Rank |
 
 def _is_held(order: Order, record: GuestRecord) -> bool:
     """Tell whether this very order is held: one that was made again after a loss may say something else in that rank."""
-    return order.rank == record.rank and orders.peek(record.order) == order
+    told = refusals.remnant(order) if record.outcome == OrderOutcome.REFUSED else order
+    return order.rank == record.rank and orders.peek(record.order) == told
 
 
 def _check_buildable(order: Order) -> None:

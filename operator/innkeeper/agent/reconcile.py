@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from innkeeper.agent import admission
+from innkeeper.agent import admission, refusals
 from innkeeper.agent.asking import Asking
 from innkeeper.agent.drivers.driver import DomainPhase, Hypervisor
 from innkeeper.agent.figures import AgentFigures
@@ -227,7 +227,8 @@ class Reconciler:
         return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.promised()])
 
     async def _put(self, order: Order, record: GuestRecord) -> None:
-        await self.ledger.put(record, order, what=f"{record.outcome} {order.desired}")
+        held = refusals.remnant(order) if record.outcome == OrderOutcome.REFUSED else order
+        await self.ledger.put(record, held, what=f"{record.outcome} {order.desired}")
 
     def _record(
         self,
@@ -242,7 +243,7 @@ class Reconciler:
     ) -> GuestRecord:
         return GuestRecord(
             guest_id=order.guest_id,
-            order=text,
+            order=refusals.text_of(order) if outcome == OrderOutcome.REFUSED else text,
             rank=order.rank,
             namespace=order.namespace,
             name=order.name,

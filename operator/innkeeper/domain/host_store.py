@@ -37,7 +37,10 @@ class Step(Message, frozen=True):
 
 
 class GuestEntry(Message, frozen=True):
-    """One guest that the host holds: the order as it was signed, and what became of it."""
+    """One guest that the host holds, or refused: the order and what became of it.
+
+    The order is as it was signed; of a refused one some of it is left, which nobody signed.
+    """
 
     guest_id: str
     order: str

@@ -1,6 +1,7 @@
 """Whom the agent obeys: forged, copied, old and refused orders."""
 
 import base64
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from innkeeper.agent.drivers.driver import HypervisorKind
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.store.store import Store
-from innkeeper.domain.orders import Order, Signer
+from innkeeper.domain import orders
+from innkeeper.domain.orders import Order, OrderInvalidError, Signer
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
+from innkeeper.views.guest import UserData
 from tests.kit.agent_host import AgentHost
-from tests.kit.agent_orders import GIB, HOST, SIGNER, STORE, address, guest_id, order
+from tests.kit.agent_orders import GIB, HOST, KEYS, SIGNER, STORE, address, guest_id, order
 from tests.kit.waiting import eventually, settled
 
 GUEST = guest_id()
@@ -103,7 +106,7 @@ async def test_a_later_epoch_comes_back_to_where_an_earlier_one_was_destroyed(ru
     await running.told(GUEST, "Running")
 
 
-def too_large(**changes: int) -> Order:
+def too_large(**changes: Any) -> Order:
     amounts = msgspec.structs.replace(order().resources, memory_bytes=512 * GIB)
     return order(resources=amounts, **changes)
 
@@ -124,6 +127,29 @@ async def test_a_refusal_is_stored_before_it_is_told_and_final_for_its_epoch(hos
     assert host.driver.starts == {}
     await host.assign(order(epoch=2, serial=3))
     await host.told(GUEST, "Running")
+
+
+async def test_of_a_refused_order_nothing_is_kept_that_is_the_guests_own(host: AgentHost) -> None:
+    host.start()
+    secret = too_large(
+        spec={"user_data": UserData(inline="#cloud-config of the guest")}, labels={"team": "a secret team"}
+    )
+    await host.assign(secret)
+    await host.told(GUEST, "InsufficientCapacity", outcome="Refused")
+    await host.kill()
+    store = await Store.open(host.directory / "agent.db", host=HOST, new_id=STORE)
+    (kept,) = await store.guests()
+    assert "cloud-config" not in kept.order
+    assert "secret team" not in kept.order
+    assert orders.peek(kept.order).resources == secret.resources
+    with pytest.raises(OrderInvalidError):
+        orders.verify(kept.order, KEYS)
+    await store.close()
+
+    host.start()
+    orders_read = "innkeeper_agent_orders_total"
+    await eventually(lambda: host.figure(orders_read, meaning="same") == 1, deadline_s=30)
+    await host.told(GUEST, "InsufficientCapacity", outcome="Refused")
 
 
 async def test_a_refused_guest_holds_nothing(host: AgentHost) -> None:

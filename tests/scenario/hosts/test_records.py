@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from innkeeper.agent import refusals
 from innkeeper.domain.orders import Rank, Signer
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.informer import Change
@@ -149,6 +150,19 @@ async def test_only_orders_of_our_keys_for_that_host_and_guest_count(scene: Scen
     await scene.keeper.pull("a")
     assert set(scene.known()) == {guest_id(1), guest_id(2), guest_id(6)}
     assert scene.foreign == 4
+
+
+async def test_a_refused_guest_is_not_held_and_its_unsigned_remnant_is_nobody_else_s_order(
+    scene: Scene,
+) -> None:
+    host = scene.hosts["a"]
+    refused = host.hold(1)
+    host.hold(2)
+    await scene.keeper.pull("a")
+    host.put(refused.guest_id, refusals.text_of(refused), "Refused")
+    await scene.keeper.pull("a")
+    assert set(scene.known()) == {guest_id(2)}
+    assert scene.foreign == 0
 
 
 async def test_a_guest_whose_order_is_no_longer_ours_is_forgotten(scene: Scene) -> None:

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from innkeeper.agent import refusals
 from innkeeper.agent.store import schema
 from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.schema import STEPS, StoreTooNewError
 from innkeeper.agent.store.store import Store
+from innkeeper.domain import orders
 from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.views.guest import UserData
+from tests.kit.agent_orders import KEYS, SIGNER, order
 
 AT = "2026-01-01T00:00:00Z"
 ROWS = """
@@ -63,6 +67,27 @@ async def test_an_earlier_database_is_opened_with_all_that_it_held(tmp_path: Pat
     assert [line.what for line in await store.changes()] == ["Destroyed", "Refused Running"]
     await store.bury(Tombstone("g1", Rank(3, 1), "signed to destroy", "guests", "web"), at=AT)
     assert (await store.tombstone("g1")) == Tombstone("g1", Rank(3, 1), "signed to destroy", "guests", "web")
+    await store.close()
+
+
+async def test_refused_orders_lose_what_is_the_guests_own_and_accepted_ones_keep_it(tmp_path: Path) -> None:
+    of_version(tmp_path / "agent.db", 5)
+    spec = {"user_data": UserData(inline="#cloud-config")}
+    new = order(spec=spec, labels={"team": "blue"}, user_data_secret="data", user_data_digest="sha256:00")
+    connection = sqlite3.connect(tmp_path / "agent.db")
+    for guest, outcome in (("g2", "Refused"), ("g3", "Accepted")):
+        connection.execute(
+            """INSERT INTO guests (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason,
+               message, updated) VALUES (?, ?, 1, 1, 'guests', 'web', ?, 'New', 'False', 'X', '', ?)""",
+            (guest, SIGNER.sign(new), outcome, AT),
+        )
+    connection.commit()
+    connection.close()
+    store = await Store.open(tmp_path / "agent.db", host="inn-a", new_id="id-new")
+    kept = {each.guest_id: each.order for each in await store.guests()}
+    assert orders.peek(kept["g2"]) == refusals.remnant(new)
+    assert "cloud-config" not in kept["g2"]
+    assert orders.verify(kept["g3"], KEYS) == new
     await store.close()
 
 

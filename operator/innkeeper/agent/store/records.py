@@ -55,7 +55,10 @@ class LocalWish:
 
 @dataclass(frozen=True)
 class GuestRecord:
-    """One guest: the newest order, as it was signed, and what became of it."""
+    """One guest: the newest order and what became of it.
+
+    The order is as it was signed; of a refused one only what `refusals` keeps.
+    """
 
     guest_id: str
     order: str

@@ -71,6 +71,18 @@ STEPS = (
     ),
     # What was done to a guest once.
     (operations.TABLE,),
+    # A refused order keeps nothing of what is the guest's own: see `agent.refusals`.
+    (
+        """UPDATE guests SET "order" = json_object(
+            'key', '',
+            'payload', '' || json_remove(
+                json_extract("order", '$.payload'),
+                '$.spec.userData', '$.userDataSecret', '$.userDataDigest', '$.labels', '$.annotations'
+            ),
+            'signature', '')
+            WHERE outcome = 'Refused'
+            AND CASE WHEN json_valid("order") THEN json_valid(json_extract("order", '$.payload')) ELSE 0 END""",
+    ),
 )
 
 

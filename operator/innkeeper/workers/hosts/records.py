@@ -17,7 +17,7 @@ from innkeeper.clock import Clock
 from innkeeper.domain.host_store import Events, GuestEntry, Snapshot
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
-from innkeeper.domain.reasons import HostReason
+from innkeeper.domain.reasons import HostReason, OrderOutcome
 from innkeeper.hosts import reading
 from innkeeper.hosts.ports import GapError, HostReader, HostUnreadError
 from innkeeper.kube.conditions import find
@@ -237,6 +237,8 @@ class RecordKeeper:
         into.tombstones.update({each.guest_id: Rank(each.epoch, each.serial) for each in answer.tombstones})
 
     def _guest(self, host: str, entry: GuestEntry) -> HeldGuest | None:
+        if entry.outcome == OrderOutcome.REFUSED:
+            return None  # it holds nothing, and the host keeps no signed order of it
         order = self._orders.read(entry.order, guest_id=entry.guest_id)
         if order is None or order.host != host:
             self._foreign()
