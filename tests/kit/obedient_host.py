@@ -32,6 +32,7 @@ class ObedientHost:
         self.records: dict[str, GuestRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
         self.destroyed: list[str] = []
+        self.destroys = True  # off: it takes orders to destroy, and does not get to it
         self.operates = True  # off: it begins an operation and does not end it
         self.done: list[tuple[str, str]] = []  # kind and ID of each operation, in the order of their doing
         self._operations: dict[str, dict[str, Any]] = {}  # what is told, by ID
@@ -55,6 +56,9 @@ class ObedientHost:
         """Obey every order, and say so."""
         if not self.hears:
             return
+        for record in list(self.records.values()) if self.destroys else ():
+            if peek(record.order).desired == Desired.DESTROYED:
+                self._destroy(record.guest_id, record.rank, record.order)
         for document in self._api.objects(ASSIGNMENTS, namespace=names.host_namespace(self.name)):
             self._obey(view(document, Assignment))
 
@@ -70,10 +74,10 @@ class ObedientHost:
             self._say(assignment, OrderOutcome.INVALID, status="False", reason=error.reason, held=held)
             return
         found = meaning(order, self.records.get(guest_id), self.tombstones.get(guest_id))
-        if found is Meaning.DESTROY:
-            self.destroyed.append(guest_id)
-            self.records.pop(guest_id, None)
-            self.tombstones[guest_id] = Tombstone(guest_id, order.rank, text)
+        if found is Meaning.DESTROY and self.destroys:
+            self._destroy(guest_id, order.rank, text)
+        elif found is Meaning.DESTROY:
+            self._keep(order, text, OrderOutcome.ACCEPTED)
         elif found is Meaning.ADMIT:
             reason = self.refuses or self._lacks_room(order)
             outcome = OrderOutcome.REFUSED if reason else OrderOutcome.ACCEPTED
@@ -83,6 +87,11 @@ class ObedientHost:
         elif found is Meaning.REFUSED_BEFORE:
             self._keep(order, text, OrderOutcome.REFUSED, reason=self.records[guest_id].ready.reason)
         self._report(assignment, found)
+
+    def _destroy(self, guest_id: str, rank: Rank, text: str) -> None:
+        self.destroyed.append(guest_id)
+        self.records.pop(guest_id, None)
+        self.tombstones[guest_id] = Tombstone(guest_id, rank, text)
 
     def _lacks_room(self, order: Order) -> str | None:
         others = self.running.keys() - {order.guest_id}

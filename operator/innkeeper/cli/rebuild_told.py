@@ -96,11 +96,16 @@ class Telling:
         Raises:
             RebuildIncompleteError: a host was not heard, or something could not be made.
         """
-        if not outcome.is_complete:
+        if outcome.unheard:
             raise RebuildIncompleteError(
                 f"nothing was written: {len(outcome.unheard)} host(s) could not be heard: "
                 f"{', '.join(sorted(outcome.unheard))}. Have their agents run, or name those that are lost for good with "
                 "--without"
+            )
+        if outcome.unclaimed:
+            raise RebuildIncompleteError(
+                f"{len(outcome.unclaimed)} guest(s) use addresses that nobody holds, so no operator leads yet; see above, and "
+                "run it again"
             )
         if outcome.failures:
             raise RebuildIncompleteError(

@@ -23,7 +23,9 @@ FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"
 REMOVE_ORPHAN_ANNOTATION = (
     "innkeeper.dev/remove-orphan"  # of an Assignment: a person's word, for the order of that rank
 )
-HELD_BY_HOST_ANNOTATION = "innkeeper.dev/held-by-host"  # of an IPAddress whose guest was deleted by force
+HELD_BY_HOST_ANNOTATION = (
+    "innkeeper.dev/held-by-host"  # of an IPAddress that a host may use, whatever became of the Guest
+)
 
 # By one of these Argo CD knows its own, and prunes what its repository does not name.
 ARGO_TRACKING_ANNOTATION = "argocd.argoproj.io/tracking-id"

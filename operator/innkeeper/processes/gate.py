@@ -188,7 +188,7 @@ class Gate:
                 if outcome.is_complete:
                     await self._persist(lambda: self._history.note(RebuildState.DONE))
                     break
-                self._tell(_unheard(outcome) if outcome.unheard else NOBODY)
+                self._tell(_incomplete(outcome))
             await self._clock.sleep(AGAIN_S)
         self._tell(None)
 
@@ -247,6 +247,19 @@ class Gate:
             except ApiError as error:
                 log.warning("store_not_read", reason=error.reason, message=error.message)
                 await self._clock.sleep(AGAIN_S / 5)
+
+
+def _incomplete(outcome: Outcome) -> str:
+    if outcome.unheard:
+        return _unheard(outcome)
+    return _unclaimed(outcome) if outcome.unclaimed else NOBODY
+
+
+def _unclaimed(outcome: Outcome) -> str:
+    first = outcome.unclaimed[0]
+    others = len(outcome.unclaimed) - 1
+    more = f", and {others} more" if others else ""
+    return f"addresses in use are held by nobody, and may be given to others: {first.message}{more}"
 
 
 def _unheard(outcome: Outcome) -> str:

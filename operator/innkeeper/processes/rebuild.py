@@ -117,7 +117,8 @@ class RebuildCommand:
             return found.outcome
         await patiently(lambda: self._history.note(RebuildState.REBUILDING), self._clock)
         outcome = await rebuild.make(found)
-        await patiently(lambda: self._history.note(RebuildState.DONE), self._clock)
+        if outcome.is_complete:
+            await patiently(lambda: self._history.note(RebuildState.DONE), self._clock)
         return outcome
 
     async def _tell_of_holder(self) -> None:

@@ -96,6 +96,18 @@ class DeletionWorker:
         elif is_to_be_removed(assignment) or _destroys_in_vain(assignment):
             await self._assigner.destroy_unowned(assignment, host=host)
 
+    async def release_destroyed(self, guest_id: str) -> None:
+        """Let the addresses of a guest rest whose Guest is still there, once its host carried out the order to destroy it.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        for host, assignment in self._subset.assignments_of(guest_id).items():
+            ordered = assignment.spec.desired == Desired.DESTROYED
+            if ordered and _destroyed(assignment) and not self._held_elsewhere(guest_id, host):
+                await self._network.release_all(guest_id)
+                return
+
     def _held_elsewhere(self, guest_id: str, host: str) -> bool:
         """Tell whether another host may still run the guest, and so use its addresses."""
         return any(

@@ -78,6 +78,7 @@ class GuestWorker:
         await self._void_removals(guest)
         destroyed = destroyed_since(guest)
         if destroyed is not None:
+            await self._deletion.release_destroyed(guest_id_of(guest))
             return destroyed
         if is_unbound_revival(guest):
             revived = await self._reviver.complete(guest)

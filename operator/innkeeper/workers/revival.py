@@ -100,7 +100,7 @@ class Revival:
             ApiError: the API server refused, or is away; the next call goes on from there.
         """
         facts = binding_of(held.order, cluster=cluster, places=places)
-        await self._claim(held.order, places)
+        await self.claim(held.order, places)
         bound = await self._bind(guest, held.order, facts)
         await self.assign(held)
         return bound
@@ -122,15 +122,24 @@ class Revival:
             )
         return guest
 
-    async def _claim(self, order: Order, places: Places | None) -> None:
-        """Hold every address of the order, or stop at the first that is another's."""
+    async def claim(self, order: Order, places: Places | None = None) -> None:
+        """Hold every address of the order that no other guest holds.
+
+        Raises:
+            AddressHeldError: another guest holds one; the others were claimed.
+            NotRevivableError: the pool of an address is not known; nothing was claimed.
+            ApiError: the API server refused, or is away.
+        """
+        others: list[IPAddress] = []
         for body in claim_documents(order, places=places):
             claim = await create_or_get(self._client, IP_ADDRESSES, body)
             if claim.spec.owner is None:
                 claim = await self._end_rest(claim, body)
             self._assume(claim)
             if not is_held_by(claim, order.guest_id):
-                raise _held_by_another(claim, order)
+                others.append(claim)
+        if others:
+            raise _held_by_another(others[0], order)
 
     async def _end_rest(self, claim: IPAddress, body: Mapping[str, Any]) -> IPAddress:
         """Take an address out of its quarantine: that keeps it from everybody but the guest that still uses it."""
@@ -146,6 +155,25 @@ class Revival:
             uid=claim.metadata.uid,
         )
 
+    async def keep_for_host(self, order: Order) -> None:
+        """Note on what the order's guest holds that its host uses it, whatever becomes of Guest and Assignment.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        mark = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: order.host}}}
+        for claim in await claims_of(self._client, order.guest_id):
+            if claim.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) == order.host:
+                continue
+            written = await self._client.patch(
+                IP_ADDRESSES,
+                claim.metadata.name,
+                mark,
+                resource_version=claim.metadata.resource_version,
+                uid=claim.metadata.uid,
+            )
+            self._assume(written)
+
     async def assign(self, held: HeldOrder) -> Assignment:
         """Give a host back the Assignment of the order that it holds, or find the one that is there.
 
@@ -157,6 +185,16 @@ class Revival:
         assignment = await create_or_get(self._client, ASSIGNMENTS, body, namespace=namespace)
         self._assume(assignment)
         return assignment
+
+
+async def claims_of(client: Client, guest_id: str) -> list[IPAddress]:
+    """Return what a guest holds, as the API server says.
+
+    Raises:
+        ApiError: the API server refused, or is away.
+    """
+    labelled = await client.list(IP_ADDRESSES, label_selector=f"{names.GUEST_ID_LABEL}={guest_id}")
+    return [each for each in labelled.items if is_held_by(each, guest_id)]
 
 
 def _held_by_another(claim: IPAddress, order: Order) -> AddressHeldError:

@@ -136,13 +136,14 @@ class Sweeper:
         owner = address.spec.owner
         if owner is None:
             return False
+        # A host may use it whatever became of the Guest; a silent one even without an order there.
+        holder = address.metadata.annotations.get(HELD_BY_HOST_ANNOTATION)
+        if holder is not None and not self._subset.host_is_lost(holder):
+            return True
         key = self._subset.guest_keys.get(owner.id)
         guest = self._subset.guests.get(key) if key else None
         if guest is None:
-            # A host may still hold this guest, whose object is gone; a silent one even without an order there.
-            holder = address.metadata.annotations.get(HELD_BY_HOST_ANNOTATION)
-            held = holder is not None and not self._subset.host_is_lost(holder)
-            return held or bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
+            return bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
         if guest.status.host is None:
             return True
         return any(each.address == address.spec.address for each in guest.status.addresses)

@@ -4,50 +4,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from innkeeper.clock import SystemClock
 from innkeeper.domain import names
 from innkeeper.domain.rebuild.findings import FindingKind
-from innkeeper.kube.client import Client
 from innkeeper.kube.resources import GUESTS, IP_POOLS
-from innkeeper.workers.rebuild.hearing import Hearing
-from innkeeper.workers.rebuild.rebuild import Outcome, Rebuild
-from tests.kit.guest_scene import SIGNER, GuestScene, guest_scene
-from tests.kit.host_stores import ObedientStore
+from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually, settled
-
-KEYS = {SIGNER.key_id: SIGNER.public_key}
+from tests.scenario.rebuild.putting_back import furnished, put_back, running
 
 
 @pytest.fixture
 async def scene() -> AsyncIterator[GuestScene]:
-    """Give flavor, image, pool and one host; each test starts its operators."""
-    async with guest_scene() as made:
-        made.furnish()
+    """Give what one guest needs; each test starts its operators."""
+    async with furnished() as made:
         yield made
-
-
-async def put_back(scene: GuestScene, backup: object) -> Outcome:
-    """End the operator, put the store back, hear the hosts, and start an operator that remembers nothing."""
-    for operator in scene.operators:
-        await operator.kill()
-    scene.operators.clear()
-    scene.api.store.put_back(backup)  # type: ignore[arg-type] # what `backup` gave
-    stores = {name: ObedientStore(host, cluster="lab") for name, host in scene.hosts.items()}
-    async with Client(scene.api.credentials("healer")) as client:
-        hearing = Hearing(stores.get, keys=KEYS, clock=SystemClock())
-        outcome = await Rebuild(client, hearing, clock=SystemClock()).run(stores)
-    await scene.operator()
-    return outcome
-
-
-def running(scene: GuestScene) -> dict[str, list[str]]:
-    """Return on which hosts each guest runs, and so how often."""
-    found: dict[str, list[str]] = {}
-    for name, host in scene.hosts.items():
-        for each in host.running:
-            found.setdefault(each, []).append(name)
-    return found
 
 
 async def test_a_guest_created_since_is_back_as_it_runs(scene: GuestScene) -> None:

@@ -143,6 +143,50 @@ async def test_a_guest_that_moved_is_bound_where_it_lives_and_not_where_its_disk
     assert scene.api.writes() == []
 
 
+async def test_an_end_under_way_keeps_its_addresses_and_its_order(scene: Scene) -> None:
+    host = scene.host("a")
+    text = host.hold(host.order(epoch=2, serial=3, desired="Destroyed", image=None))
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.ENDING]
+    assert outcome.missing["Assignment"] == outcome.made["Assignment"] == 1
+    assert scene.guests() == {}
+    assert list(scene.addresses().values()) == [guest_id()]
+    [assignment] = scene.assignments().values()
+    assert (assignment.spec.desired, assignment.spec.order) == ("Destroyed", text)
+    scene.api.calls.clear()
+    again = await scene.run()
+    assert scene.api.writes() == []
+    assert not again.missing
+
+
+async def test_no_object_in_the_way_leaves_an_address_in_use_to_others(scene: Scene) -> None:
+    host = scene.host("a")
+    for number in (1, 2):
+        host.hold(host.order(number))
+    scene.api.faults.fail("create guests", status=403)
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.NOT_REVIVED]
+    assert sorted(scene.addresses().values()) == [guest_id(1), guest_id(2)]
+    assert outcome.is_complete
+
+
+async def test_addresses_in_use_are_claimed_before_anything_is_made(scene: Scene) -> None:
+    scene.furnish(hosts=2, guests=3)
+    await scene.run()
+    kinds_made = [call.resource for call in scene.api.writes()]
+    assert kinds_made[:3] == ["ipaddresses"] * 3
+    assert "ipaddresses" not in kinds_made[3:]
+
+
+async def test_a_host_without_settings_keeps_the_addresses_that_it_uses(scene: Scene) -> None:
+    host = scene.host("a")
+    host.settings = None
+    host.hold(host.order())
+    outcome = await scene.run()
+    assert FindingKind.NOT_REVIVED in kinds(outcome)
+    assert list(scene.addresses().values()) == [guest_id()]
+
+
 async def test_of_a_disk_that_was_left_alone_nothing_is_made(scene: Scene) -> None:
     host = scene.host("a")
     host.leave(host.order(epoch=2))
@@ -232,7 +276,8 @@ async def test_an_order_that_names_no_pool_finds_it_by_the_address(scene: Scene,
     old = [msgspec.structs.replace(each, space="", pool="") for each in order.addresses]
     host.hold(msgspec.structs.replace(order, addresses=old))
     outcome = await scene.run()
-    assert kinds(outcome) == [FindingKind.NOT_REVIVED]
+    assert kinds(outcome) == [FindingKind.NOT_CLAIMED]
+    assert not outcome.is_complete, "nobody knows what else would be given"
     scene.api.create(IP_POOLS, pool("of-old", cidr="10.0.0.0/24", gateway="10.0.0.1", addressSpace=space))
     await scene.run()
     [bound] = scene.guests()[guest_id()].status.addresses

@@ -47,6 +47,7 @@ def test_a_pipe_gets_few_plain_lines() -> None:
     ("outcome", "words"),
     [
         (Outcome(heard=1, unheard={"b": "host b does not answer"}), "--without"),
+        (Outcome(heard=1, findings=[a_finding(FindingKind.NOT_CLAIMED)]), "no operator leads yet"),
         (Outcome(heard=1, findings=[a_finding(FindingKind.NOT_REVIVED)]), "could not be set right"),
         (Outcome(heard=1, findings=[a_finding(FindingKind.SETTINGS_UNKNOWN)]), "could not be set right"),
     ],

@@ -1,6 +1,6 @@
-"""Guests whose objects came back with an older copy of the API server's store, and that their hosts destroyed since.
+"""Guests whose objects came back with an older copy of the API server's store, and that were to be destroyed since.
 
-Destroyed is final: no order is made for such a Guest in the epoch of its end or an earlier one. The annotation says so,
+The order to destroy is final: no order is made for such a Guest in the epoch of its end or an earlier one. The annotation says so,
 written by the operator once the hosts were heard. A person deletes the Guest, and creates another one to have it again.
 """
 
@@ -20,7 +20,7 @@ def destroyed_since(guest: Guest) -> Blocked | None:
     if written is None or int(written["epoch"]) < guest.status.epoch:
         return None
     message = (
-        "this guest was destroyed after the moment that the API server's store was put back to: delete the Guest; its "
-        "disk does not return"
+        "the order to destroy this guest was given after the moment that the API server's store was put back to: delete "
+        "the Guest; its disk does not return"
     )
     return Blocked(step=ConditionType.READY, reason=GuestReason.DESTROYED_SINCE, message=message)

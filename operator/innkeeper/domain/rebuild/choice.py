@@ -46,6 +46,7 @@ class Choice:
     flavors: dict[str, Amounts] = field(default_factory=dict)
     guests: list[HeldOrder] = field(default_factory=list)  # by namespace and name
     superseded: list[HeldOrder] = field(default_factory=list)  # what former hosts keep of these guests
+    ending: list[HeldOrder] = field(default_factory=list)  # orders to destroy that hosts have not carried out
     ends: Ends = field(default_factory=Ends)
     findings: list[Finding] = field(default_factory=list)
 
@@ -74,6 +75,7 @@ def choose(testimonies: Iterable[Testimony]) -> Choice:
         choice.findings += each.findings
     _choose_guests(heard, choice)
     _tell_of_superseded(heard, choice)
+    _choose_ending(heard, choice)
     _choose_settings(heard, choice)
     _choose_flavors(choice)
     return choice
@@ -123,6 +125,14 @@ def _tell_of_superseded(heard: Iterable[Testimony], choice: Choice) -> None:
                 choice.findings.append(_holder_unknown(order))
 
 
+def _choose_ending(heard: Iterable[Testimony], choice: Choice) -> None:
+    """Take the ends that are under way: such a guest may run on, with its addresses, until its host says otherwise."""
+    for testimony in heard:
+        for held in testimony.ending.values():
+            choice.ending.append(held)
+            choice.findings.append(_is_ending(held.order))
+
+
 def _unproven(ends: Ends, held: HeldOrder) -> Iterator[Finding]:
     """Tell of hosts that say without proof that they destroyed a guest which another one holds."""
     order = held.order
@@ -158,6 +168,14 @@ def _holder_unknown(order: Order) -> Finding:
         f"{rank_text(order.rank)} it lives elsewhere: on no host that was heard. It is not made anew"
     )
     return Finding(kind=FindingKind.HOLDER_UNKNOWN, host=order.host, subject=order.guest_id, message=message)
+
+
+def _is_ending(order: Order) -> Finding:
+    message = (
+        f"{order.namespace}/{order.name}: host {order.host} is to destroy it by the order {rank_text(order.rank)}, and has "
+        "not yet: its addresses stay its own until the host says so"
+    )
+    return Finding(kind=FindingKind.ENDING, host=order.host, subject=order.guest_id, message=message)
 
 
 def _destroyed(held: HeldOrder, end: Rank) -> Finding:

@@ -17,17 +17,25 @@ class FindingKind(StrEnum):
         "HolderUnknown"  # a host keeps the disk of a guest that lives elsewhere: on no host that was heard
     )
     DESTROYED = "Destroyed"  # the guest was destroyed by a later order, and is not made anew
+    ENDING = "Ending"  # a host is to destroy a guest, and has not yet: its addresses stay its own until then
     SETTINGS_UNKNOWN = "SettingsUnknown"  # a host never had settings, so its Host cannot be made
     SETTINGS_DIFFER = (
         "SettingsDiffer"  # hosts tell different things of one Cluster or Flavor; most of them count
     )
     NOT_MADE = "NotMade"  # the API server refuses an object as it is
+    NOT_CLAIMED = "NotClaimed"  # an address in use is held by nobody: nothing may be given before it is
     NOT_REVIVED = "NotRevived"  # something is in the way of a guest's objects; the guest itself runs on
     NOT_ENDED = "NotEnded"  # a Guest stands for a guest that was destroyed, and cannot be changed to say so
 
 
 FAILURES = frozenset(
-    {FindingKind.SETTINGS_UNKNOWN, FindingKind.NOT_MADE, FindingKind.NOT_REVIVED, FindingKind.NOT_ENDED}
+    {
+        FindingKind.SETTINGS_UNKNOWN,
+        FindingKind.NOT_MADE,
+        FindingKind.NOT_CLAIMED,
+        FindingKind.NOT_REVIVED,
+        FindingKind.NOT_ENDED,
+    }
 )
 """Findings after which something is not as it should be: a person has to act."""
 

@@ -27,13 +27,26 @@ class Present:
     guests: Mapping[str, Guest] = field(default_factory=dict)  # by Guest ID
     orders: frozenset[tuple[str, str]] = frozenset()  # (host, Guest ID) of Assignments
     claims: Mapping[str, str] = field(default_factory=dict)  # name of an IPAddress -> Guest ID of its owner
+    held: frozenset[tuple[str, str]] = frozenset()  # (Guest ID, address) of the same
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A Guest whose guest was destroyed by the order of a rank, or is about to be: until that is over, it may run."""
+
+    guest: Guest
+    rank: Rank
+    is_over: bool
 
 
 @dataclass(kw_only=True)
 class Lack:
-    """What is to be made, in this order; and which Guests that are there stand for guests that were destroyed."""
+    """What is to be made; and which Guests that are there stand for guests that were destroyed."""
 
+    claims: list[HeldOrder] = field(
+        default_factory=list
+    )  # orders whose guest does not hold all their addresses
     namespaces: list[str] = field(default_factory=list)  # of accounts
     host_namespaces: list[str] = field(default_factory=list)  # by host
     clusters: list[str] = field(default_factory=list)
@@ -41,14 +54,17 @@ class Lack:
     flavors: list[str] = field(default_factory=list)
     guests: list[HeldOrder] = field(default_factory=list)
     superseded: list[HeldOrder] = field(default_factory=list)  # whose Assignments are missing
-    ended: list[tuple[Guest, Rank]] = field(default_factory=list)
+    ending: list[HeldOrder] = field(default_factory=list)  # whose Assignments have to carry them
+    ended: list[Ended] = field(default_factory=list)
 
 
 def lack(choice: Choice, present: Present) -> Lack:
     """Return what is missing."""
-    needed = {*choice.hosts, *(each.order.host for each in (*choice.guests, *choice.superseded))}
+    held = (*choice.guests, *choice.superseded, *choice.ending)
+    needed = {*choice.hosts, *(each.order.host for each in held)}
     places = {names.host_namespace(each): each for each in sorted(needed - present.lost)}
     return Lack(
+        claims=[each for each in (*choice.guests, *choice.ending) if _lacks_claim(each.order, present)],
         namespaces=sorted(choice.accounts - present.namespaces),
         host_namespaces=[host for place, host in places.items() if place not in present.namespaces],
         clusters=sorted(choice.clusters.keys() - present.clusters),
@@ -56,6 +72,7 @@ def lack(choice: Choice, present: Present) -> Lack:
         flavors=sorted(choice.flavors.keys() - present.flavors),
         guests=[each for each in choice.guests if not _is_whole(each.order, present)],
         superseded=[each for each in choice.superseded if _lacks_order(each.order, present)],
+        ending=[each for each in choice.ending if each.order.host not in present.lost],
         ended=list(_ended(choice, present.guests)),
     )
 
@@ -72,19 +89,29 @@ def _is_whole(order: Order, present: Present) -> bool:
     return guest.status.host == order.host and is_held and (order.host, order.guest_id) in present.orders
 
 
+def _lacks_claim(order: Order, present: Present) -> bool:
+    """Tell whether a guest does not hold an address of its order; one of an older version does not name the space."""
+    return any(
+        present.claims.get(names.address_name(each.space, each.address)) != order.guest_id
+        if each.space
+        else (order.guest_id, each.address) not in present.held
+        for each in order.addresses
+    )
+
+
 def _lacks_order(order: Order, present: Present) -> bool:
     """Tell whether nothing would have a former host give up what it keeps, once the Guest is deleted."""
     return (order.host, order.guest_id) not in present.orders and order.host not in present.lost
 
 
-def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[tuple[Guest, Rank]]:
+def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[Ended]:
     alive = {each.order.guest_id for each in choice.guests}
+    ending = {each.order.guest_id for each in choice.ending}
     for guest_id, guest in guests.items():
         rank = choice.ends.of(guest_id, guest.status.host, epoch=guest.status.epoch)
         marked = names.DESTROYED_ANNOTATION in guest.metadata.annotations
-        leaves = guest.metadata.deletion_timestamp is not None
-        if rank is not None and guest_id not in alive and not marked and not leaves:
-            yield guest, rank
+        if rank is not None and guest_id not in alive and not marked:
+            yield Ended(guest=guest, rank=rank, is_over=guest_id not in ending)
 
 
 def places_of(order: Order, pools: Mapping[str, Pool]) -> dict[str, tuple[str, str]]:

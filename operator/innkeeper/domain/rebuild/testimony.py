@@ -35,7 +35,10 @@ class Testimony:
     superseded: dict[str, HeldOrder] = field(
         default_factory=dict
     )  # live elsewhere; their disks are kept here
-    ends: dict[str, Rank] = field(default_factory=dict)  # destroyed, by a signed order: counts everywhere
+    ending: dict[str, HeldOrder] = field(default_factory=dict)  # to be destroyed here, and not yet
+    ends: dict[str, Rank] = field(
+        default_factory=dict
+    )  # by a signed order, carried out or not: final, and counts everywhere
     own_ends: dict[str, Rank] = field(default_factory=dict)  # destroyed, by the host's word: counts of itself
     findings: list[Finding] = field(default_factory=list)
 
@@ -50,7 +53,8 @@ def judge(told: HostStore, keys: Mapping[str, bytes]) -> Testimony:
         if held is None:
             continue
         if held.order.desired == Desired.DESTROYED:
-            _raise(found.ends, entry.guest_id, held.order.rank)  # under way, and final
+            _raise(found.ends, entry.guest_id, held.order.rank)
+            found.ending[entry.guest_id] = held
         elif held.order.desired == Desired.SUPERSEDED:
             found.superseded[entry.guest_id] = held
         else:

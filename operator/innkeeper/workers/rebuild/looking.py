@@ -43,6 +43,9 @@ async def look(client: Client) -> Present:
         guests={guest_id_of(each): each for each in guests.items},
         orders=frozenset((host, name) for host, name in places if host is not None),
         claims={each.metadata.name: each.spec.owner.id for each in addresses.items if each.spec.owner},
+        held=frozenset(
+            (each.spec.owner.id, each.spec.address) for each in addresses.items if each.spec.owner
+        ),
         pools=_understood(pools.items),
     )
 

@@ -1,4 +1,4 @@
-"""Writes what is missing. Each write is create-if-absent or guarded, so it may be ended anywhere and run again.
+"""Writes what is missing: claims of addresses in use before all else. Each write is create-if-absent or guarded, so it may be ended anywhere and run again.
 
 Calls that the API server could not answer are made again a few times; an object that it refuses as it is becomes a
 finding, and the others are made all the same.
@@ -10,22 +10,19 @@ from typing import Any
 
 import structlog
 
-from innkeeper.clock import Clock, rfc3339
+from innkeeper.clock import Clock
 from innkeeper.domain import names
-from innkeeper.domain.addressing.claim import is_held_by
 from innkeeper.domain.lifecycle.revival import HeldOrder, NotRevivableError
-from innkeeper.domain.orders import Rank
+from innkeeper.domain.orders import Order
 from innkeeper.domain.rebuild import documents
 from innkeeper.domain.rebuild.adoption import may_take_over, take_over
 from innkeeper.domain.rebuild.choice import Choice
-from innkeeper.domain.rebuild.findings import Finding, FindingKind, rank_text
-from innkeeper.domain.rebuild.lack import Lack, Present, places_of
+from innkeeper.domain.rebuild.findings import Finding, FindingKind
+from innkeeper.domain.rebuild.lack import Ended, Lack, Present, places_of
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import (
     AlreadyExistsError,
     ApiError,
-    ConflictError,
-    NotFoundError,
     ThrottledError,
     UnauthorizedError,
     UnavailableError,
@@ -36,16 +33,16 @@ from innkeeper.kube.resources import (
     FLAVORS,
     GUESTS,
     HOSTS,
-    IP_ADDRESSES,
     NAMESPACES,
     Resource,
 )
 from innkeeper.state.subset import guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import View
+from innkeeper.workers.rebuild.ending import Ending, not_ended
 from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.pool import for_each
-from innkeeper.workers.revival import NameTakenError, Revival
+from innkeeper.workers.revival import AddressHeldError, NameTakenError, Revival
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +56,8 @@ class Making:
     def __init__(
         self,
         client: Client,
+        choice: Choice,
+        present: Present,
         *,
         clock: Clock,
         assume: Callable[[View], None] = lambda _: None,
@@ -67,33 +66,56 @@ class Making:
         self.made: Counter[str] = Counter()
         self.findings: list[Finding] = []
         self._client = client
+        self._choice = choice
+        self._present = present
         self._clock = clock
         self._assume = assume
         self._workers = workers
         self._revival = Revival(client, assume=assume)
+        self._ending = Ending(client, choice, clock=clock, made=self.made, assume=assume)
+        self._unclaimed: set[str] = set()  # Guest IDs
 
-    async def make(
-        self, lack: Lack, choice: Choice, present: Present, *, done: Callable[[], None] = lambda: None
-    ) -> None:
+    async def make(self, lack: Lack, *, done: Callable[[], None] = lambda: None) -> None:
         """Make everything that is missing; `done` is told of each guest.
 
         Raises:
             ApiError: the API server is away, or knows us no more; the next run goes on from there.
         """
-        await for_each(lack.ended, self._end, workers=self._workers)
-        await for_each(self._places(lack, choice), self._create, workers=self._workers)
-        clusters = {**{host: each.cluster for host, each in choice.hosts.items()}, **present.hosts}
+        await for_each(lack.ended, self._note_end, workers=self._workers)
+        await for_each(lack.claims, self._claim, workers=self._workers)
+        await for_each(self._places(lack), self._create, workers=self._workers)
+        await for_each(lack.ending, self._give_back, workers=self._workers)
+        settings = self._choice.hosts.items()
+        clusters = {**{host: each.cluster for host, each in settings}, **self._present.hosts}
 
         async def revive(held: HeldOrder) -> None:
-            await self._revive(held, clusters, present)
+            await self._revive(held, clusters)
             done()
 
         await for_each(lack.guests, revive, workers=self._workers)
         await for_each(lack.superseded, self._assign, workers=self._workers)
 
-    @staticmethod
-    def _places(lack: Lack, choice: Choice) -> list[tuple[Resource[Any], Mapping[str, Any]]]:
+    async def _claim(self, held: HeldOrder) -> None:
+        """Claim what a guest uses, whatever will become of its objects: nobody else is given it then."""
+        order = held.order
+        places = places_of(order, self._present.pools)
+        try:
+            await patiently(lambda: self._revival.claim(order, places), self._clock)
+        except AddressHeldError as error:
+            log.warning("address_held", guest=order.guest_id, host=order.host, message=error.message)
+        except _AWAY:
+            raise
+        except (NotRevivableError, ApiError) as error:
+            self._unclaimed.add(order.guest_id)
+            message = (
+                f"an address of {order.namespace}/{order.name}, which host {order.host} holds, cannot be claimed: "
+                f"{error.message}"
+            )
+            self._find(FindingKind.NOT_CLAIMED, order, message)
+
+    def _places(self, lack: Lack) -> list[tuple[Resource[Any], Mapping[str, Any]]]:
         """Return what guests stand in and refer to."""
+        choice = self._choice
         return [
             *((NAMESPACES, documents.namespace_document(each)) for each in lack.namespaces),
             *((NAMESPACES, documents.host_namespace_document(each)) for each in lack.host_namespaces),
@@ -126,29 +148,31 @@ class Making:
         if names.REBUILT_LABEL not in _labels(view):
             self._assume(view)
 
-    async def _revive(self, held: HeldOrder, clusters: Mapping[str, str], present: Present) -> None:
+    async def _revive(self, held: HeldOrder, clusters: Mapping[str, str]) -> None:
         order = held.order
+        if order.guest_id in self._unclaimed:
+            return  # it is told of; first of all its addresses must be its own
         cluster = clusters.get(order.host)
         if cluster is None:
-            self._not_revived(held, f"it is not known which Cluster host {order.host} is of")
+            await self._not_revived(held, f"it is not known which Cluster host {order.host} is of")
             return
-        places = places_of(order, present.pools)
+        places = places_of(order, self._present.pools)
 
         async def revive() -> Guest:
             try:
                 guest = await self._revival.make_guest(order)
             except NameTakenError:
-                guest = await self._take_over(held)
+                guest = await self._in_place_of(held)
             return await self._revival.complete(guest, held, cluster=cluster, places=places)
 
         try:
             await patiently(revive, self._clock)
         except NotRevivableError as error:
-            self._not_revived(held, error.message)
+            await self._not_revived(held, error.message)
         except _AWAY:
             raise
         except ApiError as error:
-            self._not_revived(held, f"the API server refuses it: {error.message}")
+            await self._not_revived(held, f"the API server refuses it: {error.message}")
         else:
             self.made[GUESTS.kind] += 1
 
@@ -159,24 +183,33 @@ class Making:
         except _AWAY:
             raise
         except ApiError as error:
-            order = held.order
-            message = (
-                f"the Assignment of {order.guest_id} for host {order.host} cannot be made: {error.message}"
-            )
-            self.findings.append(
-                Finding(kind=FindingKind.NOT_MADE, host=order.host, subject=order.guest_id, message=message)
-            )
+            self._not_assigned(held.order, error.message)
         else:
             self.made[ASSIGNMENTS.kind] += 1
 
-    async def _take_over(self, held: HeldOrder) -> Guest:
-        """Give a Guest that somebody applied anew, and that stands for nothing yet, the identity of the one that runs.
+    async def _give_back(self, held: HeldOrder) -> None:
+        """Give a host the order to destroy back that it has not carried out."""
+        try:
+            await self._ending.give_back(held)
+        except _AWAY:
+            raise
+        except ApiError as error:
+            self._not_assigned(held.order, error.message)
+
+    async def _in_place_of(self, held: HeldOrder) -> Guest:
+        """Return the Guest of one that runs, where another Guest had its name.
+
+        One that was deleted since the copy goes; one that somebody applied anew, and that stands for nothing yet, gets the
+        identity of the one that runs.
 
         Raises:
-            NameTakenError: it is another one.
+            NameTakenError: it is another one, and stays.
         """
         order = held.order
         guest = await self._client.get(GUESTS, order.name, namespace=order.namespace)
+        if self._ending.was_deleted(guest):
+            await self._ending.finish(guest)
+            return await self._revival.make_guest(order)
         if not may_take_over(guest, order):
             raise NameTakenError(
                 f"another Guest has the name {order.namespace}/{order.name}: delete it, and run this again"
@@ -192,74 +225,39 @@ class Making:
         self._assume(taken)
         return taken
 
-    async def _end(self, ended: tuple[Guest, Rank]) -> None:
-        """Note on a Guest that the guest was destroyed, and let its addresses rest: somebody may have them since."""
-        guest, rank = ended
-        mark = {"metadata": {"annotations": {names.DESTROYED_ANNOTATION: rank_text(rank)}}}
-        metadata = guest.metadata
-
-        async def note() -> None:
-            try:
-                written = await self._client.patch(
-                    GUESTS, metadata.name, mark, namespace=metadata.namespace, uid=metadata.uid
-                )
-            except (NotFoundError, ConflictError):
-                return  # it is gone, or another one has its name
-            self._assume(written)
-            self.made["Destroyed"] += 1
-
+    async def _note_end(self, ended: Ended) -> None:
         try:
-            await patiently(note, self._clock)
-            await patiently(lambda: self._release(guest), self._clock)
+            await self._ending.note(ended)
         except _AWAY:
             raise
         except ApiError as error:
-            self._not_ended(guest, rank, error.message)
+            log.warning("guest_not_ended", guest=guest_id_of(ended.guest), message=error.message)
+            self.findings.append(not_ended(ended, error.message))
 
-    async def _release(self, guest: Guest) -> None:
-        guest_id = guest_id_of(guest)
-        selector = f"{names.GUEST_ID_LABEL}={guest_id}"
-        for claim in (await self._client.list(IP_ADDRESSES, label_selector=selector)).items:
-            if not is_held_by(claim, guest_id):
-                continue
-            change = {
-                "metadata": {"labels": {names.GUEST_ID_LABEL: None}},
-                "spec": {"owner": None, "releasedAt": rfc3339(self._clock.now())},
-            }
-            written = await self._client.patch(
-                IP_ADDRESSES,
-                claim.metadata.name,
-                change,
-                resource_version=claim.metadata.resource_version,
-                uid=claim.metadata.uid,
-            )
-            self._assume(written)
+    def _not_assigned(self, order: Order, why: str) -> None:
+        message = f"the Assignment of {order.guest_id} for host {order.host} cannot be made: {why}"
+        self._find(FindingKind.NOT_MADE, order, message)
 
-    def _not_ended(self, guest: Guest, rank: Rank, why: str) -> None:
-        name = f"{guest.metadata.namespace}/{guest.metadata.name}"
-        message = (
-            f"{name} was destroyed by the order {rank_text(rank)}, and its Guest, which is there, cannot be changed to "
-            f"say so: {why}. Delete that Guest, or it may be built anew"
-        )
-        log.warning("guest_not_ended", guest=guest_id_of(guest), message=why)
-        self.findings.append(
-            Finding(
-                kind=FindingKind.NOT_ENDED,
-                host=guest.status.host or "",
-                subject=guest_id_of(guest),
-                message=message,
-            )
-        )
-
-    def _not_revived(self, held: HeldOrder, why: str) -> None:
+    async def _not_revived(self, held: HeldOrder, why: str) -> None:
+        """Tell of it; its addresses are kept for its host until the guest has a Guest, or is no more."""
         order = held.order
         message = (
             f"{order.namespace}/{order.name}, which runs on host {order.host}, cannot be made anew: {why}"
         )
         log.warning("guest_not_revived", guest=order.guest_id, host=order.host, message=why)
-        self.findings.append(
-            Finding(kind=FindingKind.NOT_REVIVED, host=order.host, subject=order.guest_id, message=message)
-        )
+        self._find(FindingKind.NOT_REVIVED, order, message)
+        try:
+            await patiently(lambda: self._revival.keep_for_host(order), self._clock)
+        except _AWAY:
+            raise
+        except ApiError as error:
+            message = (
+                f"the addresses of {order.guest_id} cannot be kept for host {order.host}: {error.message}"
+            )
+            self._find(FindingKind.NOT_CLAIMED, order, message)
+
+    def _find(self, kind: FindingKind, order: Order, message: str) -> None:
+        self.findings.append(Finding(kind=kind, host=order.host, subject=order.guest_id, message=message))
 
 
 def _labels(view: View) -> Mapping[str, str]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from innkeeper.clock import Clock
+from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.rebuild.choice import Choice, choose
-from innkeeper.domain.rebuild.findings import FAILURES, Finding
+from innkeeper.domain.rebuild.findings import FAILURES, Finding, FindingKind
 from innkeeper.domain.rebuild.lack import Lack, Present, lack
 from innkeeper.kube.client import Client
 from innkeeper.views.meta import View
@@ -37,8 +38,16 @@ class Outcome:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every host was heard: where none was, nobody said that nothing is missing."""
-        return self.heard > 0 and not self.unheard
+        """Whether every host was heard, and all addresses that they use are held: only then may any be given.
+
+        Where no host was heard, nobody said that nothing is missing.
+        """
+        return self.heard > 0 and not self.unheard and not self.unclaimed
+
+    @property
+    def unclaimed(self) -> list[Finding]:
+        """Addresses in use that nobody holds."""
+        return [each for each in self.findings if each.kind is FindingKind.NOT_CLAIMED]
 
     @property
     def failures(self) -> list[Finding]:
@@ -89,7 +98,7 @@ class Rebuild:
             heard=len(heard.testimonies),
             unheard=heard.unheard,
             guests=len(choice.guests),
-            missing=_counted(lacking),
+            missing=_counted(lacking, present),
             findings=list(choice.findings),
             absent_pools=sorted(choice.pools - present.pools.keys()),
             images=sorted(choice.images),
@@ -102,9 +111,9 @@ class Rebuild:
         Raises:
             ApiError: the API server refused, or is away; the next run goes on from there.
         """
-        making = Making(self._client, clock=self._clock, assume=self._assume)
+        making = Making(self._client, found.choice, found.present, clock=self._clock, assume=self._assume)
         done = self._counting("guests made anew", len(found.lack.guests))
-        await making.make(found.lack, found.choice, found.present, done=done)
+        await making.make(found.lack, done=done)
         found.outcome.made = making.made
         found.outcome.findings += making.findings
         return found.outcome
@@ -129,14 +138,23 @@ class Rebuild:
         return done
 
 
-def _counted(lacking: Lack) -> Counter[str]:
+def _counted(lacking: Lack, present: Present) -> Counter[str]:
+    guests = {each.order.guest_id for each in lacking.guests}
+    orders = [*lacking.superseded, *(each for each in lacking.ending if _is_not_given(each, present))]
     counts = {
         "Namespace": len(lacking.namespaces) + len(lacking.host_namespaces),
         "Cluster": len(lacking.clusters),
         "Host": len(lacking.hosts),
         "Flavor": len(lacking.flavors),
         "Guest": len(lacking.guests),
-        "Assignment": len(lacking.superseded),
+        "IPAddress": sum(
+            each.order.guest_id not in guests for each in lacking.claims
+        ),  # beside those of Guests
+        "Assignment": len(orders),
         "Destroyed": len(lacking.ended),
     }
     return Counter({kind: count for kind, count in counts.items() if count})
+
+
+def _is_not_given(held: HeldOrder, present: Present) -> bool:
+    return (held.order.host, held.order.guest_id) not in present.orders
