@@ -104,8 +104,8 @@ class Telling:
             )
         if outcome.unclaimed:
             raise RebuildIncompleteError(
-                f"{len(outcome.unclaimed)} guest(s) use addresses that nobody holds, so no operator leads yet; see above, and "
-                "run it again"
+                f"{len(outcome.unclaimed)} guest(s) use addresses that nobody holds, so no operator leads yet; see "
+                "above, and run it again"
             )
         if outcome.failures:
             raise RebuildIncompleteError(

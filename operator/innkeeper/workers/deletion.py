@@ -97,7 +97,7 @@ class DeletionWorker:
             await self._assigner.destroy_unowned(assignment, host=host)
 
     async def release_destroyed(self, guest_id: str) -> None:
-        """Let the addresses of a guest rest whose Guest is still there, once its host carried out the order to destroy it.
+        """Let the addresses of a guest rest whose Guest is still there, once its host destroyed it on an order.
 
         Raises:
             ApiError: the API server refused, or is away.

@@ -16,7 +16,7 @@ from innkeeper.domain.rebuild import documents
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.errors import ForbiddenError, NotFoundError
-from innkeeper.kube.resources import NAMESPACES, ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS
+from innkeeper.kube.resources import GUESTS, NAMESPACES, ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS
 from innkeeper.processes.operator import LEASE_NAME
 from innkeeper.processes.order_key import SECRET_NAME, KeySource, load_order_keys
 from innkeeper.views.guest import Guest
@@ -24,7 +24,7 @@ from innkeeper.workers.hosts.identity import AGENT_RULES
 from innkeeper.workers.hosts.statuses import PULSE_LEASE
 from innkeeper.workers.userdata import UserDataWorker
 from tests.integration.api.conftest import Answer, Server
-from tests.integration.api.objects import OPERATOR
+from tests.integration.api.objects import OPERATOR, good
 from tests.kit import host_identities as identities
 from tests.kit.install import CHART_FILES, kubeconfig_of
 from tests.kit.objects import guest, guest_id, view
@@ -39,6 +39,7 @@ ROOTS = {
     "roles": "/apis/rbac.authorization.k8s.io/v1",
     "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
+    "guests": "/apis/innkeeper.dev/v1alpha1",
 }
 LABEL = {"metadata": {"labels": {"reach": "further"}}}
 
@@ -60,6 +61,11 @@ def binding(name: str, role: str, subject: dict[str, str]) -> dict[str, Any]:
 
 def account(namespace: str, name: str = "agent") -> dict[str, str]:
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def a_guest(name: str) -> dict[str, Any]:
+    body = good("Guest", name)
+    return {**body, "metadata": {**body["metadata"], "namespace": ELSEWHERE}}
 
 
 PERSON = {"kind": "User", "name": "stranger", "apiGroup": "rbac.authorization.k8s.io"}
@@ -123,6 +129,9 @@ REFUSED: dict[str, list[tuple[str, str, str, dict[str, Any] | str]]] = {
         ("create", "leases", HOST, named(names.HEARTBEAT_LEASE)),
         ("patch", "leases", ELSEWHERE, "there"),
     ],
+    "the operator deletes Guests that it noted as destroyed, and no other": [
+        ("delete", "guests", ELSEWHERE, "web"),
+    ],
 }
 CASES = [(message, *case) for message, cases in REFUSED.items() for case in cases]
 
@@ -167,7 +176,10 @@ def there(server: Server) -> Iterator[None]:
     for resource, namespace, body in made:
         answer = server.request("POST", path_of(resource, namespace), body)
         assert answer.status == 201, answer.message
+    web = a_guest("web")
+    server.stored(web)
     yield
+    server.discard(web)
     server.request("DELETE", path_of("secrets", SYSTEM, SECRET_NAME))
     for each in (HOST, ELSEWHERE):
         server.request("DELETE", path_of("namespaces", each))
@@ -245,6 +257,22 @@ async def test_the_operator_makes_its_order_key_its_leases_and_namespaces_of_acc
     for name in (LEASE_NAME, PULSE_LEASE):
         lease = server.request("POST", path_of("leases", SYSTEM) + "?dryRun=All", named(name), user=OPERATOR)
         assert lease.status == 201, lease.message
+
+
+async def test_the_operator_deletes_a_guest_that_it_noted_as_destroyed(
+    server: Server, operator: Client
+) -> None:
+    server.stored(a_guest("gone"))
+    guest = await operator.patch(
+        GUESTS,
+        "gone",
+        {"metadata": {"annotations": {names.DESTROYED_ANNOTATION: "1.2"}}},
+        namespace=ELSEWHERE,
+    )
+    await operator.delete(GUESTS, "gone", namespace=ELSEWHERE, uid=guest.metadata.uid)
+    await operator.patch(GUESTS, "gone", {"metadata": {"finalizers": []}}, namespace=ELSEWHERE)
+    with pytest.raises(NotFoundError):
+        await operator.get(GUESTS, "gone", namespace=ELSEWHERE)
 
 
 async def _is_gone(admin: Client, namespace: str) -> bool:

@@ -1,12 +1,12 @@
-"""A guest that its host is to destroy and has not yet, in a store that was put back: it may run on, so it keeps what it uses."""
+"""A guest that its host is to destroy and has not yet, in a store that was put back: it keeps what it uses till then."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from innkeeper.domain import names
-from innkeeper.domain.rebuild.findings import FindingKind
 from innkeeper.domain.reasons import Desired
+from innkeeper.domain.rebuild.findings import FindingKind
 from innkeeper.kube.resources import IP_POOLS
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id

@@ -1,7 +1,8 @@
 """Guests whose objects came back with an older copy of the API server's store, and that were to be destroyed since.
 
-The order to destroy is final: no order is made for such a Guest in the epoch of its end or an earlier one. The annotation says so,
-written by the operator once the hosts were heard. A person deletes the Guest, and creates another one to have it again.
+The order to destroy is final: no other is made for such a Guest in the epoch of its end or an earlier one. The annotation
+says so, written by the operator once the hosts were heard. A person deletes the Guest, and creates another one to have it
+again.
 """
 
 import re

@@ -172,8 +172,8 @@ def _holder_unknown(order: Order) -> Finding:
 
 def _is_ending(order: Order) -> Finding:
     message = (
-        f"{order.namespace}/{order.name}: host {order.host} is to destroy it by the order {rank_text(order.rank)}, and has "
-        "not yet: its addresses stay its own until the host says so"
+        f"{order.namespace}/{order.name}: host {order.host} is to destroy it by the order {rank_text(order.rank)}, and "
+        "has not yet: its addresses stay its own until the host says so"
     )
     return Finding(kind=FindingKind.ENDING, host=order.host, subject=order.guest_id, message=message)
 

@@ -1,7 +1,7 @@
 """What becomes of Guests whose guests were destroyed since, or are about to be, when their store was put back.
 
-Addresses rest only where the host said that it is over: a guest whose end is under way may run on, so it keeps them, and its
-host gets the order to destroy it back. A Guest stays for a person to delete; the one exception is written at `finish`.
+Addresses rest only where the host said that it is over: a guest whose end is under way may run on, so it keeps them, and
+its host gets the order to destroy it back. A Guest stays for a person to delete; `finish` is the one exception.
 """
 
 from collections import Counter

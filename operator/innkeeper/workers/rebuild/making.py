@@ -1,5 +1,6 @@
-"""Writes what is missing: claims of addresses in use before all else. Each write is create-if-absent or guarded, so it may be ended anywhere and run again.
+"""Writes what is missing: claims of addresses in use first, whatever becomes of the Guests that use them.
 
+Each write is create-if-absent or guarded, so it may be ended anywhere and run again.
 Calls that the API server could not answer are made again a few times; an object that it refuses as it is becomes a
 finding, and the others are made all the same.
 """
@@ -199,8 +200,8 @@ class Making:
     async def _in_place_of(self, held: HeldOrder) -> Guest:
         """Return the Guest of one that runs, where another Guest had its name.
 
-        One that was deleted since the copy goes; one that somebody applied anew, and that stands for nothing yet, gets the
-        identity of the one that runs.
+        One that was deleted since the copy goes; one that somebody applied anew, and that stands for nothing yet, gets
+        the identity of the one that runs.
 
         Raises:
             NameTakenError: it is another one, and stays.
