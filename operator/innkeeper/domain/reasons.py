@@ -126,7 +126,7 @@ class GuestReason(StrEnum):
     HOST_UNREACHABLE = "HostUnreachable"  # its host is not heard; it is started nowhere else
     HOST_LOST = "HostLost"  # a person said that its host never returns
     DESTROYED_SINCE = (
-        "DestroyedSince"  # its host destroyed it after the moment that the store was put back to
+        "DestroyedSince"  # the order to destroy it came after the moment that the store was put back to
     )
     # Ready: steps and states on the host
     ACCEPTED = "Accepted"  # its host promised to run it

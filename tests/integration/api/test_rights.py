@@ -20,7 +20,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 # Each row: who, "group/resource/subresource", verbs that are allowed, verbs that are not.
 RIGHTS = [
-    (OPERATOR, f"{GROUP}/guests", "get list watch patch create", "delete deletecollection"),
+    (OPERATOR, f"{GROUP}/guests", "get list watch patch create delete", "deletecollection"),
     (OPERATOR, f"{GROUP}/guests/status", "patch", ""),
     (OPERATOR, f"{GROUP}/guests/force-delete", "", "update"),
     (OPERATOR, f"{GROUP}/guestoperations", "get list watch delete", "create patch deletecollection"),
