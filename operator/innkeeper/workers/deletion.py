@@ -104,7 +104,7 @@ class DeletionWorker:
         """
         for host, assignment in self._subset.assignments_of(guest_id).items():
             ordered = assignment.spec.desired == Desired.DESTROYED
-            if ordered and _destroyed(assignment) and not self._held_elsewhere(guest_id, host):
+            if ordered and is_destroyed(assignment) and not self._held_elsewhere(guest_id, host):
                 await self._network.release_all(guest_id)
                 return
 
