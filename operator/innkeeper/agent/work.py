@@ -64,6 +64,7 @@ class GuestWork:
         if off.reason == GuestReason.SUPERSEDED:
             await self.network.release(guest_id)  # its addresses are in use elsewhere
         now = self.ledger.get(guest_id)
+        # Where something else is wanted by now, it is not as it should be: what comes next says how it stands.
         if now is not None and goal_of(now.record, now.order) == goal_of(guest.record, guest.order):
             await self.ledger.settle(guest_id, life=Life.OFF, ready=off)
 

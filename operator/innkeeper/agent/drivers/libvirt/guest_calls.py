@@ -52,8 +52,9 @@ class GuestCalls:
                     await before.wait()
                 return await asyncio.wrap_future(self._begin(work, about))
         except TimeoutError as error:
-            message = f"libvirt at {self._uri} did not answer about this guest within {deadline_s:.0f} s"
-            raise MachineSilentError(message) from error
+            raise MachineSilentError(
+                f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s"
+            ) from error
 
     def close(self) -> None:
         """Begin nothing more. A call that hangs is left behind."""
