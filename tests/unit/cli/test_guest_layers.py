@@ -100,6 +100,8 @@ def test_it_may_still_come() -> None:
     ):
         check(guest(before, generation=2), waits_for_room=False)
     check(guest(condition("Scheduled", "False", "HostLost")), waits_for_room=False)
+    off = guest(condition("Ready", "False", "Paused")) | {"spec": {"power": "Stopped"}}
+    check(off, waits_for_room=False)  # a paused guest that is to be off is on its way
 
 
 def test_what_is_told() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from innkeeper.cli.guest.asking import AskingError
 from innkeeper.cli.guest.exit_codes import ExitCode
-from innkeeper.domain.reasons import ConditionType, GuestReason
+from innkeeper.domain.reasons import ConditionType, GuestReason, Power
 
 Document = Mapping[str, Any]
 OFF = frozenset({GuestReason.STOPPED, GuestReason.STOPPED_AT_HOST, GuestReason.COMPLETED})
@@ -83,7 +83,7 @@ def check(guest: Document, *, waits_for_room: bool) -> None:
         and not _is_outdated_report(guest, ready)
     ):
         raise AskingError(f"{name}: {_words(stalled)}", code=ExitCode.STALLED)
-    if ready.get("reason") == GuestReason.PAUSED and is_current(guest, ready):
+    if _is_to_run(guest) and ready.get("reason") == GuestReason.PAUSED and is_current(guest, ready):
         raise AskingError(f"{name} is paused: kubectl guest resume {name}", code=ExitCode.STALLED)
     if waits_for_room:
         return
@@ -108,6 +108,10 @@ def told(guest: Document) -> str:
 def is_current(guest: Document, found: Document) -> bool:
     """Tell whether a condition speaks of what the guest is asked for now."""
     return bool(found) and found.get("observedGeneration", -1) >= guest["metadata"].get("generation", 0)
+
+
+def _is_to_run(guest: Document) -> bool:
+    return bool(guest.get("spec", {}).get("power", Power.RUNNING) == Power.RUNNING)
 
 
 def _is_outdated_report(guest: Document, ready: Document) -> bool:
