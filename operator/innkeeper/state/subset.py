@@ -133,8 +133,11 @@ class Subset:
         return ready.reason if ready else None
 
     def host_is_silent(self, host: str) -> bool:
-        """Tell whether a host is not heard, as the operator counts silence."""
-        return self.host_reason(host) in (HostReason.SILENT, HostReason.NEVER_REPORTED)
+        """Tell whether a host is not heard, as the operator counts silence; one without a Host is not heard either."""
+        return host not in self.hosts or self.host_reason(host) in (
+            HostReason.SILENT,
+            HostReason.NEVER_REPORTED,
+        )
 
     def host_is_lost(self, host: str) -> bool:
         """Tell whether a person said that the host never returns."""
@@ -149,14 +152,10 @@ class Subset:
         ready = find(guest.status.conditions, ConditionType.READY)
         return ready is not None and ready.reason == GuestReason.HOST_LOST
 
-    def guest_is_unheard(self, guest: Guest) -> bool:
-        """Tell whether nothing is heard of a bound guest's host."""
+    def guests_host_is_silent(self, guest: Guest) -> bool:
+        """Tell whether a guest is bound to a host that is silent."""
         host = guest.status.host
-        return host is not None and self.host_is_unheard(host)
-
-    def host_is_unheard(self, host: str) -> bool:
-        """Tell whether nothing is heard of a host: it is silent, or its Host is not there."""
-        return host not in self.hosts or self.host_is_silent(host)
+        return host is not None and self.host_is_silent(host)
 
     def host_ready(self, host: str) -> Condition | None:
         """Return what a Host says of Ready."""

@@ -198,7 +198,7 @@ class AssignerWorker:
             assignment=self._subset.assignment(guest_id, _host(guest)),
             signed=signed,
             store_id=store_id,
-            host_unheard=self._subset.guest_is_unheard(guest),
+            host_silent=self._subset.guests_host_is_silent(guest),
         )
 
     async def _with_user_data(

@@ -64,7 +64,7 @@ class DeletionWorker:
         if fate is _Fate.GONE:
             await self._network.release_all(guest_id)
         for host in self._holders(guest, guest_id) if fate is _Fate.FORCED else ():
-            if self._subset.host_is_unheard(host):
+            if self._subset.host_is_silent(host):
                 await self._network.hold_for_host(guest_id, host)
         await self._without_finalizer(guest)  # its answer is no news: the watch tells that the guest is gone
         log.info("guest_deleted", guest=guest_id, forced=fate is _Fate.FORCED)
@@ -152,7 +152,7 @@ class DeletionWorker:
         forced = bool(guest.metadata.annotations.get(names.FORCE_DELETE_ANNOTATION))
         if blocked is not None:
             return blocked
-        return _Fate.FORCED if forced and self._subset.host_is_unheard(host) else _Fate.PENDING
+        return _Fate.FORCED if forced and self._subset.host_is_silent(host) else _Fate.PENDING
 
     async def _crd_is_leaving(self) -> bool:
         """Ask the API server itself: what a watch tells may be late, and a destroyed guest does not come back."""

@@ -241,7 +241,7 @@ class GuestFlow:
             guest=guest,
             assignment=self._subset.assignment(guest_id_of(guest), host) if host else None,
             blocked=self._blocked.get(key),
-            host_silent=self._subset.guest_is_unheard(guest),
+            host_silent=self._subset.guests_host_is_silent(guest),
             host_lost=self._subset.guest_is_lost(guest),
             host_ready=self._subset.host_ready(host) if host else None,
         )

@@ -171,7 +171,7 @@ class OperationFlow:
             guest_id=guest_id,
             assignment=subset.assignment(guest_id, host) if host else None,
             host_lost=subset.guest_is_lost(guest),
-            host_unheard=subset.guest_is_unheard(guest),
+            host_silent=subset.guests_host_is_silent(guest),
             turn_of=turn.metadata.name if turn else None,
         )
 

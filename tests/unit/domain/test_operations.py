@@ -70,7 +70,7 @@ def carried(
         assignment=assignment(report),
         signed=order(operation=standing),
         store_id=store_id,
-        host_unheard=False,
+        host_silent=False,
     )
     return found.id if found else None
 

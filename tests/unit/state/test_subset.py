@@ -306,13 +306,13 @@ def test_what_happens_to_a_host_concerns_its_guests(told: Told, changed: Host) -
 def test_silent_lost_and_absent_hosts(told: Told) -> None:
     guest = a_guest(host="a")
     subset = told.subset
-    assert (subset.guest_is_unheard(guest), subset.guest_is_lost(guest)) == (True, False)
+    assert (subset.guests_host_is_silent(guest), subset.guest_is_lost(guest)) == (True, False)
     told.comes(a_host())
-    assert (subset.guest_is_unheard(guest), subset.guest_is_lost(guest)) == (False, False)
+    assert (subset.guests_host_is_silent(guest), subset.guest_is_lost(guest)) == (False, False)
     told.comes(a_host(condition=objects.ready("Unknown", "Unheard")))
-    assert not subset.guest_is_unheard(guest), "when many are not heard, it is we who are cut off"
+    assert not subset.guests_host_is_silent(guest), "when many are not heard, it is we who are cut off"
     told.comes(a_host(condition=objects.ready("Unknown", "Silent")))
-    assert subset.guest_is_unheard(guest)
+    assert subset.guests_host_is_silent(guest)
     told.comes(a_host(lost="stolen"))
     assert subset.guest_is_lost(guest)
     assert not subset.guest_is_lost(a_guest())

@@ -39,7 +39,7 @@ class Standing:
     guest_id: str | None = None
     assignment: Assignment | None = None
     host_lost: bool = False
-    host_unheard: bool = False
+    host_silent: bool = False
     turn_of: str | None = None  # the name of the operation whose turn it is
 
 
@@ -85,7 +85,7 @@ def to_carry(
     assignment: Assignment | None,
     signed: Order | None,
     store_id: str,
-    host_unheard: bool,
+    host_silent: bool,
 ) -> OrderOperation | None:
     """Return the operation that the order of a guest carries: the one that stands there until it is over, then the next.
 
@@ -99,7 +99,7 @@ def to_carry(
     # Its guest is written down before it is ordered: a later Guest of that name is never meant.
     if following is None or following.status.guest_id is None:
         return standing
-    if _was_ordered(following) or (not host_unheard and _may_begin(guest, assignment)):
+    if _was_ordered(following) or (not host_silent and _may_begin(guest, assignment)):
         return OrderOperation(id=following.metadata.uid, kind=following.spec.operation)
     return standing
 
@@ -162,8 +162,8 @@ def _never(guest: Guest, standing: Standing) -> _Now | None:
 
 def _not_begun(operation: GuestOperation, guest: Guest, standing: Standing) -> _Now:
     if _is_ordered(operation.metadata.uid, standing.assignment) or _was_ordered(operation):
-        unheard = "; it is not heard now" if standing.host_unheard else ""
-        message = f"host {guest.status.host} has the order{unheard}"
+        silence = "; it is not heard now" if standing.host_silent else ""
+        message = f"host {guest.status.host} has the order{silence}"
         return _Now(OperationPhase.PENDING, OperationReason.ORDERED, message, is_ordered=True)
     return _waiting(operation, guest, standing)
 
@@ -184,7 +184,7 @@ def _waiting(operation: GuestOperation, guest: Guest, standing: Standing) -> _No
     if standing.turn_of not in (None, operation.metadata.name):
         message = f"the GuestOperation {standing.turn_of} of this guest comes first"
         return _Now(OperationPhase.PENDING, OperationReason.WAITS_ITS_TURN, message)
-    if not standing.host_unheard and _is_up(standing.assignment):
+    if not standing.host_silent and _is_up(standing.assignment):
         return _Now(OperationPhase.PENDING, OperationReason.PENDING)
     if standing.age_s >= NOT_RUNNING_S:
         message = (
@@ -193,7 +193,7 @@ def _waiting(operation: GuestOperation, guest: Guest, standing: Standing) -> _No
         )
         return _failed(OperationReason.GUEST_NOT_RUNNING, message)
     message = f"the guest does not run yet; the operation waits for {NOT_RUNNING_S:.0f} s at most"
-    if standing.host_unheard:
+    if standing.host_silent:
         message = (
             f"host {guest.status.host} is not heard; the operation waits for {NOT_RUNNING_S:.0f} s at most"
         )

@@ -17,7 +17,7 @@ from innkeeper.clock import Clock
 from innkeeper.domain.host_store import Events, GuestEntry, Snapshot
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
-from innkeeper.domain.reasons import HostReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, HostReason, OrderOutcome
 from innkeeper.hosts import reading
 from innkeeper.hosts.ports import GapError, HostReader, HostUnreadError
 from innkeeper.kube.conditions import find
@@ -36,7 +36,7 @@ PERIOD_S = 300.0
 FIRST_BACKOFF_S = 5.0
 MAX_PAGES = 400  # of one pull; with the size of a page, more guests than a host can have
 _SLICE = 50  # entries whose signatures are checked in one go
-_UNHEARD = (HostReason.SILENT, HostReason.NEVER_REPORTED, HostReason.UNHEARD)
+_NOT_HEARD = (HostReason.SILENT, HostReason.NEVER_REPORTED, HostReason.UNHEARD)
 
 
 class Pull(StrEnum):
@@ -118,7 +118,7 @@ class RecordKeeper:
 
     def host_changed(self, change: Change[Host]) -> None:
         """Ask a host that is heard again; forget one that is gone."""
-        if change.new is None or (_is_unheard(change.old) and not _is_unheard(change.new)):
+        if change.new is None or (_is_not_heard(change.old) and not _is_not_heard(change.new)):
             self.ask(change.key[1])
 
     # What it tells
@@ -256,6 +256,6 @@ class RecordKeeper:
         )
 
 
-def _is_unheard(host: Host | None) -> bool:
-    ready = find(host.status.conditions, "Ready") if host is not None else None
-    return ready is not None and ready.reason in _UNHEARD
+def _is_not_heard(host: Host | None) -> bool:
+    ready = find(host.status.conditions, ConditionType.READY) if host is not None else None
+    return ready is not None and ready.reason in _NOT_HEARD
