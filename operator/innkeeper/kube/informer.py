@@ -9,7 +9,7 @@ one object never ends the watch of all. Data come from the API server only, or f
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Generic, TypeVar
@@ -44,6 +44,10 @@ class Change(Generic[V]):
     key: Key
     old: V | None
     new: V | None
+
+
+async def at_once() -> None:
+    """Wait for nobody."""
 
 
 def metadata_of(view: View) -> Meta:
@@ -102,6 +106,7 @@ class Informer(Generic[V]):
         self.untaken = 0  # changes that whoever is told could not take
         # What happened meanwhile was not told, change by change.
         self.on_relist: Callable[[], None] = lambda: None
+        self.before_older: Callable[[], Awaitable[None]] = at_once  # waited for before an older view is taken
         self._scope = Scope(client, resource, namespace, label_selector)
         self._on_change = on_change
         self._clock = clock
@@ -186,7 +191,7 @@ class Informer(Generic[V]):
     async def _look_for_older_store(self) -> None:
         """List anew where the store is older than what was seen of it: a watch would wait until it grew as far again."""
         if await self._scope.version() < self._highest:
-            self._take_older(await self._scope.whole())
+            await self._take_older(await self._scope.whole())
 
     async def _relist(self, *, by_version: bool = True) -> None:
         highest = self._highest
@@ -194,7 +199,7 @@ class Informer(Generic[V]):
         learnt = await self._scope.changed_since(known, highest=highest)
         listed_at = int(learnt.resource_version or 0)
         if listed_at < highest:
-            self._take_older(learnt)
+            await self._take_older(learnt)
             return
         if by_version:
             self._catch_up(learnt, listed_at)
@@ -202,9 +207,10 @@ class Informer(Generic[V]):
             self._replace(learnt)
         self._listed(learnt)
 
-    def _take_older(self, learnt: Learnt[V]) -> None:
+    async def _take_older(self, learnt: Learnt[V]) -> None:
         listed_at = int(learnt.resource_version or 0)
         log.warning("store_went_back", kind=self.resource.kind, seen=self._highest, listed=listed_at)
+        await self.before_older()
         self._highest = listed_at
         self._replace(learnt)
         self._listed(learnt)

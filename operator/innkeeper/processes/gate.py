@@ -46,6 +46,7 @@ UNASKED = {
     Standing.OTHER_STORE: "the store is a new one, and no host of the one before is asked what it holds: guests that are "
     "applied again run twice",
 }
+LOST = "the API server's store was replaced, or put back to an older copy: this process ends and begins anew"
 BEGUN = "a rebuild was begun and has not come to its end: run `innkeeper operator rebuild` again"
 
 
@@ -101,6 +102,8 @@ class Gate:
         found, history = await self._judge()
         if found is Action.WAIT:
             return False
+        # From here on it is known; what is found later happened later, or is found by the guard.
+        self._watches.went_back.clear()
         if found is Action.HEAL:
             await self._heal()
         elif history.rebuild is not None and history.rebuild is not RebuildState.DONE:
@@ -115,12 +118,14 @@ class Gate:
     async def guard(self) -> None:
         """Look for ever whether the store goes on from here, and mark it now and then: a copy of before lacks the mark.
 
+        What an informer finds is heard at once.
+
         Raises:
             HistoryLostError: it was put back to an older copy.
         """
         marked_at = self._clock.monotonic()
         while True:
-            await self._clock.sleep(min(LOOK_S, self._settings.snapshot_every_s))
+            await self._until_next_look()
             try:
                 await self._check()
                 if self._clock.monotonic() - marked_at >= self._settings.snapshot_every_s:
@@ -129,21 +134,39 @@ class Gate:
             except ApiError as error:
                 log.info("store_not_read", reason=error.reason, message=error.message)
 
+    async def _until_next_look(self) -> None:
+        """Let some seconds pass.
+
+        Raises:
+            HistoryLostError: an informer found meanwhile that the store is older than what it had seen.
+        """
+        look = asyncio.ensure_future(self._clock.sleep(min(LOOK_S, self._settings.snapshot_every_s)))
+        told = asyncio.ensure_future(self._watches.went_back.wait())
+        try:
+            await asyncio.wait({look, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            look.cancel()
+            told.cancel()
+            await asyncio.gather(look, told, return_exceptions=True)
+        if self._watches.went_back.is_set():
+            raise HistoryLostError(LOST)
+
     async def _check(self) -> None:
         history = await self._history.read()
-        if self._term in history.terms:
-            return
+        if self._term not in history.terms:
+            raise HistoryLostError(LOST)
+
+    async def note_lost(self) -> None:
+        """Note that hosts have to be heard before anybody decides; in another store, the gate decides anew."""
+        self._tell(LOST)
+        history = await self._persist(self._history.read)
         if history.store == self._store:
-            # Whoever leads next need not know what this process knows; in another store, the gate decides anew.
-            await self._history.note(RebuildState.HEALING)
-        raise HistoryLostError(
-            "the API server's store was replaced, or put back to an older copy: this process ends and begins anew"
-        )
+            await self._persist(lambda: self._history.note(RebuildState.HEALING))
 
     async def _judge(self) -> tuple[Action, History]:
         await asyncio.to_thread(self._directory.read)
         history = await self._persist(self._history.read)
-        standing = self.snapshots.standing(history) if self.snapshots is not None else Standing.UNKNOWN
+        standing = self._standing(history)
         self._before = await self._hosts_before(standing, history)
         is_another = standing is Standing.OTHER_STORE
         store = Store(
@@ -158,6 +181,14 @@ class Gate:
         if found is Action.LEAD and standing in UNASKED and not (is_another and history.is_settled):
             log.error("hosts_not_asked", standing=standing, message=UNASKED[standing])
         return found, history
+
+    def _standing(self, history: History) -> Standing:
+        """Tell whether the store goes on from what this process knew: by its snapshot, and by what its informers saw."""
+        self._store = self._store or history.store
+        found = self.snapshots.standing(history) if self.snapshots is not None else Standing.UNKNOWN
+        if found in UNASKED or not self._watches.went_back.is_set():
+            return found
+        return Standing.OTHER_HISTORY if history.store == self._store else Standing.OTHER_STORE
 
     async def _hosts_before(self, standing: Standing, history: History) -> Mapping[str, str | None]:
         """Return the hosts that the snapshot names, by where each is reached, where the store may not know them all."""

@@ -20,7 +20,7 @@ from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.lease import LeaderElection
 from innkeeper.kube.reviews import AccessReviews, TokenReviews
 from innkeeper.processes import garbage
-from innkeeper.processes.gate import Gate
+from innkeeper.processes.gate import Gate, HistoryLostError
 from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.leader import Leader
 from innkeeper.processes.snapshots import Snapshots
@@ -233,9 +233,17 @@ class OperatorProcess:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._gate.guard())
                 group.create_task(leader.run())
+        except* HistoryLostError:
+            # Nothing is decided any more. Whoever leads next need not know what this process knows.
+            await self._gate.note_lost()
+            raise
         finally:
             self._note_leading(leading=False)
 
     def _note_leading(self, *, leading: bool) -> None:
         self.leading = leading
+        if leading:
+            self.watches.unused.clear()
+        else:
+            self.watches.unused.set()
         self._metrics.leader.set(float(leading))

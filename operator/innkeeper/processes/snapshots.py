@@ -128,6 +128,7 @@ class Snapshots:
             return
         if now < int(kind.resource_version):
             log.warning("store_went_back", kind=resource.kind, seen=kind.resource_version, listed=now)
+            self._watches.went_back.set()
             return
         watch.informer.resume(kind.objects, kind.resource_version)
 
@@ -185,6 +186,8 @@ class Snapshots:
         new mark would hide from whoever leads next that something was lost.
         """
         standing = self.standing(history)
+        if self._watches.went_back.is_set():
+            return False
         if standing is Standing.OTHER_HISTORY:
             self._other = standing
         if standing not in _OTHERS.values():

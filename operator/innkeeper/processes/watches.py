@@ -4,6 +4,7 @@ They run in every replica, so that a standby that takes over knows everything al
 objects with the label of a host are watched.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -66,6 +67,16 @@ class Watches:
         self.roles = self._watch(resources.ROLES, selector=HOST_LABEL)
         self.bindings = self._watch(resources.ROLE_BINDINGS, selector=HOST_LABEL)
         self.crds = self._watch(resources.CRDS)
+        self.went_back = asyncio.Event()  # the store was found to be older than what was seen of it
+        self.unused = asyncio.Event()  # nobody decides by these views
+        self.unused.set()
+        for watch in self.all:
+            watch.informer.before_older = self._before_older
+
+    async def _before_older(self) -> None:
+        """Say it at once; no view becomes an older one while somebody decides by it."""
+        self.went_back.set()
+        await self.unused.wait()
 
     def _watch(self, resource: Resource[V], *, selector: str | None = None) -> Watch[V]:
         watch = Watch(self._client, resource, clock=self._clock, selector=selector)

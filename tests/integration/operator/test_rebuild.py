@@ -3,19 +3,21 @@
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import pytest
 
-from innkeeper.domain.rebuild.gate import RebuildPolicy
+from innkeeper.domain.names import SYSTEM_NAMESPACE
+from innkeeper.domain.rebuild.gate import RebuildPolicy, RebuildState
 from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import find
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.errors import UnavailableError
-from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES
+from innkeeper.kube.resources import ASSIGNMENTS, CONFIG_MAPS, GUESTS, HOSTS, IP_ADDRESSES
 from innkeeper.processes.gate import HistoryLostError
 from innkeeper.processes.operator import OperatorProcess
+from innkeeper.processes.store_history import OBJECT
 from tests.integration.operator import scene
 from tests.integration.operator.rebuild_scene import (
     NAME,
@@ -225,25 +227,46 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
         await eventually(lambda: orders_are_of(admin, 3))
 
 
-async def put_back_under(process: OperatorProcess, store: PlaneStore, copy: Path) -> None:
-    """Copy the store of an operator that leads and, some marks later, put it back."""
-    await leads(process)
-    await asyncio.to_thread(store.copy, copy)
+async def some_marks_later(process: OperatorProcess) -> None:
     term = process._gate._term
     await eventually(lambda: process._gate._term != term, deadline_s=30)
+
+
+async def some_objects_later(process: OperatorProcess, admin: Client) -> None:
+    """Have the operator see what was written since its last mark: an API server that begins writes some things too."""
+    await admin.create(HOSTS, {"metadata": {"name": "busy"}, "spec": {"cluster": NAME}})
+    for number in range(300):
+        await admin.patch(HOSTS, "busy", {"metadata": {"annotations": {"turn": str(number)}}})
+    await eventually(lambda: process.subset.hosts["busy"].metadata.annotations.get("turn") == "299")
+
+
+async def put_back_under(
+    process: OperatorProcess, store: PlaneStore, copy: Path, later: Awaitable[None]
+) -> None:
+    """Copy the store of an operator that leads and, some time later, put it back."""
+    await leads(process)
+    await asyncio.to_thread(store.copy, copy)
+    await later
     await asyncio.to_thread(store.put_back, copy)
 
 
 # kopf, in a loop of its own, leaves a connection open when it is ended while the API server is away.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_an_operator_that_leads_while_the_store_is_put_back_ends(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_marked_since", [True, False])
+async def test_an_operator_that_leads_while_the_store_is_put_back_ends(
+    place: Place, admin: Client, tmp_path: Path, *, is_marked_since: bool
+) -> None:
     settings = {**place.settings(), "images_url": place.images.url, "leader_election": False}
-    async with Client(place.operator_credentials) as client, asyncio.timeout(120):
-        process = an_operator(client, snapshot_every_s=1, **settings)
-        trouble = asyncio.create_task(put_back_under(process, place.store, tmp_path / "copy"))
+    every_s = 1 if is_marked_since else 3600
+    async with Client(place.operator_credentials) as client, asyncio.timeout(200):
+        process = an_operator(client, snapshot_every_s=every_s, **settings)
+        later = some_marks_later(process) if is_marked_since else some_objects_later(process, admin)
+        trouble = asyncio.create_task(put_back_under(process, place.store, tmp_path / "copy", later))
         with pytest.raises(BaseExceptionGroup) as ended:
             await process.run()
         await trouble
+        noted = await client.get(CONFIG_MAPS, OBJECT, namespace=SYSTEM_NAMESPACE)
     gc.collect()
     assert ended.group_contains(HistoryLostError)
+    assert noted.data["rebuild"].startswith(RebuildState.HEALING)
