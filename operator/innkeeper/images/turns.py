@@ -7,7 +7,7 @@ It knows nothing of the work.
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 
 class Turns:
@@ -51,8 +51,11 @@ class Turns:
             if namespace is None:
                 return
             line = self._lines.pop(namespace)
-            line.popleft().set_result(None)
-            self._held[namespace] += 1
+            while line and line[0].done():  # cancelled in this moment: it leaves by itself
+                line.popleft()
+            if line:
+                line.popleft().set_result(None)
+                self._held[namespace] += 1
             if line:
                 self._lines[namespace] = line  # behind those of all others
 
@@ -63,7 +66,8 @@ class Turns:
         self._hand_out()
 
     def _leave(self, namespace: str, granted: asyncio.Future[None]) -> None:
-        line = self._lines[namespace]
-        line.remove(granted)
+        line = self._lines.get(namespace, deque())
+        with suppress(ValueError):  # passed over by who handed out a turn in the same moment
+            line.remove(granted)
         if not line:
-            del self._lines[namespace]
+            self._lines.pop(namespace, None)

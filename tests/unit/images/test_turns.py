@@ -84,6 +84,23 @@ async def test_a_turn_that_is_given_to_who_leaves_goes_to_the_next() -> None:
         assert made.begun == ["b/1"]
 
 
+async def test_those_who_leave_with_the_holder_keep_nobody_waiting() -> None:
+    """As when one closes: the holder hands its turn on before those who were cancelled with it have left the line."""
+    async with work(1) as made:
+        await made.want("a/1", "a/2", "b/1", "a/3", "b/2")
+        leaving = [made.tasks[name] for name in ("a/1", "a/2", "b/1")]
+        for task in leaving:
+            task.cancel()
+        ends = await asyncio.gather(*leaving, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 3
+        await one_turn()
+        assert made.begun[:2] == ["a/1", "a/3"]
+        await made.end("a/3")
+        assert made.begun[2:] == ["b/2"]
+        await made.end("b/2")
+        assert (made.turns.waiting("a"), made.turns.waiting("b")) == (0, 0)
+
+
 async def test_what_fails_gives_its_turn_back() -> None:
     async with work(1) as made:
         with pytest.raises(ZeroDivisionError):
