@@ -10,7 +10,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.images.access import Access, NothingThereError, inspection_of
 from innkeeper.images.answers import Failed
 from innkeeper.images.contents import BusyError
-from innkeeper.images.inspection import Inspector
+from innkeeper.images.inspection import Inspector, Resting
 from innkeeper.images.manifests import Manifests, OpenManifest
 from innkeeper.images.permits import permitted
 from innkeeper.images.places import Places
@@ -92,5 +92,10 @@ class Beside:
             # Not its reason: a source that is gone would read as if there were no such manifest.
             return BusyError(
                 f"the manifest of this image is lost, and cannot be made again: {answer.message}"
+            )
+        if isinstance(answer, Resting):
+            return BusyError(
+                "the manifest of this image was made just now and is lost already: "
+                f"it is made again in {answer.left_s:.0f} s at the earliest"
             )
         return BusyError("the manifest of this image is being made again; ask again soon")

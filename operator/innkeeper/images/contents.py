@@ -8,7 +8,7 @@ from innkeeper.images.access import Access, inspection_of
 from innkeeper.images.answers import Failed
 from innkeeper.images.figures import Figures
 from innkeeper.images.given_manifest import Opener
-from innkeeper.images.inspection import Inspector
+from innkeeper.images.inspection import Inspector, Resting
 from innkeeper.images.signing import BlobName
 from innkeeper.images.sources.source import Source, SourceError
 from innkeeper.images.unpacking.store import Store
@@ -43,7 +43,7 @@ class Contents:
 
         Raises:
             NothingThereError: the Image is gone, or has another digest now.
-            BusyError: the image is being unpacked.
+            BusyError: the image is being unpacked, or rests before it is.
             SourceError: it cannot be unpacked, or the source cannot be opened.
         """
         if not await self._access.is_compressed(blob):
@@ -52,7 +52,12 @@ class Contents:
         self._figures.store_lookups.labels(outcome="miss" if found is None else "hit").inc()
         if found is not None:
             return found
-        answer = self._inspector.read_again(inspection_of(await self._access.image_of(blob)))
+        answer = self._inspector.unpack_again(inspection_of(await self._access.image_of(blob)))
         if isinstance(answer, Failed):
             raise SourceError(answer.message, reason=answer.reason, retryable=answer.retryable)
+        if isinstance(answer, Resting):
+            raise BusyError(
+                "the image was unpacked just now and the store has lost it already: "
+                f"it is unpacked again in {answer.left_s:.0f} s at the earliest"
+            )
         raise BusyError("the image is being unpacked again; ask again soon")

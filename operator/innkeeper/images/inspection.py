@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
 import msgspec
 import structlog
@@ -47,10 +48,15 @@ class Limits:
     waiting: int = 100  # of one namespace; the others get into the line when they are asked about again
     kept: int = 10_000
     retry_after_s: float = 20
-    rest_s: float = (
-        60  # between readings for what was lost of an image; at least as long as the last one took
-    )
+    rest_s: float = 60  # at least, between readings for what was lost of an image
     patience_s: float = 1.5  # how long a question waits for its answer
+
+
+@dataclass(frozen=True)
+class Resting:
+    """An image that is not read again yet for what was lost of it: `left_s` seconds from now it may be."""
+
+    left_s: float
 
 
 @dataclass
@@ -60,7 +66,8 @@ class _Job:
     answer: InspectAnswer = field(default_factory=lambda: Preparing(progress="0%"))
     task: asyncio.Task[None] | None = None
     again_at: float = 0
-    rests_until: float = 0
+    ended_at: float = -inf  # of the last reading
+    took_s: float = 0
     wrong: Verdict | None = None
 
 
@@ -124,15 +131,27 @@ class Inspector:
     def _turns(self, request: InspectRequest) -> Turns:
         return self._by_manifest if _is_by_manifest(request) else self._whole
 
-    def read_again(self, request: InspectRequest) -> InspectAnswer:
-        """Start to read an image once more, unless that was just done: what was made of it is lost.
+    def unpack_again(self, request: InspectRequest) -> InspectAnswer | Resting:
+        """Start to unpack an image once more, unless that was just done: the store has lost it, and guests wait for it.
 
         Return what is known of that reading.
         """
+        return self._again(request, rest_s=self._limits.rest_s)
+
+    def read_again(self, request: InspectRequest) -> InspectAnswer | Resting:
+        """Start to read an image once more, for its manifest, which is lost.
+
+        It rests for at least as long as its last reading took. Return what is known of that reading.
+        """
+        job = self._jobs.get(_key(request), _Job())
+        return self._again(request, rest_s=max(self._limits.rest_s, job.took_s))
+
+    def _again(self, request: InspectRequest, *, rest_s: float) -> InspectAnswer | Resting:
         job = self._jobs.get(_key(request))
         if job is not None and job.task is None and isinstance(job.answer, Ready):
-            if self._clock.monotonic() < job.rests_until:
-                return job.answer
+            left_s = job.ended_at + rest_s - self._clock.monotonic()
+            if left_s > 0:
+                return Resting(left_s)
             job.answer = Preparing(progress="0%")
         return self.look(request)
 
@@ -202,8 +221,8 @@ class Inspector:
             async with asyncio.timeout(self._limits.deadline_s):
                 job.answer = await self._inspect(request, job)
         finally:
-            ended = self._clock.monotonic()
-            job.rests_until = ended + max(self._limits.rest_s, ended - began)
+            job.ended_at = self._clock.monotonic()
+            job.took_s = job.ended_at - began
 
     async def _inspect(self, request: InspectRequest, job: _Job) -> InspectAnswer:
         source = await self._opener.open(request.source, namespace=request.namespace)

@@ -28,7 +28,7 @@ from innkeeper.views.meta import Meta
 from tests.kit.clock import ManualClock
 from tests.kit.compressed import COMPRESSORS
 from tests.kit.disks import raw_disk
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 
 DISK = raw_disk(3 * 1024 * 1024)
 PACKED = COMPRESSORS[Compression.XZ](DISK)
@@ -173,6 +173,27 @@ async def test_content_that_is_not_there_any_more_is_made_again(bench: Bench) ->
     answer, _ = await bench.read(bench.url())
     assert answer.status in {502, 503}
     bench.clock.advance(61)  # it rests after it was unpacked
+    assert await bench.until_given(bench.url()) == DISK
+
+
+async def test_content_that_is_lost_again_rests_a_minute_however_long_it_takes_to_unpack(
+    bench: Bench,
+) -> None:
+    """Guests wait for it. What hosts are told meanwhile is true."""
+    bench.parts.inspector.look(question())
+    await one_turn()
+    bench.clock.advance(3 * 3600)
+    await bench.until_given(bench.url())
+    (bench.store / CONTENT.digest.removeprefix("sha256:")).unlink()
+    answer, _ = await bench.read(bench.url())
+    assert answer.status == 502, "this is how the server finds out"
+    answer, body = await bench.read(bench.url())
+    assert answer.status == 503
+    assert "is unpacked again in 60 s at the earliest" in body.decode()
+    bench.clock.advance(61)
+    answer, body = await bench.read(bench.url())
+    assert answer.status == 503
+    assert "is being unpacked again" in body.decode()
     assert await bench.until_given(bench.url()) == DISK
 
 

@@ -12,7 +12,7 @@ import pytest
 from innkeeper.domain.images.manifest import ManifestMaker
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, InspectRequest, Preparing, Ready
-from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.inspection import Inspector, Limits, Resting
 from innkeeper.images.kept_files import KeptFiles
 from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.http import client_session
@@ -24,7 +24,7 @@ from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
 from tests.kit.manifests import kept
 from tests.kit.source_secrets import PlayedSecrets
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, one_turn
 from tests.scenario.images.origin import Origin
 
 DISK = raw_disk(2 * 1024 * 1024)
@@ -355,12 +355,20 @@ async def test_what_is_lost_again_and_again_costs_a_reading_now_and_then(bench: 
     """Whoever asks for it: a source is not read without an end."""
     await bench.settled(request_for())
     for _ in range(5):
-        assert isinstance(bench.inspector.read_again(request_for()), Ready)
+        assert bench.inspector.read_again(request_for()) == Resting(60)
     bench.clock.advance(61)
     for _ in range(5):
         bench.inspector.read_again(request_for())
         await bench.settled(request_for())
     assert bench.source.reads == 2
+
+
+async def test_what_took_hours_to_read_rests_as_long_before_it_is_read_for_its_manifest(bench: Bench) -> None:
+    bench.inspector.look(request_for())
+    await one_turn()
+    bench.clock.advance(7200)
+    await bench.settled(request_for())
+    assert bench.inspector.read_again(request_for()) == Resting(7200)
 
 
 @pytest.mark.parametrize("origin", [Origin(DISK), Origin(DISK, ranges=False)], ids=["ranges", "no ranges"])
