@@ -83,7 +83,8 @@ async def run(  # noqa: PLR0913 - each option of the command line is a parameter
     max_streams: Annotated[
         int | None,
         typer.Option(
-            help="How many streams may be open at once; half of them for one namespace, a quarter for one image.",
+            help="How many streams may be open at once, and as many of manifests beside them; half of them for one "
+            "namespace, a quarter for one image.",
             show_default="256",
         ),
     ] = None,

@@ -86,7 +86,8 @@ def build(
     manifests = Manifests(files)
     streams = streams or StreamLimits(at_once=settings.max_streams)
     places = Places(streams.at_once)
-    figures.streams.set_function(lambda: places.taken)
+    of_manifests = Places(streams.at_once)  # they need no origin, so no slow one keeps them from anybody
+    figures.streams.set_function(lambda: places.taken + of_manifests.taken)
     store = _store(settings, clock)
     figures.store_bytes.set_function(lambda: store.used if store else 0)
     inspector = Inspector(
@@ -110,7 +111,7 @@ def build(
         inspector=inspector,
         manifests=manifests,
         profiles=Profiles(files),
-        places=places,
+        places=of_manifests,
         write_s=streams.write_s,
     )
     server = ImageServer(

@@ -1,7 +1,7 @@
 """Places for streams: how many may be open at once, in all, of one namespace and of one image.
 
 An origin that answers slowly or never holds the places of its image. So no image and no namespace gets all of them, and
-the images of others are served meanwhile.
+the images of others are served meanwhile. Manifests, which need no origin, have places apart.
 """
 
 from collections import Counter

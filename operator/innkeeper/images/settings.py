@@ -57,7 +57,8 @@ class ImagesSettings(CommonSettings):
     max_streams: int = Field(
         MAX_STREAMS,
         gt=0,
-        description="How many streams may be open at once; half of them for one namespace, a quarter for one image.",
+        description="How many streams may be open at once, and as many of manifests beside them; half of them for one "
+        "namespace, a quarter for one image.",
     )
     tls_cert_file: Path | None = Field(None, description="Serve https with this certificate chain (PEM).")
     tls_key_file: Path | None = Field(None, description="The certificate's key (PEM).")

@@ -19,6 +19,8 @@ from innkeeper.images.answers import Failed, InspectRequest, Preparing, Ready
 from innkeeper.images.assembly import build
 from innkeeper.images.blobs import StreamLimits
 from innkeeper.images.inspection import Inspector, Limits
+from innkeeper.images.kept_files import KeptFiles
+from innkeeper.images.manifests import Manifests
 from innkeeper.images.settings import ImagesSettings
 from innkeeper.images.signing import BlobName, UrlSigner
 from innkeeper.images.sources.deadlines import OriginDeadlines, steady
@@ -227,6 +229,7 @@ class Serving:
     base: str
     registry: CollectorRegistry
     signer: UrlSigner
+    manifests: Path
 
     def url(self, name: str) -> str:
         signed = self.signer.sign(BlobName("team-a", name, DIGEST)).url
@@ -234,6 +237,14 @@ class Serving:
 
     async def status(self, name: str) -> tuple[int, bytes]:
         async with self.http.get(self.url(name)) as answer:
+            return answer.status, await answer.read()
+
+    async def manifest(self, name: str) -> tuple[int, bytes]:
+        """Ask for one that the test has put there."""
+        own = await Manifests(KeptFiles(self.manifests)).keep_encoded(DIGEST, b"{}")
+        async with self.http.get(
+            f"{self.url(name).replace('/blobs/', '/manifests/')}&manifest={own}"
+        ) as answer:
             return answer.status, await answer.read()
 
     @property
@@ -247,7 +258,10 @@ async def serving(tmp_path: Path, origin: Origin, limits: StreamLimits) -> Async
     (tmp_path / "key").write_bytes(b"k" * 32)
     api, clock, registry = PlayedApi(), ManualClock(), CollectorRegistry()
     settings = ImagesSettings(
-        directory=tmp_path, public_url="http://images.test", url_key_file=tmp_path / "key"
+        directory=tmp_path,
+        manifest_directory=tmp_path,
+        public_url="http://images.test",
+        url_key_file=tmp_path / "key",
     )
     async with AsyncExitStack() as stack:
         at = await stack.enter_async_context(origin.server())
@@ -278,7 +292,7 @@ async def serving(tmp_path: Path, origin: Origin, limits: StreamLimits) -> Async
         await web.TCPSite(runner, "127.0.0.1", port).start()
         http = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(total=60)))
         signer = UrlSigner(b"k" * 32, base_url="http://images.test", clock=clock)
-        yield Serving(http, f"http://127.0.0.1:{port}", registry, signer)
+        yield Serving(http, f"http://127.0.0.1:{port}", registry, signer, tmp_path)
 
 
 async def test_an_image_whose_origin_is_silent_does_not_take_the_places_of_others(tmp_path: Path) -> None:
@@ -292,6 +306,17 @@ async def test_an_image_whose_origin_is_silent_does_not_take_the_places_of_other
         assert b"2 streams of this image are open" in busy[0][1]
         assert await server.status("good") == (200, DISK)
         await end(asked)
+
+
+async def test_an_image_whose_streams_are_all_taken_gives_its_manifest(tmp_path: Path) -> None:
+    """A host that is new in a storm of boots needs it first, and the manifest needs no origin."""
+    origin = Origin(DISK, silent=True)
+    async with serving(tmp_path, origin, StreamLimits(at_once=4, answer_s=HOUR)) as server:
+        asked = asyncio.ensure_future(server.status("slow"))
+        await eventually(lambda: len(origin.requests) == 1, deadline_s=60)
+        assert (await server.status("slow"))[0] == 503
+        assert await server.manifest("slow") == (200, b"{}")
+        await end([asked])
 
 
 @pytest.mark.parametrize("origin", [Origin(DISK, silent=True), Origin(DISK, silent_body=True)])
