@@ -369,6 +369,36 @@ async def test_a_write_that_came_in_while_listing_is_not_lost(api: FakeApi, clie
         assert "-mine" not in told.names()
 
 
+async def test_a_write_answered_while_the_version_is_asked_for_is_no_older_store(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, older, version = [], [], relisting.Scope.version
+
+    async def overtaken(scope: relisting.Scope[Any]) -> int:
+        found = await version(scope)
+        # The answer is on its way to us; that to a write of our own is here first.
+        change = {"data": {"asked": str(len(asked))}}
+        informer.assume(await client.patch(CONFIG_MAPS, "a", change, namespace="default"))
+        asked.append(found)
+        return found
+
+    async def told_of_older() -> None:
+        older.append(informer.resource_version)
+
+    put(api, "a")
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, _):
+        informer.before_older = told_of_older
+        monkeypatch.setattr(relisting.Scope, "version", overtaken)
+        await api.down()
+        await eventually(informer.refused.is_set)
+        await api.up()
+        await eventually(lambda: asked)
+        put(api, "b")
+        await eventually(lambda: held(informer) == {"a", "b"})
+        assert not older
+        assert dict(informer.starts) == {Way.LIST: 1}
+
+
 async def test_a_revoked_token_is_read_anew_from_its_file(api: FakeApi, tmp_path: Any) -> None:
     file = tmp_path / "token"
     file.write_text(api.new_token("agent"))
