@@ -4,6 +4,8 @@ On a host that has the honest image whole. The liar knows the digest, the size a
 """
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +15,11 @@ import msgspec
 import pytest
 
 from innkeeper.agent.imaging import comparisons
+from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.overlay import DiskTool, backing_of
 from innkeeper.agent.imaging.store import HostImageStore
 from innkeeper.agent.streaming import control, streams
-from innkeeper.agent.streaming.messages import Mode, Serve
+from innkeeper.agent.streaming.messages import ImageStatus, Mode, Serve
 from innkeeper.clock import SystemClock
 from innkeeper.domain.images.manifest import Chunks, ManifestMaker
 from innkeeper.domain.orders import OrderImage
@@ -35,6 +38,7 @@ from tests.kit.streams import (
 from tests.kit.waiting import eventually
 
 DISK, LIE = a_disk(), a_disk(seed=3)
+DAMAGED = DISK[: 20 * CHUNK] + bytes(1) + DISK[20 * CHUNK + 1 :]
 HONEST, LIAR = "guest-1", "guest-of-a-liar"
 PATIENT_S = 60
 
@@ -185,10 +189,66 @@ async def test_an_image_of_an_older_version_is_compared_once_and_used(two: Two) 
 
 
 async def test_an_image_that_the_disk_damaged_is_not_taken_for_the_ordered_one(two: Two) -> None:
-    await an_old_whole(two, DISK[: 20 * CHUNK] + bytes(1) + DISK[20 * CHUNK + 1 :])
-    two.site.server.urls_status = 200
+    await an_old_whole(two, DAMAGED)
     assert (await two.backing(two.honest, HONEST)).startswith("nbd+unix://")
-    assert await two.reads(two.honest, 20) == chunk(DISK, 20)
+    assert await two.reads(two.honest, 12) == chunk(DISK, 12), "the good chunks need no image server"
+    damaged = asyncio.create_task(two.reads(two.honest, 20))
+    await eventually(lambda: two.site.status().message, deadline_s=PATIENT_S)
+    assert await two.reads(two.honest, 21) == chunk(DISK, 21), "also one of the same request"
+    two.site.server.urls_status = 200
+    assert await damaged == chunk(DISK, 20)
+    await eventually(lambda: two.whole.read_bytes() == DISK, deadline_s=PATIENT_S)
+    status = two.site.status()
+    assert status.from_origin < status.total / 4
+
+
+async def test_an_equal_image_is_used_where_the_disk_refuses_the_note(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, parts = comparisons._matches, list[int]()
+
+    def counted(path: Path, chunks: Chunks, first: int, behind: int) -> bool:
+        parts.append(first)
+        return real(path, chunks, first, behind)
+
+    def refuse(_files: ImageFiles, _stream: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    await an_old_whole(two, DISK)
+    monkeypatch.setattr(comparisons, "_matches", counted)
+    with monkeypatch.context() as full:
+        full.setattr(ImageFiles, "note_match", refuse)
+        for guest_id in (HONEST, "guest-2"):
+            assert await two.backing(two.honest, guest_id) == str(two.whole)
+    assert parts == [0, 0], "once by the streaming process, and once by the agent"
+    assert await two.backing(two.honest, "guest-3") == str(two.whole)
+    assert two.site.files.match(two.site.name).exists(), "noted once there is room"
+
+
+async def test_a_store_without_a_streaming_process_fetches_a_damaged_image_again(two: Two) -> None:
+    await an_old_whole(two, DAMAGED)
+    two.store = store_of(two.site, None)
+    with pytest.raises(InnkeeperError) as away:
+        await two.backing(two.honest, HONEST)
+    assert away.value.retryable
+    assert two.whole.read_bytes() == DAMAGED, "disks lie over it, and it is replaced at once"
+    two.site.server.urls_status = 200
+    assert await two.backing(two.honest, HONEST) == str(two.whole)
+    assert two.whole.read_bytes() == DISK
+
+
+async def test_an_image_that_cannot_be_read_now_is_no_end(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, _chunks: Chunks, _first: int, _behind: int) -> bool:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    await an_old_whole(two, DISK)
+    two.store = store_of(two.site, None)
+    with monkeypatch.context() as poor:
+        poor.setattr(comparisons, "_matches", fail)
+        with pytest.raises(InnkeeperError, match="cannot be read") as unread:
+            await two.backing(two.honest, HONEST)
+        assert unread.value.retryable
+    assert await two.backing(two.honest, HONEST) == str(two.whole)
 
 
 async def test_another_manifest_of_the_same_bytes_shares_the_image(two: Two) -> None:
@@ -246,8 +306,10 @@ async def test_a_store_without_a_streaming_process_compares_too(two: Two) -> Non
 class OfOlderVersion:
     """A streaming process that serves a whole image by its digest alone."""
 
-    async def serve(self, image: OrderImage, guest_id: str, **options: bool) -> None:
+    async def serve(self, image: OrderImage, guest_id: str, **_options: bool) -> ImageStatus:
         """Serve it."""
+        opening = ImageStatus.opening(stream_name(image), (guest_id,))
+        return msgspec.structs.replace(opening, mode=Mode.LOCAL)
 
     async def until_whole(self, name: str, progress: object) -> None:
         """Find it whole."""
@@ -256,12 +318,26 @@ class OfOlderVersion:
         """Know nobody."""
 
 
-async def test_a_streaming_process_of_an_older_version_is_not_believed(two: Two) -> None:
+@pytest.mark.parametrize("storage", [Storage.COPY, Storage.STREAM])
+async def test_a_streaming_process_of_an_older_version_is_not_believed(two: Two, storage: Storage) -> None:
+    await an_old_whole(two, DISK)
+    two.answer(two.lying)
+    two.site.server.urls_status = 200
+    two.store = store_of(two.site, OfOlderVersion())
+    with pytest.raises(InnkeeperError, match="not those of the manifest") as refused:
+        await two.backing(two.lying, LIAR, storage=storage)
+    assert refused.value.reason == GuestReason.IMAGE_DIGEST_MISMATCH
+    assert two.whole.read_bytes() == DISK
+
+
+@pytest.mark.parametrize("storage", [Storage.COPY, Storage.STREAM])
+async def test_a_streaming_process_of_an_older_version_serves_honest_guests(
+    two: Two, storage: Storage
+) -> None:
     await an_old_whole(two, DISK)
     two.store = store_of(two.site, OfOlderVersion())
-    with pytest.raises(InnkeeperError, match="of another version") as refused:
-        await two.backing(two.lying, LIAR, storage=Storage.COPY)
-    assert refused.value.retryable
+    assert await two.backing(two.honest, HONEST, storage=storage) == str(two.whole)
+    assert await two.backing(two.honest, "guest-2", storage=storage) == str(two.whole)
 
 
 async def test_what_was_noted_goes_with_the_image(two: Two) -> None:

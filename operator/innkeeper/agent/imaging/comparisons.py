@@ -13,11 +13,14 @@ from pathlib import Path
 import structlog
 
 from innkeeper.agent.imaging.files import ImageFiles
+from innkeeper.agent.imaging.partial import DownloadFailedError
+from innkeeper.domain.images.digests import Digest, Hash
 from innkeeper.domain.images.manifest import Chunks
 from innkeeper.to_its_end import in_thread
 
 log = structlog.get_logger(__name__)
 
+_PIECE_BYTES = 1024**2
 _PART_BYTES = 64 * 1024**2  # that one comparison reads before it is another one's turn
 
 
@@ -28,21 +31,44 @@ class Comparisons:
         self._files = files
         self._turn = asyncio.Lock()  # whatever is compared takes one thread, and goes on in turn
         self._running: dict[str, asyncio.Task[bool]] = {}
+        self._unnoted: set[str] = set()  # found to be equal, and the disk refuses the note
 
     async def is_whole(self, name: str, chunks: Chunks) -> bool:
         """Tell whether the whole image of a stream is here and is what the stream's manifest says.
 
         A caller that waits no longer ends nothing: the next one waits for the same comparison.
+
+        Raises:
+            DownloadFailedError: the whole image cannot be read.
         """
         if await asyncio.to_thread(self._files.is_whole, name):
             return True
         if not await asyncio.to_thread(self._files.whole_of(name).exists):
             return False
+        if name in self._unnoted:
+            await self._note(name)
+            return True
         task = self._running.get(name)
         if task is None:
             task = self._running[name] = asyncio.create_task(self._compare(name, chunks))
             task.add_done_callback(lambda _: self._running.pop(name))
         return await asyncio.shield(task)
+
+    async def is_itself(self, name: str) -> bool:
+        """Tell whether the whole image of a stream still has the digest that it came with.
+
+        Raises:
+            DownloadFailedError: it cannot be read.
+        """
+        whole = self._files.whole_of(name)
+        declared = Digest.of_hex(whole.name)
+        hashed, offset = declared.new_hash(), 0
+        try:
+            while count := await in_thread(_hash_part, whole, hashed, offset):
+                offset += count
+        except OSError as error:
+            raise _unreadable(error) from error
+        return declared.mismatch(declared.found_by(hashed)) is None
 
     def is_running(self, name: str) -> bool:
         """Tell whether the image of a stream is being compared."""
@@ -57,15 +83,26 @@ class Comparisons:
 
     async def _compare(self, name: str, chunks: Chunks) -> bool:
         try:
-            if not await self._is_equal(self._files.whole_of(name), chunks):
-                log.warning("image_not_of_manifest", image=name)
-                return False
-            await in_thread(self._files.note_match, name)
-        except OSError as error:  # its guests read a file of their own
+            is_equal = await self._is_equal(self._files.whole_of(name), chunks)
+        except OSError as error:
             log.warning("image_not_compared", image=name, error=error.strerror)
+            raise _unreadable(error) from error
+        if not is_equal:
+            log.warning("image_not_of_manifest", image=name)
             return False
         log.info("image_compared", image=name)
+        await self._note(name)
         return True
+
+    async def _note(self, name: str) -> None:
+        """Note that an image is equal; where the disk refuses, this process knows it, and the next one compares again."""
+        try:
+            await in_thread(self._files.note_match, name)
+        except OSError as error:
+            log.warning("match_not_noted", image=name, error=error.strerror)
+            self._unnoted.add(name)
+        else:
+            self._unnoted.discard(name)
 
     async def _is_equal(self, whole: Path, chunks: Chunks) -> bool:
         if (await asyncio.to_thread(whole.stat)).st_size != chunks.size:
@@ -84,3 +121,17 @@ def _matches(path: Path, chunks: Chunks, first: int, behind: int) -> bool:
         spans = (chunks.span(index) for index in range(first, behind))
         pieces = (os.pread(file.fileno(), end - start, start) for start, end in spans)
         return all(chunks.matches(index, piece) for index, piece in enumerate(pieces, first))
+
+
+def _hash_part(path: Path, hashed: Hash, offset: int) -> int:
+    """Feed a part of a file to a hash; return its bytes, 0 at the end. Memory: one piece."""
+    with path.open("rb", buffering=0) as file:
+        start = offset
+        while offset - start < _PART_BYTES and (piece := os.pread(file.fileno(), _PIECE_BYTES, offset)):
+            hashed.update(piece)
+            offset += len(piece)
+    return offset - start
+
+
+def _unreadable(error: OSError) -> DownloadFailedError:
+    return DownloadFailedError(f"the image that lies on this host cannot be read: {error.strerror}")

@@ -36,7 +36,7 @@ class Downloader:
         self._on_bytes = on_bytes
 
     async def fetch(self, image: OrderImage, guest_id: str, target: Path, progress: Progress) -> None:
-        """Bring an image to `target`, which must not be there yet.
+        """Bring an image to `target`; a file that lies there is replaced at once, and only by the right bytes.
 
         Raises:
             DownloadFailedError: the image server refused, broke off, or was silent for too long.

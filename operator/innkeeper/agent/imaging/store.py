@@ -23,7 +23,7 @@ from innkeeper.agent.imaging.download import Downloader
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.header import ImageUnreadableError, check_header
 from innkeeper.agent.imaging.image_server import ImageServerSession
-from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
+from innkeeper.agent.imaging.partial import on_disk
 from innkeeper.agent.streaming.messages import ImageStatus, Mode
 from innkeeper.agent.streaming.ordered_manifest import ManifestWrongError, ordered_manifest
 from innkeeper.agent.streaming.origin import ImageServerOrigin
@@ -137,15 +137,16 @@ class HostImageStore:
     ) -> bool:
         """Have an image served; tell whether all of it is here, where that was asked for or found out meanwhile."""
         name, is_copy = stream_name(image), storage == Storage.COPY
-        await streamer.serve(image, guest_id, whole_soon=is_copy)
-        if not is_copy and not await asyncio.to_thread(self._files.is_whole, name):
+        status = await streamer.serve(image, guest_id, whole_soon=is_copy)
+        is_here = status.mode is Mode.LOCAL or await asyncio.to_thread(self._files.is_whole, name)
+        if not is_copy and not is_here:
             return False
         await streamer.until_whole(name, progress)
         await streamer.leave(name, guest_id)
         if not await asyncio.to_thread(self._files.is_whole, name):
-            raise DownloadFailedError(
-                "the streaming process is of another version: it serves what nobody compared"
-            )
+            # A process of an older version serves a whole image by its digest alone, and notes nothing.
+            async with self._fetching[image.digest]:
+                await self._compare(image, guest_id, progress)
         return True
 
     async def _copy(self, image: OrderImage, guest_id: str, target: Path, progress: Progress) -> None:
@@ -157,14 +158,22 @@ class HostImageStore:
                     "image_fetched", digest=image.digest, bytes=image.size, s=self._clock.monotonic() - begun
                 )
             if image.manifest_digest is not None:
-                await self._compare(image, guest_id)
+                await self._compare(image, guest_id, progress)
 
-    async def _compare(self, image: OrderImage, guest_id: str) -> None:
+    async def _compare(self, image: OrderImage, guest_id: str, progress: Progress) -> None:
+        """Have the whole image be what the order's manifest says; one that the disk damaged is fetched again."""
+        name = stream_name(image)
         async with ImageServerSession(self._ca_file) as session:
             origin = ImageServerOrigin(session, image, token=self._token, guests=lambda: (guest_id,))
             chunks = await ordered_manifest(image, origin, self._files)
-        if not await self._comparisons.is_whole(stream_name(image), chunks):
-            raise ManifestWrongError("the image's bytes are not those of the manifest that the order names")
+        if await self._comparisons.is_whole(name, chunks):
+            return
+        if not await self._comparisons.is_itself(name):
+            log.warning("image_damaged", image=name, message="the disk of this host lost a part of it")
+            await self._downloader.fetch(image, guest_id, self._files.whole_of(name), progress)
+            if await self._comparisons.is_whole(name, chunks):
+                return
+        raise ManifestWrongError("the image's bytes are not those of the manifest that the order names")
 
     async def has_disk(self, disk: Path) -> bool:
         """Tell whether a guest's disk is there."""

@@ -87,7 +87,8 @@ class Stream:
     async def open(cls, record: Record, origin: ImageServerOrigin, around: Surroundings) -> "Stream":
         """Make what is needed to serve an image; nothing of it may be read before `begin`.
 
-        A whole image that is here is read only if it is what this manifest says; else the stream has its own file.
+        A whole image that is here is read only if it is what this manifest says; else the stream has its own file, and
+        takes from the whole image those chunks that are right.
 
         Raises:
             ManifestWrongError: the manifest is not the one that was ordered.
@@ -95,8 +96,12 @@ class Stream:
         """
         name = stream_name(record.image)
         chunks = await ordered_manifest(record.image, origin, around.files)
-        is_whole = await around.comparisons.is_whole(name, chunks)
-        path = around.files.whole_of(name) if is_whole else around.files.stream(name)
+        try:
+            is_whole = await around.comparisons.is_whole(name, chunks)
+        except DownloadFailedError:  # it was logged
+            is_whole = False
+        whole = around.files.whole_of(name)
+        path = whole if is_whole else around.files.stream(name)
         with ExitStack() as undo:  # whoever asked may give up at any moment
 
             def make() -> ChunkFile:
@@ -107,6 +112,9 @@ class Stream:
             file = await on_disk(make)
             undo.callback(around.index.drop, name)
             await in_thread(around.index.add, name, file)
+            if not is_whole and await asyncio.to_thread(whole.exists):
+                undo.callback(around.index.drop, _beside(name))
+                await in_thread(around.index.add, _beside(name), WholeImage(whole, chunks))
             mode = Mode.LOCAL if is_whole else Mode.STREAMING
             stream = cls(record, origin, around, file, mode=mode)
             undo.pop_all()
@@ -209,6 +217,7 @@ class Stream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._supply.close()
         self._around.index.drop(self.name)
+        self._around.index.drop(_beside(self.name))
         if self.mode is Mode.LOCAL:
             self._around.index.add(self.name, WholeImage(self._file.path, self._file.chunks))
         self._file.close()
@@ -349,3 +358,8 @@ class Stream:
 
     def _behind(self, end: int) -> int:
         return -(-end // self._file.chunks.chunk_bytes)
+
+
+def _beside(name: str) -> str:
+    """Return the name in the index of the whole image that lies beside a stream's own file."""
+    return f"{name}.whole"

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 TRIES = 3  # of a chunk that is wrong
 MOST_BEYOND = 8  # chunks behind a miss, at most; docs/explanation/performance.md
 AHEAD_RUNS = 2  # requests ahead of guests at once: one is on its way while the next is asked for
-SLOWEST_RETRY_S = 5.0
+FIRST_RETRY_S, SLOWEST_RETRY_S = 0.25, 5.0
 DISK_FULL_PAUSE_S = 10.0
 
 
@@ -227,16 +227,19 @@ class Supply:
 
     async def _bring(self, first: int, behind: int) -> None:
         """Bring a run of chunks, however long it takes."""
-        pause, index, tries = 0.25, first, 0
+        pause, index, tries = FIRST_RETRY_S, first, 0
         try:
             while (index := await self._from_host(index, behind)) < behind:
                 try:
                     gap = await in_thread(self._file.gap, index, behind)
                     before, index = index, await self._from_origin(index, gap)
                     self._note_away(None)
-                    pause = 0.25
+                    pause = FIRST_RETRY_S
                 except DownloadFailedError as error:
                     self._note_away(error.message)
+                    if pause == FIRST_RETRY_S:
+                        for each in range(index + 1, behind):  # who reads these need not wait for the origin
+                            await self._from_host(each, each + 1)
                     await self._clock.sleep(pause)
                     pause = min(pause * 2, SLOWEST_RETRY_S)
                     continue
