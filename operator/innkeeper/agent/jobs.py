@@ -36,6 +36,8 @@ class Jobs:
     def __init__(self, *, on_end: Callable[[str], None]) -> None:
         self._on_end = on_end
         self._running: dict[str, Job] = {}
+        # Who was told to end. A task's own count of cancellations also rises while a deadline inside it passes.
+        self._told: set[str] = set()
 
     def get(self, guest_id: str) -> Job | None:
         """Return the guest's job, if one runs."""
@@ -53,21 +55,23 @@ class Jobs:
     def cancel(self, guest_id: str) -> None:
         """Have the guest's job end; its end is told later. Once: a second time would go through what runs to its end."""
         job = self._running.get(guest_id)
-        if job is not None and not job.task.cancelling():
+        if job is not None and guest_id not in self._told:
+            self._told.add(guest_id)
             job.task.cancel()
 
     async def close(self, *, within_s: float = 2.0) -> None:
         """End all jobs; the next agent goes on with them. One that waits for the hypervisor is not waited for long."""
-        tasks = {job.task for job in self._running.values()}
-        for goes_through in (False, True):  # the second time goes through work that runs to its end
+        for guest_id in self._running:
+            self.cancel(guest_id)
+        if tasks := {job.task for job in self._running.values()}:
+            await asyncio.wait(tasks, timeout=within_s)
             for task in tasks:
-                if goes_through or not task.cancelling():
-                    task.cancel()
-            if tasks:
-                await asyncio.wait(tasks, timeout=within_s)
+                task.cancel()  # the second time goes through work that runs to its end
+            await asyncio.wait(tasks, timeout=within_s)
 
     def _ended(self, guest_id: str, task: asyncio.Task[None]) -> None:
         job = self._running.get(guest_id)
         if job is not None and job.task is task:
             del self._running[guest_id]
+            self._told.discard(guest_id)
         self._on_end(guest_id)

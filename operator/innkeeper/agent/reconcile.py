@@ -44,6 +44,7 @@ from innkeeper.domain.reasons import (
     OrderOutcome,
 )
 from innkeeper.errors import InnkeeperError
+from innkeeper.to_its_end import to_its_end
 from innkeeper.views.assignment import Assignment
 
 STORE_AGAIN_S = 5.0
@@ -331,7 +332,8 @@ class Reconciler:
         else:
             self._operated(guest_id, record)
         finally:
-            await self.inventory.refresh()  # also where it was cancelled: the next look must see what it did
+            # Also where it was or is cancelled: the next look must see what it did.
+            await to_its_end(self.inventory.refresh())
 
     def _operated(self, guest_id: str, record: OperationRecord) -> None:
         trials = self.trials.setdefault(guest_id, Trials())
@@ -407,7 +409,8 @@ class Reconciler:
                 self.trials.pop(guest_id, None)
                 self.operating.book.forget(guest_id)
         finally:
-            await self.inventory.refresh()  # also where it was cancelled: the next look must see what it did
+            # Also where it was or is cancelled: the next look must see what it did.
+            await to_its_end(self.inventory.refresh())
 
     def _failed(self, guest_id: str, kind: JobKind, failure: Ready, *, retryable: bool) -> None:
         self.figures.job_failures.labels(kind.value, failure.reason).inc()

@@ -9,7 +9,7 @@ from innkeeper.agent.build.ports import Streamed
 from innkeeper.agent.drivers.driver import DriverError
 from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.pivot import LOOK_S
-from innkeeper.domain.orders import OrderOperation
+from innkeeper.domain.orders import Order, OrderOperation
 from innkeeper.kube.resources import HOST_AGENTS
 from tests.kit.agent_host import AgentHost, GatedDriver
 from tests.kit.agent_orders import guest_id, order
@@ -152,6 +152,55 @@ async def test_guests_in_their_grace_hold_up_no_other_whatever_is_ordered_of_the
     for number in deaf:
         await host.assign(order(number, serial=4, desired="Destroyed"))
         await host.told(guest_id(number), "Destroyed", outcome="Destroyed")
+
+
+class SlowToTell(GatedDriver):
+    """Tells nothing of its machines from a start on, until its gates open."""
+
+    is_slow = True
+
+    async def start(self, guest_id: str) -> None:
+        """Start a machine."""
+        await super().start(guest_id)
+        if self.is_slow:
+            self.gates.held.add("domains")
+
+
+@pytest.fixture
+def slow(host: AgentHost) -> SlowToTell:
+    """Give the host a driver that is slow to tell what it has."""
+    driver = SlowToTell(host.clock)
+    driver.gates, driver.asked = host.gates, host.driver.asked
+    host.driver = driver
+    return driver
+
+
+@pytest.mark.parametrize("operates", [False, True])
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        (order(serial=3, desired="Stopped"), "Stopped"),
+        (order(epoch=2, desired="Superseded", image=None, addresses=[]), "Superseded"),
+    ],
+)
+async def test_a_guest_is_not_told_stopped_before_its_machines_were_read(
+    host: AgentHost, slow: SlowToTell, ends: Order, reason: str, *, operates: bool
+) -> None:
+    """The order comes when the work is done, and what it did was not read yet."""
+    slow.is_slow = not operates
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "Running")
+    if operates:
+        slow.is_slow = True
+        await host.assign(order(serial=2, operation=OrderOperation(id="operation-1", kind="HardReboot")))
+        await host.ended_operation(GUEST, "operation-1")
+    await host.gates.reached["domains"].wait()
+    await host.assign(ends)
+    await host.told(GUEST, "Stopping")
+    host.gates.open()
+    await host.told(GUEST, reason)
+    assert host.driver.running() == set()
 
 
 async def test_a_call_that_ends_at_its_deadline_is_told_and_tried_again(host: AgentHost) -> None:

@@ -1,6 +1,7 @@
 """One job for one guest, and what cancelling one means."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -50,6 +51,33 @@ async def test_a_cancelled_job_is_a_job_until_its_call_to_the_hypervisor_is_over
     await eventually(lambda: ended == ["g"])
     assert done == ["defined"]
     assert jobs.get("g") is None
+
+
+async def test_a_job_is_told_to_end_also_while_a_deadline_inside_it_passes() -> None:
+    jobs = Jobs(on_end=lambda _: None)
+
+    async def work() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await _for_ever()
+        await _for_ever()
+
+    jobs.start("g", JobKind.BUILD, desired="Running", work=work())
+    job = jobs.get("g")
+    assert job is not None
+    while not job.task.cancelling():  # by the deadline
+        await one_turn()
+    jobs.cancel("g")
+    await eventually(lambda: jobs.get("g") is None)
+
+
+async def test_the_next_job_of_the_same_guest_can_be_told_to_end_too() -> None:
+    jobs = Jobs(on_end=lambda _: None)
+    for _ in range(2):
+        jobs.start("g", JobKind.BUILD, desired="Running", work=_for_ever())
+        await one_turn()
+        jobs.cancel("g")
+        await eventually(lambda: jobs.get("g") is None)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,10 @@ class Driver(Protocol):
 
         A machine that a person paused goes on first, so that it hears the wish; without a grace it is not asked.
         Cancelled during the grace it ends at once, and the machine keeps its power; taking the power runs to its end.
+
+        Raises:
+            DriverError: the hypervisor does not answer. Where other machines keep it so busy that the guest was never
+                asked, its power is not taken either.
         """
 
     async def guest_agent_answers(self, guest_id: str, *, within_s: int) -> bool:

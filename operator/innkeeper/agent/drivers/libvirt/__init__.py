@@ -1,7 +1,7 @@
 """The libvirt driver: QEMU machines under KVM, or emulated where the Host allows it.
 
-`domain_xml` writes a machine down, `connection` is the one way to libvirt, `kvm_probe` finds out whether KVM runs code,
-`driver` puts them together. QEMU belongs to libvirt: it lives on when the agent, or libvirt itself, ends.
+`domain_xml` writes a machine down, `connection` and `guest_calls` are the ways to libvirt, `kvm_probe` finds out whether
+KVM runs code, `driver` puts them together. QEMU belongs to libvirt: it lives on when the agent, or libvirt itself, ends.
 
-Only `connection` and `driver` need libvirt-python.
+Only `connection`, `guest_calls`, `driver` and `usage` need libvirt-python.
 """

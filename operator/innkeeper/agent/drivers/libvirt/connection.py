@@ -9,13 +9,13 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import libvirt
 import structlog
 
 from innkeeper.agent.drivers.driver import DriverError, HypervisorAwayError
+from innkeeper.agent.drivers.libvirt.daemon_threads import DaemonThreads
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Connection:
         self._on_connected = on_connected
         self._connection: Any = None
         self._lock = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="libvirt")
+        self._threads = DaemonThreads(most=_THREADS, name="libvirt")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
@@ -106,7 +106,7 @@ class Connection:
         if connection is not None:
             with contextlib.suppress(libvirt.libvirtError, DriverError):
                 await self._in_thread(connection.close, deadline_s=5)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
 
     async def _connected(self) -> Any:
         async with self._lock:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from innkeeper.agent.drivers.driver import (
     DomainUsage,
     DriverError,
     Hypervisor,
+    HypervisorAwayError,
     HypervisorKind,
     StartFailedError,
 )
@@ -66,9 +68,11 @@ RESUME_STEADY = 3  # looks in a row at which it runs
 USAGE_DEADLINE_S = 3.0
 START_DEADLINE_S = 180.0  # a libvirt that has not seen QEMU yet probes it first
 PULL_DEADLINE_S = 10.0  # who pulls has other guests to pull for
-# Calls at once. libvirt has 20 workers for all that it is asked, and five more that take the power of machines.
+# Calls at once. libvirt has 20 workers for all that it is asked, and five more that take the power of machines: those of
+# the 20 that machines may hold up, and usage with them, must be fewer.
 STARTS = 5
-ASKS = 8
+ASKS = 6
+PULLS = 4  # of their own: work in the background must not keep the power button from anybody
 ENDS = 8
 
 
@@ -86,6 +90,7 @@ class LibvirtDriver:
         self._connection = Connection(uri, on_domain=self._domain_changed, on_connected=self._all_changed)
         self._starts = GuestCalls(uri, name="starts", threads=STARTS)
         self._asks = GuestCalls(uri, name="asks", threads=ASKS)
+        self._pulls = GuestCalls(uri, name="pulls", threads=PULLS)
         self._ends = GuestCalls(uri, name="ends", threads=ENDS)
         self._usages = GuestCalls(uri, name="usage", threads=MOST_UNANSWERED)
 
@@ -180,7 +185,7 @@ class LibvirtDriver:
             if domain is not None and domain.isActive() and not domain.blockJobInfo(xml.DISK):
                 domain.blockPull(xml.DISK, bytes_per_s, libvirt.VIR_DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES)
 
-        await self._ask(guest_id, begin, deadline_s=PULL_DEADLINE_S)
+        await _answer(self._pulls.call(begin, about=guest_id, deadline_s=PULL_DEADLINE_S))
 
     async def stop(self, guest_id: str, *, grace_s: float) -> None:
         """Ask the guest to power off; after the grace take its power."""
@@ -189,24 +194,37 @@ class LibvirtDriver:
         await to_its_end(self._end(guest_id, lambda connection: _take_power(connection, guest_id)))
 
     async def _ask_within(self, guest_id: str, grace_s: float) -> None:
+        """Wait for a guest's end as long as its grace.
+
+        Raises:
+            HypervisorAwayError: the guest was never asked, so it had no grace yet.
+        """
+        asked = threading.Event()
         changed = self._changed.setdefault(guest_id, asyncio.Event())
         try:
             async with asyncio.timeout(grace_s):
-                await self._ask_until_off(guest_id, changed)
-        except TimeoutError:
+                await self._ask_until_off(guest_id, changed, asked)
+        except TimeoutError as error:
+            # A machine that leaves an earlier call unanswered cannot be asked; no other keeps a guest from its grace.
+            if not asked.is_set() and not self._asks.is_silent(guest_id):
+                message = f"libvirt owes answers about others: the guest was not asked in its {grace_s:.0f} s"
+                raise HypervisorAwayError(message) from error
             log.info("grace_over", guest=guest_id, seconds=grace_s)
         finally:
             self._changed.pop(guest_id, None)
 
-    async def _ask_until_off(self, guest_id: str, changed: asyncio.Event) -> None:
+    async def _ask_until_off(self, guest_id: str, changed: asyncio.Event, asked: threading.Event) -> None:
         """Press the power button, and again from time to time: a guest that still boots does not see the first."""
+
+        def press(connection: Any) -> bool:
+            asked.set()
+            return _press_power_button(connection, guest_id)
+
         while True:
             # Cleared before each look: an end between look and wait is not missed.
             changed.clear()
             with contextlib.suppress(MachineSilentError):  # its power is taken when the grace is over
-                if not await self._ask(
-                    guest_id, lambda connection: _press_power_button(connection, guest_id)
-                ):
+                if not await self._ask(guest_id, press):
                     return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._press_again_s):
@@ -254,7 +272,7 @@ class LibvirtDriver:
         """Let go of libvirt; machines run on."""
         for queue in self._listeners:
             queue.put_nowait(None)
-        for calls in (self._starts, self._asks, self._ends, self._usages):
+        for calls in (self._starts, self._asks, self._pulls, self._ends, self._usages):
             calls.close()
         await self._connection.close()
 

@@ -1,27 +1,43 @@
-"""Calls that one machine may leave unanswered: in threads of their own, at most one such call about each guest.
+"""Calls of one kind that a machine may leave unanswered: in threads of their own, one at a time about each guest.
 
 libvirt sets a call to a QEMU that stands still no limit: it hangs until that QEMU goes on or dies, and our deadline only
-stops waiting for it. Each thread has a connection of its own, since libvirt takes no more than five requests of one
-connection at a time. What must be answered whatever machines do goes through `connection` instead.
+stops waiting for it; a process that ends leaves it behind. Each thread has a connection of its own, since libvirt takes
+no more than five requests of one connection at a time. What must be answered whatever machines do goes through
+`connection` instead.
 """
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import libvirt
 
 from innkeeper.agent.drivers.driver import HypervisorAwayError
 from innkeeper.agent.drivers.libvirt.connection import DEADLINE_S, is_alive, open_connection
+from innkeeper.agent.drivers.libvirt.daemon_threads import DaemonThreads
 
 T = TypeVar("T")
 
 
 class MachineSilentError(HypervisorAwayError):
-    """There is no answer about one guest; libvirt may well answer about others."""
+    """A call about one guest was begun and is not answered; libvirt may well answer about others."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call that was handed in and has not ended."""
+
+    future: Future[Any]
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether a thread took it on; else it waits for one, or was dropped before."""
+        return self.future.running() or (self.future.done() and not self.future.cancelled())
 
 
 class GuestCalls:
@@ -29,47 +45,58 @@ class GuestCalls:
 
     def __init__(self, uri: str, *, name: str, threads: int) -> None:
         self._uri = uri
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"libvirt-{name}")
+        self._threads = DaemonThreads(most=threads, name=f"libvirt-{name}")
         self._own = threading.local()
-        self._unanswered: dict[Hashable, asyncio.Event] = {}
+        self._unanswered: dict[Hashable, _Call] = {}
 
     @property
     def unanswered(self) -> int:
-        """How many calls were begun and have not ended, those included that nobody waits for any more."""
+        """How many calls were handed in and have not ended, those included that nobody waits for any more."""
         return len(self._unanswered)
 
     async def call(self, work: Callable[[Any], T], *, about: Hashable, deadline_s: float = DEADLINE_S) -> T:
         """Run `work` with a connection in a thread, once earlier calls about the same have ended.
 
         Raises:
-            MachineSilentError: there is no answer within the deadline, in which it also waits for its turn.
-            HypervisorAwayError: libvirt cannot be reached, or went away.
+            MachineSilentError: there is no answer within the deadline to this call, or to an earlier one about the same.
+            HypervisorAwayError: libvirt cannot be reached, went away, or owes so many answers that this was not asked.
             libvirt.libvirtError: libvirt answered with an error.
         """
         try:
             async with asyncio.timeout(deadline_s):
                 while (before := self._unanswered.get(about)) is not None:
-                    await before.wait()
-                return await asyncio.wrap_future(self._begin(work, about))
+                    await before.over.wait()
+                return await asyncio.wrap_future(self._hand_in(work, about))
         except TimeoutError as error:
-            raise MachineSilentError(
-                f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s"
-            ) from error
+            if self.is_silent(about):
+                message = f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s"
+                raise MachineSilentError(message) from error
+            owed = sum(each.was_begun for each in self._unanswered.values())
+            message = f"libvirt at {self._uri} owes {owed} answers: this was not asked in {deadline_s:.0f} s"
+            raise HypervisorAwayError(message) from error
+
+    def is_silent(self, about: Hashable) -> bool:
+        """Tell whether a call about this was begun and is not answered. One that waits for a thread was not begun."""
+        call = self._unanswered.get(about)
+        return call is not None and call.was_begun
 
     def close(self) -> None:
-        """Begin nothing more. A call that hangs is left behind."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Begin nothing more. A call that hangs is left behind, also where the process ends."""
+        self._threads.shutdown()
 
-    def _begin(self, work: Callable[[Any], T], about: Hashable) -> Future[T]:
+    def _hand_in(self, work: Callable[[Any], T], about: Hashable) -> Future[T]:
         loop = asyncio.get_running_loop()
-        call = self._threads.submit(self._run, work)
-        self._unanswered[about] = asyncio.Event()
-        call.add_done_callback(lambda _: self._ended(loop, about))
-        return call
+        future = self._threads.submit(self._run, work)
+        self._unanswered[about] = _Call(future)
+        future.add_done_callback(lambda _: self._ended(loop, about))
+        return future
 
     def _ended(self, loop: asyncio.AbstractEventLoop, about: Hashable) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(lambda: self._unanswered.pop(about).set())
+            loop.call_soon_threadsafe(self._let_next, about)
+
+    def _let_next(self, about: Hashable) -> None:
+        self._unanswered.pop(about).over.set()
 
     def _run(self, work: Callable[[Any], T]) -> T:
         connection = self._connection()
