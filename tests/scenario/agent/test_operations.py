@@ -163,6 +163,25 @@ async def test_a_stop_ends_a_reboot_that_is_under_way(running: AgentHost) -> Non
     assert running.driver.starts[GUEST] == 1
 
 
+async def test_a_reboot_that_was_cut_goes_on_where_its_guest_shall_run_again_before_anybody_looked(
+    running: AgentHost,
+) -> None:
+    """The guest may have heard the power button: it must not end by itself later, with its restart policy asked."""
+    never = {"spec": {"restart_policy": "Never"}}
+    running.gates.held.add("before-stop")
+    await running.assign(order(serial=2, operation=asked("Reboot"), **never))
+    await running.gates.reached["before-stop"].wait()
+    running.gates.held.add("domains")
+    await running.assign(order(serial=3, operation=asked("Reboot"), desired="Stopped", **never))
+    await running.gates.reached["domains"].wait()
+    await running.assign(order(serial=4, operation=asked("Reboot"), **never))
+    await eventually(lambda: has_read(running, serial=4))
+    running.gates.open()
+    assert (await running.ended_operation(GUEST, "operation-1")).phase == "Succeeded"
+    await running.told(GUEST, "Running")
+    assert (running.driver.stops[GUEST], running.driver.starts[GUEST]) == (1, 2)
+
+
 async def test_a_destruction_ends_a_reboot_that_is_under_way(running: AgentHost) -> None:
     running.gates.held.add("before-stop")
     await running.assign(order(serial=2, operation=asked("Reboot")))
