@@ -127,9 +127,10 @@ class Gate:
         while True:
             await self._until_next_look()
             try:
-                await self._check()
-                if self._clock.monotonic() - marked_at >= self._settings.snapshot_every_s:
-                    self._term = await self._history.mark_term()
+                history = await self._check()
+                is_due = self._clock.monotonic() - marked_at >= self._settings.snapshot_every_s
+                if is_due or history.crowds_out(self._term):
+                    await self._mark_again()
                     marked_at = self._clock.monotonic()
             except ApiError as error:
                 log.info("store_not_read", reason=error.reason, message=error.message)
@@ -151,10 +152,17 @@ class Gate:
         if self._watches.went_back.is_set():
             raise HistoryLostError(LOST)
 
-    async def _check(self) -> None:
+    async def _check(self) -> History:
         history = await self._history.read()
         if self._term not in history.terms:
             raise HistoryLostError(LOST)
+        return history
+
+    async def _mark_again(self) -> None:
+        marked = await self._history.mark_term_again(self._term)
+        if marked is None:  # it was put back after the look
+            raise HistoryLostError(LOST)
+        self._term = marked
 
     async def note_lost(self) -> None:
         """Note that hosts have to be heard before anybody decides; in another store, the gate decides anew."""

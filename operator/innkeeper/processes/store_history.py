@@ -3,7 +3,7 @@
 A snapshot is taken first and marked afterwards, so a store that holds the mark holds everything that the snapshot shows.
 A store that was restored from an older copy has lost the mark, even when its versions have grown past the snapshot's
 since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last two marks. Beside them lie
-the last two marks of whoever leads, and how far the hearing of hosts is where that was needed.
+the last marks of those that lead, all in one line, and how far the hearing of hosts is where that was needed.
 """
 
 import secrets
@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain.rebuild.gate import RebuildState
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
+from innkeeper.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
 from innkeeper.kube.resources import CONFIG_MAPS, NAMESPACES
 from innkeeper.kube.views import ConfigMap
 
 OBJECT = "innkeeper-store"
 KUBE_SYSTEM = "kube-system"
 MOST_REPLICAS = 16
+MOST_TERMS = 16  # those of several operators at once, and those whose answers never came
+MARGIN = 4  # of the marks: whoever finds its own among the last so many leaves a new one
+TRIES = 8  # of a change that others came before
 _PREFIX = "replica."
 _TERM = "term"
 _REBUILD = "rebuild"
@@ -37,6 +40,10 @@ class History:
     def is_settled(self) -> bool:
         """Whether an operator leads in it, or may: nothing is left to hear of hosts."""
         return self.rebuild is RebuildState.DONE or (self.rebuild is None and bool(self.terms))
+
+    def crowds_out(self, term: str) -> bool:
+        """Tell whether the marks of others are about to push this one out."""
+        return term in self.terms[MOST_TERMS - MARGIN :]
 
 
 class StoreHistory:
@@ -64,24 +71,45 @@ class StoreHistory:
             f"{system.metadata.uid}/{held.data.get('token', '')}", marks, _terms(held), _state(held)
         )
 
-    async def terms(self) -> tuple[str, ...]:
-        """Return the last marks of operators that led, the newest first.
-
-        Raises:
-            ApiError: the API server refused, or is away.
-        """
-        return _terms(await self._held())
-
     async def mark_term(self) -> str:
-        """Leave the mark of an operator that leads, keep the one before, and return it.
+        """Leave the mark of an operator that begins to lead, and return it.
 
         Raises:
-            ApiError: the API server refused, or is away.
+            ApiError: the API server refused, or is away; ConflictError where others came before again and again.
         """
         new = secrets.token_hex(8)
-        before = await self.terms()
-        await self._change({_TERM: " ".join((new, *before[:1]))})
+        await self._put_term(new, after=None)
         return new
+
+    async def mark_term_again(self, known: str) -> str | None:
+        """Leave a new mark of an operator that leads, and return it; None where its last one, `known`, is not there.
+
+        The last one is kept beside it: of the new one nobody knows where the answer never comes.
+
+        Raises:
+            ApiError: the API server refused, or is away; ConflictError where others came before again and again.
+        """
+        new = secrets.token_hex(8)
+        return new if await self._put_term(new, after=known) else None
+
+    async def _put_term(self, new: str, *, after: str | None) -> bool:
+        """Put a mark before all others; tell whether `after` was there. Nobody else's is lost for two at once."""
+        tries = 0
+        while True:
+            held = await self._held()
+            before = _terms(held)
+            if after is not None and after not in before:
+                return False
+            own = (new,) if after is None else (new, after)
+            kept = list(dict.fromkeys((*own, *before)))[:MOST_TERMS]
+            try:
+                await self._change({_TERM: " ".join(kept)}, resource_version=held.metadata.resource_version)
+            except ConflictError:
+                tries += 1
+                if tries == TRIES:
+                    raise
+            else:
+                return True
 
     async def note(self, state: RebuildState) -> None:
         """Note how far the hearing of hosts is.
@@ -107,8 +135,14 @@ class StoreHistory:
             await self._change({lines[each]: None for each in surplus})
         return new
 
-    async def _change(self, data: dict[str, str | None]) -> ConfigMap:
-        return await self._client.patch(CONFIG_MAPS, OBJECT, {"data": data}, namespace=self._namespace)
+    async def _change(self, data: dict[str, str | None], *, resource_version: str | None = None) -> ConfigMap:
+        return await self._client.patch(
+            CONFIG_MAPS,
+            OBJECT,
+            {"data": data},
+            namespace=self._namespace,
+            resource_version=resource_version,
+        )
 
     async def _held(self) -> ConfigMap:
         try:

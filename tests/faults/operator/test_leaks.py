@@ -80,12 +80,18 @@ class Operators:
             self._running.append(subprocess.Popen(self._command, stdout=log, stderr=log))
 
     def kill_one(self) -> None:
-        """Kill one and start another."""
+        """Kill one and start another; nobody else may have ended by itself."""
+        self.assert_all_run()
         one = self._running.pop(self._chance.randrange(len(self._running)))
         one.send_signal(signal.SIGKILL)
         one.wait()
         self.killed += 1
         self.start()
+
+    def assert_all_run(self) -> None:
+        """Fail where one ended that was not killed."""
+        ended = {one.pid: one.returncode for one in self._running if one.poll() is not None}
+        assert not ended, f"operators ended by themselves, with these codes: {ended}; see {self._directory}"
 
     def end(self) -> None:
         """Kill them all."""
@@ -111,6 +117,7 @@ async def test_a_thousand_guests_leave_nothing(plane: OwnPlane, admin: Client, t
         for name in survivors:
             await admin.delete(GUESTS, name, namespace="default")
         await eventually(lambda: all_is_well(admin, set(), drivers), deadline_s=240)
+        operators.assert_all_run()
 
 
 async def furnish(admin: Client) -> None:
