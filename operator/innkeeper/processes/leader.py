@@ -118,7 +118,7 @@ class Leader:
                 await self._clock.sleep(AGAIN_S)
 
     def _tell(self) -> None:
-        standings = Standings()
+        standings = Standings(host_is_told_silent=self._subset.host_is_told_silent)
         self._watches.guests.join(standings.guest_changed)
         tell(self._metrics, self._subset, standings, self._clock)
 

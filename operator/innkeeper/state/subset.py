@@ -139,6 +139,10 @@ class Subset:
             HostReason.NEVER_REPORTED,
         )
 
+    def host_is_told_silent(self, host: str) -> bool:
+        """Tell whether a Host itself says that it is silent, so that people hear of the host, not of its guests."""
+        return self.host_reason(host) == HostReason.SILENT
+
     def host_is_lost(self, host: str) -> bool:
         """Tell whether a person said that the host never returns."""
         found = self.hosts.get(host)

@@ -253,7 +253,8 @@ GUESTS_STALLED = GaugeFamily(
 GUEST_UNREADY = GaugeFamily(
     name="innkeeper_guest_unready_seconds",
     help="For how long the guest has not been Ready that has not been for longest, by the reason of its Ready; one that "
-    "has a host counts from its binding at the earliest.",
+    "has its first host counts from its binding at the earliest. Guests that wait for a Host that is Silent are left "
+    "out.",
     labels=(_GUEST_REASON,),
     told_by=_OPERATOR,
 )

@@ -152,7 +152,7 @@ class OperationFlow:
         subset, now = self._subset, self._clock.now()
         name = (key[0], operation.spec.guest_name)
         guest = subset.guests.get(name)
-        age_s = self._age_s(key, operation.metadata.uid)
+        age_s = self._age_s(key, operation)
         if guest is None:
             return Standing(at=rfc3339(now), age_s=age_s)
         guest_id, host = guest_id_of(guest), guest.status.host
@@ -175,18 +175,16 @@ class OperationFlow:
             turn_of=turn.metadata.name if turn else None,
         )
 
-    def _age_s(self, key: Key, uid: str) -> float:
-        """Return for how long this process has known of an operation that is not over.
-
-        The API server's creation time says no more: our time of day may be hours off, and an end is final. So an
-        operation waits anew for an operator that starts.
-        """
-        now = self._clock.monotonic()
+    def _age_s(self, key: Key, operation: GuestOperation) -> float:
+        """Return for how long an operation that is not over has been waited for."""
+        now, uid = self._clock.monotonic(), operation.metadata.uid
         known, since = self._first_seen.setdefault(key, (uid, now))
         if known != uid:  # another one of that name
+            since = now
             self._first_seen[key] = (uid, now)
-            return 0.0
-        return now - since
+        created = parse_rfc3339(operation.metadata.creation_timestamp)
+        created_s = (self._clock.now() - created).total_seconds()
+        return operations.waited_s(known_s=now - since, created_s=created_s)
 
 
 def _says(status: GuestOperationStatus) -> GuestOperationStatus:

@@ -215,6 +215,31 @@ async def test_a_clock_that_is_wrong_makes_no_wait_shorter_or_longer(
     await scene.until_phase("Failed", ends)
 
 
+@pytest.mark.parametrize(
+    ("guests", "pending", "ends"),
+    [([], "GuestNotFound", "GuestNotFound"), (["web"], "WaitsForGuest", "GuestNotRunning")],
+)
+async def test_an_operation_does_not_wait_for_ever_for_an_operator_that_restarts_often(
+    timed_scene: GuestScene, guests: list[str], pending: str, ends: str
+) -> None:
+    scene, clock = timed_scene, timed_scene.clock
+    assert isinstance(clock, ManualClock)
+    scene.hosts["a"].hears = False
+    for name in guests:
+        scene.add_guest(name)
+    scene.operate("Pause")
+    await scene.until_phase("Pending", pending)
+    for hours in (23, 2):
+        await settled(scene.api.writes)
+        found = scene.operation()
+        assert found is not None
+        assert found.status.phase == "Pending"
+        await scene.operators.pop().kill()
+        clock.advance(hours * 3600)
+        await scene.operator()
+    await scene.until_phase("Failed", ends)
+
+
 async def test_an_operation_that_comes_again_under_its_name_waits_from_the_beginning(
     timed_scene: GuestScene,
 ) -> None:

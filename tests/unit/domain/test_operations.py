@@ -120,3 +120,10 @@ def test_each_deadline_is_looked_at_in_its_turn() -> None:
     )
     assert operations.again_after_s(operations.NOT_RUNNING_S) is None
     assert operations.again_after_s(operations.NOT_RUNNING_S) is None
+
+
+def test_an_operation_counts_from_its_creation_only_when_no_clock_is_that_wrong() -> None:
+    hours_off = operations.waited_s(known_s=5, created_s=operations.OUTDATED_S - 1)
+    assert hours_off == 5
+    assert operations.waited_s(known_s=5, created_s=-3600) == 5
+    assert operations.again_after_s(operations.waited_s(known_s=5, created_s=operations.OUTDATED_S)) is None

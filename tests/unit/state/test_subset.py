@@ -303,6 +303,13 @@ def test_what_happens_to_a_host_concerns_its_guests(told: Told, changed: Host) -
     assert told.guests == [KEY]
 
 
+def test_a_host_that_never_reported_or_is_absent_is_not_told_silent(told: Told) -> None:
+    guest = a_guest(host="a")
+    assert (told.subset.guests_host_is_silent(guest), told.subset.host_is_told_silent("a")) == (True, False)
+    told.comes(a_host(condition=objects.ready("False", "NeverReported")))
+    assert (told.subset.guests_host_is_silent(guest), told.subset.host_is_told_silent("a")) == (True, False)
+
+
 def test_silent_lost_and_absent_hosts(told: Told) -> None:
     guest = a_guest(host="a")
     subset = told.subset
@@ -313,6 +320,7 @@ def test_silent_lost_and_absent_hosts(told: Told) -> None:
     assert not subset.guests_host_is_silent(guest), "when many are not heard, it is we who are cut off"
     told.comes(a_host(condition=objects.ready("Unknown", "Silent")))
     assert subset.guests_host_is_silent(guest)
+    assert subset.host_is_told_silent("a")
     told.comes(a_host(lost="stolen"))
     assert subset.guest_is_lost(guest)
     assert not subset.guest_is_lost(a_guest())

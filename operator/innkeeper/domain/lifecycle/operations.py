@@ -24,6 +24,7 @@ from innkeeper.views.meta import Condition
 
 UNKNOWN_GUEST_S = 10.0  # the Guest may have been applied just after its operation
 NOT_RUNNING_S = 600.0
+OUTDATED_S = 86400.0  # by the time of day: further off than a clock is likely to be
 
 _UP = frozenset({GuestReason.RUNNING, GuestReason.NOT_ANSWERING, GuestReason.PAUSED, GuestReason.DISK_FAILED})
 """Reasons of Ready with which a guest's machine is there."""
@@ -34,7 +35,7 @@ class Standing:
     """What an operation is judged by. `guest` is who has the name now, if anybody."""
 
     at: str  # now, as the status tells times
-    age_s: float  # for how long the operation is known; never by the time of day
+    age_s: float  # for how long it is waited for: see `waited_s`
     guest: Guest | None = None
     guest_id: str | None = None
     assignment: Assignment | None = None
@@ -129,6 +130,16 @@ def outlook(operation: GuestOperation, standing: Standing) -> GuestOperationStat
         steps=[OperationStepTime(name=step, at=reached[step]) for step in OperationStep if step in reached],
         conditions=_conditions(operation, found),
     )
+
+
+def waited_s(*, known_s: float, created_s: float) -> float:
+    """Return for how long an operation has been waited for, in seconds.
+
+    That is for how long this process has known of it (`known_s`, on the monotonic clock), since our time of day may be
+    hours off, and an end is final. It starts anew with each operator, so what was created a day ago, by the time of day
+    (`created_s`), counts from its creation: else an operator that restarts often would let it wait for ever.
+    """
+    return max(known_s, created_s) if created_s >= OUTDATED_S else known_s
 
 
 def again_after_s(age_s: float) -> float | None:
