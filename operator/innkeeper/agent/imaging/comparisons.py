@@ -3,11 +3,13 @@
 Whoever makes an Image may claim any digest and bring a manifest of their own: the digest alone opens nothing here. Bytes
 with one digest match one manifest or they do not, so what was found out is noted beside the image, and holds also for
 another process. A whole image without a note (of an older version, or copied without a manifest) is compared: once, in
-threads, a part at a time, and however long who waits for it may wait.
+threads, one image at a time, the smallest first, and however long who waits for it may wait.
 """
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -21,7 +23,11 @@ from innkeeper.to_its_end import in_thread
 log = structlog.get_logger(__name__)
 
 _PIECE_BYTES = 1024**2
-_PART_BYTES = 64 * 1024**2  # that one comparison reads before it is another one's turn
+_PART_BYTES = 64 * 1024**2  # that are read before a cancellation is heard
+
+
+class WholeUnreadableError(DownloadFailedError):
+    """The disk does not give a whole image that lies here."""
 
 
 class Comparisons:
@@ -29,7 +35,8 @@ class Comparisons:
 
     def __init__(self, files: ImageFiles) -> None:
         self._files = files
-        self._turn = asyncio.Lock()  # whatever is compared takes one thread, and goes on in turn
+        self._turn = asyncio.Condition()  # held by the one image that is being read
+        self._waiting: dict[str, int] = {}  # the bytes of images that are to be compared
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._unnoted: set[str] = set()  # found to be equal, and the disk refuses the note
 
@@ -39,7 +46,7 @@ class Comparisons:
         A caller that waits no longer ends nothing: the next one waits for the same comparison.
 
         Raises:
-            DownloadFailedError: the whole image cannot be read.
+            WholeUnreadableError: it cannot be read.
         """
         if await asyncio.to_thread(self._files.is_whole, name):
             return True
@@ -58,7 +65,7 @@ class Comparisons:
         """Tell whether the whole image of a stream still has the digest that it came with.
 
         Raises:
-            DownloadFailedError: it cannot be read.
+            WholeUnreadableError: it cannot be read.
         """
         whole = self._files.whole_of(name)
         declared = Digest.of_hex(whole.name)
@@ -70,10 +77,6 @@ class Comparisons:
             raise _unreadable(error) from error
         return declared.mismatch(declared.found_by(hashed)) is None
 
-    def is_running(self, name: str) -> bool:
-        """Tell whether the image of a stream is being compared."""
-        return name in self._running
-
     async def close(self) -> None:
         """End what runs; it begins anew the next time."""
         running = list(self._running.values())
@@ -83,7 +86,7 @@ class Comparisons:
 
     async def _compare(self, name: str, chunks: Chunks) -> bool:
         try:
-            is_equal = await self._is_equal(self._files.whole_of(name), chunks)
+            is_equal = await self._is_equal(name, chunks)
         except OSError as error:
             log.warning("image_not_compared", image=name, error=error.strerror)
             raise _unreadable(error) from error
@@ -104,15 +107,33 @@ class Comparisons:
         else:
             self._unnoted.discard(name)
 
-    async def _is_equal(self, whole: Path, chunks: Chunks) -> bool:
+    async def _is_equal(self, name: str, chunks: Chunks) -> bool:
+        whole = self._files.whole_of(name)
         if (await asyncio.to_thread(whole.stat)).st_size != chunks.size:
             return False
-        step = _PART_BYTES // chunks.chunk_bytes
-        for first in range(0, len(chunks), step):
-            async with self._turn:
+        step = max(1, _PART_BYTES // chunks.chunk_bytes)
+        async with self._in_turn(name, chunks.size):
+            for first in range(0, len(chunks), step):
                 if not await in_thread(_matches, whole, chunks, first, min(first + step, len(chunks))):
                     return False
         return True
+
+    @asynccontextmanager
+    async def _in_turn(self, name: str, size: int) -> AsyncIterator[None]:
+        """Wait until no other image is being read and no smaller one waits: so the most guests start the soonest."""
+        self._waiting[name] = size
+        try:
+            async with self._turn:
+                try:
+                    await self._turn.wait_for(
+                        lambda: name == min(self._waiting, key=self._waiting.__getitem__)
+                    )
+                    yield
+                finally:
+                    self._waiting.pop(name)
+                    self._turn.notify_all()
+        finally:
+            self._waiting.pop(name, None)
 
 
 def _matches(path: Path, chunks: Chunks, first: int, behind: int) -> bool:
@@ -133,5 +154,5 @@ def _hash_part(path: Path, hashed: Hash, offset: int) -> int:
     return offset - start
 
 
-def _unreadable(error: OSError) -> DownloadFailedError:
-    return DownloadFailedError(f"the image that lies on this host cannot be read: {error.strerror}")
+def _unreadable(error: OSError) -> WholeUnreadableError:
+    return WholeUnreadableError(f"the image that lies on this host cannot be read: {error.strerror}")

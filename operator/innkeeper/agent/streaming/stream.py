@@ -84,11 +84,13 @@ class Stream:
         self.keep(record)
 
     @classmethod
-    async def open(cls, record: Record, origin: ImageServerOrigin, around: Surroundings) -> "Stream":
+    async def open(
+        cls, record: Record, origin: ImageServerOrigin, around: Surroundings, *, is_equal: bool
+    ) -> "Stream":
         """Make what is needed to serve an image; nothing of it may be read before `begin`.
 
         A whole image that is here is read only if it is what this manifest says; else the stream has its own file, and
-        takes from the whole image those chunks that are right.
+        takes from the whole image those chunks that are right. `is_equal`: a comparison has just found that it is.
 
         Raises:
             ManifestWrongError: the manifest is not the one that was ordered.
@@ -96,10 +98,7 @@ class Stream:
         """
         name = stream_name(record.image)
         chunks = await ordered_manifest(record.image, origin, around.files)
-        try:
-            is_whole = await around.comparisons.is_whole(name, chunks)
-        except DownloadFailedError:  # it was logged
-            is_whole = False
+        is_whole = is_equal or await asyncio.to_thread(around.files.is_whole, name)
         whole = around.files.whole_of(name)
         path = whole if is_whole else around.files.stream(name)
         with ExitStack() as undo:  # whoever asked may give up at any moment

@@ -11,13 +11,16 @@ import msgspec
 import structlog
 
 from innkeeper.agent.build.ports import TokenSource
+from innkeeper.agent.imaging.comparisons import WholeUnreadableError
 from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.imaging.partial import DownloadFailedError, on_disk
 from innkeeper.agent.streaming.messages import ImageStatus, Record, Serve
 from innkeeper.agent.streaming.nbd.export import ReadFailedError
+from innkeeper.agent.streaming.ordered_manifest import ordered_manifest
 from innkeeper.agent.streaming.origin import ImageServerOrigin
 from innkeeper.agent.streaming.stream import Stream, Surroundings
+from innkeeper.domain.orders import OrderImage
 from innkeeper.errors import InnkeeperError
 
 log = structlog.get_logger(__name__)
@@ -83,13 +86,17 @@ class Streams:
             InnkeeperError: it cannot, and the reason is one of a guest's.
         """
         name = stream_name(wanted.image)
+        until = asyncio.get_running_loop().time() + OPEN_S
         while True:
+            slot = self._slots.get(name)
+            is_open = slot is not None and slot.stream is not None
+            is_equal = not is_open and await self._is_equal(wanted.image, (wanted.guest_id,), until=until)
             slot = self._slots.setdefault(name, _Slot(Record(image=wanted.image, guests=())))
             async with slot.working:
                 if self._slots.get(name) is slot:  # else the last guest left while this one waited
-                    return await self._serve(slot, wanted)
+                    return await self._serve(slot, wanted, is_equal=is_equal, until=until)
 
-    async def _serve(self, slot: _Slot, wanted: Serve) -> ImageStatus:
+    async def _serve(self, slot: _Slot, wanted: Serve, *, is_equal: bool, until: float) -> ImageStatus:
         old = slot.record
         new = Record(
             image=wanted.image,
@@ -100,11 +107,32 @@ class Streams:
             await on_disk(self._write, new)
             slot.record = new
         try:
-            async with asyncio.timeout(OPEN_S):
-                stream = await self._open(slot, has_disk=wanted.has_disk)
+            async with asyncio.timeout_at(until):
+                stream = await self._open(slot, has_disk=wanted.has_disk, is_equal=is_equal)
         except TimeoutError as error:
             raise DownloadFailedError(self._what_is_slow(slot)) from error
         return self._status(stream)
+
+    async def _is_equal(self, image: OrderImage, guests: tuple[str, ...], *, until: float) -> bool:
+        """Tell whether a comparison, where one is due, finds that the whole image is the ordered one.
+
+        Who waits for it keeps nobody from leaving. `until` is a time of the event loop.
+        """
+        name, files = stream_name(image), self._files
+        is_here = await asyncio.to_thread(files.whole_of(name).exists)
+        if not is_here or await asyncio.to_thread(files.is_whole, name):
+            return False
+        try:
+            async with asyncio.timeout_at(until):
+                origin = ImageServerOrigin(self._session, image, token=self._token, guests=lambda: guests)
+                chunks = await ordered_manifest(image, origin, files)
+                return await self._around.comparisons.is_whole(name, chunks)
+        except WholeUnreadableError:  # it was logged, and the stream has a file of its own
+            return False
+        except TimeoutError as error:
+            raise DownloadFailedError(
+                "the image that lies on this host is being compared with the image's manifest"
+            ) from error
 
     async def leave(self, name: str, guest_id: str) -> None:
         """A guest needs an image no more, as a stream at least; absence is success."""
@@ -146,12 +174,12 @@ class Streams:
             if slot.stream is not None:
                 await slot.stream.close()
 
-    async def _open(self, slot: _Slot, *, has_disk: bool) -> Stream:
+    async def _open(self, slot: _Slot, *, has_disk: bool, is_equal: bool) -> Stream:
         if slot.stream is None:
             origin = ImageServerOrigin(
                 self._session, slot.record.image, token=self._token, guests=lambda: slot.record.guests
             )
-            slot.stream = await Stream.open(slot.record, origin, self._around)
+            slot.stream = await Stream.open(slot.record, origin, self._around, is_equal=is_equal)
         slot.stream.keep(slot.record)
         await slot.stream.begin(has_disk=has_disk)
         return slot.stream
@@ -160,13 +188,15 @@ class Streams:
         """Open again what was open once; guests that read it are waiting."""
         while True:
             try:
+                until = asyncio.get_running_loop().time() + OPEN_S
+                is_equal = await self._is_equal(slot.record.image, slot.record.guests, until=until)
                 async with slot.working:
                     if self._slots.get(stream_name(slot.record.image)) is not slot:
                         return
                     # What its guests read from now on is no boot.
                     slot.record = msgspec.structs.replace(slot.record, whole_soon=True)
                     async with asyncio.timeout(OPEN_S):
-                        await self._open(slot, has_disk=True)
+                        await self._open(slot, has_disk=True, is_equal=is_equal)
             except (InnkeeperError, ReadFailedError, TimeoutError) as error:
                 log.warning("stream_not_reopened", error=str(error) or "nothing came in time")
                 if isinstance(error, InnkeeperError) and not error.retryable:
@@ -176,8 +206,6 @@ class Streams:
             await self._around.clock.sleep(RETRY_S)
 
     def _what_is_slow(self, slot: _Slot) -> str:
-        if slot.stream is None and self._around.comparisons.is_running(stream_name(slot.record.image)):
-            return "the image that lies on this host is being compared with the image's manifest"
         away = slot.stream.status(clients=0).message if slot.stream else ""
         return away or "the image server is slow: the image has not begun"
 
