@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from innkeeper.clock import Clock
-from innkeeper.domain.rebuild.gate import Action, RebuildState, Standing, Store, action
+from innkeeper.domain.rebuild.gate import Action, RebuildPolicy, RebuildState, Standing, Store, action
 from innkeeper.errors import InnkeeperError, TerminalError
 from innkeeper.hosts.directory import HostDirectory
 from innkeeper.kube.client import Client
@@ -102,12 +102,15 @@ class Gate:
         found, history = await self._judge()
         if found is Action.WAIT:
             return False
+        is_unheard = history.is_pending or self._standing(history) in UNASKED
         # From here on it is known; what is found later happened later, or is found by the guard.
         self._watches.went_back.clear()
         if found is Action.HEAL:
             await self._heal()
-        elif history.rebuild is not None and history.rebuild is not RebuildState.DONE:
+        elif is_unheard:
             log.warning("rebuild_left", state=history.rebuild)
+            if self._settings.rebuild is RebuildPolicy.NEVER:  # a person said so
+                await self._persist(lambda: self._history.note(RebuildState.DONE))
         self._term = await self._persist(self._history.mark_term)
         history = await self._persist(self._history.read)
         self._store = history.store
@@ -200,8 +203,7 @@ class Gate:
 
     async def _hosts_before(self, standing: Standing, history: History) -> Mapping[str, str | None]:
         """Return the hosts that the snapshot names, by where each is reached, where the store may not know them all."""
-        pending = history.rebuild in (RebuildState.REBUILDING, RebuildState.HEALING)
-        if self.snapshots is None or not (pending or standing in UNASKED):
+        if self.snapshots is None or not (history.is_pending or standing in UNASKED):
             return {}
         return await self.snapshots.hosts()
 
@@ -218,6 +220,9 @@ class Gate:
         """
         await self._persist(lambda: self._history.note(RebuildState.HEALING))
         while not await self._are_all_lost():
+            if await self._had_no_hosts():
+                await self._persist(lambda: self._history.note(RebuildState.DONE))
+                break
             try:
                 outcome = await self._run()
             except InnkeeperError as error:
@@ -250,6 +255,12 @@ class Gate:
     async def _are_all_lost(self) -> bool:
         await asyncio.to_thread(self._directory.read)
         return bool(self._known()) and not self._hosts()
+
+    async def _had_no_hosts(self) -> bool:
+        """Tell whether nothing can be lost: no host is known, and this replica's own snapshot of the store names none."""
+        if self._known() or self.snapshots is None:
+            return False
+        return await self.snapshots.names_nobody(await self._persist(self._history.read))
 
     def _hosts(self) -> set[str]:
         """Return who has to be heard: everybody but those that a person said are lost.

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from innkeeper import whole_files
-from innkeeper.clock import Clock, rfc3339
+from innkeeper.clock import Clock, parse_rfc3339, rfc3339
 from innkeeper.domain.names import GROUP
 from innkeeper.domain.rebuild.gate import Standing
 from innkeeper.errors import InnkeeperError
@@ -59,9 +59,37 @@ class Snapshots:
             None  # what was found of the store, where it is not the one that was known
         )
         self._named: dict[str, str | None] | None = None  # the hosts in the file, once they were read
+        # What happened in the store before that moment is known, or was heard of hosts.
+        self._knows_until = clock.now()
 
     def standing(self, history: History) -> Standing:
-        """Tell whether the store goes on from what this process knew of it."""
+        """Tell whether the store goes on from what this process knew of it.
+
+        What informers found counts as a loss too. One that was made good since, by whoever leads, is none any more.
+        """
+        found = self._by_mark(history)
+        if self._watches.went_back.is_set() and found not in _OTHERS.values():
+            found = self._by_watches(history)
+        if found is Standing.OTHER_HISTORY and self._is_made_good(history):
+            log.info("store_was_healed", at=history.noted_at)
+            self.accept(history)
+            self._watches.went_back.clear()
+            return Standing.UNKNOWN
+        return found
+
+    def _by_watches(self, history: History) -> Standing:
+        is_same = self._origin is None or self._origin.store == history.store
+        return Standing.OTHER_HISTORY if is_same else Standing.OTHER_STORE
+
+    def _is_made_good(self, history: History) -> bool:
+        """Tell whether hosts were heard since, and every view is of the store as it is now.
+
+        To whoever leads it is never so: that one has to end.
+        """
+        are_current = all(each.informer.watching for each in self._watches.all)
+        return self._watches.unused.is_set() and are_current and history.is_healed(since=self._knows_until)
+
+    def _by_mark(self, history: History) -> Standing:
         if self._other is not None:
             return self._other
         if self._origin is None or not self._origin.mark:
@@ -74,10 +102,11 @@ class Snapshots:
 
     def accept(self, history: History) -> None:
         """Go on from the store as it is: what it lacks was looked for elsewhere."""
-        if self.standing(history) in _OTHERS.values():
+        if self._by_mark(history) in _OTHERS.values():
             self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
         self._other = None
         self._named = None
+        self._knows_until = self._clock.now()
 
     async def hosts(self) -> Mapping[str, str | None]:
         """Return the hosts that the file names, by where each is reached, whosever store it is of.
@@ -92,6 +121,15 @@ class Snapshots:
                 self._named = {}
         return self._named
 
+    async def names_nobody(self, history: History) -> bool:
+        """Tell whether there is a file of this store, and it names no host."""
+        if self._by_mark(history) not in (Standing.SAME, Standing.OTHER_HISTORY):
+            return False
+        try:
+            return not snapshot_hosts.hosts_of(await asyncio.to_thread(snapshot.read, self._path))
+        except SnapshotRefusedError:
+            return False
+
     async def load(self) -> None:
         """Have every kind that the file knows begin from it; wait for the API server, which says whose store it is."""
         history = await self._read_history()
@@ -99,11 +137,14 @@ class Snapshots:
         try:
             content = await asyncio.to_thread(snapshot.read, self._path)
             found = snapshot.decode(content, views=self._views())
+            self._knows_until = parse_rfc3339(found.made_at)
             _check(found.origin, history)
         except SnapshotRefusedError as error:
             log.info("snapshot_not_used", why=error.why, message=error.message)
             self._metrics.loads.labels(outcome=error.why).inc()
             self._other = _OTHERS.get(error.why)
+            if error.why is Refused.OTHER_HISTORY and history.is_healed(since=self._knows_until):
+                self.accept(history)
             return
         self._origin = found.origin
         await asyncio.gather(*(self._resume(watch, found) for watch in self._kept()))
@@ -163,21 +204,21 @@ class Snapshots:
 
     async def write(self) -> None:
         """Write a snapshot of this moment, once the store is marked; other work goes on meanwhile."""
-        state = self._state()
-        if state is None or self._origin is None:
+        if self._origin is None or not self._is_synced():
             return
         try:
             history = await self._history.read()
             if not self._goes_on(history):
                 return
-            before = self._origin
+            before, state = self._origin, self._state()
             mark = await self._history.mark(before.replica, before=before.mark)
         except InnkeeperError as error:
             log.warning("store_not_marked", reason=error.reason, message=error.message)
             self._metrics.failures.inc()
             return
         self._origin = Origin(store=before.store, replica=before.replica, mark=mark)
-        await asyncio.to_thread(self._write, state, self._origin)
+        self._knows_until = self._clock.now()
+        await asyncio.to_thread(self._write, state, self._origin, rfc3339(self._knows_until))
 
     def _goes_on(self, history: History) -> bool:
         """Tell whether a snapshot may take the place of the one that is there.
@@ -186,33 +227,30 @@ class Snapshots:
         new mark would hide from whoever leads next that something was lost.
         """
         standing = self.standing(history)
-        if self._watches.went_back.is_set():
-            return False
         if standing is Standing.OTHER_HISTORY:
             self._other = standing
         if standing not in _OTHERS.values():
             return True
         if self._origin is None or history.store != self._origin.store:
             return False  # the store was replaced under this process, whose view may be of both
-        if standing is Standing.OTHER_STORE and history.is_settled:
+        if standing is Standing.OTHER_STORE and history.is_settled and not self._watches.went_back.is_set():
             self.accept(history)
             return True
         return False
 
-    def _state(self) -> dict[str, Kind] | None:
+    def _is_synced(self) -> bool:
+        return all(each.informer.synced.is_set() for each in self._kept())
+
+    def _state(self) -> dict[str, Kind]:
         """Return every kind at one moment; the objects never change, so that lists of them are enough."""
-        watches = list(self._kept())
-        if not all(each.informer.synced.is_set() for each in watches):
-            return None
         return {
             _name(each): Kind(each.informer.resource_version, list(each.informer.objects.values()))
-            for each in watches
+            for each in self._kept()
             if each.informer.resource_version
         }
 
-    def _write(self, state: Mapping[str, Kind], origin: Origin) -> None:
+    def _write(self, state: Mapping[str, Kind], origin: Origin, made_at: str) -> None:
         began = self._clock.monotonic()
-        made_at = rfc3339(self._clock.now())
         content = snapshot.encode(state, views=self._views(), origin=origin, made_at=made_at)
         try:
             whole_files.put(self._path, content)

@@ -8,8 +8,9 @@ the last marks of those that lead, all in one line, and how far the hearing of h
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
-from innkeeper.clock import Clock, rfc3339
+from innkeeper.clock import Clock, parse_rfc3339, rfc3339
 from innkeeper.domain.rebuild.gate import RebuildState
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
@@ -35,6 +36,7 @@ class History:
     marks: dict[str, tuple[str, ...]]  # by replica, the newest first
     terms: tuple[str, ...] = ()  # marks of operators that led, the newest first
     rebuild: RebuildState | None = None
+    noted_at: datetime | None = None  # when that was noted, by the clock of whoever did
 
     @property
     def is_settled(self) -> bool:
@@ -44,6 +46,16 @@ class History:
     def crowds_out(self, term: str) -> bool:
         """Tell whether the marks of others are about to push this one out."""
         return term in self.terms[MOST_TERMS - MARGIN :]
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether hosts were to be heard, and nobody noted that this came to its end."""
+        return self.rebuild in (RebuildState.REBUILDING, RebuildState.HEALING)
+
+    def is_healed(self, *, since: datetime) -> bool:
+        """Tell whether hosts were heard, or a person said that they need not be, after a moment."""
+        done = self.rebuild is RebuildState.DONE
+        return done and self.noted_at is not None and self.noted_at > since
 
 
 class StoreHistory:
@@ -67,9 +79,8 @@ class StoreHistory:
             for key, value in held.data.items()
             if key.startswith(_PREFIX)
         }
-        return History(
-            f"{system.metadata.uid}/{held.data.get('token', '')}", marks, _terms(held), _state(held)
-        )
+        store = f"{system.metadata.uid}/{held.data.get('token', '')}"
+        return History(store, marks, _terms(held), _state(held), _noted_at(held))
 
     async def mark_term(self) -> str:
         """Leave the mark of an operator that begins to lead, and return it.
@@ -162,3 +173,10 @@ def _terms(held: ConfigMap) -> tuple[str, ...]:
 def _state(held: ConfigMap) -> RebuildState | None:
     word = held.data.get(_REBUILD, "").partition(" ")[0]
     return RebuildState(word) if word in set(RebuildState) else None
+
+
+def _noted_at(held: ConfigMap) -> datetime | None:
+    try:
+        return parse_rfc3339(held.data.get(_REBUILD, "").partition(" ")[2])
+    except ValueError:
+        return None

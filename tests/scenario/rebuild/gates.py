@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kit import host_api as trial
 from prometheus_client import CollectorRegistry
 
-from innkeeper.clock import SystemClock
+from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain.names import SYSTEM_NAMESPACE, host_namespace
 from innkeeper.kube.client import Client
 from innkeeper.kube.resources import CONFIG_MAPS
@@ -49,14 +49,16 @@ def asking(directory: Path, **more: Any) -> OperatorSettings:
 
 
 @asynccontextmanager
-async def a_gate(api: FakeApi, settings: OperatorSettings) -> AsyncIterator[Gate]:
+async def a_gate(
+    api: FakeApi, settings: OperatorSettings, *, clock: Clock | None = None
+) -> AsyncIterator[Gate]:
     """Give the gate of an operator whose view is complete."""
     async with Client(api.credentials("operator")) as client:
-        subset, clock = Subset(), SystemClock()
+        subset, clock = Subset(), clock or SystemClock()
         watches = Watches(client, clock=clock, subset=subset)
         metrics = RebuildMetrics(CollectorRegistry())
         gate = Gate(settings, client=client, clock=clock, watches=watches, subset=subset, metrics=metrics)
-        gate.snapshots = await _loaded(client, settings, watches)
+        gate.snapshots = await _loaded(client, settings, watches, clock)
         tasks = [asyncio.create_task(each.informer.run()) for each in watches.all]
         try:
             async with asyncio.timeout(60):
@@ -79,13 +81,15 @@ async def ended(work: Coroutine[Any, Any, R]) -> AsyncIterator[asyncio.Task[R]]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _loaded(client: Client, settings: OperatorSettings, watches: Watches) -> Snapshots | None:
+async def _loaded(
+    client: Client, settings: OperatorSettings, watches: Watches, clock: Clock
+) -> Snapshots | None:
     if settings.snapshot_file is None:
         return None
     snapshots = Snapshots(
         settings.snapshot_file,
         client=client,
-        clock=SystemClock(),
+        clock=clock,
         watches=watches,
         namespace=SYSTEM_NAMESPACE,
         every_s=settings.snapshot_every_s,

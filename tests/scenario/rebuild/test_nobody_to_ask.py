@@ -1,16 +1,18 @@
 """A rebuild or a heal with no host to ask: it is refused, and the gate stays shut."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from innkeeper.domain.rebuild.gate import RebuildState
+from innkeeper.domain.rebuild.gate import RebuildPolicy, RebuildState
 from innkeeper.errors import TerminalError
 from innkeeper.kube.resources import HOSTS
 from innkeeper.processes import gate as gates
+from innkeeper.processes.gate import Gate
 from tests.kit.waiting import eventually
 from tests.scenario.rebuild.conftest import Scene
-from tests.scenario.rebuild.gates import a_gate, asking, ended, mark, marks, rebuilt
+from tests.scenario.rebuild.gates import a_gate, asking, ended, keep_snapshot, mark, marks, rebuilt
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -55,6 +57,58 @@ async def test_an_operator_in_a_store_that_was_put_back_waits_until_somebody_nam
     noted = marks(scene.api)
     assert noted is not None
     assert noted["rebuild"].startswith(RebuildState.HEALING)
+
+
+async def write(gate: Gate) -> None:
+    """Have the operator write its snapshot, as it does now and then."""
+    assert gate.snapshots is not None
+    await gate.snapshots.write()
+
+
+@pytest.mark.parametrize("is_marked_since", [True, False])
+async def test_an_operator_that_never_had_a_host_leads_in_a_store_that_was_put_back(
+    scene: Scene, tmp_path: Path, *, is_marked_since: bool
+) -> None:
+    mark(scene.api)
+    settings = asking(tmp_path, snapshot_file=tmp_path / "snapshot")
+    copy = scene.api.store.backup()
+    async with a_gate(scene.api, settings) as gate:
+        await write(gate)
+        if not is_marked_since:
+            copy = scene.api.store.backup()
+        assert await gate.enter()
+        scene.api.store.put_back(copy)
+        await gate.note_lost()
+    async with a_gate(scene.api, settings) as gate, asyncio.timeout(60):
+        assert await gate.enter(), "no host joined, so none may hold what the store does not know"
+    assert (marks(scene.api) or {})["rebuild"].startswith(RebuildState.DONE)
+
+
+async def test_a_snapshot_of_another_store_does_not_say_that_there_was_no_host(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "AGAIN_S", 0.05)
+    mark(scene.api, rebuild=str(RebuildState.HEALING))
+    file = tmp_path / "snapshot"
+    keep_snapshot(file, {})
+    async with (
+        a_gate(scene.api, asking(tmp_path, snapshot_file=file)) as gate,
+        ended(gate.enter()) as entering,
+    ):
+        await eventually(lambda: entering.done() or "no host is known" in str(gate.trouble), deadline_s=60)
+        assert not entering.done()
+
+
+@pytest.mark.parametrize("state", [RebuildState.HEALING, RebuildState.REBUILDING])
+async def test_a_person_who_has_it_lead_without_asking_need_not_say_so_again(
+    scene: Scene, tmp_path: Path, state: RebuildState
+) -> None:
+    mark(scene.api, rebuild=str(state))
+    async with a_gate(scene.api, asking(tmp_path, rebuild=RebuildPolicy.NEVER)) as gate:
+        assert await gate.enter()
+    async with a_gate(scene.api, asking(tmp_path)) as gate, asyncio.timeout(60):
+        await gate.opened()
+        assert await gate.enter()
 
 
 async def test_a_first_installation_without_hosts_is_led_at_once(scene: Scene, tmp_path: Path) -> None:
