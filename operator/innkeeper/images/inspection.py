@@ -44,7 +44,7 @@ class Limits:
     deadline_s: float = 4 * 3600
     look_s: float = 60  # how long a source may take to say whether it changed
     parallel: int = 3  # each may take the memory of a decoder
-    parallel_by_manifest: int = 4
+    parallel_by_manifest: int = 2  # each may take four times its manifest: 256 MiB
     waiting: int = 100  # of one namespace; the others get into the line when they are asked about again
     kept: int = 10_000
     retry_after_s: float = 20

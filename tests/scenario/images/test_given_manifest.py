@@ -1,5 +1,6 @@
 """Images that come with a manifest: ready without being read, refused where the manifest is not theirs."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,12 +16,13 @@ from innkeeper.images.manifests import Manifests
 from innkeeper.images.sources.http import client_session
 from innkeeper.images.sources.opening import SourceOpener
 from innkeeper.images.sources.origins import OriginPolicy
-from innkeeper.images.sources.source import SourceInfo
+from innkeeper.images.sources.source import Source, SourceInfo
 from innkeeper.views.catalog import HttpSource, ImageSource, ManifestSource
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
 from tests.kit.manifests import kept
 from tests.kit.source_secrets import PlayedSecrets
+from tests.kit.waiting import one_turn
 from tests.scenario.images.origin import Origin
 
 MIB = 1024**2
@@ -182,3 +184,36 @@ async def test_one_that_changed_is_found_by_its_size_and_its_head(content: bytes
         origin.content = DISK
         made.clock.advance(30)
         assert isinstance(await made.ask(), Ready)
+
+
+class SilentOpener:
+    """Opens nothing, ever. `asked` counts who waits for it."""
+
+    asked = 0
+
+    async def open(self, source: ImageSource, *, namespace: str) -> Source:  # noqa: ARG002 - as declared
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def open_beside(self, url: str, *, source: ImageSource, namespace: str) -> Source:
+        raise AssertionError(f"nobody comes so far: {url}, {source}, {namespace}")
+
+
+async def test_two_manifests_are_read_at_once() -> None:
+    """Each is read whole: more would not fit into the memory that the chart gives."""
+    opener = SilentOpener()
+    inspector = Inspector(opener, clock=ManualClock())
+    for number in range(5):
+        question = InspectRequest(
+            namespace=f"team-{number}",
+            name="debian",
+            source=ImageSource(http=HttpSource(url="https://origin.test/disk.raw")),
+            format="raw",
+            digest=DIGEST,
+            manifest=ManifestSource(url="https://origin.test/manifest.json", digest=DIGEST),
+        )
+        inspector.look(question)
+    await one_turn()
+    assert (inspector.reading, opener.asked) == (5, 2)
+    await inspector.close()
