@@ -2,7 +2,7 @@
 
 import pytest
 
-from innkeeper.cli.guest.hearing import Hearing
+from innkeeper.cli.guest.hearing import PAUSES_BEFORE_END, Hearing
 
 ERROR = 'Error from server (NotFound): guests "x" not found\n'
 LOG = 'E1130 11:13:08.505639   13747 memcache.go:381] "Couldn\'t get current server API group list"\n'
@@ -60,6 +60,47 @@ def test_what_may_be_kubectls_own_is_held_back(begun: str) -> None:
     person.hearing.hear(begun)
     person.hearing.pause()
     assert person.seen == []
+
+
+NO_BROWSER = [
+    'error: could not open the browser: exec: "xdg-open": executable file not found in $PATH\n',
+    "\n",
+    "Please visit the following URL in your browser manually: http://localhost:8000\n",
+]
+
+
+def test_a_plug_in_whose_words_begin_as_kubectls_last_do_is_heard_while_it_waits() -> None:
+    person = Person()
+    person.hearing.hear("".join(NO_BROWSER))
+    assert person.seen == []
+    for _ in range(2 * PAUSES_BEFORE_END):
+        person.hearing.pause()
+    assert person.seen == ["".join(NO_BROWSER)]
+    person.hearing.hear("Enter code: ")
+    person.hearing.pause()
+    assert person.seen[1:] == ["Enter code: "]
+    person.hearing.hear(ERROR)
+    person.hearing.end()
+    assert person.hearing.words() == ERROR.strip()
+    assert len(person.seen) == 2
+
+
+def test_where_nobody_sees_it_such_words_stand_behind_the_error() -> None:
+    hearing = Hearing(person=None, warn=[].append)
+    hearing.hear("".join(NO_BROWSER))
+    for _ in range(PAUSES_BEFORE_END):
+        hearing.pause()
+    hearing.hear(ERROR)
+    assert (hearing.words(), hearing.unseen()) == (ERROR.strip(), "".join(NO_BROWSER).strip())
+
+
+def test_last_words_stay_the_error_though_kubectl_is_slow_to_end() -> None:
+    person = Person()
+    person.hearing.hear(ERROR)
+    for _ in range(PAUSES_BEFORE_END):
+        person.hearing.pause()
+    person.hearing.end()
+    assert person.hearing.words() == ERROR.strip()
 
 
 def test_warnings_are_told_without_what_a_terminal_obeys() -> None:

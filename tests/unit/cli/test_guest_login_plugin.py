@@ -3,13 +3,16 @@
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from innkeeper.cli.guest import asking
+from innkeeper.cli.guest import asking, calling
 from innkeeper.cli.guest.asking import AskingError, Kubectl
+from innkeeper.cli.guest.calling import Patience, call
 from innkeeper.cli.guest.exit_codes import ExitCode
+from innkeeper.cli.guest.hearing import Hearing
 from tests.kit.fake_kubectl import FakeKubectl
 from tests.kit.terminal import Terminal
 
@@ -85,24 +88,138 @@ def test_a_warning_is_told_once_however_often_it_comes(
     assert capsys.readouterr().err == "Warning: use v2\n"
 
 
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 @pytest.mark.parametrize(
-    ("is_person", "asks", "deadline_s"),
-    [(True, True, asking.LOGIN_S), (False, True, asking.DEADLINE_S), (True, False, asking.DEADLINE_S)],
+    ("typed", "seen", "asks", "has_time"),
+    [
+        (True, True, True, True),
+        (False, True, True, False),
+        (True, False, True, False),
+        (True, True, False, False),
+    ],
 )
-@pytest.mark.usefixtures("kubectl")
-def test_only_a_person_at_a_terminal_has_time_to_log_in(
-    monkeypatch: pytest.MonkeyPatch, *, is_person: bool, asks: bool, deadline_s: float
+def test_only_a_person_at_a_terminal_who_was_asked_has_time_to_log_in(
+    kubectl: FakeKubectl,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    typed: bool,
+    seen: bool,
+    asks: bool,
+    has_time: bool,
 ) -> None:
-    given: list[float] = []
+    answered = kubectl.home / "answered"
+    os.mkfifo(answered)
+    kubectl.program("kubectl", f"#!/bin/sh\necho 'Enter code 7' >&2\nread _ < {answered}\necho '{{}}'\n")
+    clock = Clock()
 
-    def call(*_: object, deadline_s: float, **__: object) -> tuple[int, str]:
-        given.append(deadline_s)
-        return 0, "{}"
+    class Heard(Hearing):
+        def hear(self, text: str) -> None:
+            super().hear(text)
+            clock.now = (asking.DEADLINE_S + asking.LOGIN_S) / 2
+            if has_time:
+                answered.write_text("\n")
 
-    monkeypatch.setattr(asking, "call", call)
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: is_person, raising=False)
-    Kubectl(asks=asks).get("/a")
-    assert given == [deadline_s]
+    monkeypatch.setattr(calling, "time", clock)
+    monkeypatch.setattr(asking, "Hearing", Heard)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: typed, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: seen, raising=False)
+    if has_time:
+        assert Kubectl(asks=asks).get("/a") == {}
+    else:
+        with pytest.raises(AskingError, match="no answer within 60 s"):
+            Kubectl(asks=asks).get("/a")
+
+
+def test_who_was_asked_nothing_is_not_waited_for_at_a_terminal(
+    kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl.program("kubectl", "#!/bin/sh\nexec sleep 600\n")
+    clock = Clock()
+
+    class Heard(Hearing):
+        def pause(self) -> None:
+            super().pause()
+            clock.now += asking.DEADLINE_S
+
+    monkeypatch.setattr(calling, "time", clock)
+    monkeypatch.setattr(asking, "Hearing", Heard)
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    with pytest.raises(AskingError, match="no answer within 60 s"):
+        Kubectl().get("/a")
+
+
+def test_an_answer_right_before_the_end_is_not_lost(kubectl: FakeKubectl) -> None:
+    pid, go = kubectl.home / "pid", kubectl.home / "go"
+    os.mkfifo(pid)
+    os.mkfifo(go)
+
+    class Late(Hearing):
+        """The processor was another's, from a pause until kubectl has ended."""
+
+        is_over = False
+
+        def pause(self) -> None:
+            super().pause()
+            if not self.is_over:
+                self.is_over = True
+                number = int(pid.read_text())
+                go.write_text("\n")
+                os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
+
+    script = f"echo $$ > {pid}; read _ < {go}; echo answer"
+    hearing = Late(person=None, warn=[].append)
+    patience = Patience(silent_s=60, asking_s=60)
+    assert call(["/bin/sh", "-c", script], hearing, body=None, patience=patience, asks=False) == (
+        0,
+        "answer\n",
+    )
+
+
+ECHOES = '#!/bin/sh\nfor last; do :; done\n[ "$last" = - ] && exec cat\nexec cat "$last"\n'
+
+
+def test_what_is_sent_needs_no_place_for_temporary_files(
+    kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl.program("kubectl", ECHOES)
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
+    assert Kubectl().create("/a", {"b": "c" * 100_000}) == {"b": "c" * 100_000}
+
+
+def test_a_system_without_files_in_memory_uses_a_temporary_one(
+    kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl.program("kubectl", ECHOES)
+    monkeypatch.delattr(os, "memfd_create")
+    assert Kubectl().create("/a", {"b": "c"}) == {"b": "c"}
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
+    with pytest.raises(AskingError, match="No usable temporary directory"):
+        Kubectl().create("/a", {})
+
+
+def no_room() -> None:
+    """Say what a read-only root does."""
+    raise FileNotFoundError(2, "No usable temporary directory found")
+
+
+@pytest.mark.parametrize(("is_terminal", "word"), [(True, "/dev/fd/"), (False, "-")])
+def test_only_at_a_terminal_what_is_sent_goes_beside_the_standard_input(
+    kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, word: str
+) -> None:
+    kubectl.program("kubectl", '#!/bin/sh\nfor last; do :; done\necho "[\\"$last\\"]"\n')
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: is_terminal, raising=False)
+    [last] = Kubectl().create("/a", {})
+    assert last.startswith(word)
 
 
 def test_a_kubectl_that_hangs_is_ended(kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch) -> None:

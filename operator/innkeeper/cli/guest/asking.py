@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
-from innkeeper.cli.guest.calling import MOST_ANSWERED, AnswerTooLongError, call
+from innkeeper.cli.guest.calling import MOST_ANSWERED, AnswerTooLongError, Patience, call
 from innkeeper.cli.guest.exit_codes import ExitCode
 from innkeeper.cli.guest.hearing import Hearing
 
 DEADLINE_S = 60.0
-LOGIN_S = 900.0  # a person may be logging in: as long as codes for devices are good
+LOGIN_S = 900.0  # a person who was asked may be logging in: as long as codes for devices are good
 BASE = "/apis/query.innkeeper.dev/v1alpha1"
 OWN = "/apis/innkeeper.dev/v1alpha1"
 _ABSENT = (
@@ -151,13 +151,16 @@ class Kubectl:
         program = shutil.which("kubectl")
         if program is None:
             raise AskingError("kubectl is not on PATH")
-        hearing = Hearing(person=_tell if self.asks and sys.stderr.isatty() else None, warn=self._warn)
-        deadline_s = LOGIN_S if self.asks and sys.stdin and sys.stdin.isatty() else DEADLINE_S
+        sees, asks = self.asks and _is_terminal(sys.stderr), self.asks and _is_terminal(sys.stdin)
+        hearing = Hearing(person=_tell if sees else None, warn=self._warn)
+        patience = Patience(silent_s=DEADLINE_S, asking_s=LOGIN_S if asks else DEADLINE_S)
         command = [program, *self.options, *words]
         try:
-            code, answer = call(command, hearing, body=body, deadline_s=deadline_s, asks=self.asks)
+            code, answer = call(command, hearing, body=body, patience=patience, asks=asks)
         except TimeoutError as error:
-            raise AskingError(f"no answer within {deadline_s:.0f} s") from error
+            raise AskingError(str(error)) from error
+        except OSError as error:
+            raise AskingError(f"kubectl cannot be run: {error}") from error
         except AnswerTooLongError as error:
             raise AskingError(f"the answer is longer than {MOST_ANSWERED} bytes") from error
         if code:
@@ -170,6 +173,10 @@ class Kubectl:
         if self.asks and warning not in self.warned:
             self.warned.add(warning)
             _tell(f"{warning}\n")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _tell(text: str) -> None:

@@ -1,7 +1,8 @@
 """What comes on kubectl's standard error, told apart while it comes: who says it decides where it goes.
 
 Log-in plug-ins of a kubeconfig ask a person: that is passed on at once, also a question without a line break. Warnings of
-the API server are told. kubectl's own last words are kept: they become the error.
+the API server are told. kubectl's own last words are kept: they become the error. kubectl ends right behind them: where
+it does not, they were a plug-in's that begin alike, and are passed on.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from innkeeper.cli.guest.printable import one_line, without_controls
 
 MOST_KEPT = 64 * 1024
+PAUSES_BEFORE_END = 5  # a busy machine may end kubectl a moment after its last words
 _WARNING = "Warning: "
 _LAST_WORDS = (
     "Error from server",
@@ -33,19 +35,27 @@ class Hearing:
         self._last = ""
         self._others = ""
         self._log = ""
+        self._pauses = 0
+        self._is_last_told = False
+        self.is_person_told = False
 
     def hear(self, text: str) -> None:
         """Take the next part."""
+        self._pauses = 0
         *lines, self._pending = (self._pending + text).split("\n")
         for line in lines:
             self._sort(f"{line}\n")
 
     def pause(self) -> None:
         """Nothing came for a moment: what stands there without a line break is a question, if it is not kubectl's."""
+        self._pauses += 1
+        if self._last and self._pauses >= PAUSES_BEFORE_END and not self._is_last_told:
+            self._is_last_told = True
+            self._tell(self._last)
         begun = self._pending
         if (
             begun
-            and not self._last
+            and (self._is_last_told or not self._last)
             and not any(begun.startswith(each) or each.startswith(begun) for each in _KNOWN)
         ):
             self._pending = ""
@@ -66,6 +76,9 @@ class Hearing:
         return self._others.strip() if self._last and not self._person else ""
 
     def _sort(self, line: str) -> None:
+        if self._is_last_told:  # more comes: they were not kubectl's last
+            self._others = (self._others + self._last)[:MOST_KEPT]
+            self._last, self._is_last_told = "", False
         if self._last or line.startswith(_LAST_WORDS):
             self._last = (self._last + line)[:MOST_KEPT]
         elif line.startswith(_WARNING):
@@ -74,5 +87,9 @@ class Hearing:
             self._log = (self._log + line)[:MOST_KEPT]
         else:
             self._others = (self._others + line)[:MOST_KEPT]
-            if self._person:
-                self._person(without_controls(line))
+            self._tell(line)
+
+    def _tell(self, text: str) -> None:
+        if self._person:
+            self.is_person_told = True
+            self._person(without_controls(text))
