@@ -119,6 +119,7 @@ class Operator:
             clock=self._clock,
             fresh=self._is_fresh,
             is_held=self.held.is_held,
+            is_denied=self.held.is_denied,
             found=self.found.append,
         )
         operations = OperationFlow(self.client, self.subset, clock=self._clock)

@@ -171,6 +171,7 @@ class Leader:
             clock=self._clock,
             fresh=lambda: are_fresh(watches.guests, watches.assignments, watches.addresses),
             is_held=self._holdings.held.is_held,
+            is_denied=self._holdings.held.is_denied,
             found=lambda finding: self._metrics.address_findings.labels(finding=finding).inc(),
         )
 

@@ -4,12 +4,13 @@ Only orders that are ours count. Nothing is asked of anybody here.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from innkeeper.domain.lifecycle.answered import may_hold
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import Order
 from innkeeper.domain.reasons import Desired, OrderOutcome
-from innkeeper.state.host_records import HostRecords
+from innkeeper.state.host_records import HeldGuest, HostRecords
 from innkeeper.state.subset import Subset
 from innkeeper.views.assignment import Assignment
 from innkeeper.workers.order_reader import OrderReader
@@ -40,12 +41,15 @@ class HeldByHosts:
     def is_held(self, guest_id: str) -> bool:
         """Tell whether some host was heard to hold a guest and is not lost: it uses its addresses."""
         holders = self.records.holders(guest_id).items()
-        return any(
-            each.outcome == OrderOutcome.ACCEPTED
-            and each.desired != Desired.SUPERSEDED
-            and not self.subset.host_is_lost(host)
-            for host, each in holders
-        )
+        return any(_uses_addresses(each) and not self.subset.host_is_lost(host) for host, each in holders)
+
+    def is_denied(self, guest_id: str, host: str, since: datetime) -> bool:
+        """Tell whether a host that was asked after a moment told all that it holds, and no guest of that ID."""
+        record = self.records.of(host)
+        if record is None or record.asked_at <= since.timestamp():
+            return False
+        held = record.guests.get(guest_id)
+        return held is None or not _uses_addresses(held)
 
     def _texts(self, guest_id: str, host: str) -> Iterator[str]:
         assignment = self.subset.assignment(guest_id, host)
@@ -60,3 +64,7 @@ class HeldByHosts:
         if order is None or order.host != host or order.desired == Desired.DESTROYED:
             return None
         return HeldOrder(order=order, text=text)
+
+
+def _uses_addresses(guest: HeldGuest) -> bool:
+    return guest.outcome == OrderOutcome.ACCEPTED and guest.desired != Desired.SUPERSEDED

@@ -5,7 +5,7 @@ and they are in an order in which a kill between any two leaves what the next ru
 its Guest ID, its finalizer and a mark that keeps it from being placed anew. Which orders are good is the caller's part.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from innkeeper.domain.lifecycle.revival import (
 )
 from innkeeper.domain.orders import Order
 from innkeeper.kube.client import Client
+from innkeeper.kube.errors import ConflictError, NotFoundError
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, IP_ADDRESSES
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
@@ -91,17 +92,27 @@ class Revival:
         return guest
 
     async def complete(
-        self, guest: Guest, held: HeldOrder, *, cluster: str, places: Places | None = None
+        self,
+        guest: Guest,
+        held: HeldOrder,
+        *,
+        cluster: str,
+        places: Places | None = None,
+        claims: Iterable[IPAddress] | None = None,
     ) -> Guest:
         """Claim the addresses of a Guest that was made anew, bind it to where it runs, and give back its Assignment.
+
+        `claims` is what `claim` returned, where the caller has called it, and nobody releases addresses since.
 
         Raises:
             NotRevivableError: something else is in the way; its message says what. Nothing was bound.
             ApiError: the API server refused, or is away; the next call goes on from there.
         """
         facts = binding_of(held.order, cluster=cluster, places=places)
-        await self.claim(held.order, places)
+        if claims is None:
+            claims = await self.claim(held.order, places)
         bound = await self._bind(guest, held.order, facts)
+        await self._keep_for_guest(claims, held.order.host)  # the last write tells that all others were made
         await self.assign(held)
         return bound
 
@@ -122,24 +133,25 @@ class Revival:
             )
         return guest
 
-    async def claim(self, order: Order, places: Places | None = None) -> None:
-        """Hold every address of the order that no other guest holds.
+    async def claim(self, order: Order, places: Places | None = None) -> list[IPAddress]:
+        """Hold every address of the order that no other guest holds, and return them.
 
         Raises:
             AddressHeldError: another guest holds one; the others were claimed.
             NotRevivableError: the pool of an address is not known; nothing was claimed.
             ApiError: the API server refused, or is away.
         """
+        own: list[IPAddress] = []
         others: list[IPAddress] = []
         for body in claim_documents(order, places=places):
             claim = await create_or_get(self._client, IP_ADDRESSES, body)
             if claim.spec.owner is None:
                 claim = await self._end_rest(claim, body)
             self._assume(claim)
-            if not is_held_by(claim, order.guest_id):
-                others.append(claim)
+            (own if is_held_by(claim, order.guest_id) else others).append(claim)
         if others:
             raise _held_by_another(others[0], order)
+        return own
 
     async def _end_rest(self, claim: IPAddress, body: Mapping[str, Any]) -> IPAddress:
         """Take an address out of its quarantine: that keeps it from everybody but the guest that still uses it."""
@@ -173,6 +185,27 @@ class Revival:
                 uid=claim.metadata.uid,
             )
             self._assume(written)
+
+    async def _keep_for_guest(self, claims: Iterable[IPAddress], host: str) -> None:
+        """Take off what `keep_for_host` noted: a Guest that is bound there stands behind them again.
+
+        What another host may use stays noted, and so does what somebody wrote meanwhile.
+        """
+        for claim in claims:
+            if claim.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) != host:
+                continue
+            try:
+                written = await self._client.patch(
+                    IP_ADDRESSES,
+                    claim.metadata.name,
+                    {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: None}}},
+                    resource_version=claim.metadata.resource_version,
+                    uid=claim.metadata.uid,
+                )
+            except (ConflictError, NotFoundError) as error:
+                log.info("address_stays_kept", address=claim.metadata.name, host=host, reason=error.reason)
+            else:
+                self._assume(written)
 
     async def assign(self, held: HeldOrder) -> Assignment:
         """Give a host back the Assignment of the order that it holds, or find the one that is there.

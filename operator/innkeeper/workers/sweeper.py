@@ -6,8 +6,8 @@ claim and binding every claim looks like this for a moment.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
@@ -20,7 +20,7 @@ from innkeeper.domain.names import HELD_BY_HOST_ANNOTATION, address_name
 from innkeeper.errors import InnkeeperError
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest, GuestAddress
-from innkeeper.views.network import IPAddress
+from innkeeper.views.network import AddressOwner, IPAddress
 from innkeeper.workers.network import NetworkWorker
 
 log = structlog.get_logger()
@@ -43,7 +43,8 @@ class Finding(StrEnum):
 class Sweeper:
     """Looks at every address in each period.
 
-    `fresh` tells whether the view is complete and not old, `is_held` whether some host was heard to hold a guest.
+    `fresh` tells whether the view is complete and not old, `is_held` whether some host was heard to hold a guest, and
+    `is_denied` whether a host that was asked after a moment holds no such guest.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Sweeper:
         clock: Clock,
         fresh: Callable[[], bool],
         is_held: Callable[[str], bool] = lambda guest_id: False,  # noqa: ARG005 - a default that does nothing
+        is_denied: Callable[[str, str, datetime], bool] = lambda guest_id, host, since: False,  # noqa: ARG005 - a default that does nothing
         found: Callable[[Finding], None] = lambda finding: None,  # noqa: ARG005 - a default that does nothing
         period_s: float = PERIOD_S,
     ) -> None:
@@ -62,9 +64,12 @@ class Sweeper:
         self._clock = clock
         self._fresh = fresh
         self._is_held = is_held
+        self._is_denied = is_denied
         self._found = found
         self._period_s = period_s
         self._sightings: Counter[str] = Counter()
+        # (name, resource version) of claims that are kept for a host -> when they were first seen so.
+        self._kept: dict[tuple[str, str], datetime] = {}
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -76,11 +81,13 @@ class Sweeper:
         """Look once at every address and every bound guest."""
         if not self._fresh():
             self._sightings.clear()
+            self._kept.clear()
             return
         before, self._sightings = self._sightings, Counter()
+        kept, self._kept = self._kept, {}
         for address in self._subset.claims:
             try:
-                await self._look(address, before)
+                await self._look(address, before, kept)
             except InnkeeperError as error:
                 log.info("sweep_put_off", address=address.metadata.name, reason=error.reason)
         for number, guest in enumerate(list(self._subset.guests.values())):
@@ -95,11 +102,13 @@ class Sweeper:
                 except InnkeeperError as error:
                     log.info("sweep_put_off", guest=guest_id_of(guest), reason=error.reason)
 
-    async def _look(self, address: IPAddress, before: Counter[str]) -> None:
+    async def _look(
+        self, address: IPAddress, before: Counter[str], kept: Mapping[tuple[str, str], datetime]
+    ) -> None:
         name = address.metadata.name
         if address.spec.owner is None:
             await self._end_quarantine(address)
-        elif not self._is_stood_behind(address) and self._seen_enough(name, before):
+        elif not self._is_stood_behind(address, kept) and self._seen_enough(name, before):
             log.warning("address_leak_released", address=name, guest=address.spec.owner.id)
             self._found(Finding.CLAIM_WITHOUT_GUEST)
             await self._network.release(address)
@@ -131,14 +140,31 @@ class Sweeper:
         self._sightings[what] = before[what] + 1
         return False
 
-    def _is_stood_behind(self, address: IPAddress) -> bool:
+    def _is_kept_for_host(
+        self, address: IPAddress, owner: AddressOwner, kept: Mapping[tuple[str, str], datetime]
+    ) -> bool:
+        """Tell whether a host may use an address, whatever became of the Guest.
+
+        A silent one may, and one that cannot be asked, even without an order there. It ends when the host was asked
+        since and holds no such guest, as after it was installed anew: what was heard before the mark may be too old.
+        """
+        host = address.metadata.annotations.get(HELD_BY_HOST_ANNOTATION)
+        if host is None or self._subset.host_is_lost(host):
+            return False
+        key = (address.metadata.name, address.metadata.resource_version)
+        since = self._kept[key] = kept.get(key) or self._clock.now()
+        return (
+            self._subset.assignment(owner.id, host) is not None
+            or self._is_held(owner.id)
+            or not self._is_denied(owner.id, host, since)
+        )
+
+    def _is_stood_behind(self, address: IPAddress, kept: Mapping[tuple[str, str], datetime]) -> bool:
         """A guest that is not bound yet may be about to use it; a bound one names it or does not."""
         owner = address.spec.owner
         if owner is None:
             return False
-        # A host may use it whatever became of the Guest; a silent one even without an order there.
-        holder = address.metadata.annotations.get(HELD_BY_HOST_ANNOTATION)
-        if holder is not None and not self._subset.host_is_lost(holder):
+        if self._is_kept_for_host(address, owner, kept):
             return True
         key = self._subset.guest_keys.get(owner.id)
         guest = self._subset.guests.get(key) if key else None

@@ -2,8 +2,9 @@
 
 import pytest
 
-from innkeeper.kube.resources import HOSTS, IP_ADDRESSES
-from innkeeper.workers.sweeper import Finding
+from innkeeper.domain import names
+from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IP_ADDRESSES
+from innkeeper.workers.sweeper import SIGHTINGS, Finding
 from tests.kit import objects
 from tests.kit.clock import ManualClock
 from tests.kit.guest_scene import GuestScene
@@ -107,3 +108,72 @@ async def test_an_address_that_was_released_by_a_clock_that_was_ahead_rests_no_l
     clock.advance(11)
     await swept(scene, 1)
     await eventually(lambda: not scene.addresses(held=False))
+
+
+async def kept_for_a_host(scene: GuestScene) -> ManualClock:
+    """Have an operator know a claim, of a guest without any object, that is kept for the host `a`."""
+    mark = {names.HELD_BY_HOST_ANNOTATION: "a"}
+    scene.api.create(IP_ADDRESSES, objects.address(4, owner=guest_id(), annotations=mark))
+    await eventually(lambda: scene.operators[0].subset.claims.by_name)
+    assert isinstance(scene.clock, ManualClock)
+    return scene.clock
+
+
+async def test_what_is_kept_for_a_host_goes_once_the_host_was_asked_since_and_has_no_such_guest(
+    frozen_scene: GuestScene,
+) -> None:
+    """As after it was installed anew: nobody else would ever release it."""
+    scene = frozen_scene
+    clock = await kept_for_a_host(scene)
+    await swept(scene, SIGHTINGS + 1)
+    assert len(scene.addresses()) == 1, "the host was not asked"
+    clock.advance(1)
+    scene.remember("a", scene.operators[0])
+    await swept(scene, SIGHTINGS - 1)
+    assert len(scene.addresses()) == 1
+    await swept(scene, 1)
+    assert scene.addresses() == []
+    [resting] = scene.addresses(held=False)
+    assert names.HELD_BY_HOST_ANNOTATION not in resting.metadata.annotations
+
+
+async def test_what_is_kept_for_a_host_stays_while_what_is_known_of_it_is_older(
+    frozen_scene: GuestScene,
+) -> None:
+    scene = frozen_scene
+    operator = scene.operators[0]
+    scene.remember("a", operator)
+    clock = await kept_for_a_host(scene)
+    clock.advance(1)
+    await swept(scene, SIGHTINGS + 1)
+    clock.advance(1)
+    scene.add_host("b", store_id="store-b")
+    scene.remember("b", operator)
+    await swept(scene, SIGHTINGS + 1)
+    assert len(scene.addresses()) == 1, "another host's word says nothing of this one"
+
+
+@pytest.mark.parametrize("by", ["its record", "its Assignment"])
+async def test_what_is_kept_for_a_host_stays_while_the_host_has_the_guest(
+    frozen_scene: GuestScene, by: str
+) -> None:
+    scene = frozen_scene
+    operator = scene.operators[0]
+    scene.add_guest()
+    await scene.until_ready()
+    [held] = scene.addresses()
+    mark = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: "a"}}}
+    scene.api.patch(IP_ADDRESSES, held.metadata.name, mark)
+    scene.strip_guest()
+    await eventually(lambda: not operator.subset.guests)
+    if by == "its record":
+        scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
+        await eventually(lambda: not operator.subset.assignments)
+    else:
+        scene.hosts["a"].records.clear()
+    await swept(scene, 1)
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(1)
+    scene.remember("a", operator)
+    await swept(scene, SIGHTINGS + 1)
+    assert len(scene.addresses()) == 1

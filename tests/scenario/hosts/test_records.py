@@ -117,6 +117,35 @@ async def test_what_changes_between_two_pages_is_not_missed(scene: Scene) -> Non
     assert scene.records.tombstone(guest_id(1)) == Rank(1, 2)
 
 
+async def test_a_record_is_as_old_as_it_was_until_all_that_changed_is_read(scene: Scene) -> None:
+    host = scene.hosts["a"]
+    await scene.keeper.pull("a")
+    before = scene.records.of("a")
+    assert before is not None
+    asked_at = before.asked_at
+    for number in range(1, 4):
+        host.hold(number)
+    first = host.events
+
+    async def cut(*, store_id: str, since: int) -> object:
+        if since >= host.page:
+            raise HostUnreadError("it fell silent")
+        return await first(store_id=store_id, since=since)
+
+    host.events = cut  # type: ignore[method-assign,assignment] # the host falls silent after a page
+    scene.clock.advance(60)
+    with pytest.raises(HostUnreadError):
+        await scene.keeper.pull("a")
+    record = scene.records.of("a")
+    assert record is not None
+    assert (len(record.guests), record.asked_at) == (2, asked_at)
+    host.events = first  # type: ignore[method-assign] # it answers again
+    await scene.keeper.pull("a")
+    record = scene.records.of("a")
+    assert record is not None
+    assert (len(record.guests), record.asked_at) == (3, asked_at + 60)
+
+
 @pytest.mark.parametrize("loss", ["other store", "dropped lines", "went back"])
 async def test_a_gap_has_everything_read_again(scene: Scene, loss: str) -> None:
     host = scene.hosts["a"]

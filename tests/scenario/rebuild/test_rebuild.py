@@ -16,9 +16,10 @@ from innkeeper.kube.resources import (
     IP_POOLS,
     NAMESPACES,
 )
+from innkeeper.views.network import IPAddress
 from innkeeper.workers.rebuild.hearing import TRIES
 from tests.kit.agent_orders import guest_id
-from tests.kit.objects import pool
+from tests.kit.objects import pool, view
 from tests.scenario.rebuild.conftest import USER, Scene, kinds
 
 
@@ -168,6 +169,33 @@ async def test_no_object_in_the_way_leaves_an_address_in_use_to_others(scene: Sc
     assert kinds(outcome) == [FindingKind.NOT_REVIVED]
     assert sorted(scene.addresses().values()) == [guest_id(1), guest_id(2)]
     assert outcome.is_complete
+
+
+async def test_an_address_is_kept_for_its_host_until_the_guest_has_its_objects_again(scene: Scene) -> None:
+    scene.furnish(hosts=2, guests=2)
+    scene.api.faults.fail("create guests", status=403, times=2)
+    assert kinds(await scene.run()) == [FindingKind.NOT_REVIVED] * 2
+    assert kept_for(scene) == {"10.0.0.11": "h1", "10.0.0.12": "h0"}
+    foreign = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: "gone"}}}
+    scene.api.patch(IP_ADDRESSES, names.address_name("default", "10.0.0.12"), foreign)
+    assert (await scene.run()).findings == []
+    scene.assert_as_hosts_hold()
+    assert kept_for(scene) == {"10.0.0.12": "gone"}, "another host may use it, too"
+
+
+def kept_for(scene: Scene) -> dict[str, str]:
+    """Return for which host each address is kept."""
+    found = (view(each, IPAddress) for each in scene.api.objects(IP_ADDRESSES))
+    marks = {each.spec.address: each.metadata.annotations for each in found}
+    mark = names.HELD_BY_HOST_ANNOTATION
+    return {address: each[mark] for address, each in marks.items() if mark in each}
+
+
+async def test_each_address_is_asked_for_once(scene: Scene) -> None:
+    scene.furnish(hosts=2, guests=5)
+    await scene.run()
+    assert len(scene.api.called("create ipaddresses")) == 5
+    assert scene.api.called("get ipaddresses *") == []
 
 
 async def test_addresses_in_use_are_claimed_before_anything_is_made(scene: Scene) -> None:

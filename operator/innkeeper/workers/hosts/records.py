@@ -219,7 +219,9 @@ class RecordKeeper:
         cursor, asked_at = record.cursor, self._clock.now().timestamp()
         answers = reading.changes(host, reader, store_id=cursor.store_id, since=cursor.seq, most=MAX_PAGES)
         async for answer in answers:
-            changed = HostRecord(Cursor(answer.store_id, answer.seq), asked_at, {}, {})
+            # Until the last page is read, the record is as old as it was.
+            as_of = record.asked_at if answer.has_more else asked_at
+            changed = HostRecord(Cursor(answer.store_id, answer.seq), as_of, {}, {})
             await self._take(host, answer, changed)
             if self._records.of(host) is None:
                 return  # it was forgotten meanwhile

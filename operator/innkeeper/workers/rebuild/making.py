@@ -40,6 +40,7 @@ from innkeeper.kube.resources import (
 from innkeeper.state.subset import guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import View
+from innkeeper.views.network import IPAddress
 from innkeeper.workers.rebuild.ending import Ending, not_ended
 from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.pool import for_each
@@ -75,6 +76,9 @@ class Making:
         self._revival = Revival(client, assume=assume)
         self._ending = Ending(client, choice, clock=clock, made=self.made, assume=assume)
         self._unclaimed: set[str] = set()  # Guest IDs
+        self._claimed: dict[
+            str, list[IPAddress]
+        ] = {}  # by Guest ID: all that a guest uses, claimed in this run
 
     async def make(self, lack: Lack, *, done: Callable[[], None] = lambda: None) -> None:
         """Make everything that is missing; `done` is told of each guest.
@@ -101,7 +105,9 @@ class Making:
         order = held.order
         places = places_of(order, self._present.pools)
         try:
-            await patiently(lambda: self._revival.claim(order, places), self._clock)
+            self._claimed[order.guest_id] = await patiently(
+                lambda: self._revival.claim(order, places), self._clock
+            )
         except AddressHeldError as error:
             log.warning("address_held", guest=order.guest_id, host=order.host, message=error.message)
         except _AWAY:
@@ -164,7 +170,8 @@ class Making:
                 guest = await self._revival.make_guest(order)
             except NameTakenError:
                 guest = await self._in_place_of(held)
-            return await self._revival.complete(guest, held, cluster=cluster, places=places)
+            claims = self._claimed.get(order.guest_id)
+            return await self._revival.complete(guest, held, cluster=cluster, places=places, claims=claims)
 
         try:
             await patiently(revive, self._clock)
