@@ -6,6 +6,7 @@ but the status of Assignments, as a real agent.
 
 from typing import Any
 
+from innkeeper.agent import refusals
 from innkeeper.agent.judge import Meaning, meaning, read_order
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.domain import names
@@ -103,7 +104,7 @@ class ObedientHost:
             self._operate(order)
         self.records[order.guest_id] = GuestRecord(
             guest_id=order.guest_id,
-            order=text,
+            order=refusals.text_of(order) if is_refused else text,
             rank=order.rank,
             namespace=order.namespace,
             name=order.name,
