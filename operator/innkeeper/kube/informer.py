@@ -193,16 +193,13 @@ class Informer(Generic[V]):
         # As it is now: what is written meanwhile, by ourselves too, may be newer than the answer.
         highest = self._highest
         if await self._scope.version() < highest:
-            await self._take_list(await self._scope.whole(), highest=highest)
+            # However far it grew when it is listed: what was seen above its version is not in it.
+            await self._take_older(await self._scope.whole())
 
     async def _relist(self, *, by_version: bool = True) -> None:
         highest = self._highest
         known = {key: metadata_of(each) for key, each in self.objects.items()}
         learnt = await self._scope.changed_since(known, highest=highest)
-        await self._take_list(learnt, highest=highest, by_version=by_version)
-
-    async def _take_list(self, learnt: Learnt[V], *, highest: int, by_version: bool = True) -> None:
-        """Take a list; `highest` is the highest version that was seen before it was asked for."""
         listed_at = int(learnt.resource_version or 0)
         if listed_at < highest:
             await self._take_older(learnt)

@@ -87,7 +87,10 @@ class Snapshots:
         To whoever leads it is never so: that one has to end.
         """
         are_current = all(each.informer.watching for each in self._watches.all)
-        return self._watches.unused.is_set() and are_current and history.is_healed(since=self._knows_until)
+        return self._watches.unused.is_set() and are_current and self._is_healed(history)
+
+    def _is_healed(self, history: History) -> bool:
+        return history.is_healed(since=self._knows_until, now=self._clock.now())
 
     def _by_mark(self, history: History) -> Standing:
         if self._other is not None:
@@ -143,7 +146,7 @@ class Snapshots:
             log.info("snapshot_not_used", why=error.why, message=error.message)
             self._metrics.loads.labels(outcome=error.why).inc()
             self._other = _OTHERS.get(error.why)
-            if error.why is Refused.OTHER_HISTORY and history.is_healed(since=self._knows_until):
+            if error.why is Refused.OTHER_HISTORY and self._is_healed(history):
                 self.accept(history)
             return
         self._origin = found.origin

@@ -52,10 +52,14 @@ class History:
         """Whether hosts were to be heard, and nobody noted that this came to its end."""
         return self.rebuild in (RebuildState.REBUILDING, RebuildState.HEALING)
 
-    def is_healed(self, *, since: datetime) -> bool:
-        """Tell whether hosts were heard, or a person said that they need not be, after a moment."""
+    def is_healed(self, *, since: datetime, now: datetime) -> bool:
+        """Tell whether hosts were heard, or a person said that they need not be, after a moment.
+
+        What is noted of a time to come says nothing yet: the clock of whoever noted it is ahead, and a copy from before a
+        later loss would say the same.
+        """
         done = self.rebuild is RebuildState.DONE
-        return done and self.noted_at is not None and self.noted_at > since
+        return done and self.noted_at is not None and since < self.noted_at <= now
 
 
 class StoreHistory:

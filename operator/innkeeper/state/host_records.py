@@ -16,7 +16,7 @@ from innkeeper.domain.orders import Rank
 V = TypeVar("V")
 
 MAGIC = b"innkeeper-host-records\n"
-FORM = 1  # of the file
+FORM = 2  # of the file
 _DIGEST = 32
 
 
@@ -46,12 +46,16 @@ class HeldGuest(msgspec.Struct, frozen=True, array_like=True):
 
 
 class HostRecord(msgspec.Struct, array_like=True):
-    """One host as it was heard last; `asked_at` is when it was asked, as a Unix time in seconds."""
+    """One host as it was heard last; `asked_at` is when it was asked, as a Unix time in seconds.
+
+    `foreign` are the Guest IDs of what it holds by orders that are not ours: nothing of it counts, but that it is there.
+    """
 
     cursor: Cursor
     asked_at: float
     guests: dict[str, HeldGuest]
     tombstones: dict[str, Rank]
+    foreign: set[str] = set()
 
 
 class HostRecords:
@@ -106,10 +110,12 @@ class HostRecords:
         for guest_id in named:
             _set(record.guests, guest_id, changed.guests.get(guest_id))
             _set(record.tombstones, guest_id, changed.tombstones.get(guest_id))
+            record.foreign.discard(guest_id)
             if guest_id in record.guests or guest_id in record.tombstones:
                 self._holders[guest_id].add(host)
             else:
                 self._let_go(guest_id, host)
+        record.foreign |= changed.foreign
         record.cursor, record.asked_at = changed.cursor, changed.asked_at
 
     def note_end(self, host: str, guest_id: str, rank: Rank) -> None:
@@ -135,7 +141,9 @@ class HostRecords:
     def state(self) -> dict[str, HostRecord]:
         """Return all records as they are now; what is taken later does not change them."""
         return {
-            host: HostRecord(each.cursor, each.asked_at, dict(each.guests), dict(each.tombstones))
+            host: HostRecord(
+                each.cursor, each.asked_at, dict(each.guests), dict(each.tombstones), set(each.foreign)
+            )
             for host, each in self._hosts.items()
         }
 

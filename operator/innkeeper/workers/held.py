@@ -44,9 +44,12 @@ class HeldByHosts:
         return any(_uses_addresses(each) and not self.subset.host_is_lost(host) for host, each in holders)
 
     def is_denied(self, guest_id: str, host: str, since: datetime) -> bool:
-        """Tell whether a host that was asked after a moment told all that it holds, and no guest of that ID."""
+        """Tell whether a host that was asked after a moment told all that it holds, and no guest of that ID.
+
+        By whose order it holds one is no matter here: a guest whose order is signed by a key that is out of use runs on.
+        """
         record = self.records.of(host)
-        if record is None or record.asked_at <= since.timestamp():
+        if record is None or record.asked_at <= since.timestamp() or guest_id in record.foreign:
             return False
         held = record.guests.get(guest_id)
         return held is None or not _uses_addresses(held)

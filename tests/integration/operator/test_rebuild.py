@@ -259,7 +259,7 @@ async def test_an_operator_that_leads_while_the_store_is_put_back_ends(
 ) -> None:
     settings = {**place.settings(), "images_url": place.images.url, "leader_election": False}
     every_s = 1 if is_marked_since else 3600
-    async with Client(place.operator_credentials) as client, asyncio.timeout(200):
+    async with Client(place.operator_credentials) as client, asyncio.timeout(120 if is_marked_since else 200):
         process = an_operator(client, snapshot_every_s=every_s, **settings)
         later = some_marks_later(process) if is_marked_since else some_objects_later(process, admin)
         trouble = asyncio.create_task(put_back_under(process, place.store, tmp_path / "copy", later))

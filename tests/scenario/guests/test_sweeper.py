@@ -177,3 +177,20 @@ async def test_what_is_kept_for_a_host_stays_while_the_host_has_the_guest(
     scene.remember("a", operator)
     await swept(scene, SIGHTINGS + 1)
     assert len(scene.addresses()) == 1
+
+
+async def test_what_is_kept_for_a_host_stays_while_it_has_the_guest_by_an_order_that_is_not_ours(
+    frozen_scene: GuestScene,
+) -> None:
+    """Signed by a key that is out of use: the guest runs on, and uses its address."""
+    scene = frozen_scene
+    operator = scene.operators[0]
+    clock = await kept_for_a_host(scene)
+    await swept(scene, 1)
+    clock.advance(1)
+    scene.remember("a", operator)
+    record = operator.records.of("a")
+    assert record is not None
+    record.foreign.add(guest_id())
+    await swept(scene, SIGHTINGS + 1)
+    assert len(scene.addresses()) == 1

@@ -179,6 +179,9 @@ async def test_only_orders_of_our_keys_for_that_host_and_guest_count(scene: Scen
     await scene.keeper.pull("a")
     assert set(scene.known()) == {guest_id(1), guest_id(2), guest_id(6)}
     assert scene.foreign == 4
+    record = scene.records.of("a")
+    assert record is not None
+    assert record.foreign == {guest_id(number) for number in (3, 4, 5, 7)}, "they are there all the same"
 
 
 async def test_a_refused_guest_is_not_held_and_its_unsigned_remnant_is_nobody_else_s_order(
@@ -198,9 +201,15 @@ async def test_a_guest_whose_order_is_no_longer_ours_is_forgotten(scene: Scene) 
     host = scene.hosts["a"]
     host.hold(1)
     await scene.keeper.pull("a")
+    record = scene.records.of("a")
+    assert record is not None
     host.hold(1, signer=STRANGER)
     await scene.keeper.pull("a")
     assert scene.known() == {}
+    assert record.foreign == {guest_id(1)}
+    host.hold(1)
+    await scene.keeper.pull("a")
+    assert (set(scene.known()), record.foreign) == ({guest_id(1)}, set())
 
 
 async def test_a_host_that_does_not_answer_is_counted_and_leaves_what_was_known(scene: Scene) -> None:

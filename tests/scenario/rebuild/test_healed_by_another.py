@@ -150,8 +150,10 @@ async def test_one_that_begins_after_it_leads_at_once(pair: Pair) -> None:
         assert pair.named(1) == {HOST}
 
 
-async def test_a_heal_of_before_the_snapshot_counts_for_nothing(pair: Pair) -> None:
-    done = {"data": {"rebuild": f"{RebuildState.DONE} {rfc3339(pair.clock.now())}"}}
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(hours=1)])
+async def test_a_heal_of_before_the_snapshot_counts_for_nothing(pair: Pair, ahead: timedelta) -> None:
+    """Nor does one that was noted by a clock that was ahead: a later loss would look made good."""
+    done = {"data": {"rebuild": f"{RebuildState.DONE} {rfc3339(pair.clock.now() + ahead)}"}}
     pair.scene.api.patch(CONFIG_MAPS, OBJECT, done, namespace=SYSTEM_NAMESPACE)
     pair.copy()
     pair.clock.later_s += 30

@@ -399,6 +399,42 @@ async def test_a_write_answered_while_the_version_is_asked_for_is_no_older_store
         assert dict(informer.starts) == {Way.LIST: 1}
 
 
+async def test_an_older_store_that_grows_while_it_is_listed_is_an_older_store(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes much makes it as new as what was seen of it, in version alone."""
+    version = relisting.Scope.version
+
+    async def outgrown(scope: relisting.Scope[Any]) -> int:
+        found = await version(scope)
+        put(api, *(f"c{number}" for number in range(9)))
+        return found
+
+    older = []
+
+    async def told_of_older() -> None:
+        older.append(informer.resource_version)
+
+    put(api, "a", x="old")
+    backup = api.store.backup()
+    async with informing(client, CONFIG_MAPS, clock=QuickClock()) as (informer, told):
+        informer.before_older = told_of_older
+        api.patch(CONFIG_MAPS, "a", {"data": {"x": "new"}}, namespace="default")
+        put(api, "b")
+        await eventually(lambda: held(informer) == {"a", "b"})
+        monkeypatch.setattr(relisting.Scope, "version", outgrown)
+        await api.down()
+        await eventually(informer.refused.is_set)
+        api.store.put_back(backup)
+        await api.up()
+        await eventually(lambda: len(held(informer)) == 10)
+        monkeypatch.undo()
+        assert informer.objects[("default", "a")].data == {"x": "old"}
+        assert older
+        # This history may go back; all others are checked for that.
+        told.changes.clear()
+
+
 async def test_a_revoked_token_is_read_anew_from_its_file(api: FakeApi, tmp_path: Any) -> None:
     file = tmp_path / "token"
     file.write_text(api.new_token("agent"))

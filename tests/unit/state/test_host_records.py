@@ -35,11 +35,20 @@ def test_a_cut_file_is_found(length: int) -> None:
         host_records.decode(CONTENT[:length])
 
 
+def test_all_that_is_written_is_read() -> None:
+    kept = record("g1")
+    kept.foreign.add("g2")
+    assert host_records.decode(host_records.encode({"a": kept})) == {"a": kept}
+
+
 def test_what_is_written_does_not_change_meanwhile() -> None:
     records = HostRecords()
     records.replace("a", record("g1"))
     state = records.state()
-    records.change("a", record("g2", seq=9), named=["g1", "g2", "dead"])
+    strange = record("g2", seq=9)
+    strange.foreign.add("g3")
+    records.change("a", strange, named=["g1", "g2", "g3", "dead"])
+    assert state["a"].foreign == set()
     assert set(state["a"].guests) == {"g1"}
     assert state["a"].cursor.seq == 1
 

@@ -232,15 +232,17 @@ class RecordKeeper:
         for number, entry in enumerate(answer.guests):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)  # signatures take time; other work goes on between slices
+            if entry.outcome == OrderOutcome.REFUSED:
+                continue  # it holds nothing, and the host keeps no signed order of it
             guest = self._guest(host, entry)
             if guest is not None:
                 into.guests[entry.guest_id] = guest
+            else:
+                into.foreign.add(entry.guest_id)
         # A tombstone is the host's word alone; all that it does is to keep a guest from coming back.
         into.tombstones.update({each.guest_id: Rank(each.epoch, each.serial) for each in answer.tombstones})
 
     def _guest(self, host: str, entry: GuestEntry) -> HeldGuest | None:
-        if entry.outcome == OrderOutcome.REFUSED:
-            return None  # it holds nothing, and the host keeps no signed order of it
         order = self._orders.read(entry.order, guest_id=entry.guest_id)
         if order is None or order.host != host:
             self._foreign()
