@@ -30,7 +30,10 @@ class Machine:
         self._name = name
         self._go_on = go_on
         self.is_up = True
+        self.is_deaf = False  # it does not heed its button
+        self.presses = 0
         self.lost_its_power = False
+        self.agent_answers_s = 0
 
     def isActive(self) -> bool:  # noqa: N802 - libvirt's name
         """Tell whether it runs."""
@@ -43,12 +46,21 @@ class Machine:
     def shutdownFlags(self, _flags: int) -> None:  # noqa: N802
         """Press the power button."""
         self._hang()
-        self.is_up = False
+        self.presses += 1
+        self.is_up = self.is_deaf
 
     def blockJobInfo(self, _disk: str) -> dict[str, int]:  # noqa: N802
         """Tell of the copy under way."""
         self._hang()
         return {"type": 1}
+
+    def agentSetResponseTimeout(self, seconds: int) -> None:  # noqa: N802
+        """Take how long its guest agent may be silent."""
+        self.agent_answers_s = seconds
+
+    def getTime(self) -> dict[str, int]:  # noqa: N802
+        """Answer as a guest agent."""
+        return {"seconds": 1}
 
     def destroy(self) -> None:
         """Take its power."""
@@ -64,6 +76,7 @@ class Libvirt:
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
+        self.stands_still = False  # the daemon itself: nobody gets a connection
         self.machines: dict[str, Machine] = {}
 
     def isAlive(self) -> int:  # noqa: N802
@@ -83,7 +96,13 @@ class Libvirt:
 @pytest.fixture
 def hypervisor(monkeypatch: pytest.MonkeyPatch) -> Libvirt:
     made = Libvirt()
-    monkeypatch.setattr(guest_calls, "open_connection", lambda _uri: made)
+
+    def connected(_uri: str) -> Libvirt:
+        if made.stands_still:
+            made.go_on.wait()
+        return made
+
+    monkeypatch.setattr(guest_calls, "open_connection", connected)
     return made
 
 
@@ -151,3 +170,43 @@ async def test_pulls_that_hang_keep_the_power_button_from_nobody(
     await driver.stop(GUEST, grace_s=60)
     assert not hypervisor.machine(GUEST).lost_its_power
     await end(pulls)
+
+
+async def test_a_guest_keeps_its_power_where_libvirt_itself_stands_still(
+    hypervisor: Libvirt, driver: LibvirtDriver
+) -> None:
+    """No call reaches it: the guest was not asked, and is not switched off once libvirt goes on."""
+    machine = hypervisor.lookupByName(driver_module.xml.domain_name(GUEST))
+    hypervisor.stands_still = True
+    with pytest.raises(HypervisorAwayError, match="was not asked"):
+        await driver.stop(GUEST, grace_s=0.1)
+    hypervisor.go_on.set()
+    await eventually(lambda: not driver._asks.unanswered)
+    assert not machine.lost_its_power
+
+
+async def test_a_guest_that_was_asked_is_off_after_its_grace_though_no_thread_is_left_to_ask_it_again(
+    hypervisor: Libvirt, driver: LibvirtDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = hypervisor.lookupByName(driver_module.xml.domain_name(GUEST))
+    machine.is_deaf = True
+    ask, grace_s = driver._asks.call, 3.0
+    monkeypatch.setattr(
+        driver._asks, "call", lambda work, *, about, **_: ask(work, about=about, deadline_s=0.1)
+    )
+    stop = asyncio.create_task(driver.stop(GUEST, grace_s=grace_s))
+    await eventually(lambda: machine.presses)
+    stops = [asyncio.create_task(driver.stop(each, grace_s=600)) for each in HUNG[:ASKS]]
+    await stop
+    assert machine.lost_its_power
+    await end(stops)
+
+
+async def test_a_guest_agent_may_not_keep_a_thread_longer_than_its_caller(
+    hypervisor: Libvirt, driver: LibvirtDriver
+) -> None:
+    machine = hypervisor.lookupByName(driver_module.xml.domain_name(GUEST))
+    for within_s in (5, 3600):
+        assert await driver.guest_agent_answers(GUEST, within_s=within_s)
+        assert machine.agent_answers_s == min(within_s, driver_module.AGENT_ANSWERS_S)
+    assert driver_module.AGENT_ANSWERS_S < driver_module.DEADLINE_S

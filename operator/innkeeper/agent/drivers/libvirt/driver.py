@@ -31,7 +31,7 @@ from innkeeper.agent.drivers.driver import (
 )
 from innkeeper.agent.drivers.libvirt import domain_xml as xml
 from innkeeper.agent.drivers.libvirt.connection import DEADLINE_S, Connection
-from innkeeper.agent.drivers.libvirt.guest_calls import GuestCalls, MachineSilentError
+from innkeeper.agent.drivers.libvirt.guest_calls import GuestCalls, MachineSilentError, NotAskedError
 from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
 from innkeeper.agent.drivers.libvirt.usage import MOST_UNANSWERED, read_usage
 from innkeeper.domain.reasons import GuestReason
@@ -72,6 +72,9 @@ PULL_DEADLINE_S = 10.0  # who pulls has other guests to pull for
 # the 20 that machines may hold up, and usage with them, must be fewer.
 STARTS = 5
 ASKS = 6
+AGENT_ANSWERS_S = (
+    50  # at most, however long a probe may wait: below the deadline, or its thread would outlast its caller
+)
 PULLS = 4  # of their own: work in the background must not keep the power button from anybody
 ENDS = 8
 
@@ -223,9 +226,14 @@ class LibvirtDriver:
         while True:
             # Cleared before each look: an end between look and wait is not missed.
             changed.clear()
-            with contextlib.suppress(MachineSilentError):  # its power is taken when the grace is over
+            try:
                 if not await self._ask(guest_id, press):
                     return
+            except MachineSilentError:
+                pass  # its power is taken when the grace is over
+            except NotAskedError:
+                if not asked.is_set():
+                    raise
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._press_again_s):
                     await changed.wait()
@@ -251,7 +259,7 @@ class LibvirtDriver:
             if domain is None or not domain.isActive():
                 return False
             try:
-                domain.agentSetResponseTimeout(within_s)
+                domain.agentSetResponseTimeout(min(within_s, AGENT_ANSWERS_S))
                 domain.getTime()
             except libvirt.libvirtError as error:
                 if error.get_error_code() in _AGENT_SILENT:

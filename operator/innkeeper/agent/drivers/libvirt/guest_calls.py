@@ -27,17 +27,17 @@ class MachineSilentError(HypervisorAwayError):
     """A call about one guest was begun and is not answered; libvirt may well answer about others."""
 
 
+class NotAskedError(HypervisorAwayError):
+    """No thread took the call on, or none with a connection: libvirt does not know of it."""
+
+
 @dataclass(frozen=True)
 class _Call:
     """A call that was handed in and has not ended."""
 
+    begun: threading.Event  # a thread took it on, and has a connection
     future: Future[Any]
     over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def was_begun(self) -> bool:
-        """Whether a thread took it on; else it waits for one, or was dropped before."""
-        return self.future.running() or (self.future.done() and not self.future.cancelled())
 
 
 class GuestCalls:
@@ -59,7 +59,8 @@ class GuestCalls:
 
         Raises:
             MachineSilentError: there is no answer within the deadline to this call, or to an earlier one about the same.
-            HypervisorAwayError: libvirt cannot be reached, went away, or owes so many answers that this was not asked.
+            NotAskedError: libvirt owes so many answers, or stands still itself, that this was not asked.
+            HypervisorAwayError: libvirt cannot be reached, or went away.
             libvirt.libvirtError: libvirt answered with an error.
         """
         try:
@@ -71,23 +72,26 @@ class GuestCalls:
             if self.is_silent(about):
                 message = f"libvirt at {self._uri} did not answer within {deadline_s:.0f} s"
                 raise MachineSilentError(message) from error
-            owed = sum(each.was_begun for each in self._unanswered.values())
+            owed = sum(each.begun.is_set() for each in self._unanswered.values())
             message = f"libvirt at {self._uri} owes {owed} answers: this was not asked in {deadline_s:.0f} s"
-            raise HypervisorAwayError(message) from error
+            raise NotAskedError(message) from error
 
     def is_silent(self, about: Hashable) -> bool:
-        """Tell whether a call about this was begun and is not answered. One that waits for a thread was not begun."""
+        """Tell whether a call about this was begun and is not answered.
+
+        One that waits for a thread, or for its connection, was not begun.
+        """
         call = self._unanswered.get(about)
-        return call is not None and call.was_begun
+        return call is not None and call.begun.is_set()
 
     def close(self) -> None:
         """Begin nothing more. A call that hangs is left behind, also where the process ends."""
         self._threads.shutdown()
 
     def _hand_in(self, work: Callable[[Any], T], about: Hashable) -> Future[T]:
-        loop = asyncio.get_running_loop()
-        future = self._threads.submit(self._run, work)
-        self._unanswered[about] = _Call(future)
+        loop, begun = asyncio.get_running_loop(), threading.Event()
+        future = self._threads.submit(self._run, work, begun)
+        self._unanswered[about] = _Call(begun, future)
         future.add_done_callback(lambda _: self._ended(loop, about))
         return future
 
@@ -98,8 +102,9 @@ class GuestCalls:
     def _let_next(self, about: Hashable) -> None:
         self._unanswered.pop(about).over.set()
 
-    def _run(self, work: Callable[[Any], T]) -> T:
+    def _run(self, work: Callable[[Any], T], begun: threading.Event) -> T:
         connection = self._connection()
+        begun.set()
         try:
             return work(connection)
         except libvirt.libvirtError as error:
