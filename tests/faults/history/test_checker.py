@@ -110,7 +110,7 @@ def test_an_address_that_is_never_released(monkeypatch: pytest.MonkeyPatch) -> N
         del self, guest_id
 
     monkeypatch.setattr(NetworkWorker, "release_all", nothing)
-    monkeypatch.setattr(Sweeper, "_is_stood_behind", lambda _self, _address: True)
+    monkeypatch.setattr(Sweeper, "_is_stood_behind", lambda _self, _address, _kept: True)
     assert complaint("whose Guest is gone")
 
 
