@@ -211,11 +211,11 @@ def test_the_agent_in_a_pod_may_ask_for_hosts_tokens_and_nothing_else() -> None:
     ]
 
 
-def test_only_people_delete_guests() -> None:
-    assert holders(resources="innkeeper.dev/guests", verbs="delete deletecollection") == {
-        "role edit",
-        "role admin",
-    }
+def test_only_people_delete_guests_and_the_operator_one_by_one() -> None:
+    """A policy lets the operator delete those alone that it noted as destroyed: test_operator_reach.py."""
+    people = {"role edit", "role admin"}
+    assert holders(resources="innkeeper.dev/guests", verbs="deletecollection") == people
+    assert holders(resources="innkeeper.dev/guests", verbs="delete") == people | {"operator"}
 
 
 def test_only_the_role_that_is_made_for_it_gives_up_a_guest() -> None:
