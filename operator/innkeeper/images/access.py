@@ -12,7 +12,6 @@ from innkeeper.clock import Clock
 from innkeeper.domain import names, orders
 from innkeeper.domain.reasons import Desired
 from innkeeper.errors import InnkeeperError
-from innkeeper.images.answers import InspectRequest
 from innkeeper.images.callers import NotAllowedError
 from innkeeper.images.signing import BlobName
 from innkeeper.kube.errors import NotFoundError
@@ -110,16 +109,3 @@ class Access:
         if image.served_digest != blob.digest:
             raise NothingThereError(f"Image {blob.namespace}/{blob.name} has another digest now")
         return image
-
-
-def inspection_of(image: Image) -> InspectRequest:
-    """Return the question that makes what is known of an image anew."""
-    return InspectRequest(
-        namespace=image.metadata.namespace,
-        name=image.metadata.name,
-        source=image.spec.source,
-        format=image.spec.format,
-        digest=image.spec.digest,
-        compression=image.spec.compression,
-        manifest=image.spec.manifest,
-    )

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from innkeeper.domain.images import digests
-from innkeeper.views.catalog import ImageSource, ManifestSource
+from innkeeper.views.catalog import Image, ImageSource, ManifestSource
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
 Digest = Annotated[str, Meta(pattern=rf"^({digests.PATTERN})\Z")]
@@ -63,6 +63,20 @@ class InspectRequest(Message, frozen=True):
     manifest: ManifestSource | None = None
     max_bytes: Annotated[int, Meta(gt=0)] | None = None
     known: Ready | None = None
+
+    @classmethod
+    def of(cls, image: Image, *, known: Ready | None = None) -> "InspectRequest":
+        """Return the question about an image as its object is now."""
+        return cls(
+            namespace=image.metadata.namespace,
+            name=image.metadata.name,
+            source=image.spec.source,
+            format=image.spec.format,
+            digest=image.spec.digest,
+            compression=image.spec.compression,
+            manifest=image.spec.manifest,
+            known=known,
+        )
 
 
 InspectAnswer = Preparing | Ready | Failed

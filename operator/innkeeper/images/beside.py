@@ -7,8 +7,8 @@ from aiohttp import web
 
 from innkeeper.domain.images import profile
 from innkeeper.errors import InnkeeperError
-from innkeeper.images.access import Access, NothingThereError, inspection_of
-from innkeeper.images.answers import Failed
+from innkeeper.images.access import Access, NothingThereError
+from innkeeper.images.answers import Failed, InspectRequest
 from innkeeper.images.contents import BusyError
 from innkeeper.images.inspection import Inspector, Resting
 from innkeeper.images.manifests import Manifests, OpenManifest
@@ -87,7 +87,7 @@ class Beside:
         image = await self._access.image_of(blob)
         if image.status.manifest_digest != wanted:
             return NothingThereError("the image has no manifest with this digest")
-        answer = self._inspector.read_again(inspection_of(image))
+        answer = self._inspector.read_again(InspectRequest.of(image))
         if isinstance(answer, Failed):
             # Not its reason: a source that is gone would read as if there were no such manifest.
             return BusyError(

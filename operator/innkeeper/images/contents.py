@@ -4,8 +4,8 @@ An unpacked image that the store has not, or has no more, is made again: who ask
 """
 
 from innkeeper.errors import InnkeeperError
-from innkeeper.images.access import Access, inspection_of
-from innkeeper.images.answers import Failed
+from innkeeper.images.access import Access
+from innkeeper.images.answers import Failed, InspectRequest
 from innkeeper.images.figures import Figures
 from innkeeper.images.given_manifest import Opener
 from innkeeper.images.inspection import Inspector, Resting
@@ -52,7 +52,7 @@ class Contents:
         self._figures.store_lookups.labels(outcome="miss" if found is None else "hit").inc()
         if found is not None:
             return found
-        answer = self._inspector.unpack_again(inspection_of(await self._access.image_of(blob)))
+        answer = self._inspector.unpack_again(InspectRequest.of(await self._access.image_of(blob)))
         if isinstance(answer, Failed):
             raise SourceError(answer.message, reason=answer.reason, retryable=answer.retryable)
         if isinstance(answer, Resting):

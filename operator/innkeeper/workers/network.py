@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from innkeeper.clock import Clock, rfc3339
+from innkeeper.clock import Clock
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
@@ -23,6 +23,7 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import AddressConflict, Assignment
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import IPAddress
+from innkeeper.workers.claim_writes import change_claim, is_kept_for, kept_for, released
 from innkeeper.workers.claiming import Claiming, Unclaimable
 from innkeeper.workers.reach import Reach
 from innkeeper.workers.shortage import Wanted
@@ -143,20 +144,7 @@ class NetworkWorker:
         Raises:
             ApiError: the API server refused, or is away.
         """
-        body = {
-            "metadata": {
-                "labels": {names.GUEST_ID_LABEL: None},
-                "annotations": {names.HELD_BY_HOST_ANNOTATION: None},
-            },
-            "spec": {"owner": None, "releasedAt": rfc3339(self._clock.now())},
-        }
-        written = await self._client.patch(
-            IP_ADDRESSES,
-            held.metadata.name,
-            body,
-            resource_version=held.metadata.resource_version,
-            uid=held.metadata.uid,
-        )
+        written = await change_claim(self._client, held, released(self._clock.now()))
         self._subset.assume(written)
         log.info("address_released", address=held.spec.address, pool=held.spec.pool)
 
@@ -166,18 +154,9 @@ class NetworkWorker:
         Raises:
             ApiError: the API server refused, or is away.
         """
-        mark = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: host}}}
         for held in self._subset.claims.of_guest(guest_id):
-            if held.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) == host:
-                continue
-            written = await self._client.patch(
-                IP_ADDRESSES,
-                held.metadata.name,
-                mark,
-                resource_version=held.metadata.resource_version,
-                uid=held.metadata.uid,
-            )
-            self._subset.assume(written)
+            if not is_kept_for(held, host):
+                self._subset.assume(await change_claim(self._client, held, kept_for(host)))
 
     async def replace(self, guest: Guest, conflict: str | None) -> list[dict[str, Any]] | None:
         """Release the address that another machine uses, or all where the host did not say which; return what is left.

@@ -30,6 +30,7 @@ from innkeeper.views.guest import Guest
 from innkeeper.views.meta import View
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.binding import write_facts
+from innkeeper.workers.claim_writes import change_claim, is_kept_for, kept_for
 from innkeeper.workers.creation import create_or_get
 
 log = structlog.get_logger()
@@ -159,13 +160,7 @@ class Revival:
             "metadata": {"labels": body["metadata"]["labels"]},
             "spec": {"owner": body["spec"]["owner"], "releasedAt": None},
         }
-        return await self._client.patch(
-            IP_ADDRESSES,
-            claim.metadata.name,
-            change,
-            resource_version=claim.metadata.resource_version,
-            uid=claim.metadata.uid,
-        )
+        return await change_claim(self._client, claim, change)
 
     async def keep_for_host(self, order: Order) -> None:
         """Note on what the order's guest holds that its host uses it, whatever becomes of Guest and Assignment.
@@ -173,18 +168,9 @@ class Revival:
         Raises:
             ApiError: the API server refused, or is away.
         """
-        mark = {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: order.host}}}
         for claim in await claims_of(self._client, order.guest_id):
-            if claim.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) == order.host:
-                continue
-            written = await self._client.patch(
-                IP_ADDRESSES,
-                claim.metadata.name,
-                mark,
-                resource_version=claim.metadata.resource_version,
-                uid=claim.metadata.uid,
-            )
-            self._assume(written)
+            if not is_kept_for(claim, order.host):
+                self._assume(await change_claim(self._client, claim, kept_for(order.host)))
 
     async def _keep_for_guest(self, claims: Iterable[IPAddress], host: str) -> None:
         """Take off what `keep_for_host` noted: a Guest that is bound there stands behind them again.
@@ -192,16 +178,10 @@ class Revival:
         What another host may use stays noted, and so does what somebody wrote meanwhile.
         """
         for claim in claims:
-            if claim.metadata.annotations.get(names.HELD_BY_HOST_ANNOTATION) != host:
+            if not is_kept_for(claim, host):
                 continue
             try:
-                written = await self._client.patch(
-                    IP_ADDRESSES,
-                    claim.metadata.name,
-                    {"metadata": {"annotations": {names.HELD_BY_HOST_ANNOTATION: None}}},
-                    resource_version=claim.metadata.resource_version,
-                    uid=claim.metadata.uid,
-                )
+                written = await change_claim(self._client, claim, kept_for(None))
             except (ConflictError, NotFoundError) as error:
                 log.info("address_stays_kept", address=claim.metadata.name, host=host, reason=error.reason)
             else:

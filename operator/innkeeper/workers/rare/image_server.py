@@ -67,16 +67,7 @@ class ImageServer:
         token = self._credentials.bearer()
         if token is None:
             raise ImageServerError("the operator has no token to show; run it with a service account's token")
-        question = InspectRequest(
-            namespace=image.metadata.namespace,
-            name=image.metadata.name,
-            source=image.spec.source,
-            format=image.spec.format,
-            digest=image.spec.digest,
-            compression=image.spec.compression,
-            manifest=image.spec.manifest,
-            known=known_of(image),
-        )
+        question = InspectRequest.of(image, known=known_of(image))
         status, body = await self._post(msgspec.json.encode(question), token)
         try:
             if status == 200:  # noqa: PLR2004 - HTTP's own number

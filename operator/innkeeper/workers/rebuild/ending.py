@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from innkeeper.clock import Clock, rfc3339
+from innkeeper.clock import Clock
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.ordering import assignment_spec
 from innkeeper.domain.lifecycle.revival import HeldOrder
@@ -19,10 +19,11 @@ from innkeeper.domain.rebuild.findings import Finding, FindingKind, rank_text
 from innkeeper.domain.rebuild.lack import Ended
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ConflictError, NotFoundError
-from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, IP_ADDRESSES
+from innkeeper.kube.resources import ASSIGNMENTS, GUESTS
 from innkeeper.state.subset import guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import View
+from innkeeper.workers.claim_writes import change_claim, released
 from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.revival import Revival, claims_of
 from innkeeper.workers.userdata import UserDataWorker
@@ -171,21 +172,7 @@ class Ending:
 
     async def _release(self, guest_id: str) -> None:
         for claim in await claims_of(self._client, guest_id):
-            change = {
-                "metadata": {
-                    "labels": {names.GUEST_ID_LABEL: None},
-                    "annotations": {names.HELD_BY_HOST_ANNOTATION: None},
-                },
-                "spec": {"owner": None, "releasedAt": rfc3339(self._clock.now())},
-            }
-            written = await self._client.patch(
-                IP_ADDRESSES,
-                claim.metadata.name,
-                change,
-                resource_version=claim.metadata.resource_version,
-                uid=claim.metadata.uid,
-            )
-            self._assume(written)
+            self._assume(await change_claim(self._client, claim, released(self._clock.now())))
 
 
 def not_ended(ended: Ended, why: str) -> Finding:
