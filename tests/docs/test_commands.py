@@ -35,7 +35,7 @@ LEFT_OUT = {
     "docs/how-to/gitops-with-flux.md": 1,
     "docs/how-to/install-on-debian.md": 3,
     "docs/how-to/install-with-helm.md": 4,
-    "docs/how-to/join-a-host.md": 3,
+    "docs/how-to/join-a-host.md": 6,
     "docs/how-to/online-image.md": 3,
     "docs/how-to/rebuild-the-control-plane.md": 3,
     "docs/how-to/retire-a-host.md": 1,
