@@ -252,7 +252,7 @@ class MaintenanceReason(StrEnum):
 class ImageReason(StrEnum):
     """Reasons of an Image's Ready."""
 
-    READY = "Ready"  # it was read whole, and guests may use it
+    READY = "Ready"  # it was read whole, or its head by its manifest, and guests may use it
     PREPARING = "Preparing"  # the image server reads it
     NOT_FOUND = "NotFound"  # its source says that there is nothing
     DIGEST_MISMATCH = "DigestMismatch"  # the bytes are not those of the digest

@@ -6,8 +6,11 @@ Whatever is done to the release, guests, their hosts' namespaces and the CRDs st
 import base64
 import gzip
 import json
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -275,6 +278,51 @@ def test_the_operator_shows_hosts_a_name_that_they_ask_for_and_can_sign_for_them
     for name in ("ca.crt", "ca.key"):
         (tmp_path / name).write_bytes(base64.b64decode(held[name]))
     HostCertificates.load(authority=tmp_path / "ca.crt", key=tmp_path / "ca.key", clock=SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("name", "certified"),
+    [
+        ("innkeeper-ca", ["innkeeper-query-tls", "innkeeper-images-tls"]),
+        ("innkeeper-hosts-ca", ["innkeeper-operator-hosts-tls"]),
+    ],
+)
+def test_an_authority_that_somebody_deleted_is_made_anew_by_the_next_upgrade(
+    cluster: Path, name: str, certified: list[str]
+) -> None:
+    install(cluster)
+    before = authority(cluster, name)
+    run(cluster, "delete", "secret", name, f"--namespace={NAMESPACE}")
+    helm(cluster, "upgrade", RELEASE, CHART)
+    after = authority(cluster, name)
+    assert after != before
+    for each in certified:
+        certificate(cluster, each).verify_directly_issued_by(after)
+    told = get(cluster, "configmap", "innkeeper-images-ca")["data"]["ca.crt"]
+    assert x509.load_pem_x509_certificate(told.encode()) == authority(cluster)
+
+
+def test_secrets_that_were_kept_as_the_page_says_serve_a_new_installation(
+    cluster: Path, tmp_path: Path
+) -> None:
+    """The cluster was lost with its store; what a person kept of it is put back before the chart comes."""
+    install(cluster)
+    order_key = ("secret", "generic", "innkeeper-order-key", "--from-literal=privateKey=kept")
+    run(cluster, "create", *order_key, f"--namespace={NAMESPACE}", check=False)
+    before = authority(cluster, "innkeeper-hosts-ca")
+    page = CHECKOUT / "docs" / "how-to" / "rebuild-the-control-plane.md"
+    (keep,) = [each.text for each in documents.commands(page) if "innkeeper-hosts-ca; do" in each.text]
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "KUBECONFIG": str(cluster), "PATH": programs}
+    subprocess.run(["bash", "-euc", keep], cwd=tmp_path, env=environment, check=True)
+    helm(cluster, "uninstall", RELEASE)
+    run(cluster, "delete", "secret", "--all", f"--namespace={NAMESPACE}")
+
+    for each in ("innkeeper-order-key", "innkeeper-hosts-ca"):
+        run(cluster, "apply", f"--filename={tmp_path / each}.json", f"--namespace={NAMESPACE}")
+    install(cluster)
+    assert authority(cluster, "innkeeper-hosts-ca") == before
+    certificate(cluster, "innkeeper-operator-hosts-tls").verify_directly_issued_by(before)
 
 
 def test_what_once_held_the_keys_is_deleted_as_the_page_says(cluster: Path) -> None:
