@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from innkeeper.domain.images import packing
+
 
 @dataclass
 class UrlServer:
@@ -12,6 +14,8 @@ class UrlServer:
 
     content: bytes
     ranges_work: bool = True
+    packs: bool = True  # chunks, for who wants them so
+    knows_packed: bool = True  # else the URL leads to a replica of an earlier version
     cut_after: int | None = None  # bytes of one answer, then the connection breaks; holds once
     urls_status: int = 200
     blob_status: int | None = None
@@ -22,6 +26,7 @@ class UrlServer:
     learnt: list[bytes] = field(default_factory=list)  # what it was told of boots
     asked: list[tuple[str, str]] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
+    packed_asked: int = 0
 
     def server(self) -> TestServer:
         """Return the server, not yet started."""
@@ -32,6 +37,7 @@ class UrlServer:
         application = web.Application()
         application.router.add_post("/v1/urls", self._urls)
         application.router.add_get("/blob", self._blob)
+        application.router.add_get("/packed", self._packed)
         application.router.add_get("/manifest", self._manifest)
         application.router.add_get("/profile", self._profile)
         application.router.add_put("/profile", self._learn)
@@ -43,6 +49,8 @@ class UrlServer:
         if self.urls_status != 200:
             return web.json_response({"message": "not for you"}, status=self.urls_status)
         answer = {"url": f"{request.url.origin()}/blob", "expiresAt": "2099-01-01T00:00:00Z"}
+        if self.packs:
+            answer["packedUrl"] = f"{request.url.origin()}/packed?signature=ours"
         if self.manifest is not None:
             answer["manifestUrl"] = f"{request.url.origin()}/manifest"
             answer["profileUrl"] = f"{request.url.origin()}/profile"
@@ -79,6 +87,24 @@ class UrlServer:
         if asked.start is not None:
             place = f"bytes {start}-{start + len(body) - 1}/{len(self.content)}"
             response.headers["Content-Range"] = place
+        return await self._send(request, response, body)
+
+    async def _packed(self, request: web.Request) -> web.StreamResponse:
+        self.ranges.append(f"bytes={request.query['bytes']}")
+        self.packed_asked += 1
+        if not self.knows_packed:
+            return web.Response(status=404)
+        if self.blob_status is not None or request.query["signature"] != "ours":
+            return web.Response(status=self.blob_status or 403)
+        start, last = map(int, request.query["bytes"].split("-"))
+        packer = packing.Packer()
+        body = packer.pack(self._spoilt(start, self.content[start : last + 1])) + packer.end()
+        response = web.StreamResponse(headers={"Content-Type": packing.MEDIA_TYPE})
+        return await self._send(request, response, body)
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, body: bytes
+    ) -> web.StreamResponse:
         if not self.endless:
             response.content_length = len(body)
         await response.prepare(request)

@@ -47,7 +47,8 @@ class Seen:
     """What one boot from a stream took."""
 
     marker_s: float
-    marker_bytes: int
+    marker_bytes: int  # on the wire
+    marker_unpacked_bytes: int
     local_after_s: float | None = None
 
 
@@ -70,6 +71,7 @@ class Case:
             figures: dict[str, float | None] = {
                 "cold_marker_s": cold.marker_s,
                 "cold_marker_bytes": cold.marker_bytes,
+                "cold_marker_unpacked_bytes": cold.marker_unpacked_bytes,
                 "local_marker_s": local,
             }
             if quick:
@@ -82,6 +84,7 @@ class Case:
             figures |= {
                 "marker_s": known.marker_s,
                 "marker_bytes": known.marker_bytes,
+                "marker_unpacked_bytes": known.marker_unpacked_bytes,
                 "marker_share": known.marker_bytes / self._image.full_bytes,
                 "local_after_s": known.local_after_s,
                 "second_marker_s": second,
@@ -100,19 +103,24 @@ class Case:
         self, origin: str, name: str, *, until_learnt: bool = False, until_whole: bool = False
     ) -> Seen:
         files = ImageFiles(self._directory / name)
-        before, begun = await _sent(origin), time.monotonic()
+        before, begun = await _asked(origin), time.monotonic()
         async with streaming(files) as streamer:
             await streamer.serve(self._image.ordered_from(origin), name)
             backing = stream_backing(self._image.name, files.nbd_socket).name
             with booting(self._directory / f"guest-{name}", backing=backing) as guest:
                 marker = await guest.marker()
-                sent = await _sent(origin)
+                now = await _asked(origin)
                 if until_learnt:
                     await _until_learnt(origin)
                 if until_whole:
                     await streamer.until_whole(self._image.name, lambda _done, _total: None)
                 whole = time.monotonic()
-        return Seen(marker - begun, sent - before, whole - marker if until_whole else None)
+        return Seen(
+            marker_s=marker - begun,
+            marker_bytes=now["sent"] - before["sent"],
+            marker_unpacked_bytes=now["unpacked"] - before["unpacked"],
+            local_after_s=whole - marker if until_whole else None,
+        )
 
     async def _imported(self, origin: str) -> float:
         begun = time.monotonic()

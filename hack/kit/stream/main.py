@@ -14,11 +14,11 @@ from kit.stream.image import dense, understood
 
 DENSE_MIB = 512
 _ROWS = (
-    ("local copy", "local_marker_s", None),
-    ("never seen", "cold_marker_s", "cold_marker_bytes"),
-    ("with a boot profile", "marker_s", "marker_bytes"),
-    ("second guest", "second_marker_s", "second_guest_bytes"),
-    ("download, convert, boot", "import_marker_s", None),
+    ("local copy", "local_marker_s", None, None),
+    ("never seen", "cold_marker_s", "cold_marker_bytes", "cold_marker_unpacked_bytes"),
+    ("with a boot profile", "marker_s", "marker_bytes", "marker_unpacked_bytes"),
+    ("second guest", "second_marker_s", "second_guest_bytes", None),
+    ("download, convert, boot", "import_marker_s", None, None),
 )
 
 
@@ -57,19 +57,18 @@ def _tell(
     cases: dict[str, dict[str, float | None]], *, full_bytes: int, speeds: dict[str, dict[int, float]]
 ) -> None:
     for name, case in cases.items():
-        print(f"\n{name}: seconds until sshd takes a connection")
+        print(
+            f"\n{name}: seconds until sshd takes a connection; bytes until then, and of all that are not zeros"
+        )
         local = case["local_marker_s"] or 1
-        for title, seconds, sent in _ROWS:
+        for title, seconds, sent, unpacked in _ROWS:
             if case.get(seconds) is None:
                 continue
             taken = case[seconds] or 0
-            fetched = "" if sent is None else f"   fetched {(case[sent] or 0) / 1024**2:6.1f} MiB"
-            share = (
-                ""
-                if sent is None
-                else f" ({100 * (case[sent] or 0) / full_bytes:4.1f} % of what is not zeros)"
-            )
-            print(f"  {title:24} {taken:6.1f} s  {taken / local:5.2f} x local{fetched}{share}")
+            fetched = "" if sent is None else f"   on the wire {_of(case[sent], full_bytes)}"
+            if unpacked is not None:
+                fetched += f", unpacked {_of(case[unpacked], full_bytes)}"
+            print(f"  {title:24} {taken:6.1f} s  {taken / local:5.2f} x local{fetched}")
         if case.get("local_after_s") is not None:
             print(f"  all of it here {case['local_after_s']:.1f} s after that")
     print(
@@ -86,6 +85,11 @@ def _tell(
         "qemu_nbd_mib_s_by_kib": speeds["qemu-nbd"],
     }
     print(json.dumps(figures))
+
+
+def _of(count: float | None, full_bytes: int) -> str:
+    """Return a number of bytes, and its share of the bytes that are not zeros."""
+    return f"{(count or 0) / 1024**2:.1f} MiB ({100 * (count or 0) / full_bytes:.1f} %)"
 
 
 if __name__ == "__main__":

@@ -10,12 +10,16 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
+from innkeeper.domain.images import packing
 from innkeeper.images import ranges
+from innkeeper.images.blobs import packed
+from innkeeper.images.sources.source import CHUNK_BYTES
 
 PIECE = 32 * 1024  # small against what a slow link takes in a hundredth of a second
 
@@ -55,6 +59,7 @@ class Origin:
         self._image = os.open(spec.image, os.O_RDONLY)
         self._packed_image = os.open(spec.packed, os.O_RDONLY)
         self._link = Link(spec.mbit_s)
+        self._unpacked = 0  # bytes of the image that were sent, as they are before they are packed
         self._profile: bytes | None = None
         self._size = Path(spec.image).stat().st_size
         self._encoded_manifest = Path(spec.manifest).read_bytes()
@@ -64,6 +69,7 @@ class Origin:
         made = web.Application(client_max_size=1024**2)
         made.router.add_post("/v1/urls", self._urls)
         made.router.add_get("/blob", self._blob)
+        made.router.add_get("/chunks", self._chunks)
         made.router.add_get("/packed", self._packed)
         made.router.add_get("/manifest", self._manifest)
         made.router.add_get("/profile", self._get_profile)
@@ -73,7 +79,12 @@ class Origin:
 
     async def _urls(self, request: web.Request) -> web.Response:
         base = request.url.origin()
-        urls = {"url": f"{base}/blob", "manifestUrl": f"{base}/manifest", "profileUrl": f"{base}/profile"}
+        urls = {
+            "url": f"{base}/blob",
+            "packedUrl": f"{base}/chunks",
+            "manifestUrl": f"{base}/manifest",
+            "profileUrl": f"{base}/profile",
+        }
         return web.json_response({**urls, "expiresAt": "2099-01-01T00:00:00Z"})
 
     async def _manifest(self, _request: web.Request) -> web.Response:
@@ -90,31 +101,47 @@ class Origin:
         return web.Response(status=204)
 
     async def _sent(self, _request: web.Request) -> web.Response:
-        return web.json_response({"sent": self._link.sent, "profile": self._profile is not None})
+        return web.json_response(
+            {"sent": self._link.sent, "unpacked": self._unpacked, "profile": self._profile is not None}
+        )
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:
         part = ranges.wanted(request.headers.get("Range"), size=self._size) or ranges.ByteRange(0, self._size)
+        self._unpacked += part.end - part.start
         response = web.StreamResponse(status=206)
         response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{self._size}"
-        return await self._send(request, response, self._image, part)
+        return await self._send(request, response, _read(self._image, part))
+
+    async def _chunks(self, request: web.Request) -> web.StreamResponse:
+        part = ranges.wanted(f"bytes={request.query['bytes']}", size=self._size)
+        assert part is not None  # noqa: S101 - hosts ask for parts
+        self._unpacked += part.end - part.start
+        response = web.StreamResponse(headers={"Content-Type": packing.MEDIA_TYPE})
+        return await self._send(request, response, packed(_read(self._image, part)))
 
     async def _packed(self, request: web.Request) -> web.StreamResponse:
         whole = ranges.ByteRange(0, os.fstat(self._packed_image).st_size)
-        return await self._send(request, web.StreamResponse(), self._packed_image, whole)
+        return await self._send(request, web.StreamResponse(), _read(self._packed_image, whole))
 
     async def _send(
-        self, request: web.Request, response: web.StreamResponse, image: int, part: ranges.ByteRange
+        self, request: web.Request, response: web.StreamResponse, content: AsyncIterator[bytes]
     ) -> web.StreamResponse:
-        response.content_length = part.end - part.start
         await asyncio.sleep(self._spec.delay_ms / 1000)
         with contextlib.suppress(ConnectionResetError):  # a reader may be ended
             await response.prepare(request)
-            for start in range(part.start, part.end, PIECE):
-                piece = os.pread(image, min(PIECE, part.end - start), start)
-                await self._link.carry(len(piece))
-                await response.write(piece)
+            async for given in content:
+                for start in range(0, len(given), PIECE):
+                    piece = given[start : start + PIECE]
+                    await self._link.carry(len(piece))
+                    await response.write(piece)
             await response.write_eof()
         return response
+
+
+async def _read(image: int, part: ranges.ByteRange) -> AsyncIterator[bytes]:
+    """Yield bytes as the sources of an image server do."""
+    for start in range(part.start, part.end, CHUNK_BYTES):
+        yield os.pread(image, min(CHUNK_BYTES, part.end - start), start)
 
 
 async def main(spec: Spec) -> None:

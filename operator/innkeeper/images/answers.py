@@ -93,6 +93,7 @@ class UrlAnswer(Message, frozen=True):
 
     url: str
     expires_at: str
+    packed_url: str | None = None
     manifest_url: str | None = None
     profile_url: str | None = None
 

@@ -79,6 +79,7 @@ def build(
         base_url=settings.base_url,
         clock=clock,
         lifetime_s=settings.url_lifetime_s,
+        offer_packed=settings.offer_packed,
     )
     access = Access(client, clock=clock)
     figures = Figures(registry)

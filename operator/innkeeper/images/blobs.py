@@ -1,4 +1,4 @@
-"""Streams image bytes to who holds a signed URL.
+"""Streams image bytes to who holds a signed URL, as they are or packed.
 
 The URL is the only right that counts here: no token is read. Bytes are passed on as they come; the host
 verifies the digest. Slow readers are dropped, a source has a deadline for its first bytes, and the number of streams is
@@ -6,12 +6,13 @@ capped, so that one server never holds more than it can carry.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from innkeeper.domain.images import packing
 from innkeeper.images import ranges
 from innkeeper.images.contents import Contents
 from innkeeper.images.figures import Figures
@@ -19,11 +20,14 @@ from innkeeper.images.permits import permitted
 from innkeeper.images.places import Places
 from innkeeper.images.sending import WRITE_TIMEOUT_S, send
 from innkeeper.images.signing import BlobName, UrlSigner
-from innkeeper.images.sources.source import SourceError, SourceInfo
+from innkeeper.images.sources.source import Source, SourceError, SourceInfo
 from innkeeper.images.stats import Stats
 
 MAX_STREAMS = 256
 ANSWER_WITHIN_S = 25.0  # hosts leave after 30 s without a byte
+
+_UNKEPT = {"Cache-Control": "private, no-store"}
+Coding = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,20 @@ class StreamLimits:
     answer_s: float = ANSWER_WITHIN_S
 
 
+def _as_they_are(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    return pieces
+
+
+async def packed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield one frame that holds all pieces; other requests are answered while a piece is packed."""
+    packer = packing.Packer()
+    async for piece in pieces:
+        yield await asyncio.to_thread(packer.pack, piece)
+    yield packer.end()
+
+
 class Blobs:
-    """The handler of `GET /v1/blobs/<namespace>/<name>/<digest>`."""
+    """The handlers of `GET /v1/blobs/<namespace>/<name>/<digest>` and `GET /v1/packed/...`."""
 
     def __init__(
         self,
@@ -56,33 +72,65 @@ class Blobs:
         self._limits = limits
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Check the signature, then stream."""
+        """Check the signature, then stream; a Range header asks for a part."""
         blob = permitted(request, self._signer)
         with self._places.place(blob):
-            return await self._serve(request, blob)
+            answer_by = self._answer_by()
+            source, info = await self._opened(blob, answer_by)
+            try:
+                part = ranges.wanted(_range_header(request, info), size=info.size)
+            except ranges.UnsatisfiableError:
+                return _unsatisfiable(info)
+            response = web.StreamResponse(status=206 if part else 200, headers=_headers(info))
+            if part:
+                response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{info.size}"
+            part = part or ranges.ByteRange(0, info.size)
+            response.content_length = part.end - part.start
+            if request.method == "HEAD" or part.end == part.start:
+                return response
+            return await self._send(request, response, source, part, answer_by=answer_by)
 
-    async def _serve(self, request: web.Request, blob: BlobName) -> web.StreamResponse:
-        answer_by = asyncio.get_running_loop().time() + self._limits.answer_s
+    async def packed(self, request: web.Request) -> web.StreamResponse:
+        """Check the signature, then stream the part that `?bytes=0-262143` names, or the whole, as one zstd frame."""
+        blob = permitted(request, self._signer)
+        with self._places.place(blob):
+            answer_by = self._answer_by()
+            source, info = await self._opened(blob, answer_by)
+            try:
+                part = ranges.wanted(f"bytes={request.query.get('bytes', '')}", size=info.size)
+            except ranges.UnsatisfiableError:
+                return _unsatisfiable(info)
+            response = web.StreamResponse(headers=_UNKEPT | {"Content-Type": packing.MEDIA_TYPE})
+            if request.method == "HEAD":
+                return response
+            part = part or ranges.ByteRange(0, info.size)
+            return await self._send(request, response, source, part, answer_by=answer_by, coding=packed)
+
+    def _answer_by(self) -> float:
+        return asyncio.get_running_loop().time() + self._limits.answer_s
+
+    async def _opened(self, blob: BlobName, answer_by: float) -> tuple[Source, SourceInfo]:
         async with self._until(answer_by):
             source = await self._contents.open(blob)
-            info = await self._stats.of(blob, source)
-        try:
-            part = ranges.wanted(_range_header(request, info), size=info.size)
-        except ranges.UnsatisfiableError:
-            return web.Response(status=416, headers={"Content-Range": f"bytes */{info.size}"})
-        response = web.StreamResponse(status=206 if part else 200, headers=_headers(info))
-        if part:
-            response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{info.size}"
-        part = part or ranges.ByteRange(0, info.size)
-        response.content_length = part.end - part.start
-        if request.method == "HEAD" or part.end == part.start:
-            return response
+            return source, await self._stats.of(blob, source)
+
+    async def _send(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        source: Source,
+        part: ranges.ByteRange,
+        *,
+        answer_by: float,
+        coding: Coding = _as_they_are,
+    ) -> web.StreamResponse:
         async with aclosing(source.read(part.start, part.end)) as chunks:
-            # The first chunk before the status line: a source that fails at once still gets a proper answer.
+            coded = coding(chunks)
+            # The first piece before the status line: a source that fails at once still gets a proper answer.
             async with self._until(answer_by):
-                first = await anext(chunks, b"")
+                first = await anext(coded, b"")
             counter = self._figures.sent_bytes.labels(source=source.kind)
-            await send(request, response, first, chunks, write_s=self._limits.write_s, sent=counter.inc)
+            await send(request, response, first, coded, write_s=self._limits.write_s, sent=counter.inc)
         return response
 
     @asynccontextmanager
@@ -105,12 +153,12 @@ def _range_header(request: web.Request, info: SourceInfo) -> str | None:
     return request.headers.get("Range")
 
 
+def _unsatisfiable(info: SourceInfo) -> web.Response:
+    return web.Response(status=416, headers={"Content-Range": f"bytes */{info.size}"})
+
+
 def _headers(info: SourceInfo) -> dict[str, str]:
-    headers = {
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-store",
-        "Content-Type": "application/octet-stream",
-    }
+    headers = _UNKEPT | {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
     return headers | {"ETag": _etag(info)} if info.etag else headers
 
 

@@ -3,6 +3,7 @@
     POST /v1/inspect                            the operator: what is this image?
     POST /v1/urls                               a host's agent: a URL for the image of one of its guests
     GET  /v1/blobs/<namespace>/<name>/<digest>  who holds a signed URL: the bytes
+    GET  /v1/packed/...?bytes=<from>-<to>       the same: these bytes, or all, as one zstd frame
     GET  /v1/manifests/...                      the same: the manifest of these bytes
     GET  /v1/profiles/...                       the same: what guests read first of them; PUT adds to it
 
@@ -88,6 +89,7 @@ class ImageServer:
         application.router.add_post("/v1/urls", self._urls, name="urls")
         image = "{namespace}/{name}/{digest}"
         application.router.add_get(f"/v1/blobs/{image}", self._blobs.handle, name="blobs")
+        application.router.add_get(f"/v1/packed/{image}", self._blobs.packed, name="packed")
         application.router.add_get(f"/v1/manifests/{image}", self._beside.manifest, name="manifests")
         application.router.add_get(f"/v1/profiles/{image}", self._beside.profile, name="profiles")
         application.router.add_put(f"/v1/profiles/{image}", self._beside.learn, name="profiles-put")
@@ -108,6 +110,7 @@ class ImageServer:
         answer = UrlAnswer(
             url=signed.url,
             expires_at=signed.expires_at,
+            packed_url=signed.packed_url,
             manifest_url=signed.manifest_url,
             profile_url=signed.profile_url,
         )

@@ -33,9 +33,10 @@ class BlobName:
 
 @dataclass(frozen=True)
 class SignedUrl:
-    """The URL of the bytes, those of their manifest and of their boot profile, and when all end."""
+    """The URL of the bytes, of the bytes packed, of their manifest and of their boot profile, and when all end."""
 
     url: str
+    packed_url: str | None
     manifest_url: str
     profile_url: str
     expires_at: str
@@ -44,13 +45,16 @@ class SignedUrl:
 class UrlSigner:
     """Makes and checks signed URLs below `base_url`."""
 
-    def __init__(self, key: bytes, *, base_url: str, clock: Clock, lifetime_s: int = 900) -> None:
+    def __init__(
+        self, key: bytes, *, base_url: str, clock: Clock, lifetime_s: int = 900, offer_packed: bool = True
+    ) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"the URL key has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}")
         self._key = key
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._lifetime = timedelta(seconds=lifetime_s)
+        self._offer_packed = offer_packed
 
     def sign(self, blob: BlobName) -> SignedUrl:
         """Return a URL for `blob` that is valid from now on for the lifetime."""
@@ -60,6 +64,7 @@ class UrlSigner:
         path = "/".join(quote(part, safe=":") for part in (blob.namespace, blob.name, blob.digest))
         return SignedUrl(
             f"{self._base_url}/v1/blobs/{path}?{query}",
+            f"{self._base_url}/v1/packed/{path}?{query}" if self._offer_packed else None,
             f"{self._base_url}/v1/manifests/{path}?{query}",
             f"{self._base_url}/v1/profiles/{path}?{query}",
             rfc3339(datetime.fromtimestamp(int(expires), UTC)),

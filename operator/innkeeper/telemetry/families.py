@@ -324,7 +324,7 @@ KOPF_STARTS = CounterFamily(
 
 IMAGES_SENT_BYTES = CounterFamily(
     name="innkeeper_images_sent_bytes",
-    help="Image bytes sent to hosts, by where they were read: http, directory, or the store of unpacked images.",
+    help="Image bytes on the wire to hosts, by where they were read: http, directory, or the store of unpacked images.",
     labels=(one_of("source", ("http", "directory", "store")),),
     told_by=_IMAGES,
 )
@@ -439,7 +439,7 @@ AGENT_IMAGE_FETCHES = CounterFamily(
 )
 AGENT_IMAGE_BYTES = CounterFamily(
     name="innkeeper_agent_image_bytes",
-    help="Image bytes that were brought in, by source: the image server, or other images of this host (no traffic).",
+    help="Image bytes brought in, unpacked, by source: the image server, or other images of this host (no traffic).",
     labels=(one_of("source", ("server", "host")),),
     told_by=_AGENT,
 )

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.imaging.image_server import ImageServerSession, document
 from innkeeper.agent.imaging.partial import DownloadFailedError
-from innkeeper.domain.images import manifest, profile
+from innkeeper.domain.images import manifest, packing, profile
 from innkeeper.domain.orders import Order, OrderImage, OrderResources, Signer
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.assembly import build
@@ -149,10 +149,10 @@ class Bench:
         async with self.http.post(self.server.make_url(path), json=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
-    async def url(self) -> str:
+    async def url(self, *, which: str = "url") -> str:
         status, answer = await self.post("/v1/urls", "agent-token", {"guestId": GUEST})
         assert status == 200, answer
-        parts = urlsplit(answer["url"])
+        parts = urlsplit(answer[which])
         return str(self.server.make_url(f"{parts.path}?{parts.query}"))
 
     async def manifest_url(self, own: str) -> str:
@@ -255,6 +255,28 @@ async def test_an_agent_goes_on_where_it_stopped(bench: Bench) -> None:
         assert answer.status == 206
     async with bench.http.get(url, headers={"Range": "bytes=0-9", "If-Range": '"older"'}) as answer:
         assert answer.status == 200
+
+
+async def test_an_agent_may_have_a_part_packed(bench: Bench) -> None:
+    """Three MiB of which nearly all are zeros are a few KiB then."""
+    bench.api.put_image()
+    bench.api.put_assignment()
+    url = await bench.url(which="packedUrl")
+    for query, expected in (
+        ("&bytes=1000000-1999999", DISK[1000000:2000000]),
+        ("&bytes=0-511", DISK[:512]),
+        ("", DISK),
+    ):
+        async with bench.http.get(url + query) as answer:
+            assert answer.status == 200
+            assert answer.content_type == packing.MEDIA_TYPE
+            found = await answer.read()
+            assert len(found) < len(expected) / 8 + 64
+            assert packing.Unpacker(len(expected)).unpack(found, most=2 * len(DISK)) == expected
+    async with bench.http.get(f"{url}&bytes={len(DISK)}-") as answer:
+        assert answer.status == 416
+    async with bench.http.get(url.replace("debian", "secret")) as answer:
+        assert answer.status == 403
 
 
 async def test_bytes_of_a_private_origin_are_passed_on_and_its_credential_is_not(bench: Bench) -> None:
@@ -442,13 +464,14 @@ async def test_an_api_server_that_is_away_is_503_and_says_when_to_try_again(benc
         assert answer.headers["Retry-After"]
 
 
+@pytest.mark.parametrize("which", ["url", "packedUrl"])
 async def test_a_source_that_shrinks_breaks_the_stream_off(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     """A reader must never take half an image for the whole."""
     bench.api.put_image()
     bench.api.put_assignment()
-    url = await bench.url()
+    url = await bench.url(which=which)
     monkeypatch.setattr("innkeeper.images.sources.directory.CHUNK_BYTES", 4096)
     reads = 0
     real = os.pread

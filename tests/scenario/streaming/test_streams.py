@@ -145,6 +145,24 @@ async def test_an_answer_that_breaks_off_is_gone_on_with(site: StreamSite) -> No
     assert await site.read(16, 3) == DISK[16 * CHUNK : 19 * CHUNK]
 
 
+@pytest.mark.parametrize(("packs", "knows_packed"), [(False, False), (True, False)])
+async def test_chunks_come_as_they_are_from_a_server_that_packs_none(
+    site: StreamSite, *, packs: bool, knows_packed: bool
+) -> None:
+    """One that never offers it, and a replica of an earlier version behind one that does."""
+    site.server.packs, site.server.knows_packed = packs, knows_packed
+    await site.serve()
+    assert await site.read(16, 3) == DISK[16 * CHUNK : 19 * CHUNK]
+    assert (site.server.packed_asked > 0) is packs
+
+
+async def test_a_packed_answer_that_goes_on_does_no_harm(site: StreamSite) -> None:
+    site.server.endless = True
+    await site.serve()
+    assert await site.read(16, 3) == DISK[16 * CHUNK : 19 * CHUNK]
+    assert site.server.packed_asked == len(site.server.ranges) > 0
+
+
 @pytest.mark.usefixtures("quiet")
 async def test_after_the_boot_the_rest_comes_and_the_image_is_whole(site: StreamSite) -> None:
     await site.serve()

@@ -26,7 +26,13 @@ def test_the_url_names_the_blob_and_its_end() -> None:
     made = signer(clock).sign(BLOB)
     assert urlsplit(made.url).path == f"/v1/blobs/team-a/debian/{BLOB.digest}"
     assert made.url.startswith("http://images.test/v1/blobs/")
+    assert made.packed_url == made.url.replace("/v1/blobs/", "/v1/packed/")
     assert made.expires_at.endswith("Z")
+
+
+def test_packed_bytes_are_offered_unless_the_server_is_told_not_to() -> None:
+    plain = UrlSigner(KEY, base_url="http://images.test", clock=ManualClock(), offer_packed=False)
+    assert plain.sign(BLOB).packed_url is None
 
 
 def test_a_url_is_valid_until_its_end() -> None:

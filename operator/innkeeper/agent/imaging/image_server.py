@@ -25,9 +25,10 @@ WORDS = 400  # characters of a refusal
 
 
 class UrlAnswer(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """What the image server gives: where the bytes are, and the manifest and the boot profile where there are any."""
+    """Where the image server has the bytes, and where there are such: the bytes packed, a manifest, a boot profile."""
 
     url: str
+    packed_url: str | None = None
     manifest_url: str | None = None
     profile_url: str | None = None
 

@@ -1,9 +1,11 @@
 """Where the chunks of one image come from: the image server, asked in the name of any guest here that uses the image.
 
-A URL is asked for when the last one is refused. What comes is not checked here, but for its place and its length.
+A URL is asked for when the last one is refused. Chunks come packed where the server offers it. What comes is not checked
+here, but for its place and its length.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Protocol
 
@@ -14,11 +16,25 @@ from innkeeper.agent.build.ports import TokenSource
 from innkeeper.agent.imaging import image_server
 from innkeeper.agent.imaging.image_server import ImageServerSession, UrlAnswer
 from innkeeper.agent.imaging.partial import DownloadFailedError
-from innkeeper.domain.images import manifest, profile
+from innkeeper.domain.images import manifest, packing, profile
 from innkeeper.domain.images.manifest import Chunks
 from innkeeper.domain.orders import OrderImage
 
-_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+# The URL's time is over, or a replica of an earlier version does not know it.
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+_END_BYTES = 64  # behind the last chunk: the end of a frame
+
+
+class Body(Protocol):
+    """What an answer holds."""
+
+    async def readexactly(self, count: int, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            EOFError: there are no more.
+        """
+        ...
 
 
 class Origin(Protocol):
@@ -83,20 +99,26 @@ class ImageServerOrigin:
         start, end = chunks.span(first)[0], chunks.span(behind - 1)[1]
         for is_last in (False, True):
             given = await self._urls(fresh=is_last)
+            packed_url = None if is_last else given.packed_url
             async with (
                 image_server.failures("the image server"),
-                self._session.ask("GET", given.url, headers={"Range": f"bytes={start}-{end - 1}"}) as answer,
+                self._part(packed_url or given.url, start, end, packed=packed_url is not None) as answer,
             ):
                 if answer.status in _REFUSED and not is_last:
-                    continue  # the URL's time is over
-                place = answer.headers.get("Content-Range", "").partition("/")[0]
-                if answer.status != HTTPStatus.PARTIAL_CONTENT or place != f"bytes {start}-{end - 1}":
-                    raise DownloadFailedError(
-                        f"the image server answers HTTP {answer.status} {place!r}, and not the range that was asked for"
-                    )
+                    continue
+                body = _body(answer, start, end)
                 for index in range(first, behind):
-                    yield await _chunk(answer, chunks, index)
+                    yield await _chunk(body, chunks, index)
+                await image_server.capped(answer, most=_END_BYTES)
             return
+
+    def _part(
+        self, url: str, start: int, end: int, *, packed: bool
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask for bytes from `start` up to, not including, `end`."""
+        if not packed:
+            return self._session.ask("GET", url, headers={"Range": f"bytes={start}-{end - 1}"})
+        return self._session.ask("GET", str(URL(url, encoded=True).update_query(bytes=f"{start}-{end - 1}")))
 
     async def _urls(self, *, fresh: bool = False) -> UrlAnswer:
         if self._given is None or fresh:
@@ -113,9 +135,50 @@ class ImageServerOrigin:
         raise failure
 
 
-async def _chunk(answer: aiohttp.ClientResponse, chunks: Chunks, index: int) -> bytes:
+class PackedBody:
+    """What an answer holds that came packed."""
+
+    def __init__(self, content: aiohttp.StreamReader, *, size: int) -> None:
+        self._content = content
+        self._unpacker = packing.Unpacker(size)
+
+    async def readexactly(self, count: int, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            EOFError: there are no more.
+            PackingError: they are not packed as they should be.
+        """
+        found = bytearray()
+        while len(found) < count:
+            given = b""
+            if self._unpacker.is_hungry:
+                given = await self._content.readany()
+                if not given:
+                    raise EOFError
+            found += self._unpacker.unpack(given, most=count - len(found))
+        return bytes(found)
+
+
+def _body(answer: aiohttp.ClientResponse, start: int, end: int) -> Body:
+    """Return what was asked for, to be read.
+
+    Raises:
+        DownloadFailedError: the answer holds something else.
+    """
+    if answer.status == HTTPStatus.OK and answer.content_type == packing.MEDIA_TYPE:
+        return PackedBody(answer.content, size=end - start)
+    place = answer.headers.get("Content-Range", "").partition("/")[0]
+    if answer.status == HTTPStatus.PARTIAL_CONTENT and place == f"bytes {start}-{end - 1}":
+        return answer.content
+    raise DownloadFailedError(
+        f"the image server answers HTTP {answer.status} {place!r}, and not the range that was asked for"
+    )
+
+
+async def _chunk(body: Body, chunks: Chunks, index: int) -> bytes:
     start, end = chunks.span(index)
     try:
-        return await answer.content.readexactly(end - start)
+        return await body.readexactly(end - start)
     except EOFError as error:
         raise DownloadFailedError(f"the image server broke off at byte {start}") from error
