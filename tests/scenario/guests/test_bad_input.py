@@ -281,7 +281,7 @@ CASES = [
         wrong=lambda scene: _reserve(scene, "the printer"),
         step="AddressesAssigned",
         reason="AddressReserved",
-        says=("10.7.0.3 is reserved for the printer: it is old",),
+        says=("10.7.0.3 is reserved for somebody else", "the IPPool 'lab'"),
         stalled=True,
         mended=lambda scene: _reserve(scene, "default/web"),
     ),

@@ -155,7 +155,8 @@ async def test_an_address_that_somebody_else_holds_stops_it_before_the_binding(s
         scheduled = scene.condition("Scheduled")
         assert scheduled is not None
         assert scheduled.reason == "RevivalFailed"
-        assert "is held by the Guest else/thief (other)" in scheduled.message
+        assert "is held by a guest of another namespace" in scheduled.message
+        assert f"kubectl get ipaddresses.innkeeper.dev {held.metadata.name} " in scheduled.message
         return True
 
     await eventually(is_told)
