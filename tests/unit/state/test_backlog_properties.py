@@ -114,4 +114,4 @@ class Lines(ChangingFleet):
 
 
 TestLines = Lines.TestCase
-TestLines.settings = settings(max_examples=50, stateful_step_count=10, deadline=None)
+TestLines.settings = settings(max_examples=50, stateful_step_count=10)

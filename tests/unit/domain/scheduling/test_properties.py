@@ -148,4 +148,4 @@ class Fleets(ChangingFleet):
 
 
 TestFleets = Fleets.TestCase
-TestFleets.settings = settings(max_examples=120, stateful_step_count=12, deadline=None)
+TestFleets.settings = settings(max_examples=120, stateful_step_count=12)
