@@ -36,8 +36,8 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; ove
 	hack/sbom
 	hack/audit
 	hack/verify
-	$(PYTEST) tests -n 2 -m "not lab"
-	$(PYTEST) tests -m lab -p no:randomly
+	$(PYTEST) tests -n 2 -m "not lab and not alone"
+	$(PYTEST) tests -m "lab or alone" -p no:randomly
 
 unit: ## the tests that need no root, no cluster and no libvirt
 	hack/python-env --no-libvirt

@@ -1,15 +1,22 @@
-"""What holds for every test."""
+"""What holds for every test.
+
+pytest-timeout's limit is for the test's own work. What is set up for it and taken down after it may serve many tests, may
+be waited for by another worker, and takes as long as the machine needs: each command has its own limit there, and the one
+below ends whatever else hangs.
+"""
 
 import asyncio
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
-from hypothesis import settings
-
-# Hypothesis gives an example 200 ms of wall-clock time: that measures the machine, not the product. All else stays as
-# Hypothesis chose it, its profile for CI included. A conftest is read before the tests, and by each worker.
-settings.register_profile("innkeeper", parent=settings.default, deadline=None)
-settings.load_profile("innkeeper")
+import pytest
+import pytest_timeout
 
 pytest_plugins = ["tests.kit.control_plane"]
+
+# Above the limits of all commands of a set-up together, so that the one that is slow is told.
+SET_UP_S = 900
+LAB_SET_UP_S = 1500
 
 
 def pytest_configure() -> None:
@@ -19,3 +26,31 @@ def pytest_configure() -> None:
     when it is collected fails with a ResourceWarning.
     """
     asyncio.set_event_loop(None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """End a set-up that hangs."""
+    with _limited(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """End a tear-down that hangs."""
+    with _limited(item):
+        return (yield)
+
+
+@contextmanager
+def _limited(item: pytest.Item) -> Iterator[None]:
+    seconds = SET_UP_S if item.get_closest_marker("lab") is None else LAB_SET_UP_S
+    limit = pytest_timeout.Settings(
+        timeout=seconds, method="signal", func_only=False, disable_debugger_detection=False
+    )
+    hooks = item.config.pluginmanager.hook
+    hooks.pytest_timeout_set_timer(item=item, settings=limit)
+    try:
+        yield
+    finally:
+        hooks.pytest_timeout_cancel_timer(item=item)

@@ -40,6 +40,8 @@ from tests.kit.fake_api import FakeApi
 from tests.kit.waiting import eventually
 
 PULL_BYTES_PER_S = 7 * 1024**2
+# For an agent that may be a process of its own, which has yet to start.
+_TOLD_WITHIN_S = 60
 
 
 class Gates:
@@ -357,7 +359,7 @@ class AgentHost:
             return (status.outcome, found.reason) == (outcome, reason)
 
         try:
-            await eventually(check, deadline_s=15)
+            await eventually(check, deadline_s=_TOLD_WITHIN_S)
         except AssertionError as error:
             status = (await self.assignment(guest_id)).status
             raise AssertionError(f"waited for {outcome} {reason}; the status is {status}") from error
@@ -374,7 +376,7 @@ class AgentHost:
             return found is not None and found.id == uid and OperationPhase(found.phase).is_final
 
         try:
-            await eventually(check, deadline_s=15)
+            await eventually(check, deadline_s=_TOLD_WITHIN_S)
         except AssertionError as error:
             raise AssertionError(f"waited for the end of {uid}; told was {found}") from error
         assert found is not None

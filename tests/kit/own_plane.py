@@ -15,6 +15,7 @@ from typing import Any
 from tests.kit.install import CHECKOUT, install, kubeconfig_of
 
 SCRIPT = str(CHECKOUT / "hack" / "control-plane")
+_UP_WITHIN_S = 240
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def empty_plane(purpose: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Start a control plane in which nothing is installed; yield its name and what hack/control-plane says of it."""
     name = f"test-{purpose}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     command = [SCRIPT, "up", "--name", name, "--json"]
-    up = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    up = subprocess.run(command, capture_output=True, text=True, timeout=_UP_WITHIN_S, check=False)
     assert up.returncode == 0, up.stderr
     try:
         yield name, json.loads(up.stdout)

@@ -1,12 +1,7 @@
-"""An answer that is an error, raised from wherever it turns out; whoever may ask again is told when."""
-
-from aiohttp import web
+"""An answer that is an error, raised from wherever it turns out."""
 
 from innkeeper.kube.reviews import Deed, User
 from innkeeper.query import documents
-from innkeeper.query.answers import in_json
-
-_ASK_AGAIN = frozenset((429, 503))
 
 
 class RefusedError(Exception):
@@ -15,15 +10,6 @@ class RefusedError(Exception):
     def __init__(self, document: documents.Document) -> None:
         super().__init__(document["message"])
         self.document = document
-
-    @property
-    def answer(self) -> web.Response:
-        """The answer itself."""
-        code = self.document["code"]
-        answer = in_json(self.document, status=code)
-        if code in _ASK_AGAIN:
-            answer.headers["Retry-After"] = "2"
-        return answer
 
 
 def refusal(code: int, reason: str, message: str) -> RefusedError:

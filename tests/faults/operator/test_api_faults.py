@@ -5,6 +5,7 @@ import pytest
 from innkeeper.kube.resources import ASSIGNMENTS, FLAVORS, IP_ADDRESSES
 from tests.faults.operator.axe import steps
 from tests.kit import objects
+from tests.kit.clock import ManualClock
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import guest_id
 from tests.kit.waiting import eventually, settled
@@ -72,20 +73,38 @@ async def test_a_storm_of_conflicts_ends(scene: GuestScene) -> None:
     assert len(fault.met) == 3
 
 
-async def test_a_throttled_operator_waits_as_long_as_it_is_told(scene: GuestScene) -> None:
-    scene.api.faults.fail("create ipaddresses *", status=429, retry_after_s=1)
+async def test_a_throttled_operator_waits_as_long_as_it_is_told(
+    frozen_scene: GuestScene, clock: ManualClock
+) -> None:
+    scene = frozen_scene
+    await scene.operator()
+    scene.api.faults.fail("create ipaddresses *", status=429, retry_after_s=17)
     scene.add_guest()
-    await settled(lambda: len(scene.api.called("create ipaddresses")), for_s=0.6)
+    await eventually(lambda: clock.wakes_in(17), deadline_s=60)
+    clock.advance(16)
+    await settled(lambda: len(scene.api.called("create ipaddresses")))
+    assert clock.wakes_in(1)
     assert len(scene.api.called("create ipaddresses")) == 1
+    clock.advance(1)
     await assert_built_once(scene)
 
 
-async def test_a_write_that_is_always_refused_is_not_tried_in_a_hot_loop(scene: GuestScene) -> None:
+async def test_a_write_that_is_always_refused_is_not_tried_in_a_hot_loop(
+    frozen_scene: GuestScene, clock: ManualClock
+) -> None:
+    scene = frozen_scene
+    await scene.operator()
     fault = scene.api.faults.fail("create ipaddresses *", status=500, times=None)
     scene.add_guest()
-    await settled(scene.guest, for_s=1.5)
-    assert 2 <= len(fault.met) <= 4, "after 0.25 s, 0.5 s, 1 s"
-    scene.api.faults.clear()
+    for tries, pause_s in enumerate((0.25, 0.5, 1, 2, 4, 8), start=1):
+
+        def waits(tries: int = tries, pause_s: float = pause_s) -> bool:
+            return len(fault.met) == tries and clock.wakes_in(pause_s)
+
+        await eventually(waits, deadline_s=60)
+        if tries == 6:
+            scene.api.faults.clear()
+        clock.advance(pause_s)
     await assert_built_once(scene)
 
 

@@ -124,7 +124,7 @@ def control_plane() -> Iterator[Path]:
     name = f"test-api-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     script = str(CHECKOUT / "hack" / "control-plane")
     up = subprocess.run(
-        [script, "up", "--name", name, "--json"], capture_output=True, text=True, timeout=900, check=False
+        [script, "up", "--name", name, "--json"], capture_output=True, text=True, timeout=240, check=False
     )
     assert up.returncode == 0, up.stderr
     yield Path(json.loads(up.stdout)["kubeconfig"])

@@ -18,7 +18,7 @@ from tests.kit.informing import informing
 from tests.kit.install import CHECKOUT
 from tests.kit.waiting import eventually
 
-pytestmark = pytest.mark.control_plane
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 
 
 class Plane:
@@ -30,7 +30,7 @@ class Plane:
     def call(self, action: str, *options: str) -> str:
         """Run hack/control-plane."""
         command = [str(CHECKOUT / "hack" / "control-plane"), action, "--name", self._name, *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

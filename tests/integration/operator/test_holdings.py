@@ -21,7 +21,7 @@ from tests.kit.told_agent import agent, hosts_pki, served
 from tests.kit.told_host import ToldHost
 from tests.kit.waiting import eventually
 
-pytestmark = pytest.mark.control_plane
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 
 HOST = "told"
 KEY = b"\x07" * 32

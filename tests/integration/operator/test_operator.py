@@ -95,9 +95,9 @@ async def test_rights_that_somebody_widens_or_deletes_are_put_back(admin: Client
         async def put_back() -> bool:
             return (await admin.get(ROLES, "agent", namespace=agent.namespace)).rules == right
 
-        await eventually(put_back)
+        await eventually(put_back, deadline_s=60)
         await admin.delete(ROLES, "agent", namespace=agent.namespace)
-        await eventually(lambda: scene.there(put_back))
+        await eventually(lambda: scene.there(put_back), deadline_s=60)
         await admin.delete(HOST_AGENTS, "host", namespace=agent.namespace)
         await agent.join()
 
@@ -245,9 +245,9 @@ async def test_a_pool_without_an_address_to_give_says_so(admin: Client, name: st
         return pool
 
     await scene.ready(admin, IP_POOLS, name, reason="Ready")
-    await eventually(lambda: exhausted("True"))
+    await eventually(lambda: exhausted("True"), deadline_s=60)
     await admin.patch(IP_POOLS, name, {"spec": {"exclude": ["192.0.2.1"]}})
-    pool = await eventually(lambda: exhausted("False"))
+    pool = await eventually(lambda: exhausted("False"), deadline_s=60)
     assert (pool.status.total, pool.status.free) == (1, 1)
 
 
@@ -261,5 +261,5 @@ async def test_a_host_waits_for_its_cluster(admin: Client, name: str) -> None:
         agent = await admin.get(HOST_AGENTS, "host", namespace=f"host-{name}")
         return agent.spec.network.bridge == "br7"
 
-    await eventually(lambda: scene.there(ordered))
+    await eventually(lambda: scene.there(ordered), deadline_s=60)
     await scene.ready(admin, CLUSTERS, name, reason="NoHostReady")

@@ -100,7 +100,7 @@ async def test_a_wiped_control_plane_gets_back_what_hosts_hold(place: Place, adm
         before = await build(place, admin, *GUEST_NAMES)
     await asyncio.to_thread(place.wipe)
     async with place.operator() as second:
-        await eventually(lambda: waits(second) == 1, deadline_s=30)
+        await eventually(lambda: waits(second) == 1, deadline_s=60)
         assert not second.leading
 
         looked = await place.rebuild("--dry-run", "--output=json")
@@ -128,7 +128,8 @@ async def test_a_wiped_control_plane_gets_back_what_hosts_hold(place: Place, adm
         await admin.delete(GUESTS, "g1", namespace="default")
         await scene.gone(admin, GUESTS, "g1", namespace="default")
         await eventually(
-            lambda: sum(len(driver._machines) for driver in place.drivers.values()) == len(before)
+            lambda: sum(len(driver._machines) for driver in place.drivers.values()) == len(before),
+            deadline_s=60,
         )
         again = await place.rebuild("--output=json", "--dry-run")
         assert json.loads(again.stdout)["missing"] == {}
@@ -180,7 +181,7 @@ async def test_hosts_that_only_the_operators_snapshot_names_are_asked(
         before = await build(place, admin, "g1", "g2")
     await asyncio.to_thread(place.wipe)
     async with place.operator(**known) as second:
-        await eventually(lambda: waits(second) == 1, deadline_s=30)
+        await eventually(lambda: waits(second) == 1, deadline_s=60)
         assert not second.leading
         place.hosts_file.write_text('{"hosts": []}')
         refused = await place.rebuild("--dry-run")
@@ -206,7 +207,7 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
     await asyncio.to_thread(place.store.copy, copy)
     async with place.operator(snapshot_file=file) as second:
         await leads(second)
-        await eventually(lambda: asked(admin, "since"))  # the API server has only begun
+        await eventually(lambda: asked(admin, "since"), deadline_s=60)  # the API server has only begun
         before = told(await ready_guests(admin, "g1", "since"))
         await admin.delete(GUESTS, "gone", namespace="default")
         await scene.gone(admin, GUESTS, "gone", namespace="default")
@@ -217,19 +218,19 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
         ended = await scene.ready(admin, GUESTS, "gone", reason="DestroyedSince")
         stalled = find(ended.status.conditions, "Stalled")
         assert stalled is not None
-        await eventually(lambda: asked(admin, "new"))
+        await eventually(lambda: asked(admin, "new"), deadline_s=60)
         new = await ready_guests(admin, "new")
         in_use = {address for _, _, addresses in before.values() for address in addresses}  # type: ignore[attr-defined] # of `told`
         assert new["new"].status.addresses[0].address not in in_use
         await admin.delete(GUESTS, "gone", namespace="default")
         await scene.gone(admin, GUESTS, "gone", namespace="default")
         assert set(starts(place).values()) == {1}
-        await eventually(lambda: orders_are_of(admin, 3))
+        await eventually(lambda: orders_are_of(admin, 3), deadline_s=60)
 
 
 async def some_marks_later(process: OperatorProcess) -> None:
     term = process._gate._term
-    await eventually(lambda: process._gate._term != term, deadline_s=30)
+    await eventually(lambda: process._gate._term != term, deadline_s=60)
 
 
 async def some_objects_later(process: OperatorProcess, admin: Client) -> None:
@@ -237,7 +238,9 @@ async def some_objects_later(process: OperatorProcess, admin: Client) -> None:
     await admin.create(HOSTS, {"metadata": {"name": "busy"}, "spec": {"cluster": NAME}})
     for number in range(300):
         await admin.patch(HOSTS, "busy", {"metadata": {"annotations": {"turn": str(number)}}})
-    await eventually(lambda: process.subset.hosts["busy"].metadata.annotations.get("turn") == "299")
+    await eventually(
+        lambda: process.subset.hosts["busy"].metadata.annotations.get("turn") == "299", deadline_s=60
+    )
 
 
 async def put_back_under(

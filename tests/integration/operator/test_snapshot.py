@@ -52,7 +52,7 @@ async def test_what_happened_meanwhile_is_seen_and_nothing_is_listed(
         await admin.create(HOSTS, a_host(each))
     async with operating(operator_credentials, images, file) as first:
         assert ways(first) == {"list": 1}
-        await eventually(lambda: {kept, changed, gone} <= set(first.subset.hosts))
+        await eventually(lambda: {kept, changed, gone} <= set(first.subset.hosts), deadline_s=60)
     assert file.exists(), "it is written at an orderly end"
 
     await admin.patch(HOSTS, changed, {"spec": {"maintenance": True}})

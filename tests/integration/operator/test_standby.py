@@ -31,7 +31,7 @@ async def test_a_standby_does_nothing_until_it_leads_and_then_goes_on(
         )
         await scene.infrastructure(admin, name)
         await standby.watches.synced()
-        await eventually(lambda: name in standby.subset.hosts)
+        await eventually(lambda: name in standby.subset.hosts, deadline_s=60)
         async with ScriptedAgent(admin, name) as agent:
             await agent.join()
             assert (leader.leading, standby.leading) == (True, False)
@@ -53,5 +53,5 @@ async def test_an_operator_that_loses_its_lease_ends(
         stolen = {"spec": {"holderIdentity": "a-thief", "leaseDurationSeconds": 1}}
         await admin.patch(LEASES, LEASE_NAME, stolen, namespace="innkeeper-system")
         with pytest.raises(ExceptionGroup) as ended:
-            await asyncio.wait_for(task, timeout=20)
+            await asyncio.wait_for(task, timeout=60)
     assert ended.group_contains(LeadershipLostError)

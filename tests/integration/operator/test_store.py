@@ -16,7 +16,7 @@ from tests.kit.own_plane import own_plane
 from tests.kit.plane_store import PlaneStore
 from tests.kit.waiting import eventually
 
-pytestmark = pytest.mark.control_plane
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def knowing(
 ) -> AsyncIterator[OperatorProcess]:
     """Run an operator until it knows these Hosts."""
     async with operating(store.operator, images, file) as process:
-        await eventually(lambda: set(names) <= set(process.subset.hosts))
+        await eventually(lambda: set(names) <= set(process.subset.hosts), deadline_s=60)
         yield process
 
 

@@ -153,4 +153,4 @@ async def answering(
 
 async def known(operator: OperatorProcess, name: str) -> None:
     """Wait until the operator knows a guest."""
-    await eventually(lambda: ("default", name) in operator.subset.guests)
+    await eventually(lambda: ("default", name) in operator.subset.guests, deadline_s=60)

@@ -61,7 +61,7 @@ class Machine:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             said, complaint = await process.communicate()
         assert process.returncode is not None
         return process.returncode, said.decode(), complaint.decode()
@@ -112,7 +112,7 @@ async def test_a_lost_store_is_built_from_a_backup(host: AgentHost, machine: Mac
         await host.assign(order())
         await host.told(GUEST, "Running")
         count = len(list(machine.backups.glob("*.db")))
-        await eventually(lambda: len(list(machine.backups.glob("*.db"))) > count)
+        await eventually(lambda: len(list(machine.backups.glob("*.db"))) > count, deadline_s=60)
     backup = str(max(machine.backups.glob("*.db")))
     code, _, complaint = await machine.types("restore", backup, "--host", HOST)
     assert (code, "never replaced" in complaint) == (1, True)
@@ -139,4 +139,4 @@ async def test_after_a_power_cut_guests_start_with_no_api_server(host: AgentHost
         async def runs() -> bool:
             return await machine.reason() == "Running"
 
-        await eventually(runs, deadline_s=20)
+        await eventually(runs, deadline_s=60)

@@ -58,7 +58,7 @@ async def test_it_joins_works_is_ready_and_ends_at_a_signal(host: AgentHost, tmp
             async with session.get("/metrics") as answer:
                 assert "innkeeper_agent_guests 1.0" in await answer.text()
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             _, log = await process.communicate()
     finally:
         if process.returncode is None:
@@ -107,14 +107,14 @@ async def test_readiness_waits_for_the_api_server(host: AgentHost, tmp_path: Pat
         return code == 503 and "watch-assignments" in text and "hypervisor" not in text
 
     try:
-        await eventually(waits)
+        await eventually(waits, deadline_s=60)
         assert (await status("/healthz"))[0] == 200
         await host.api.up()
 
         async def ready() -> bool:
             return (await status("/readyz"))[0] == 200
 
-        await eventually(ready, deadline_s=20)
+        await eventually(ready, deadline_s=60)
     finally:
         process.terminate()
         await process.communicate()

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -95,21 +95,43 @@ async def server(site: StreamSite, **options: object) -> AsyncIterator[Path]:
         await asyncio.wait((serving,))
 
 
+@asynccontextmanager
+async def in_time(socket: Path, name: str) -> AsyncIterator[Client]:
+    """Yield a client that agreed in time: on a slow machine not the first that tries."""
+    async with AsyncExitStack() as tried:
+
+        async def agreed() -> Client | None:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                one = await tried.enter_async_context(client(socket))
+                return one if await one.agree(name) else None
+            return None
+
+        yield await eventually(agreed, deadline_s=PATIENT_S)
+
+
+async def is_left(one: Client) -> bool:
+    """Wait until the server hangs up; what was sent too late for it to read makes that a reset."""
+    try:
+        return await asyncio.wait_for(one.reader.read(), PATIENT_S) == b""
+    except ConnectionError:
+        return True
+
+
 async def test_who_says_nothing_is_sent_away_and_who_agreed_may_be_silent(tmp_path: Path) -> None:
     async with stream_site(tmp_path / "images", DISK) as site:
         await site.serve()
         async with (
             server(site, negotiation_s=0.3) as socket,
-            client(socket) as agreed,
+            in_time(socket, site.name) as agreed,
+            # They came later, so their time is over after that of who agreed.
             client(socket) as silent,
             client(socket) as endless,
         ):
-            assert await agreed.agree(site.name)
             endless.writer.write(
                 struct.pack(">I", 3) + struct.pack(">QII", _OPTION, _GO, 900) + b"half of it"
             )
-            assert await asyncio.wait_for(silent.reader.read(), 10) == b"", "hung up"
-            assert await asyncio.wait_for(endless.reader.read(), 10) == b""
+            assert await is_left(silent)
+            assert await is_left(endless)
             assert await agreed.ask(CHUNK, 512) == DISK[CHUNK : CHUNK + 512]
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from kit import locks
 
-from tests.kit.waiting import until
-
 
 def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lock"
@@ -20,11 +18,12 @@ def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFi
     with locks.exclusive(path, waiting_for="nobody"):
         waiter = threading.Thread(target=second)
         waiter.start()
-        until(lambda: "waiting for the first" in capsys.readouterr().out, what="the second to wait")
+        waiter.join(timeout=0.3)
         assert waiter.is_alive()
         order.append("first")
     waiter.join(timeout=10)
     assert order == ["first", "second"]
+    assert "waiting for the first" in capsys.readouterr().out
 
 
 def test_a_file_that_its_holder_removed_locks_nobody_out(tmp_path: Path) -> None:
@@ -35,9 +34,7 @@ def test_a_file_that_its_holder_removed_locks_nobody_out(tmp_path: Path) -> None
             assert path.exists()
 
 
-def test_whoever_waited_for_a_removed_file_takes_the_new_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whoever_waited_for_a_removed_file_takes_the_new_one(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     held: list[int] = []
 
@@ -48,7 +45,7 @@ def test_whoever_waited_for_a_removed_file_takes_the_new_one(
     with locks.exclusive(path, waiting_for="nobody"):
         waiter = threading.Thread(target=second)
         waiter.start()
-        until(lambda: "waiting for the first" in capsys.readouterr().out, what="the second to wait")
+        waiter.join(timeout=0.3)
         path.unlink()
     waiter.join(timeout=10)
     assert held == [path.stat().st_ino]

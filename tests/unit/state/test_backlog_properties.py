@@ -6,7 +6,7 @@ The verdict is that of the slow reference. Guests are woken, and the next in lin
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
@@ -17,6 +17,7 @@ from innkeeper.domain.scheduling.request import Request
 from innkeeper.state.backlog import Backlog
 from tests.kit import fleets, reference_scheduler
 from tests.kit.changing_fleet import ChangingFleet
+from tests.kit.state_machines import in_parts
 
 Key = tuple[str, str]
 MOST = 8
@@ -113,5 +114,4 @@ class Lines(ChangingFleet):
                 assert reference_scheduler.failures(self.world, request, host), "it was not woken"
 
 
-TestLines = Lines.TestCase
-TestLines.settings = settings(max_examples=50, stateful_step_count=10)
+TestLines0, TestLines1, TestLines2 = in_parts(Lines, 3, examples=51, steps=10)

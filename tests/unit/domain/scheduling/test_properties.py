@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
@@ -17,6 +17,7 @@ from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.views.placement import CLUSTER_TOPOLOGY
 from tests.kit import fleets, reference_scheduler
 from tests.kit.changing_fleet import ChangingFleet
+from tests.kit.state_machines import in_parts
 
 ALL = 1 << 62
 
@@ -143,9 +144,8 @@ class Fleets(ChangingFleet):
             taken = [guest.amounts for guest in self.world.guests.values() if guest.host == name]
             assert self.fleet.promised(name) == sum(taken, Amounts())
             assert self.fleet.count(name) == len(taken)
-        assert sum(self.fleet.crowd.correct()) == 0
+        assert self.fleet.crowd.correct() == 0
         assert self.fleet.hosts == len(self.world.hosts)
 
 
-TestFleets = Fleets.TestCase
-TestFleets.settings = settings(max_examples=120, stateful_step_count=12)
+TestFleets0, TestFleets1, TestFleets2, TestFleets3 = in_parts(Fleets, 4, examples=120, steps=12)
