@@ -11,6 +11,12 @@ from contextlib import contextmanager
 
 import pytest
 import pytest_timeout
+from hypothesis import settings
+
+# Hypothesis gives an example 200 ms of wall-clock time: that measures the machine, not the product. All else stays as
+# Hypothesis chose it, its profile for CI included. A conftest is read before the tests, and by each worker.
+settings.register_profile("innkeeper", parent=settings.default, deadline=None)
+settings.load_profile("innkeeper")
 
 pytest_plugins = ["tests.kit.control_plane"]
 

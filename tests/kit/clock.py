@@ -18,6 +18,7 @@ class ManualClock:
     def __init__(self, start: datetime = START) -> None:
         self._now = start
         self._monotonic = 1000.0
+        self.slept = 0  # how often somebody lay down to sleep
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
 
     def now(self) -> datetime:
@@ -33,6 +34,7 @@ class ManualClock:
         if seconds <= 0:
             await asyncio.sleep(0)  # a turn of the loop: no time passes
             return
+        self.slept += 1
         entry = (self._monotonic + seconds, asyncio.get_running_loop().create_future())
         self._sleepers.append(entry)
         try:
@@ -48,13 +50,16 @@ class ManualClock:
     @property
     def next_s(self) -> float:
         """Return in how many seconds the first of them wakes; infinity when nobody sleeps."""
-        waiting = [due for due, future in self._sleepers if not future.done()]
-        return min(waiting, default=float("inf")) - self._monotonic
+        return min(self.waits, default=float("inf"))
+
+    @property
+    def waits(self) -> list[float]:
+        """Return for how many more seconds each of them sleeps, the shortest first."""
+        return sorted(due - self._monotonic for due, future in self._sleepers if not future.done())
 
     def wakes_in(self, seconds: float) -> bool:
         """Tell whether one of them wakes after just so many seconds from now."""
-        waiting = [due for due, future in self._sleepers if not future.done()]
-        return any(abs(due - self._monotonic - seconds) < _HAIR_S for due in waiting)
+        return any(abs(each - seconds) < _HAIR_S for each in self.waits)
 
     def advance(self, seconds: float) -> None:
         """Move the clock and wake who slept long enough."""

@@ -15,7 +15,7 @@ from innkeeper.domain.orders import Signer, peek
 from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.events import EventWriter
-from innkeeper.kube.informer import Change, Informer
+from innkeeper.kube.informer import Change, Informer, version_of
 from innkeeper.kube.resources import (
     ASSIGNMENTS,
     GUEST_OPERATIONS,
@@ -138,6 +138,19 @@ class Operator:
 
     def _is_fresh(self) -> bool:
         return all(each.synced.is_set() for each in self.informers)
+
+    @property
+    def is_killed(self) -> bool:
+        """Tell whether it was started and ended."""
+        return bool(self.informers) and not self._tasks
+
+    def has_seen(self, api: FakeApi) -> bool:
+        """Tell whether it holds each object of its kinds as the API server has it, and no other."""
+        return all(
+            sorted(map(version_of, informer.objects.values()))
+            == sorted(int(each["metadata"]["resourceVersion"]) for each in api.objects(informer.resource))
+            for informer in self.informers
+        )
 
     async def kill(self) -> None:
         """End it where it stands."""
@@ -280,6 +293,14 @@ class GuestScene:
         found = self.operation(name)
         assert found is not None
         return found
+
+    async def seen(self) -> None:
+        """Wait until each operator has seen all that was changed.
+
+        Each kind has its watch: a guest that is made at once may be seen before a change of its pool or host.
+        """
+        working = [each for each in self.operators if not each.is_killed]
+        await eventually(lambda: all(each.has_seen(self.api) for each in working))
 
     def guest(self, name: str = "web") -> Guest | None:
         """Return a Guest as it is."""

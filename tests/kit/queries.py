@@ -3,13 +3,18 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from innkeeper.clock import Clock
-from innkeeper.kube.reviews import Deed
+from innkeeper.kube.reviews import Deed, User
+from innkeeper.query.ages import ViewAges
 from innkeeper.query.server import Explainer, QueryServer
+from innkeeper.query.usage import UsageOf
 from innkeeper.state.subset import Subset
 from tests.kit.clock import ManualClock
+
+NEW = ViewAges(of_guests=lambda: 0.0, of_all=lambda: 0.0)
 
 
 class Anybody:
@@ -18,9 +23,9 @@ class Anybody:
     def __init__(self) -> None:
         self.meanwhile: Callable[[Deed], None] = lambda _deed: None
 
-    async def user_of(self, _request: object) -> str:
-        """Return the same name for everybody."""
-        return "somebody"
+    async def user_of(self, request: web.Request) -> User:
+        """Believe whatever name somebody gives."""
+        return User(name=request.headers.get("X-Remote-User", "somebody"))
 
     async def allows(self, _user: object, deed: Deed) -> bool:
         """Let it be done."""
@@ -35,6 +40,8 @@ async def asked(
     explainer: Explainer | None = None,
     anybody: Anybody | None = None,
     clock: Clock | None = None,
+    ages: ViewAges = NEW,
+    usage: UsageOf | None = None,
 ) -> AsyncIterator[TestClient]:  # type: ignore[type-arg] # the types of aiohttp's own requests
     """Give a client of a query server that answers from a subset."""
     anybody = anybody or Anybody()
@@ -43,10 +50,12 @@ async def asked(
         callers=anybody,  # type: ignore[arg-type] # who asks matters here no more than what they may
         access=anybody,  # type: ignore[arg-type] # the same
         explainer=explainer,  # type: ignore[arg-type] # None where nobody asks for an explanation
-        age_s=lambda: 0.0,
+        ages=ages,
         version=lambda: "1",
         is_complete=lambda: True,
         clock=clock or ManualClock(),
     )
+    if usage is not None:
+        server.tell_of_usage(usage)
     async with TestClient(TestServer(server.application())) as client:
         yield client

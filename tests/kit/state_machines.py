@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 def in_parts(machine: type[RuleBasedStateMachine], parts: int, *, examples: int, steps: int) -> list[Any]:
     """Return test cases that run so many examples together, each of so many steps."""
-    share = settings(max_examples=-(-examples // parts), stateful_step_count=steps, deadline=None)
+    share = settings(max_examples=-(-examples // parts), stateful_step_count=steps)
     made = []
     for number in range(parts):
         part: type[RuleBasedStateMachine] = type(f"{machine.__name__}{number}", (machine,), {})

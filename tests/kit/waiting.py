@@ -6,6 +6,7 @@ condition that does not come true fails the test and says what was last seen.
 
 import asyncio
 import inspect
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -70,18 +71,21 @@ async def one_turn() -> None:
 async def settled(value: Callable[[], T], *, for_s: float = 0.2, deadline_s: float = 10) -> T:
     """Return `value()` once it has not changed for `for_s` seconds: for "and nothing more happens".
 
+    As many looks as fit into that time must find it the same too: where all stands still, no time counts as quiet.
+
     Raises:
         NotSoError: when it still changes at the deadline.
     """
     end = time.monotonic() + deadline_s
-    last, since = value(), time.monotonic()
-    while time.monotonic() - since < for_s:
-        if time.monotonic() > end:
-            raise NotSoError(f"still changes after {deadline_s} s: {last!r}")
+    last, since, looks = value(), time.monotonic(), 0
+    while looks < math.ceil(for_s / _POLL_S) or time.monotonic() - since < for_s:
         await asyncio.sleep(_POLL_S)
         now = value()
+        looks += 1
         if now != last:
-            last, since = now, time.monotonic()
+            if time.monotonic() > end:
+                raise NotSoError(f"still changes after {deadline_s} s: {last!r}, then {now!r}")
+            last, since, looks = now, time.monotonic(), 0
     return last
 
 

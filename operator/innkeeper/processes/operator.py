@@ -25,6 +25,7 @@ from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.leader import Leader
 from innkeeper.processes.snapshots import Snapshots
 from innkeeper.processes.watches import Watches
+from innkeeper.query.ages import ViewAges
 from innkeeper.query.callers import Callers
 from innkeeper.query.listener import Address, QueryListener
 from innkeeper.query.server import QueryServer
@@ -160,7 +161,7 @@ class OperatorProcess:
             callers=callers,
             access=AccessReviews(self._client, self._clock, stale_s=STALE_S),
             explainer=Explainer(self.subset, self._clock),
-            age_s=guests.age_s,
+            ages=ViewAges(of_guests=guests.age_s, of_all=self.watches.placing_age_s),
             version=lambda: guests.resource_version,
             is_complete=lambda: all(watch.informer.synced.is_set() for watch in self.watches.all),
             clock=self._clock,

@@ -93,6 +93,14 @@ class Watches:
         for watch in self.all:
             await watch.informer.synced.wait()
 
+    def placing_age_s(self) -> float:
+        """Return the seconds since whichever kind was heard last of all that a placement hangs on."""
+        kinds = (
+            *(self.guests, self.assignments, self.hosts, self.host_agents, self.clusters),
+            *(self.addresses, self.pools, self.flavors, self.images),
+        )
+        return max(each.informer.age_s() for each in kinds)
+
     def follow_hosts(self, flow: HostFlow) -> None:
         """Tell the flow of hosts of all that concerns identities."""
         self.hosts.join(flow.host_changed)

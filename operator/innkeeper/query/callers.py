@@ -11,10 +11,13 @@ from cryptography import x509
 
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.reviews import TokenReviews, User
+from innkeeper.query.limits import Limit
 from innkeeper.query.trust import Trust, common_name, organizations
 
 AUTHENTICATED = "system:authenticated"
 MAX_TOKEN = 16 * 1024
+# How many tokens are looked at; who shows a certificate never waits for them.
+MAX_TOKENS_AT_ONCE = 64
 _EXTRA = "x-remote-extra-"
 
 
@@ -31,6 +34,7 @@ class Callers:
     def __init__(self, trust: Trust, tokens: TokenReviews) -> None:
         self.trust = trust
         self._tokens = tokens
+        self._limit = Limit(most=MAX_TOKENS_AT_ONCE, most_of_one=MAX_TOKENS_AT_ONCE)
 
     async def user_of(self, request: web.Request) -> User:
         """Return who asks.
@@ -38,6 +42,7 @@ class Callers:
         Raises:
             UnauthenticatedError: nobody vouches for the caller.
             ApiError: a token could not be looked at.
+            RefusedError: too many tokens are being looked at.
         """
         certificate = _certificate(request)
         if certificate is not None and self.trust.is_front_proxy(certificate):
@@ -51,7 +56,9 @@ class Callers:
             raise UnauthenticatedError(
                 "send a bearer token, a client certificate, or ask through the API server"
             )
-        user = await self._tokens.user_of(token)
+        # Whose they are is what is being asked: they count as of one user.
+        with self._limit.one_of(""):
+            user = await self._tokens.user_of(token)
         if user is None:
             raise UnauthenticatedError("the API server does not accept this token; renew it")
         return user

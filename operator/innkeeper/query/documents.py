@@ -3,7 +3,7 @@
 Plain dictionaries made from views; nothing is looked up here but the fields of the object itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,24 +12,26 @@ from innkeeper.domain.query.pages import Page, Place
 from innkeeper.domain.reasons import ConditionType
 from innkeeper.kube.conditions import find
 from innkeeper.views.guest import Guest
+from innkeeper.views.meta import Condition
 from innkeeper.workers.explaining import Explained
 
 GROUP = "query.innkeeper.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 Document = dict[str, Any]
-# What a list can be filtered and sorted by.
-FIELDS = (
-    "metadata.name",
-    "metadata.namespace",
-    "spec.power",
-    "spec.flavor",
-    "spec.image",
-    "status.host",
-    "status.cluster",
-    "status.ready",
-    "status.reason",
-)
+# What a list can be filtered and sorted by. One is read for each of many guests: the others cost nothing.
+_READERS: Mapping[str, Callable[[Guest], str | None]] = {
+    "metadata.name": lambda guest: guest.metadata.name,
+    "metadata.namespace": lambda guest: guest.metadata.namespace,
+    "spec.power": lambda guest: guest.spec.power,
+    "spec.flavor": lambda guest: guest.spec.flavor,
+    "spec.image": lambda guest: guest.spec.image.name,
+    "status.host": lambda guest: guest.status.host,
+    "status.cluster": lambda guest: guest.status.cluster,
+    "status.ready": lambda guest: ready.status if (ready := _ready(guest)) else "Unknown",
+    "status.reason": lambda guest: ready.reason if (ready := _ready(guest)) else "",
+}
+FIELDS = tuple(_READERS)
 ORDERS = ("name", "namespace", "age", "priority", "host", "cluster", "ready", "reason")
 _COLUMNS = (
     ("Namespace", "string", 1),
@@ -48,19 +50,11 @@ _COLUMNS = (
 
 def field(guest: Guest, name: str) -> str:
     """Return the value of a field that lists are filtered by; empty where it is not set."""
-    ready = find(guest.status.conditions, ConditionType.READY)
-    values = {
-        "metadata.name": guest.metadata.name,
-        "metadata.namespace": guest.metadata.namespace,
-        "spec.power": guest.spec.power,
-        "spec.flavor": guest.spec.flavor,
-        "spec.image": guest.spec.image.name,
-        "status.host": guest.status.host,
-        "status.cluster": guest.status.cluster,
-        "status.ready": ready.status if ready else "Unknown",
-        "status.reason": ready.reason if ready else "",
-    }
-    return values[name] or ""
+    return _READERS[name](guest) or ""
+
+
+def _ready(guest: Guest) -> Condition | None:
+    return find(guest.status.conditions, ConditionType.READY)
 
 
 def place(guest: Guest, order: str) -> Place:

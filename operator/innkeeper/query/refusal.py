@@ -1,7 +1,12 @@
-"""An answer that is an error, raised from wherever it turns out."""
+"""An answer that is an error, raised from wherever it turns out; whoever may ask again is told when."""
+
+from aiohttp import web
 
 from innkeeper.kube.reviews import Deed, User
 from innkeeper.query import documents
+from innkeeper.query.answers import in_json
+
+_ASK_AGAIN = frozenset((429, 503))
 
 
 class RefusedError(Exception):
@@ -10,6 +15,15 @@ class RefusedError(Exception):
     def __init__(self, document: documents.Document) -> None:
         super().__init__(document["message"])
         self.document = document
+
+    @property
+    def answer(self) -> web.Response:
+        """The answer itself."""
+        code = self.document["code"]
+        answer = in_json(self.document, status=code)
+        if code in _ASK_AGAIN:
+            answer.headers["Retry-After"] = "2"
+        return answer
 
 
 def refusal(code: int, reason: str, message: str) -> RefusedError:

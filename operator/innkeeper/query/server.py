@@ -2,9 +2,10 @@
 
 Every answer comes from the subset as it is at that moment, explanations of many hosts a few hosts at a time. Each request
 is authenticated and then authorised by the API server's own rules, both from kept answers where they are fresh. Requests
-beyond a number that runs at once are sent away.
+beyond a number that runs at once are sent away; discovery never is.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -12,14 +13,16 @@ import structlog
 from aiohttp import web
 
 from innkeeper.clock import Clock
-from innkeeper.domain.query.pages import Page, page
+from innkeeper.domain.query.pages import Page, Paging, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.ports import HostUnreadError
-from innkeeper.kube.reviews import AccessReviews, Deed
+from innkeeper.kube.reviews import AccessReviews, Deed, User
 from innkeeper.query import documents, dry_run
+from innkeeper.query.ages import ViewAges, old_view
 from innkeeper.query.answers import in_json
 from innkeeper.query.callers import Callers, UnauthenticatedError
+from innkeeper.query.limits import Limit
 from innkeeper.query.orphans import OrphanRoutes
 from innkeeper.query.refusal import RefusedError, forbidden, refusal
 from innkeeper.query.usage import UsageOf, UsageRoutes
@@ -33,9 +36,18 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY = 1024 * 1024
 MAX_AT_ONCE = 64
+MAX_OF_ONE_USER = 32
+# Questions that wait for hosts.
+MAX_OF_HOSTS_AT_ONCE = 32
+MAX_OF_HOSTS_OF_ONE_USER = 8
+# How many guests are looked at before others get their turn.
+GUESTS_AT_ONCE = 1000
 MOST_ITEMS = 500
 MOST_CONSOLE_BYTES = 1024 * 1024
 _BASE = f"/apis/{documents.API_VERSION}"
+_DISCOVERY = "discovery"
+_ASKS_HOSTS = ("/usage", "/console", "guestusages")
+_USER = web.RequestKey("user", User)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -56,7 +68,7 @@ class ConsoleOf(Protocol):
 
 
 class QueryServer:
-    """The endpoints. `age_s` tells how old the view is, `is_complete` whether there is one yet."""
+    """The endpoints. `ages` tells how old the view is, `is_complete` whether there is one yet."""
 
     def __init__(
         self,
@@ -65,7 +77,7 @@ class QueryServer:
         callers: Callers,
         access: AccessReviews,
         explainer: Explainer,
-        age_s: Callable[[], float],
+        ages: ViewAges,
         version: Callable[[], str],
         is_complete: Callable[[], bool],
         clock: Clock,
@@ -74,14 +86,15 @@ class QueryServer:
         self._callers = callers
         self._access = access
         self._explainer = explainer
-        self._age_s = age_s
+        self._ages = ages
         self._version = version
         self._is_complete = is_complete
         self._clock = clock
         self._orphans: OrphanRoutes | None = None
         self._console: ConsoleOf | None = None
         self._usage: UsageRoutes | None = None
-        self._running = 0
+        self._limit = Limit(most=MAX_AT_ONCE, most_of_one=MAX_OF_ONE_USER)
+        self._limit_of_hosts = Limit(most=MAX_OF_HOSTS_AT_ONCE, most_of_one=MAX_OF_HOSTS_OF_ONE_USER)
         self._observe: Callable[[str, int, float], None] = lambda route, code, seconds: None  # noqa: ARG005 - a default that does nothing
 
     def observed_by(self, observe: Callable[[str, int, float], None]) -> None:
@@ -127,8 +140,7 @@ class QueryServer:
         return application
 
     def _fixed(self, document: documents.Document) -> Handler:
-        async def answer(request: web.Request) -> web.Response:
-            await self._callers.user_of(request)
+        async def answer(_request: web.Request) -> web.Response:
             return in_json(document)
 
         return answer
@@ -136,12 +148,14 @@ class QueryServer:
     async def _list(self, request: web.Request) -> web.Response:
         namespace = request.match_info.get("namespace", "")
         await self._authorise(request, "list", "guestviews", namespace=namespace)
-        found = self._page(request, namespace)
+        # Of the moment in which the guests are taken: between some of them and the next, others get their turn.
+        version, age_s = self._version(), self._ages.of_guests()
+        found = await self._page(request, namespace)
         if "as=Table" in request.headers.get("Accept", ""):
-            return in_json(documents.table(found, version=self._version()))
-        return in_json(documents.guest_list(found, version=self._version(), age_s=self._age_s()))
+            return old_view(in_json(documents.table(found, version=version)), age_s=age_s)
+        return in_json(documents.guest_list(found, version=version, age_s=age_s))
 
-    def _page(self, request: web.Request, namespace: str) -> Page[Guest]:
+    async def _page(self, request: web.Request, namespace: str) -> Page[Guest]:
         query = request.query
         labels = label_selector(query.get("labelSelector", ""))
         fields = field_selector(query.get("fieldSelector", ""), known=documents.FIELDS)
@@ -151,20 +165,22 @@ class QueryServer:
             raise QueryInvalidError(
                 f"sortBy knows {', '.join(documents.ORDERS)}, with - before it for the reverse"
             )
-        guests = (
-            guest
-            for guest in self._subset.guests.values()
-            if (not namespace or guest.metadata.namespace == namespace)
-            and labels.matches(guest.metadata.labels)
-            and fields.matches(lambda name, guest=guest: documents.field(guest, name))  # type: ignore[misc] # a lambda with a default
-        )
-        return page(
-            guests,
+        paging: Paging[Guest] = Paging(
             lambda guest: documents.place(guest, order),
             limit=_number(query.get("limit"), most=MOST_ITEMS),
             after=query.get("continue", ""),
             reverse=reverse,
         )
+        guests = self._subset.guests_of_namespace(namespace) if namespace else [*self._subset.guests.values()]
+        for begin in range(0, len(guests), GUESTS_AT_ONCE):
+            paging.take(
+                guest
+                for guest in guests[begin : begin + GUESTS_AT_ONCE]
+                if labels.matches(guest.metadata.labels)
+                and fields.matches(lambda name, guest=guest: documents.field(guest, name))  # type: ignore[misc] # a lambda with a default
+            )
+            await asyncio.sleep(0)
+        return paging.page()
 
     async def _get(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews")
@@ -217,8 +233,9 @@ class QueryServer:
             limit=_number(request.query.get("limit"), most=MOST_ITEMS),
             after=request.query.get("continue", ""),
         )
+        age_s = self._ages.of_all()
         found = await self._explainer.explain(guest, hosts=hosts.items)
-        answer = documents.explanation(guest, found, age_s=self._age_s(), after=hosts.next)
+        answer = documents.explanation(guest, found, age_s=age_s, after=hosts.next)
         return in_json(answer, status=status)
 
     async def _named(self, request: web.Request, resource: str, *, subresource: str = "") -> Guest:
@@ -244,7 +261,7 @@ class QueryServer:
         name: str = "",
         group: str = documents.GROUP,
     ) -> None:
-        user = await self._callers.user_of(request)
+        user = request[_USER]
         deed = Deed(
             verb=verb,
             group=group,
@@ -267,15 +284,12 @@ class QueryServer:
 
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._running >= MAX_AT_ONCE:
-            return _error(429, "TooManyRequests", "too many queries at once; ask again")
-        self._running += 1
         try:
-            return await handler(request)
+            return await self._within_limits(request, handler)
         except ConnectionResetError:
             raise  # the reader went away; there is nobody to answer
         except RefusedError as error:
-            return in_json(error.document, status=error.document["code"])
+            return error.answer
         except web.HTTPException as error:
             return _error(error.status, error.reason.replace(" ", ""), error.text or error.reason)
         except (InnkeeperError, QueryInvalidError) as error:
@@ -283,8 +297,17 @@ class QueryServer:
         except Exception:
             log.exception("query_broke", path=request.path)
             return _error(500, "InternalError", "the query failed; the operator's log says why")
-        finally:
-            self._running -= 1
+
+    async def _within_limits(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Find out who asks, and answer unless too much is asked already."""
+        user = await self._callers.user_of(request)
+        request[_USER] = user
+        route = _route(request)
+        if route == _DISCOVERY:
+            return await handler(request)
+        limit = self._limit_of_hosts if route.endswith(_ASKS_HOSTS) else self._limit
+        with limit.one_of(user.name):
+            return await handler(request)
 
 
 def _route(request: web.Request) -> str:
@@ -292,7 +315,8 @@ def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     if resource is None:
         return "other"
-    return resource.canonical.removeprefix(f"{_BASE}/") if _BASE in resource.canonical else "discovery"
+    route = resource.canonical.removeprefix(f"{_BASE}/")
+    return route if route != resource.canonical else _DISCOVERY
 
 
 def _failure(error: InnkeeperError | QueryInvalidError) -> web.Response:
@@ -314,7 +338,4 @@ def _number(text: str | None, *, most: int) -> int:
 
 
 def _error(code: int, reason: str, message: str) -> web.Response:
-    response = in_json(documents.error(code, reason, message), status=code)
-    if code in (429, 503):
-        response.headers["Retry-After"] = "2"
-    return response
+    return refusal(code, reason, message).answer

@@ -1,7 +1,7 @@
 """How much processor and memory guests take, asked of their hosts when somebody asks: in part, where hosts are silent.
 
-A host is asked once at a time and at most every few seconds, with a deadline; its answer is kept no longer. What a host
-says counts only for guests that are bound to it. How old each figure is stands beside it.
+A host is asked once at a time and at most every few seconds, with a deadline; what it said, or that it said nothing, is
+kept no longer. What a host says counts only for guests that are bound to it. How old each figure is stands beside it.
 """
 
 import asyncio
@@ -49,6 +49,14 @@ class _Heard:
     window_s: float
 
 
+@dataclass(frozen=True)
+class _Unheard:
+    """That a host could not be asked, when, and why."""
+
+    at: float
+    message: str
+
+
 class UsageRoutes:
     """The endpoints."""
 
@@ -60,8 +68,8 @@ class UsageRoutes:
         self._authorise = authorise
         self._named = named
         self._clock = clock
-        self._heard: dict[str, _Heard] = {}
-        self._asked: dict[str, asyncio.Task[_Heard]] = {}
+        self._kept: dict[str, _Heard | _Unheard] = {}
+        self._asked: dict[str, asyncio.Task[_Heard | _Unheard]] = {}
         self._free = asyncio.Semaphore(HOSTS_AT_ONCE)
 
     def add_to(self, router: web.UrlDispatcher, base: str) -> None:
@@ -102,9 +110,10 @@ class UsageRoutes:
 
     def _by_host(self, namespace: str) -> dict[str, list[Guest]]:
         found: defaultdict[str, list[Guest]] = defaultdict(list)
-        for guest in self._subset.guests.values():
+        known = self._subset.guests_of_namespace(namespace) if namespace else self._subset.guests.values()
+        for guest in known:
             host = guest.status.host
-            if host is not None and namespace in ("", guest.metadata.namespace):
+            if host is not None:
                 found[host].append(guest)
         return found
 
@@ -121,33 +130,39 @@ class UsageRoutes:
         Raises:
             HostUnreadError: it cannot be had now.
         """
-        if host in self._heard and not self._is_old(host):
-            return self._heard[host]
-        task = self._asked.get(host)
-        if task is None:
-            task = self._asked[host] = asyncio.create_task(self._ask(host))
-            task.add_done_callback(lambda done: self._over(host, done))
-        return await asyncio.shield(task)
+        found = self._kept.get(host)
+        if found is None or self._is_old(found):
+            task = self._asked.get(host)
+            if task is None:
+                task = self._asked[host] = asyncio.create_task(self._ask(host))
+                task.add_done_callback(lambda done: self._over(host, done))
+            found = await asyncio.shield(task)
+        if isinstance(found, _Unheard):
+            raise HostUnreadError(found.message)
+        return found
 
-    def _over(self, host: str, done: asyncio.Task[_Heard]) -> None:
+    def _over(self, host: str, done: "asyncio.Task[_Heard | _Unheard]") -> None:
         self._asked.pop(host, None)
-        self._heard.pop(host, None)
+        self._kept.pop(host, None)
         if not done.cancelled() and done.exception() is None:
-            self._heard[host] = done.result()
+            self._kept[host] = done.result()
         # The oldest stand first: what will not be given again is not kept.
-        while self._heard and self._is_old(oldest := next(iter(self._heard))):
-            del self._heard[oldest]
+        while self._kept and self._is_old(self._kept[oldest := next(iter(self._kept))]):
+            del self._kept[oldest]
 
-    def _is_old(self, host: str) -> bool:
-        return self._clock.monotonic() - self._heard[host].at >= KEEP_S
+    def _is_old(self, kept: _Heard | _Unheard) -> bool:
+        return self._clock.monotonic() - kept.at >= KEEP_S
 
-    async def _ask(self, host: str) -> _Heard:
+    async def _ask(self, host: str) -> _Heard | _Unheard:
         async with self._free:
             try:
                 async with asyncio.timeout(HOST_DEADLINE_S):
                     told = await self._usage(host)
-            except TimeoutError as error:
-                raise HostUnreadError(f"host {host} did not answer within {HOST_DEADLINE_S:.0f} s") from error
+            except TimeoutError:
+                message = f"host {host} did not answer within {HOST_DEADLINE_S:.0f} s"
+                return _Unheard(self._clock.monotonic(), message)
+            except HostUnreadError as error:
+                return _Unheard(self._clock.monotonic(), error.message)
         guests = {each.guest_id: each for each in told.guests}
         return _Heard(self._clock.monotonic(), guests, told.window_s)
 

@@ -1,15 +1,17 @@
 """The subset counted anew, beside what was kept up to date change by change: what differs is drift, and is set right.
 
 Three things are compared, each with the one below it: promises with guests and orders, the sums of hosts with promises,
-the counts of groups with promises. A promise that is about to be written is left alone. Nothing is asked of the API
-server.
+the counts of groups with promises. A promise that is about to be written is left alone. No step looks at more than some
+guests, save where a host's sums were found wrong. Nothing is asked of the API server.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.state.subset import Subset
 
 SLICE = 500
@@ -29,8 +31,10 @@ def recount(subset: Subset) -> Iterator[Counter[Drift]]:
     for begin in range(0, len(guest_ids), SLICE):
         part = guest_ids[begin : begin + SLICE]
         yield Counter({Drift.PROMISE: sum(_promise_drifted(subset, each) for each in part)})
-    yield Counter({Drift.HOST: _hosts_drifted(subset)})
-    yield Counter({Drift.GROUP: subset.fleet.crowd.correct()})
+    for drifted in _hosts(subset):
+        yield Counter({Drift.HOST: drifted})
+    for drifted in subset.fleet.crowd.correct():
+        yield Counter({Drift.GROUP: drifted})
 
 
 def _guest_ids(subset: Subset) -> set[str]:
@@ -46,16 +50,41 @@ def _promise_drifted(subset: Subset, guest_id: str) -> bool:
     return subset.fleet.resident(guest_id) != before
 
 
-def _hosts_drifted(subset: Subset) -> int:
-    """Compare every host in one go: between two of them a promise could move."""
-    sums: defaultdict[str, Amounts] = defaultdict(Amounts)
-    counts: Counter[str] = Counter()
-    for _, resident in subset.fleet.residents():
-        sums[resident.host] += resident.amounts
-        counts[resident.host] += 1
-    drifted = 0
-    for host in list(subset.fleet.row_of):
-        if (subset.fleet.promised(host), subset.fleet.count(host)) != (sums[host], counts[host]):
-            subset.fleet.correct(host, sums[host], counts[host])
-            drifted += 1
-    return drifted
+class _Sums:
+    """What hosts have promised by their promises: amounts and guests."""
+
+    def __init__(self) -> None:
+        self._amounts: defaultdict[str, Amounts] = defaultdict(Amounts)
+        self._guests: Counter[str] = Counter()
+
+    def take(self, promises: Iterable[Resident]) -> None:
+        """Add some promises."""
+        for each in promises:
+            self._amounts[each.host] += each.amounts
+            self._guests[each.host] += 1
+
+    def of(self, host: str) -> tuple[Amounts, int]:
+        """Return what a host has promised, and to how many guests."""
+        return self._amounts[host], self._guests[host]
+
+
+def _hosts(subset: Subset) -> Iterator[int]:
+    """Compare what hosts had promised at one moment with the promises of that moment; yield how many differed."""
+    fleet, sums = subset.fleet, _Sums()
+    promises = [resident for _, resident in fleet.residents()]
+    told = {host: (fleet.promised(host), fleet.count(host)) for host in fleet.row_of}
+    for begin in range(0, len(promises), SLICE):
+        sums.take(promises[begin : begin + SLICE])
+        yield 0
+    drifted = {host for host, each in told.items() if each != sums.of(host)}
+    if drifted:
+        _correct(subset, drifted)
+    yield len(drifted)
+
+
+def _correct(subset: Subset, hosts: AbstractSet[str]) -> None:
+    """Set the sums of hosts to those of their promises now: some have moved since they were compared."""
+    sums = _Sums()
+    sums.take(resident for _, resident in subset.fleet.residents() if resident.host in hosts)
+    for host in hosts & subset.fleet.row_of.keys():
+        subset.fleet.correct(host, *sums.of(host))

@@ -26,6 +26,7 @@ from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
 from innkeeper.state.backlog import Backlog, Rank
 from innkeeper.state.claims import Claims
+from innkeeper.state.index import Index
 from innkeeper.state.operations import Operations
 from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
@@ -78,11 +79,11 @@ class Subset:
         self.on_room: Callable[[], None] = lambda: None
         self.on_pool: Callable[[str], None] = lambda _: None  # what guests are told of a pool changed
         self.on_unowned_assignment: Callable[[str, str], None] = lambda host, guest_id: None  # noqa: ARG005 - a default that does nothing
-        self._guests_of_host: defaultdict[str, set[Key]] = defaultdict(set)
+        self._guests_of_host: Index[str, Key] = Index()
+        self._guests_of_namespace: Index[str, Key] = Index()
         self._assignments_of_host: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by Guest ID
-        # MAC -> Guest IDs that are bound to it.
-        self._guests_of_mac: defaultdict[str, set[str]] = defaultdict(set)
-        self._guests_of_image: defaultdict[Key, set[Key]] = defaultdict(set)  # bound to it
+        self._guests_of_mac: Index[str, str] = Index()  # Guest IDs that are bound to it
+        self._guests_of_image: Index[Key, Key] = Index()  # bound to it
         self._takers: dict[type[View], Callable[[Any], None]] = {}
         self._appliers: dict[type[View], Callable[[Change[Any]], None]] = {
             Guest: self._apply_guest,
@@ -101,15 +102,19 @@ class Subset:
 
     def guests_of_host(self, host: str) -> list[Guest]:
         """Return the guests that are bound to a host."""
-        return [self.guests[key] for key in self._guests_of_host.get(host, ())]
+        return [self.guests[key] for key in self._guests_of_host.of(host)]
+
+    def guests_of_namespace(self, namespace: str) -> list[Guest]:
+        """Return the guests of a namespace."""
+        return [self.guests[key] for key in self._guests_of_namespace.of(namespace)]
 
     def guests_of_image(self, image: Key) -> list[Key]:
         """Return the guests that are bound to an image."""
-        return sorted(self._guests_of_image.get(image, ()))
+        return sorted(self._guests_of_image.of(image))
 
     def guest_of_mac(self, mac: str, *, cluster: str, other_than: str) -> Guest | None:
         """Return a guest of a cluster, other than the one named by its Guest ID, that is bound to a MAC."""
-        for guest_id in sorted(self._guests_of_mac.get(mac, ())):
+        for guest_id in sorted(self._guests_of_mac.of(mac)):
             guest = self.guests.get(self.guest_keys.get(guest_id, ("", "")))
             if guest is not None and guest_id != other_than and guest.status.cluster == cluster:
                 return guest
@@ -270,28 +275,25 @@ class Subset:
     def _index_guest(self, key: Key, guest: Guest) -> None:
         guest_id = guest_id_of(guest)
         self.guest_keys[guest_id] = key
+        self._guests_of_namespace.add(key[0], key)
         for each in guest.status.addresses:
-            self._guests_of_mac[each.mac].add(guest_id)
+            self._guests_of_mac.add(each.mac, guest_id)
         if guest.status.image is not None:
-            self._guests_of_image[guest.status.image.namespace, guest.status.image.name].add(key)
+            self._guests_of_image.add((guest.status.image.namespace, guest.status.image.name), key)
         if guest.status.host is not None:
-            self._guests_of_host[guest.status.host].add(key)
+            self._guests_of_host.add(guest.status.host, key)
             self.promises.keep(guest_id, resident_of(guest, guest.status.host))
 
     def _unindex_guest(self, key: Key, guest: Guest) -> None:
         guest_id = guest_id_of(guest)
         self.guest_keys.pop(guest_id, None)
-        for mac in {each.mac for each in guest.status.addresses}:
-            self._guests_of_mac[mac].discard(guest_id)
-            if not self._guests_of_mac[mac]:
-                del self._guests_of_mac[mac]
+        self._guests_of_namespace.discard(key[0], key)
+        for each in guest.status.addresses:
+            self._guests_of_mac.discard(each.mac, guest_id)
         if guest.status.image is not None:
-            image = (guest.status.image.namespace, guest.status.image.name)
-            self._guests_of_image[image].discard(key)
-            if not self._guests_of_image[image]:
-                del self._guests_of_image[image]
+            self._guests_of_image.discard((guest.status.image.namespace, guest.status.image.name), key)
         if guest.status.host is not None:
-            self._guests_of_host[guest.status.host].discard(key)
+            self._guests_of_host.discard(guest.status.host, key)
 
     def settle_promise(self, guest_id: str) -> None:
         """Have a guest's promise say what is known: its binding, else an order that a host still holds, else none.
@@ -371,7 +373,7 @@ class Subset:
         else:
             self.fleet.put_host(self._facts(change.new))
         if told_before != self._told_of(name):
-            for key in list(self._guests_of_host.get(name, ())):
+            for key in list(self._guests_of_host.of(name)):
                 self.on_guest(key)
                 self._tell_operations(key)
             for order in self.assignments_of_host(name):

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
-from innkeeper.domain.lifecycle.destroyed import destroyed_since
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.domain.scheduling.explain import explain, verdicts
 from innkeeper.domain.scheduling.explanation import Explanation, HostVerdict
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
+from innkeeper.workers.before_placing import stopped
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import mac_conflict
 from innkeeper.workers.reach import Reach
@@ -51,6 +51,7 @@ class Explainer:
 
     def __init__(self, subset: Subset, clock: Clock) -> None:
         self._subset = subset
+        self._clock = clock
         self._scheduler = SchedulerWorker(subset, clock)
         self._images = ImageWorker(subset, images_url="")
         self._reach = Reach(subset)
@@ -62,7 +63,7 @@ class Explainer:
         """
         amounts = self._scheduler.amounts(guest)
         if isinstance(amounts, Blocked):
-            return Explained(blocked=destroyed_since(guest) or amounts)
+            return Explained(blocked=self._stopped(guest) or amounts)
         wanted = self._reach.wanted(guest)
         request = self._scheduler.request(guest, amounts=amounts, wanted=wanted)
         fleet, guest_id = self._subset.fleet, guest_id_of(guest)
@@ -80,12 +81,15 @@ class Explainer:
         self, guest: Guest, amounts: Amounts, wanted: list[Wanted] | Blocked, chosen: Placement | None
     ) -> Blocked | None:
         """Return what stops a guest first, other than that no host fits."""
-        destroyed = destroyed_since(guest)
-        if destroyed is not None:
-            return destroyed
+        before = self._stopped(guest)
+        if before is not None:
+            return before
         image = self._images.resolve(guest, disk_bytes=amounts.disk_bytes)
         if isinstance(image, Blocked):
             return image
         if isinstance(wanted, Blocked):
             return wanted
         return mac_conflict(self._subset, guest, cluster=chosen.cluster) if chosen is not None else None
+
+    def _stopped(self, guest: Guest) -> Blocked | None:
+        return stopped(self._subset, guest, now=self._clock.monotonic())

@@ -29,7 +29,7 @@ from innkeeper.workers.assigner import AssignerWorker
 from innkeeper.workers.binding import write_facts
 from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
-from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.network import NetworkWorker, twin_of
 from innkeeper.workers.reviver import Reviver
 from innkeeper.workers.scheduler import SchedulerWorker
 
@@ -174,7 +174,7 @@ class GuestWorker:
         if host is None or not is_refused_now(guest, assignment):
             return guest
         facts: dict[str, Any] = {"host": None, "epoch": guest.status.epoch + 1}
-        if _reason(assignment) == GuestReason.ADDRESS_IN_USE and not self._network.twin(guest, assignment):
+        if _reason(assignment) == GuestReason.ADDRESS_IN_USE and not twin_of(guest, assignment):
             # The address is at fault, not the host; the guest gets another one.
             facts["addresses"] = await self._network.replace(guest, _conflict(assignment))
             if self._subset.refusals.address_was_in_use(guest_id_of(guest), host) >= ADDRESSES_PER_HOST:

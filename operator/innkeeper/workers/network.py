@@ -14,6 +14,7 @@ import structlog
 from innkeeper.clock import Clock
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.holder import holder_of_mac
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
@@ -65,7 +66,7 @@ class NetworkWorker:
         for mac in sorted(macs_of(guest).values()):
             other = self._binding.get((cluster, mac))
             if other is not None and guest_id_of(other) != guest_id_of(guest):
-                return _mac_in_use(mac, cluster, other)
+                return _mac_in_use(mac, cluster, other, told_to=guest.metadata.namespace)
         return None
 
     def mac_of_elder(self, guest: Guest) -> Blocked | None:
@@ -77,7 +78,7 @@ class NetworkWorker:
         for mac in sorted({each.mac for each in guest.status.addresses}):
             other = self._subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
             if other is not None and _age(other) < _age(guest):
-                return _mac_in_use(mac, cluster, other)
+                return _mac_in_use(mac, cluster, other, told_to=guest.metadata.namespace)
         return None
 
     async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> list[GuestAddress] | Blocked:
@@ -175,32 +176,9 @@ class NetworkWorker:
         left = [msgspec.to_builtins(each) for each in guest.status.addresses if each.address not in gone]
         return left or None
 
-    def twin(self, guest: Guest, assignment: Assignment | None) -> AddressConflict | None:
-        """Return what a host found where a machine with a MAC of this guest answered: no other address would help."""
-        conflict = assignment.status.conflict if assignment else None
-        if conflict is None:
-            return None
-        own = {each.mac for each in guest.status.addresses} | set(macs_of(guest).values())
-        return conflict if conflict.mac.lower() in {each.lower() for each in own} else None
-
     def waits_for_twin(self, guest: Guest) -> Blocked | None:
         """Tell that the host which found a machine with a MAC of this guest is not to be asked again yet."""
-        guest_id = guest_id_of(guest)
-        for host, each in self._subset.assignments_of(guest_id).items():
-            found, now = self.twin(guest, each), self._clock.monotonic()
-            if found is None or host not in self._subset.refusals.standing(guest_id, now=now):
-                continue
-            message = (
-                f"a machine with this guest's own MAC {found.mac} has {found.address} on the wire of the host {host}: it "
-                "may be this guest's, on a host that was given up; end it; the wire is asked again after a rest"
-            )
-            return Blocked(
-                step=ConditionType.ADDRESSES_ASSIGNED,
-                reason=GuestReason.ADDRESS_IN_USE,
-                message=message,
-                again_after_s=self._subset.refusals.time_left(guest_id, frozenset({host}), now=now),
-            )
-        return None
+        return waits_for_twin(self._subset, guest, now=self._clock.monotonic())
 
     async def release_all(self, guest_id: str) -> None:
         """Release everything that a guest holds."""
@@ -227,8 +205,37 @@ def mac_conflict(subset: Subset, guest: Guest, *, cluster: str) -> Blocked | Non
     for mac in sorted(macs.values()) if problem is None else ():
         other = subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
         if other is not None:
-            return _mac_in_use(mac, cluster, other)
+            return _mac_in_use(mac, cluster, other, told_to=guest.metadata.namespace)
     return problem
+
+
+def twin_of(guest: Guest, assignment: Assignment | None) -> AddressConflict | None:
+    """Return what a host found where a machine with a MAC of this guest answered: no other address would help."""
+    conflict = assignment.status.conflict if assignment else None
+    if conflict is None:
+        return None
+    own = {each.mac for each in guest.status.addresses} | set(macs_of(guest).values())
+    return conflict if conflict.mac.lower() in {each.lower() for each in own} else None
+
+
+def waits_for_twin(subset: Subset, guest: Guest, *, now: float) -> Blocked | None:
+    """Tell that the host which found a machine with a MAC of this guest is left out, as the monotonic clock says."""
+    guest_id = guest_id_of(guest)
+    for host, each in subset.assignments_of(guest_id).items():
+        found = twin_of(guest, each)
+        if found is None or host not in subset.refusals.standing(guest_id, now=now):
+            continue
+        message = (
+            f"a machine with this guest's own MAC {found.mac} has {found.address} on the wire of the host {host}: it "
+            "may be this guest's, on a host that was given up; end it; the wire is asked again after a rest"
+        )
+        return Blocked(
+            step=ConditionType.ADDRESSES_ASSIGNED,
+            reason=GuestReason.ADDRESS_IN_USE,
+            message=message,
+            again_after_s=subset.refusals.time_left(guest_id, frozenset({host}), now=now),
+        )
+    return None
 
 
 def _age(guest: Guest) -> tuple[str, str]:
@@ -252,12 +259,12 @@ def _one_mac_twice(macs: Mapping[str, str]) -> Blocked | None:
     return None
 
 
-def _mac_in_use(mac: str, cluster: str, other: Guest) -> Blocked:
-    holder = f"{other.metadata.namespace}/{other.metadata.name}"
+def _mac_in_use(mac: str, cluster: str, other: Guest, *, told_to: str) -> Blocked:
+    namespace, name = other.metadata.namespace, other.metadata.name
     return Blocked(
         step=ConditionType.ADDRESSES_ASSIGNED,
         reason=GuestReason.MAC_IN_USE,
-        message=f"the MAC {mac} belongs to the Guest {holder} of the cluster {cluster!r}: ask for another one",
+        message=holder_of_mac(mac, cluster=cluster, namespace=namespace, name=name, told_to=told_to),
         causes=(waiting.mac(cluster, mac),),
     )
 

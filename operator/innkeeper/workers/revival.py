@@ -12,6 +12,7 @@ import structlog
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.claim import is_held_by
+from innkeeper.domain.lifecycle.holder import holder_of_address
 from innkeeper.domain.lifecycle.revival import (
     HeldOrder,
     NotRevivableError,
@@ -212,7 +213,15 @@ async def claims_of(client: Client, guest_id: str) -> list[IPAddress]:
 
 def _held_by_another(claim: IPAddress, order: Order) -> AddressHeldError:
     owner = claim.spec.owner
-    holder = f"the Guest {owner.namespace}/{owner.name} ({owner.id})" if owner else "nobody"
+    holder = "nobody"
+    if owner is not None:
+        holder = holder_of_address(
+            claim.spec.address,
+            space=claim.spec.address_space,
+            namespace=owner.namespace,
+            name=owner.name,
+            told_to=order.namespace,
+        )
     return AddressHeldError(
         f"the address {claim.spec.address}, which {order.namespace}/{order.name} uses on host {order.host}, is held by "
         f"{holder}"

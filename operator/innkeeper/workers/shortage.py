@@ -13,6 +13,7 @@ from innkeeper.domain.addressing.pool import Pool, number_of
 from innkeeper.domain.addressing.search import count_free
 from innkeeper.domain.addressing.wishes import wishes
 from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.holder import holder_of_address, reserved_for
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.kube.informer import Key
 from innkeeper.state import waiting
@@ -128,7 +129,13 @@ class Shortage:
             return blocked(GuestReason.ADDRESS_OUTSIDE_POOL, message, *causes(wanted))
         reservation = wanted.pool.reservations.get(number_of(fixed)[1])
         if reservation is not None and reservation.owner != owner_of(guest):
-            message = f"{fixed} is reserved for {reservation.owner}: {reservation.reason}"
+            message = reserved_for(
+                fixed,
+                pool=wanted.name,
+                owner=reservation.owner,
+                reason=reservation.reason,
+                told_to=guest.metadata.namespace,
+            )
             return blocked(GuestReason.ADDRESS_RESERVED, message, *causes(wanted))
         return self._taken(guest, wanted, fixed)
 
@@ -142,7 +149,14 @@ class Shortage:
         owner, user = there.spec.owner, self._used_by(guest, there)
         what = f"{address}, {which}" if which else f"{address} "
         if owner is not None:
-            message = f"{what}is held by the Guest {owner.namespace}/{owner.name}"
+            holder = holder_of_address(
+                address,
+                space=wanted.pool.space,
+                namespace=owner.namespace,
+                name=owner.name,
+                told_to=guest.metadata.namespace,
+            )
+            message = f"{what}is held by {holder}"
         elif user is not None:
             message = f"{user} on the wire has {address}: free it; the wire is asked again after a rest"
             return blocked(GuestReason.ADDRESS_IN_USE, message, *awaited)

@@ -25,7 +25,7 @@ def program() -> Path:
     return library.program()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(documents=st.lists(OBJECTS, min_size=50, max_size=200))
 def test_any_conditions(program: Path, documents: list[dict[str, Any]]) -> None:
     assert judged(program, documents) == [str(status_of(each)) for each in documents]

@@ -9,7 +9,9 @@ from innkeeper.kube.resources import HOST_AGENTS, LEASES, SECRETS
 from innkeeper.views.guest import UserData
 from tests.kit.agent_host import AgentHost, failure
 from tests.kit.agent_orders import GIB, HOST, STORE, guest_id, order
-from tests.kit.waiting import eventually, settled
+from tests.kit.clock import ManualClock
+from tests.kit.virtual_time import elapse
+from tests.kit.waiting import eventually
 
 GUEST = guest_id()
 
@@ -36,10 +38,11 @@ async def test_an_order_becomes_a_running_machine(host: AgentHost) -> None:
 
 async def test_a_fast_build_costs_one_write(host: AgentHost) -> None:
     """The design counts one status of the Assignment for each guest."""
+    host.clock = clock = ManualClock()
     host.start()
     await host.assign(order())
     await host.told(GUEST, "Running")
-    await settled(lambda: len(host.api.writes("patch assignments/status")), for_s=2.5)
+    await elapse(clock, 10, step_s=1)
     assert len(host.api.writes("patch assignments/status")) == 1
 
 

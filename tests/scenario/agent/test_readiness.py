@@ -1,10 +1,14 @@
 """Ready means that the guest answers, where its spec says what it is asked."""
 
+from msgspec.structs import replace
+
 from innkeeper.domain.orders import Order
 from innkeeper.views.guest import ReadinessProbe, TcpProbe
 from innkeeper.views.meta import View
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
+from tests.kit.clock import ManualClock
+from tests.kit.virtual_time import elapse, quiet, within
 from tests.kit.waiting import eventually, settled
 
 GUEST = guest_id()
@@ -29,27 +33,34 @@ async def test_a_guest_is_ready_once_it_answers(host: AgentHost) -> None:
 
 
 async def test_one_missed_answer_is_none_and_two_are_enough(host: AgentHost) -> None:
+    host.clock = clock = ManualClock()
     host.start()
     await host.assign(probed())
     await host.told(GUEST, "Running")
+    await quiet(clock)
     host.asker.silent[GUEST] = "Connection refused"
     before = host.asker.asked[GUEST]
-    await eventually(lambda: host.asker.asked[GUEST] == before + 1)
+    await within(clock, 1, lambda: host.asker.asked[GUEST] == before + 1)
     assert (await host.told(GUEST, "Running")).status == "True"
+    await within(clock, 1, lambda: host.asker.asked[GUEST] == before + 2)
     assert "Connection refused" in (await host.told(GUEST, "NotAnswering")).message
 
 
 async def test_a_restart_of_the_agent_makes_no_guest_unready(host: AgentHost) -> None:
     """A guest that answered is Ready until it fails again; one that did not is not."""
+    host.clock = clock = ManualClock()
     host.start()
-    await host.assign(probed())
+    await host.assign(order(spec={"readiness_probe": replace(PROBE, period_seconds=10)}))
     await host.told(GUEST, "Running")
     await host.kill()
     host.asker.silent[GUEST] = "gone"
-    writes = len(host.api.writes())
+    writes, before = len(host.api.writes()), host.asker.asked[GUEST]
     host.start()
-    await eventually(lambda: host.asker.asked[GUEST] > 1)
+    await eventually(lambda: host.asker.asked[GUEST] > before)
+    await elapse(clock, 9, step_s=1)
+    assert host.asker.asked[GUEST] == before + 1
     assert not [str(call) for call in host.api.writes()[writes:] if "assignments" in str(call)]
+    await within(clock, 1, lambda: host.asker.asked[GUEST] == before + 2)
     await host.told(GUEST, "NotAnswering")
     await host.kill()
     host.start()

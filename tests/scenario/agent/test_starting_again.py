@@ -46,8 +46,9 @@ async def test_it_waits_for_the_api_server_and_says_so_but_not_for_ever(off: Age
     hold = off.api.faults.hold("list hostagents *", times=None)
     off.start()
     await eventually(lambda: hold.met)
-    await settled(lambda: clock(off).sleepers)
-    clock(off).advance(2)  # it is no news, so it is told with the next write
+    # It is no news, so it is told with the next write.
+    await eventually(lambda: {2, 30} <= set(clock(off).waits), deadline_s=60)
+    clock(off).advance(2)
     told = await off.told(GUEST, "WaitingForOrders")
     assert (told.status, "30 s" in told.message) == ("False", True)
     clock(off).advance(27)

@@ -16,8 +16,9 @@ def scene(frozen_scene: GuestScene) -> GuestScene:
     return frozen_scene
 
 
-def one_address(scene: GuestScene) -> None:
+async def one_address(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
+    await scene.seen()
 
 
 def with_interfaces(scene: GuestScene, count: int, name: str = "web", number: int = 1) -> None:
@@ -26,7 +27,7 @@ def with_interfaces(scene: GuestScene, count: int, name: str = "web", number: in
 
 
 async def test_guests_that_wait_get_freed_addresses_in_their_order(scene: GuestScene) -> None:
-    one_address(scene)
+    await one_address(scene)
     scene.add_guest("holder", number=1)
     await scene.until_ready("holder")
     for number, (name, priority) in enumerate((("second", 0), ("third", 0), ("urgent", 9)), start=2):
@@ -49,7 +50,7 @@ async def test_guests_that_wait_get_freed_addresses_in_their_order(scene: GuestS
 
 
 async def test_a_guest_that_waits_and_goes_passes_the_freed_address_on(scene: GuestScene) -> None:
-    one_address(scene)
+    await one_address(scene)
     for number, name in enumerate(("holder", "second", "third"), start=1):
         scene.add_guest(name, number=number)
         await (scene.until_ready(name) if name == "holder" else scene.until_reason("PoolExhausted", name))
@@ -64,7 +65,7 @@ async def test_a_guest_that_waits_and_goes_passes_the_freed_address_on(scene: Gu
 
 
 async def test_two_addresses_of_a_pool_that_has_one_are_waited_for_without_a_call(scene: GuestScene) -> None:
-    one_address(scene)
+    await one_address(scene)
     with_interfaces(scene, 2)
     await scene.until_reason("PoolExhausted")
     calls = await settled(lambda: len(scene.api.calls))
@@ -82,6 +83,7 @@ async def test_two_addresses_of_a_pool_that_has_one_are_waited_for_without_a_cal
 
 async def test_four_interfaces_of_one_guest_keep_to_the_limit_of_its_namespace(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 3}})
+    await scene.seen()
     with_interfaces(scene, 4)
     told = await scene.until_reason("PoolLimitReached")
     assert "more than the 3 addresses" in told.message
@@ -94,6 +96,7 @@ async def test_four_interfaces_of_one_guest_keep_to_the_limit_of_its_namespace(s
 
 async def test_guests_that_come_together_keep_to_the_limit_and_follow_one_by_one(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 1}})
+    await scene.seen()
     most = 0
 
     def count(_call: Call, _moment: str) -> None:
@@ -123,6 +126,7 @@ def is_running(scene: GuestScene, name: str) -> bool:
 
 async def test_a_claim_that_failed_gives_its_place_in_the_limit_back(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 1}})
+    await scene.seen()
     fault = scene.api.faults.hold("create ipaddresses *")
     scene.add_guest("first", number=1)
     await eventually(lambda: fault.met)
@@ -137,8 +141,7 @@ async def test_a_claim_that_failed_gives_its_place_in_the_limit_back(scene: Gues
 
 
 async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(scene: GuestScene) -> None:
-    one_address(scene)
-    await eventually(lambda: scene.operators[0].subset.pools["lab"].spec.ranges)
+    await one_address(scene)
     scene.add_guest("first", number=1)
     await scene.until_ready("first")
     scene.add_guest("second", number=2)
@@ -160,8 +163,7 @@ async def test_a_guest_that_waits_for_an_address_gets_it_after_the_quarantine(sc
 async def test_who_asks_for_more_than_there_is_now_keeps_one_place_and_not_all(scene: GuestScene) -> None:
     """Three addresses come free by and by; the first in line needs all of them, the next one is served before."""
     scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.4", "end": "10.7.0.6"}]}})
-    pools = scene.operators[0].subset.pools
-    await eventually(lambda: pools["lab"].spec.ranges)
+    await scene.seen()
     for number in (1, 2, 3):
         scene.add_guest(f"holder-{number}", number=number)
         await scene.until_ready(f"holder-{number}")
@@ -223,8 +225,7 @@ async def test_a_large_guest_leaves_what_its_account_may_have_beside_it_to_a_sma
     scene: GuestScene,
 ) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 4}})
-    pools = scene.operators[0].subset.pools
-    await eventually(lambda: pools["lab"].spec.max_per_namespace)
+    await scene.seen()
     with_interfaces(scene, 2, "holder", 1)
     await scene.until_ready("holder")
     for number in (2, 3):

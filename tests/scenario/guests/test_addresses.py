@@ -93,6 +93,7 @@ async def test_a_reserved_address_goes_to_its_guest_and_to_no_other(scene: Guest
         "lab",
         {"spec": {"reservations": [reservation], "ranges": [{"start": "10.7.0.4", "end": "10.7.0.5"}]}},
     )
+    await scene.seen()
     scene.add_guest("other", number=2)
     assert (await scene.until_ready("other")).status.addresses[0].address == "10.7.0.5"
     scene.add_guest("third", number=3)
@@ -224,6 +225,7 @@ FIXED = {"name": "eth1", "addresses": [{"pool": "lab", "address": "10.7.0.2"}]}
 async def test_two_interfaces_never_get_one_address(scene: GuestScene, interfaces: list[Document]) -> None:
     """The one that asks for a certain address has it; the pool gives its lowest one, which is that very address."""
     scene.api.patch(IP_POOLS, "lab", {"spec": {"order": "Lowest"}})
+    await scene.seen()
     asks(scene, *interfaces)
     found = await scene.until_ready()
     assert of_interfaces(found) == {"eth0": "10.7.0.3", "eth1": "10.7.0.2"}
@@ -261,6 +263,7 @@ def promised(scene: GuestScene, last: int) -> None:
 
 async def test_a_guest_that_is_made_again_waits_while_its_reserved_address_rests(scene: GuestScene) -> None:
     promised(scene, 4)
+    await scene.seen()
     scene.add_guest()
     await scene.until_ready()
     scene.delete_guest()
@@ -281,8 +284,7 @@ async def test_a_reserved_address_that_a_machine_used_is_tried_again_where_the_r
     one = {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}
     scene.api.patch(IP_POOLS, "lab", {"spec": one})
     promised(scene, 4)
-    pools = scene.operators[0].subset.pools
-    await eventually(lambda: pools["lab"].spec.ranges and pools["lab"].spec.reservations)
+    await scene.seen()
     scene.add_guest("holder", number=2)
     await scene.until_ready("holder")
     scene.add_guest("before", number=3, spec={"priority": 9})

@@ -47,6 +47,7 @@ async def test_the_order_of_the_way_out(scene: GuestScene) -> None:
 async def test_a_guest_that_was_never_bound_goes_with_its_claim(scene: GuestScene) -> None:
     scene.patch_status(HOSTS, "a", {"conditions": [objects.ready("False", "AgentNotReady")]})
     scene.api.create(IP_ADDRESSES, objects.address(3))
+    await scene.seen()
     scene.add_guest()
     await scene.until_reason("NoHostFits")
     scene.delete_guest()

@@ -84,6 +84,9 @@ async def test_a_guest_with_much_trouble_is_cut_short(scene: GuestScene) -> None
         await scene.until_reason("HostUnreachable")
         scene.hear_host("a", heard=True)
         await scene.until_ready()
+    await eventually(
+        lambda: [each["count"] for each in scene.api.objects(EVENTS, namespace=NAMESPACE)] >= [events.BURST]
+    )
     await settled(scene.api.writes)
     [event] = scene.api.objects(EVENTS, namespace=NAMESPACE)
     assert events.BURST <= event["count"] < events.BURST + 3

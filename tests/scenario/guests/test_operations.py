@@ -171,17 +171,18 @@ async def test_the_guest_of_an_operation_may_be_applied_just_after_it(scene: Gue
 
 
 @pytest.mark.parametrize(
-    ("guests", "waits_s", "reason"), [([], 11, "GuestNotFound"), (["web"], 601, "GuestNotRunning")]
+    ("guests", "pending", "waits_s", "reason"),
+    [([], "GuestNotFound", 11, "GuestNotFound"), (["web"], "WaitsForGuest", 601, "GuestNotRunning")],
 )
 async def test_an_operation_does_not_wait_for_ever(
-    timed_scene: GuestScene, guests: list[str], waits_s: float, reason: str
+    timed_scene: GuestScene, guests: list[str], pending: str, waits_s: float, reason: str
 ) -> None:
     scene = timed_scene
     scene.hosts["a"].hears = False
     for name in guests:
         scene.add_guest(name)
     scene.operate("Reboot")
-    await scene.until_phase("Pending")
+    await scene.until_phase("Pending", pending)
     assert isinstance(scene.clock, ManualClock)
     scene.clock.advance(waits_s)
     found = await scene.until_phase("Failed", reason)

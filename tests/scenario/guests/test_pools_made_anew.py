@@ -82,10 +82,12 @@ async def test_guests_of_a_pool_that_took_the_addresses_of_another_get_what_come
 ) -> None:
     one = [{"start": "10.7.0.5", "end": "10.7.0.5"}]
     scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": one}})
+    await scene.seen()
     scene.add_guest("holder")
     await scene.until_ready("holder")
     scene.api.delete(IP_POOLS, "lab")
     scene.api.create(IP_POOLS, objects.pool("new", ranges=one))
+    await scene.seen()
     spec = {"interfaces": [{"name": "eth0", "pool": "new"}]}
     scene.add_guest(number=2, spec=spec)
     await scene.until_reason("PoolExhausted")

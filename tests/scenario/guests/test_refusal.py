@@ -78,6 +78,7 @@ async def test_an_address_that_the_guests_own_mac_answers_for_is_not_replaced(
     for host in scene.hosts.values():
         host.refuses, host.conflict = "AddressInUse", "10.7.0.5"
         host.conflict_mac = mac_of(guest_id(), "eth0")
+    await scene.seen()
     scene.add_guest()
 
     def told() -> bool:
@@ -152,6 +153,7 @@ async def test_a_host_that_closes_keeps_the_guests_that_it_has(scene: GuestScene
 async def test_a_guest_that_waits_for_another_address_shows_none(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"ranges": [{"start": "10.7.0.5", "end": "10.7.0.5"}]}})
     scene.hosts["a"].refuses = "AddressInUse"
+    await scene.seen()
     scene.add_guest()
     await scene.until_reason("PoolExhausted")
     found = scene.guest()

@@ -17,6 +17,7 @@ FULL = {"allocatable": {"cpu": "1", "memory": "16Gi", "disk": "200Gi"}}
 
 async def test_the_higher_priority_gets_the_room_then_the_older(scene: GuestScene) -> None:
     scene.patch_status(HOSTS, "a", FULL)
+    await scene.seen()
     scene.add_guest("first", number=1)
     await scene.until_ready("first")
     for number, (name, priority) in enumerate({"old": 0, "young": 0, "urgent": 10}.items(), start=2):
@@ -58,6 +59,7 @@ async def test_a_change_that_could_help_wakes_who_waits(
     scene: GuestScene, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     scene.api.patch(HOSTS, "a", before)
+    await scene.seen()
     placement = {
         "hostSelector": {"matchExpressions": [{"key": "rack", "operator": "NotIn", "values": ["1"]}]}
     }
@@ -72,7 +74,7 @@ async def test_nobody_is_tried_again_while_nothing_changes(scene: GuestScene) ->
     decisions: list[str] = []
     scene.operators[0].flow.scheduler.observed_by(lambda outcome, _: decisions.append(outcome))
     scene.patch_status(HOSTS, "a", {"allocatable": {"cpu": "0", "memory": "16Gi", "disk": "200Gi"}})
-    await eventually(lambda: scene.operators[0].subset.hosts["a"].status.allocatable.cpu == "0")
+    await scene.seen()
     scene.add_guest()
     await scene.until_reason("NoHostFits")
     told = await settled(lambda: len(decisions), for_s=1)
@@ -98,14 +100,13 @@ async def test_a_host_that_tells_of_more_than_there_can_be_ends_no_operator(scen
 
 async def test_all_of_a_line_follow_when_a_pool_serves_another_cluster(scene: GuestScene) -> None:
     scene.api.patch(IP_POOLS, "lab", {"spec": {"clusterSelector": {"matchLabels": {"net": "blue"}}}})
-    known = scene.operators[0].subset
-    await eventually(lambda: known.pools["lab"].spec.cluster_selector is not None)
+    await scene.seen()
     names = ("first", "second", "third")
     for number, name in enumerate(names, start=1):
         scene.add_guest(name, number=number)
         await scene.until_reason("NoHostFits", name)
     scene.api.create(CLUSTERS, objects.cluster("new", labels={"net": "blue"}))
-    await eventually(lambda: known.clusters)
+    await scene.seen()
     scene.add_host("b", cluster="new", store_id="store-b")
     for name in names:
         await scene.until_ready(name)

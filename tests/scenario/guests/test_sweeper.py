@@ -76,7 +76,7 @@ async def test_quarantine_ends_and_the_object_goes(scene: GuestScene, *, deleted
     if deleted_by_hand:
         scene.api.delete(IP_ADDRESSES, made["metadata"]["name"])
         assert len(scene.addresses(held=False)) == 1, "its finalizer keeps it"
-    await settled(lambda: len(scene.operators[0].subset.claims.by_name))
+    await scene.seen()
     await swept(scene, 1)
     await eventually(lambda: not scene.addresses(held=False))
 

@@ -42,7 +42,7 @@ async def test_guests_over_their_limit_that_all_look_again_leave_turns_to_others
     await eventually(lambda: scene.operators[0].subset.pools["lab"].spec.max_per_namespace)
     for number in range(GUESTS + 1):
         scene.add_guest(f"g{number}", number=number)
-    await eventually(lambda: len(waits.wake(waiting.limit("lab", "default"))) == GUESTS)
+    await eventually(lambda: len(waits.wake(waiting.limit("lab", "default"))) == GUESTS, deadline_s=60)
     looks: list[int] = []
     look, turns = Reach.wanted, Turns()
 
@@ -53,7 +53,7 @@ async def test_guests_over_their_limit_that_all_look_again_leave_turns_to_others
     monkeypatch.setattr(Reach, "wanted", counted)
     try:
         scene.operators[0].subset.wake(waiting.spec_of_pool("lab"))
-        await eventually(lambda: len(looks) >= GUESTS)
+        await eventually(lambda: len(looks) >= GUESTS, deadline_s=60)
     finally:
         turns.stop()
     [(_, most)] = Counter(looks).most_common(1)

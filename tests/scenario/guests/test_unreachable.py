@@ -34,9 +34,10 @@ async def test_a_change_of_power_waits_for_the_host(scene: GuestScene) -> None:
     scene.hear_host("a", heard=False)
     await scene.until_reason("HostUnreachable")
     scene.patch_guest({"spec": {"power": "Stopped"}})
-    await settled(lambda: len(scene.api.writes()))
-    [order] = scene.assignments()
-    assert (order.metadata.namespace, order.spec.desired) == ("host-a", "Stopped")
+    ordered = [("host-a", "Stopped")]
+    await eventually(
+        lambda: [(each.metadata.namespace, each.spec.desired) for each in scene.assignments()] == ordered
+    )
     scene.hear_host("a", heard=True)
     await scene.until_ready(reason="Stopped")
 

@@ -96,8 +96,27 @@ class Scene:
             for name in beating:
                 self.beat(name)
             self.pulse()
+            await self.seen()
             self.clock.advance(1)
-            await settled(lambda: len(self.api.calls), for_s=0.02)
+            await settled(self._doings, for_s=0.05)
+
+    def _doings(self) -> tuple[int, int, int]:
+        """What changes while anything goes on: calls, those that were answered, and who lay down to sleep."""
+        return len(self.api.calls), sum(each.status != 0 for each in self.api.calls), self.clock.slept
+
+    async def seen(self) -> None:
+        """Wait until the Leases are known as they are, unless the watch is cut off."""
+        known = self.watches.leases.informer.objects
+
+        def are_known() -> bool:
+            newest = {
+                (each["metadata"]["namespace"], each["metadata"]["name"]): each["metadata"]["resourceVersion"]
+                for each in self.api.objects(LEASES)
+            }
+            return newest == {key: each.metadata.resource_version for key, each in known.items()}
+
+        if not self.api.faults.silent:
+            await eventually(are_known)
 
     def pulse(self) -> None:
         """The operator's own sign of life on the watch of Leases; it is seen unless the watch is cut off."""

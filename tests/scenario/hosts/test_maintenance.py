@@ -77,6 +77,7 @@ async def test_a_guest_that_was_deleted_by_force_is_still_here(scene: Scene) -> 
     order = objects.assignment(guest=objects.guest_id(1), desired="Destroyed")
     scene.api.create(ASSIGNMENTS, order, namespace=names.host_namespace("a"))
     await eventually(lambda: told(scene) is not None)
+    await eventually(lambda: scene.subset.assignments)
     remove(scene, "web")
     await eventually(lambda: not scene.subset.guests)
     await scene.pass_time(11, beating=("a",))

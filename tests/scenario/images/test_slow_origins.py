@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
-from aiohttp.test_utils import unused_port
 from prometheus_client import CollectorRegistry
 
 from innkeeper.domain.images.manifest import ManifestMaker
@@ -35,6 +34,7 @@ from innkeeper.views.meta import Meta
 from tests.kit.clock import ManualClock
 from tests.kit.disks import raw_disk
 from tests.kit.source_secrets import PlayedSecrets
+from tests.kit.virtual_loop import SteppedClock, VirtualLoop
 from tests.kit.waiting import eventually
 from tests.scenario.images.origin import Origin
 from tests.scenario.images.test_server import PlayedApi
@@ -104,7 +104,7 @@ async def test_an_origin_that_drips_is_left() -> None:
         await read(Origin(DISK, drip_s=0.01), deadlines, size=len(DISK))
 
 
-async def test_a_slow_reader_is_not_the_origins_fault() -> None:
+def test_a_slow_reader_is_not_the_origins_fault() -> None:
     class Body:
         left = 20
 
@@ -112,11 +112,15 @@ async def test_a_slow_reader_is_not_the_origins_fault() -> None:
             self.left -= 1
             return b"x" * min(n, self.left)
 
-    found = b""
-    async for chunk in steady(Body(), OriginDeadlines(least_bytes=10_000, least_within_s=0.1)):
-        found += chunk
-        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.02)
-    assert len(found) == sum(range(20))
+    async def story() -> bytes:
+        found = b""
+        async for chunk in steady(Body(), OriginDeadlines(least_bytes=10_000, least_within_s=0.1)):
+            found += chunk
+            await SteppedClock().sleep(60)
+        return found
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert len(runner.run(story())) == sum(range(20))
 
 
 async def test_images_that_drip_do_not_keep_others_from_being_read(tmp_path: Path) -> None:
@@ -286,13 +290,13 @@ async def serving(tmp_path: Path, origin: Origin, limits: StreamLimits) -> Async
             origins=PATIENT,
         )
         stack.push_async_callback(parts.close)
-        runner, port = process.runner_of(parts.application), unused_port()
+        runner = process.runner_of(parts.application)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         http = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(total=60)))
         signer = UrlSigner(b"k" * 32, base_url="http://images.test", clock=clock)
-        yield Serving(http, f"http://127.0.0.1:{port}", registry, signer, tmp_path)
+        yield Serving(http, f"http://127.0.0.1:{runner.addresses[0][1]}", registry, signer, tmp_path)
 
 
 async def test_an_image_whose_origin_is_silent_does_not_take_the_places_of_others(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_pool_that_cannot_be_served_says_why(spec: dict[str, object], says: st
         a_pool(**spec)
 
 
-@settings(deadline=None, max_examples=40)  # a busy machine is slow, not wrong
+@settings(max_examples=40)
 @given(
     st.integers(min_value=20, max_value=30),
     st.lists(st.integers(min_value=0, max_value=4095), max_size=20),
@@ -116,7 +116,7 @@ def test_each_address_comes_once_and_all_do(prefix: int, holes: list[int], guest
         assert list(claimed(pool, "another", taken=taken)) == [found[0]], "a freed address is found again"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.sets(st.integers(min_value=0, max_value=1500)),
     st.integers(min_value=0, max_value=1500),
@@ -240,7 +240,7 @@ def meet_plainly(pool: Pool, older: Pool) -> bool:
     return bool(given & older_given or kept & older_given or given & older_kept)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(SOME_POOLS)
 def test_overlaps_are_those_that_a_look_at_every_two_pools_finds(pools: list[Pool]) -> None:
     serving: dict[str, Pool] = {}

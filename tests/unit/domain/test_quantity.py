@@ -1,7 +1,7 @@
 """Kubernetes quantities to integers and back."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.domain.quantity import Amounts, bytes_of, cpu_millis, format_bytes, format_cpu
@@ -42,7 +42,6 @@ def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
         bytes_of(text)
 
 
-@settings(deadline=None)  # a busy machine is slow, not wrong
 @given(st.integers(min_value=0, max_value=2**60))
 def test_what_is_written_is_read_again(count: int) -> None:
     assert bytes_of(format_bytes(count)) == count

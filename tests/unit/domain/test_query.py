@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innkeeper.domain.query.pages import page
+from innkeeper.domain.query.pages import Paging, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
 
 LABELS = {"app": "web", "tier": "front", "empty": ""}
@@ -80,6 +80,34 @@ def test_what_stays_is_seen_once_whatever_comes_and_goes(
             stayed -= set() if comes else {number}
     assert len(seen) == len(set(seen))
     assert stayed <= set(seen)
+
+
+@given(
+    items=st.lists(st.integers(0, 99), unique=True, max_size=60),
+    part=st.integers(1, 20),
+    limit=st.integers(1, 9),
+    reverse=st.booleans(),
+)
+def test_a_page_of_parts_is_that_of_the_sorted_list(
+    items: list[int], part: int, limit: int, *, reverse: bool
+) -> None:
+    def place(number: int) -> tuple[int, str]:
+        return (number % 7, f"{number:02}")
+
+    expected = sorted(items, key=place, reverse=reverse)
+    after, seen = "", 0
+    while True:
+        paging = Paging(place, limit=limit, after=after, reverse=reverse)
+        for begin in range(0, len(items), part):
+            paging.take(items[begin : begin + part])
+        found = paging.page()
+        assert found.items == expected[seen : seen + limit]
+        seen += len(found.items)
+        assert found.remaining == len(items) - seen
+        after = found.next
+        if not after:
+            break
+    assert seen == len(items)
 
 
 @pytest.mark.parametrize("token", ["x", "e30=", "W251bGxd", "WzEuNV0="])

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from kit import locks
 
+from tests.kit.waiting import until
+
 
 def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lock"
@@ -18,12 +20,11 @@ def test_the_second_waits_for_the_first(tmp_path: Path, capsys: pytest.CaptureFi
     with locks.exclusive(path, waiting_for="nobody"):
         waiter = threading.Thread(target=second)
         waiter.start()
-        waiter.join(timeout=0.3)
+        until(lambda: "waiting for the first" in capsys.readouterr().out, what="the second to wait")
         assert waiter.is_alive()
         order.append("first")
     waiter.join(timeout=10)
     assert order == ["first", "second"]
-    assert "waiting for the first" in capsys.readouterr().out
 
 
 def test_a_file_that_its_holder_removed_locks_nobody_out(tmp_path: Path) -> None:
@@ -34,7 +35,9 @@ def test_a_file_that_its_holder_removed_locks_nobody_out(tmp_path: Path) -> None
             assert path.exists()
 
 
-def test_whoever_waited_for_a_removed_file_takes_the_new_one(tmp_path: Path) -> None:
+def test_whoever_waited_for_a_removed_file_takes_the_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "lock"
     held: list[int] = []
 
@@ -45,7 +48,7 @@ def test_whoever_waited_for_a_removed_file_takes_the_new_one(tmp_path: Path) -> 
     with locks.exclusive(path, waiting_for="nobody"):
         waiter = threading.Thread(target=second)
         waiter.start()
-        waiter.join(timeout=0.3)
+        until(lambda: "waiting for the first" in capsys.readouterr().out, what="the second to wait")
         path.unlink()
     waiter.join(timeout=10)
     assert held == [path.stat().st_ino]

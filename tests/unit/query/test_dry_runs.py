@@ -12,7 +12,7 @@ from innkeeper.views.catalog import Flavor, Image
 from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host, HostAgent
 from innkeeper.views.meta import View
-from innkeeper.views.network import IPPool
+from innkeeper.views.network import IPAddress, IPPool
 from innkeeper.workers.explaining import Explainer
 from tests.kit import objects
 from tests.kit.clock import ManualClock
@@ -47,8 +47,11 @@ def subset() -> Subset:
     return found
 
 
-async def tried(subset: Subset, *, image: dict[str, str], **metadata: Any) -> dict[str, Any]:
-    spec = {"image": image, "flavor": "small", "interfaces": [{"name": "eth0", "pool": "lab"}]}
+async def tried(
+    subset: Subset, *, image: dict[str, str], interface: dict[str, Any] | None = None, **metadata: Any
+) -> dict[str, Any]:
+    interfaces = [{"name": "eth0", **(interface or {"pool": "lab"})}]
+    spec = {"image": image, "flavor": "small", "interfaces": interfaces}
     body = {"spec": {"guest": {"metadata": {"name": "new", **metadata}, "spec": spec}}}
     clock = ManualClock()
     explainer = Explainer(subset, clock)
@@ -90,3 +93,61 @@ async def test_a_mac_that_no_guest_can_have_is_refused(subset: Subset, mac: str)
     async with asked(subset, clock=ManualClock()) as client, client.post(PATH, json=body) as answer:
         assert answer.status == 422
         assert "unicast and locally administered" in (await answer.json())["message"]
+
+
+MAC = "02:00:00:00:00:07"
+FIXED = {"addresses": [{"pool": "lab", "address": "10.7.0.3"}]}
+
+
+def held(subset: Subset, *, by: str, name: str) -> None:
+    """Have somebody hold the address that is asked for."""
+    claim = objects.address(3, owner=VICTIM)
+    claim["spec"]["owner"] |= {"namespace": by, "name": name}
+    take(subset, claim, IPAddress)
+
+
+def bound(subset: Subset, *, namespace: str, name: str) -> None:
+    """Have another guest be bound to a MAC, on a host with room for more."""
+    subset.fleet.release(VICTIM)
+    addresses = [{"interface": "eth0", "pool": "lab", "address": "10.7.0.5", "mac": MAC}]
+    little = {"cpu": "1", "memory": "1Gi", "disk": "1Gi"}
+    status = {"host": "a", "cluster": "lab", "epoch": 1, "resources": little, "addresses": addresses}
+    take(subset, objects.guest(name, number=8, namespace=namespace, status=status), Guest)
+
+
+def reserved(subset: Subset, *, owner: str) -> None:
+    reservation = {"address": "10.7.0.3", "owner": owner, "reason": "merger-with-acme"}
+    take(subset, objects.pool(reservations=[reservation]), IPPool)
+
+
+async def test_it_names_no_guest_of_another_namespace(subset: Subset) -> None:
+    """Who may create explanations could ask for each address of a pool, one after the other."""
+    held(subset, by="theirs", name="payroll-db")
+    found = (await tried(subset, image={"name": "plain"}, interface=FIXED))["blocked"]
+    assert found["reason"] == "AddressTaken"
+    assert "held by a guest of another namespace" in found["message"]
+    assert "kubectl get ipaddresses.innkeeper.dev default.10.7.0.3" in found["message"], "an admin can go on"
+    told = [found]
+    reserved(subset, owner="theirs/payroll-db")
+    told.append((await tried(subset, image={"name": "plain"}, interface=FIXED))["blocked"])
+    bound(subset, namespace="theirs", name="payroll-db")
+    interface = {"pool": "lab", "mac": MAC}
+    told.append((await tried(subset, image={"name": "plain"}, interface=interface))["blocked"])
+    assert [each["reason"] for each in told] == ["AddressTaken", "AddressReserved", "MacInUse"]
+    for each in told:
+        assert not any(word in each["message"] for word in ("theirs", "payroll", "merger")), each
+
+
+async def test_it_names_who_holds_something_in_the_same_namespace(subset: Subset) -> None:
+    held(subset, by="mine", name="db")
+    told = [(await tried(subset, image={"name": "plain"}, interface=FIXED))["blocked"]["message"]]
+    reserved(subset, owner="mine/db")
+    told.append((await tried(subset, image={"name": "plain"}, interface=FIXED))["blocked"]["message"])
+    bound(subset, namespace="mine", name="db")
+    interface = {"pool": "lab", "mac": MAC}
+    told.append((await tried(subset, image={"name": "plain"}, interface=interface))["blocked"]["message"])
+    assert told == [
+        "10.7.0.3 is held by the Guest mine/db",
+        "10.7.0.3 is reserved for mine/db: merger-with-acme",
+        f"the MAC {MAC} belongs to the Guest mine/db in the cluster 'lab': ask for another one",
+    ]

@@ -65,13 +65,13 @@ async def test_an_answer_is_kept_for_seconds_and_no_longer(
     assert hosts.asked == ["a"]
     clock.advance(1)
     await routes._of("b")
-    assert set(routes._heard) == {"b"}, "what is not given again is not kept"
+    assert set(routes._kept) == {"b"}, "what is not given again is not kept"
     await routes._of("a")
     assert hosts.asked == ["a", "b", "a"]
 
 
 async def test_hosts_that_are_silent_or_away_keep_nothing_from_the_others(
-    routes: UsageRoutes, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+    routes: UsageRoutes, hosts: Hosts, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LIST_DEADLINE_S", 0.3)
     hosts.silent, hosts.away = {"silent"}, {"away"}
@@ -79,8 +79,11 @@ async def test_hosts_that_are_silent_or_away_keep_nothing_from_the_others(
     assert {host for host, each in found.items() if isinstance(each, str)} == {"silent", "away"}
     assert "did not answer within" in str(found["silent"])
     assert found["away"] == "host away cannot be asked"
-    # One that could not be asked is asked again at once when somebody wants to know.
+    # One that could not be asked is asked again after a while when somebody wants to know.
     hosts.away.clear()
+    assert isinstance((await routes._all(["away"]))["away"], str)
+    assert hosts.asked.count("away") == 1
+    clock.advance(KEEP_S)
     assert not isinstance((await routes._all(["away"]))["away"], str)
     for task in routes._asked.values():
         task.cancel()
@@ -91,6 +94,8 @@ async def test_a_host_that_never_answers_is_given_up(
 ) -> None:
     monkeypatch.setattr(module, "HOST_DEADLINE_S", 0.05)
     hosts.silent = {"silent"}
-    with pytest.raises(HostUnreadError, match="did not answer"):
-        await routes._of("silent")
+    for _ in range(3):
+        with pytest.raises(HostUnreadError, match="did not answer"):
+            await routes._of("silent")
+    assert hosts.asked == ["silent"], "who asks again at once is told what is known"
     assert not routes._asked

@@ -84,4 +84,4 @@ class Guests(RuleBasedStateMachine):
 
 
 TestGuests = Guests.TestCase
-TestGuests.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+TestGuests.settings = settings(max_examples=200, stateful_step_count=20)

@@ -120,7 +120,7 @@ class PromiseMachine(RuleBasedStateMachine):
 
 
 TestPromiseMachine = PromiseMachine.TestCase
-TestPromiseMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPromiseMachine.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_a_promise_that_moves_leaves_its_former_host() -> None:

@@ -1,12 +1,14 @@
 """A recount finds what drifted, tells it by kind and sets it right; where all is well it finds nothing."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling.crowd import GROUPS_AT_ONCE, GUESTS_AT_ONCE
 from innkeeper.domain.scheduling.facts import HostFacts, Resident
 from innkeeper.domain.scheduling.request import Group, Term
 from innkeeper.domain.scheduling.selectors import Operator, Requirement, Selector
@@ -24,9 +26,15 @@ WEB = Group("default", Selector((Requirement("app", Operator.IN, frozenset({"web
 ZONE = Term(WEB, "zone")
 
 
-def a_guest(number: int, host: str) -> Guest:
+def a_guest(number: int, host: str, **labels: str) -> Guest:
     status = {"host": host, "epoch": 1, "resources": SIZE}
-    return view(objects.guest(f"g{number}", number=number, status=status, labels={"app": "web"}), Guest)
+    labels = {"app": "web", **labels}
+    return view(objects.guest(f"g{number}", number=number, status=status, labels=labels), Guest)
+
+
+def tell(subset: Subset, guest: Guest, *, gone: bool = False) -> None:
+    key = key_of(guest)
+    subset.apply(Change(key, subset.guests.get(key), None if gone else guest))
 
 
 def drifted(subset: Subset) -> Counter[Drift]:
@@ -96,6 +104,65 @@ def test_the_counts_of_who_keeps_others_out_are_set_right(subset: Subset) -> Non
     del space.keepers[ZONE]
     assert drifted(subset) == {Drift.GROUP: 1}
     assert space.keepers[ZONE].total == 1
+
+
+@pytest.mark.parametrize("number", [1, 1199], ids=["counted already", "not counted yet"])
+def test_drift_is_found_while_guests_come_and_go(subset: Subset, number: int) -> None:
+    """Each step of the count is followed by a change; what was wrong before is found, and nothing else."""
+    for each in range(4, 1200):
+        tell(subset, a_guest(each, "ab"[each % 2]))
+    crowd = subset.fleet.crowd
+    crowd.members(WEB).add(0, 3)
+    keeper = Resident(host="a", amounts=ONE, namespace="default", apart=(ZONE,))
+    subset.promises.assume("keeper", keeper)
+    (space,) = crowd._namespaces.values()
+    space.keepers[ZONE].add(1, 1)
+    found: Counter[Drift] = Counter()
+    for step, drift in enumerate(recount(subset)):
+        found += drift
+        tell(subset, a_guest(number, "ab"[step % 2], step=str(step)))
+        tell(subset, a_guest(2000 + step, "b"))
+        tell(subset, a_guest(2, "a"), gone=step % 3 == 0)
+    assert found == {Drift.GROUP: 2}
+    assert drifted(subset) == Counter()
+    assert crowd.members(WEB).total == len(subset.guests)
+    assert not crowd._counts
+
+
+def test_a_host_drifts_by_no_promise_that_moves_while_it_is_counted(subset: Subset) -> None:
+    for each in range(4, 1200):
+        tell(subset, a_guest(each, "ab"[each % 2]))
+    subset.fleet.correct("a", Amounts(1, 2, 3), 7)
+    found: Counter[Drift] = Counter()
+    for step, drift in enumerate(recount(subset)):
+        found += drift
+        tell(subset, a_guest(step % 4, "b"))
+    assert found == {Drift.HOST: 1}
+    assert subset.promises.count("a") + subset.promises.count("b") == len(subset.guests)
+
+
+def test_no_step_looks_at_more_than_some_guests_for_some_groups(
+    subset: Subset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [
+        Group("default", Selector((Requirement("n", Operator.IN, frozenset({str(number)})),)))
+        for number in range(3 * GROUPS_AT_ONCE)
+    ]
+    for each in range(3 * GUESTS_AT_ONCE):
+        tell(subset, a_guest(each, "a", n=str(each)))
+    for group in groups:
+        subset.fleet.crowd.members(group)
+    looked = [0]
+    matches = Selector.matches
+
+    def counting(self: Selector, labels: Mapping[str, str]) -> bool:
+        looked[-1] += 1
+        return matches(self, labels)
+
+    monkeypatch.setattr(Selector, "matches", counting)
+    looked.extend(0 for _ in recount(subset))
+    assert sum(looked) >= 3 * GUESTS_AT_ONCE * 3 * GROUPS_AT_ONCE
+    assert max(looked) <= GUESTS_AT_ONCE * GROUPS_AT_ONCE
 
 
 steps = st.lists(

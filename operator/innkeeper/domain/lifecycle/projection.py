@@ -104,7 +104,7 @@ def _ready(situation: Situation) -> Condition:
     if situation.guest.metadata.deletion_timestamp is not None:
         return _deleting(situation)
     if situation.host_lost:
-        return _not_ready(GuestReason.HOST_LOST, _lost_message(situation.guest))
+        return _not_ready(GuestReason.HOST_LOST, lost_message(situation.guest))
     host = situation.guest.status.host
     if situation.host_silent and host is not None:
         message = f"host {host} is not heard; the guest may well be running there"
@@ -122,13 +122,14 @@ def _not_ready(reason: GuestReason, message: str, *, status: str = "False") -> C
     return Condition(type=ConditionType.READY, status=status, reason=reason, message=message)
 
 
-def _lost_message(guest: Guest) -> str:
+def lost_message(guest: Guest) -> str:
+    """Return what is said of a guest whose host a person gave up."""
     return f"host {guest.status.host} is lost: delete the Guest; its disk does not return"
 
 
 def _deleting(situation: Situation) -> Condition:
     if situation.host_lost:
-        return _not_ready(GuestReason.HOST_LOST, _lost_message(situation.guest))
+        return _not_ready(GuestReason.HOST_LOST, lost_message(situation.guest))
     if situation.host_silent and situation.guest.status.host is not None:
         message = (
             f"host {situation.guest.status.host} is not heard: the guest is destroyed when it returns; if it never "

@@ -6,15 +6,19 @@ group out of their places.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain.scheduling.columns import LabelColumns
+from innkeeper.domain.scheduling.counting import Count
 from innkeeper.domain.scheduling.facts import Resident
 from innkeeper.domain.scheduling.request import Group, Request, Term
 from innkeeper.domain.scheduling.tally import Tally
 from innkeeper.views.placement import HOST_TOPOLOGY
 
+# How many guests one step of a recount looks at, and for how many groups.
+GUESTS_AT_ONCE = 500
+GROUPS_AT_ONCE = 16
 _MAX_GROUPS = 512
 _NONE: Mapping[Group, Tally] = {}
 _MAX_REMEMBERED = 4096
@@ -39,6 +43,7 @@ class Crowd:
         self._members: defaultdict[str, dict[Group, Tally]] = defaultdict(dict)  # by namespace
         self._used: dict[Group, None] = {}  # the one used longest ago first
         self._against: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[Term, Tally]]] = {}
+        self._counts: list[Count] = []  # under way
 
     def follow(self, labels: LabelColumns) -> None:
         """Take the columns that tell the places of rows."""
@@ -49,7 +54,7 @@ class Crowd:
         space = self._namespaces[resident.namespace]
         space.guests[guest_id] = (resident, row)
         self._on_row[row] += 1
-        self._count_member(resident, row, 1)
+        self._note(resident, row, 1)
         for term in resident.apart:
             if term not in space.keepers:
                 space.keepers[term] = Tally(self._labels)
@@ -63,7 +68,7 @@ class Crowd:
         self._on_row[row] -= 1
         if not self._on_row[row]:
             del self._on_row[row]
-        self._count_member(resident, row, -1)
+        self._note(resident, row, -1)
         for term in resident.apart:
             tally = space.keepers[term]
             tally.add(row, -1)
@@ -73,7 +78,9 @@ class Crowd:
         if not space.guests:
             del self._namespaces[resident.namespace]
 
-    def _count_member(self, resident: Resident, row: int, by: int) -> None:
+    def _note(self, resident: Resident, row: int, by: int) -> None:
+        for count in self._counts:
+            count.note(resident, row, by)
         for group, tally in self._members.get(resident.namespace, _NONE).items():
             if group.selector.matches(resident.labels):
                 tally.add(row, by)
@@ -136,38 +143,63 @@ class Crowd:
         )
         return self._changes, sum(wide)
 
-    def correct(self) -> int:
-        """Count every group anew; return how many differed, which are right afterwards."""
-        kept = [each for tallies in self._members.values() for each in tallies.items()]
-        wrong = [group for group, tally in kept if tally.differs(self._counted(group))]
-        for group in wrong:
-            self._forget(group)
-        drifted = len(wrong)
-        for space in self._namespaces.values():
-            drifted += self._correct_keepers(space)
-        return drifted
+    def correct(self) -> Iterator[int]:
+        """Count every group anew, a few guests or groups at a time; yield how many differed, each set right already.
+
+        Between two of these steps guests may come and go, and hosts change places.
+        """
+        for namespace in dict.fromkeys((*self._namespaces, *self._members)):
+            groups = list(self._members.get(namespace, _NONE))
+            yield from self._compared(Count(namespace, groups[:GROUPS_AT_ONCE], with_keepers=True))
+            for begin in range(GROUPS_AT_ONCE, len(groups), GROUPS_AT_ONCE):
+                part = groups[begin : begin + GROUPS_AT_ONCE]
+                yield from self._compared(Count(namespace, part, with_keepers=False))
+
+    def _compared(self, count: Count) -> Iterator[int]:
+        space = self._namespaces.get(count.namespace)
+        guests = list(space.guests.values()) if space is not None else []
+        self._counts.append(count)
+        try:
+            for begin in range(0, len(guests), GUESTS_AT_ONCE):
+                count.take(guests[begin : begin + GUESTS_AT_ONCE])
+                yield 0
+            for group, counted in count.members.items():
+                yield self._correct_members(group, counted)
+            kept = space.keepers if space is not None else ()
+            terms = list({*kept, *count.keepers})
+            for begin in range(0, len(terms), GUESTS_AT_ONCE):
+                yield sum(
+                    self._correct_keepers(count, term) for term in terms[begin : begin + GUESTS_AT_ONCE]
+                )
+        finally:
+            self._counts.remove(count)
+
+    def _correct_members(self, group: Group, counted: Counter[int]) -> bool:
+        tallies = self._members.get(group.namespace, {})
+        # A group may have been forgotten since the count began.
+        if group not in tallies or not tallies[group].differs(counted):
+            return False
+        tallies[group] = Tally.of(self._labels, counted)
+        return True
 
     def _counted(self, group: Group) -> Counter[int]:
         space = self._namespaces.get(group.namespace)
         guests = space.guests.values() if space else ()
         return Counter(row for resident, row in guests if group.selector.matches(resident.labels))
 
-    def _correct_keepers(self, space: Namespace) -> int:
-        counted: defaultdict[Term, Counter[int]] = defaultdict(Counter)
-        for resident, row in space.guests.values():
-            for term in resident.apart:
-                counted[term][row] += 1
-        wrong = [
-            term
-            for term in {*space.keepers, *counted}
-            if term not in space.keepers or space.keepers[term].differs(counted[term])
-        ]
-        for term in wrong:
-            space.keepers.pop(term, None)
-            if counted[term]:
-                space.keepers[term] = Tally.of(self._labels, counted[term])
-            self._forget_keepers()
-        return len(wrong)
+    def _correct_keepers(self, count: Count, term: Term) -> bool:
+        space = self._namespaces.get(count.namespace)
+        # Its last guest may have gone since, and with it all that was counted.
+        if space is None:
+            return False
+        counted, kept = +count.keepers[term], space.keepers.get(term)
+        if (not counted) if kept is None else (bool(counted) and not kept.differs(counted)):
+            return False
+        space.keepers.pop(term, None)
+        if counted:
+            space.keepers[term] = Tally.of(self._labels, counted)
+        self._forget_keepers()
+        return True
 
     def nbytes(self) -> int:
         """Return the bytes that the arrays take."""

@@ -144,7 +144,7 @@ class Fleets(ChangingFleet):
             taken = [guest.amounts for guest in self.world.guests.values() if guest.host == name]
             assert self.fleet.promised(name) == sum(taken, Amounts())
             assert self.fleet.count(name) == len(taken)
-        assert self.fleet.crowd.correct() == 0
+        assert sum(self.fleet.crowd.correct()) == 0
         assert self.fleet.hosts == len(self.world.hosts)
 
 
