@@ -72,6 +72,11 @@ def lies(mac: str, four: str, six: str, mark: bytes) -> dict[str, tuple[bytes, s
         "one behind another header": (frame(mac, _IPV6, ip6(local, 0, hop_by_hop + advert)), "ra"),
         "a DHCP server": (frame(mac, _IPV4, ip4(four, udp(67, 68, mark))), "dhcp"),
         "a DHCPv6 server": (frame(mac, _IPV6, ip6(local, _UDP, udp(547, 546, mark))), "dhcp"),
+        "a DHCP server at another port": (frame(mac, _IPV4, ip4(four, udp(1234, 68, mark))), "dhcp"),
+        "a DHCPv6 server at another port": (
+            frame(mac, _IPV6, ip6(local, _UDP, udp(1234, 546, mark))),
+            "dhcp",
+        ),
         "DHCP for another MAC": (
             frame(mac, _IPV4, ip4(NOBODY, udp(68, 67, bootp(FOREIGN_MAC) + mark))),
             "dhcp",

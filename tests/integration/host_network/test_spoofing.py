@@ -119,7 +119,13 @@ async def test_the_wire_cannot_play_router_or_dhcp_server(site: HostNet, network
     (port,) = ports_of(one, NETWORK)
     guest, wire = site.ear(site.plug(port)), site.ear(site.wire)
     lies = spoof.lies(spoof.FOREIGN_MAC, "10.0.0.99", "fd00:9::99", MARK)
-    for trick in ("a router advertisement", "a DHCP server", "a DHCPv6 server"):
+    tricks = [
+        each
+        for each in lies
+        if each.startswith(("a router advertisement", "a DHCP server", "a DHCPv6 server"))
+    ]
+    assert len(tricks) == 5
+    for trick in tricks:
         wire.send(lies[trick][0])
     asked = question(ipaddress.ip_address("10.0.0.11"), spoof.FOREIGN_MAC)
     wire.send(asked)

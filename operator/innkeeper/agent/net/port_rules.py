@@ -72,7 +72,9 @@ def _ipv4(port: Port) -> list[str]:
     # The server knows a client by the MAC in its message: it would decline, release and answer for whoever that is.
     asks = f"{_FROM_ETHERNET} @th,288,48 {_number(port.mac)} accept"
     return [
+        # A client looks at its own port alone: an answer may come from any.
         f"ether type ip udp sport 67 {_drop(port, 'dhcp')}",
+        f"ether type ip udp dport 68 {_drop(port, 'dhcp')}",
         f"ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 {asks}",
         *(f"ether type ip ip saddr {_set(fours)} udp dport 67 {asks}" for _ in fours[:1]),
         f"ether type ip udp dport 67 {_drop(port, 'dhcp')}",
@@ -87,6 +89,7 @@ def _ipv6(port: Port) -> list[str]:
     return [
         f"ether type ip6 icmpv6 type {{ nd-router-advert, nd-redirect }} {_drop(port, 'ra')}",
         f"ether type ip6 udp sport 547 {_drop(port, 'dhcp')}",
+        f"ether type ip6 udp dport 546 {_drop(port, 'dhcp')}",
         f"ether type ip6 udp dport 547 @th,64,8 != {_CLIENTS_OF_DHCPV6} {_drop(port, 'dhcp')}",
         *_neighbour_discovery(port, targets),
         # Before it has an address a guest asks for routers, and says which groups it listens to (RFC 3810).

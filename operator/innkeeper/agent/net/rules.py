@@ -35,6 +35,7 @@ _FORWARD = f"""
   }}
   chain from_elsewhere {{
     udp sport {{ 67, 547 }} drop
+    udp dport {{ 68, 546 }} drop
     icmpv6 type {{ nd-router-advert, nd-redirect }} drop
   }}
   chain output {{
