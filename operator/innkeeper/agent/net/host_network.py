@@ -27,6 +27,7 @@ from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.nft import FilterError, Nft
 from innkeeper.agent.net.ports import Port, Segment, ports_of, segments_of
 from innkeeper.agent.net.presence import Presence
+from innkeeper.agent.net.taps import Taps
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.clock import Clock
 from innkeeper.domain.orders import Order, OrderInvalidError
@@ -56,6 +57,7 @@ class HostNetwork:
         self._filter = Filter(nft or Nft())
         self._border = BorderTable(nft or Nft())
         self._presence = Presence()
+        self._taps = Taps()
         self._look_again_s = look_again_s
         self._drops = Drops(registry)
         self._lock = asyncio.Lock()
@@ -144,6 +146,8 @@ class HostNetwork:
                     await self._wire(links, segment, wanted.network)
                 except InnkeeperError as error:
                     troubles.append(error)
+            if (moved := self._taps.moved(links, self._all())) is not None:
+                troubles.append(moved)
         await self._end_unused(used)
         if troubles:
             raise troubles[0]
@@ -228,6 +232,7 @@ class HostNetwork:
             await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")
         if not ports:
             return
+        await self._taps.plug_in(links, ports, bridge=bridge)
         await wiring.wire(links, segment, ports, bridge=bridge)
         if network.is_behind_hosts:
             gateway.pass_packets_on(ports)

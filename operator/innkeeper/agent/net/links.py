@@ -99,6 +99,13 @@ class Links:
         await self._set(self._links[outer], master=bridge.index)
         return await self._set(self._links[inner])
 
+    async def plug(self, tap: Link, *, bridge: Link) -> None:
+        """Make a device a port of the bridge; whether it is up is its owner's."""
+        if tap.master != bridge.index:
+            await self._do("link", "set", index=tap.index, master=bridge.index)
+            log.info("link_set", link=tap.name, master=bridge.index)
+            await self._reread(tap.name)
+
     async def uplink(self, name: str, *, bridge: Link) -> None:
         """Make an interface of the host a port of the bridge.
 

@@ -1,0 +1,99 @@
+"""Guests that run are not cut off where their bridge goes and comes again, and are moved by nobody."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from innkeeper.agent.net.host_network import HostNetwork
+from innkeeper.agent.net.links import LinkError
+from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.ports import ports_of
+from innkeeper.views.host import ManagedBridge, Network
+from tests.kit import spoof
+from tests.kit.agent_orders import order
+from tests.kit.host_net import BRIDGE, HostNet, ip, pings
+
+pytestmark = pytest.mark.lab
+
+NETWORK = Network(bridge=BRIDGE)
+OURS = "innkeeper0"
+MARK = b"this-is-the-spoofed-frame"
+
+
+def master_of(site: HostNet, device: str) -> str | None:
+    """Return the bridge that a device of the host is a port of."""
+    words = ip("-n", site.host, "-o", "link", "show", device).split()
+    return words[words.index("master") + 1] if "master" in words else None
+
+
+def make_anew(site: HostNet) -> None:
+    """Do what restarts of the host's networking do: the bridge is removed, and made again with its uplink."""
+    ip("-n", site.host, "link", "delete", BRIDGE)
+    ip("-n", site.host, "link", "add", BRIDGE, "type", "bridge")
+    ip("-n", site.host, "link", "set", BRIDGE, "up")
+    ip("-n", site.host, "link", "set", "eth0", "master", BRIDGE)
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["the same agent", "a new agent"])
+async def test_guests_come_back_into_a_bridge_that_was_made_anew(
+    site: HostNet, network: HostNetwork, *, is_new: bool
+) -> None:
+    """They reach the wire again, with the same rules as before."""
+    wanted = Wanted(NETWORK, (order(),))
+    await network.set_right(wanted)
+    (port,) = ports_of(order(), NETWORK)
+    guest = site.plug(port)
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    make_anew(site)
+    if is_new:
+        network = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
+    await network.set_right(wanted)
+    assert pings(guest, "10.0.0.2")
+
+    sender, wire = site.ear(guest), site.ear(site.wire)
+    sender.send(spoof.lies(port.mac, "10.0.0.11", "fd00:9::1", MARK)["another IPv4 address"][0])
+    honest = spoof.honest_arp(port.mac, "10.0.0.11")
+    sender.send(honest)
+    wire.hear(honest)
+    assert not [frame for frame in wire.frames if MARK in frame]
+
+
+async def test_guests_come_back_into_a_bridge_of_ours(site: HostNet, network: HostNetwork) -> None:
+    managed = Network(managed=ManagedBridge())
+    wanted = Wanted(managed, (order(),))
+    await network.set_right(wanted)
+    (port,) = ports_of(order(), managed)
+    site.plug(port, bridge=OURS)
+    ip("-n", site.host, "link", "delete", OURS)
+    await network.set_right(wanted)
+    assert master_of(site, port.device) == OURS
+
+
+async def test_a_tap_that_somebody_moved_is_told_and_left(site: HostNet, network: HostNetwork) -> None:
+    """The host cannot know why; other guests start, and keep their leases."""
+    wanted = Wanted(NETWORK, (order(),))
+    await network.set_right(wanted)
+    (port,) = ports_of(order(), NETWORK)
+    site.plug(port)
+    await network.set_right(wanted)
+    ip("-n", site.host, "link", "add", "br9", "type", "bridge")
+    ip("-n", site.host, "link", "set", port.device, "master", "br9")
+    for _ in range(2):
+        with pytest.raises(LinkError, match=f"{port.device}.*'br9' and no more of 'br0'"):
+            await network.set_right(wanted)
+    await network.prepare(order(2), lambda: Wanted(NETWORK, (order(), order(2))))
+    assert master_of(site, port.device) == "br9"
+    ip("-n", site.host, "link", "set", port.device, "master", BRIDGE)
+    await network.set_right(wanted)
+
+
+async def test_a_change_of_the_clusters_network_moves_nobody(site: HostNet, network: HostNetwork) -> None:
+    """It is no trouble of the host either: the guest comes into the new network at its next start."""
+    await network.set_right(Wanted(NETWORK, (order(),)))
+    (port,) = ports_of(order(), NETWORK)
+    site.plug(port)
+    await network.set_right(Wanted(NETWORK, (order(),)))
+    changed = Wanted(Network(managed=ManagedBridge()), (order(),))
+    for _ in range(2):
+        await network.set_right(changed)
+    assert master_of(site, port.device) == BRIDGE
