@@ -137,6 +137,13 @@ class HostNet:
         ip("-n", self.host, "link", "set", port.device, "master", bridge, "up")
         return guest
 
+    def unplug(self, guest: str) -> None:
+        """End a guest; its port goes with it."""
+        # A namespace goes in its own time.
+        ip("-n", guest, "link", "delete", "eth0")
+        ip("netns", "delete", guest)
+        self.guests.remove(guest)
+
     def ear(self, namespace: str, device: str = "eth0") -> Ear:
         """Listen at a device."""
         ear = Ear(namespace, device)

@@ -1,8 +1,11 @@
 """An image without cloud-init is told the same as one with it: its own addresses and nothing else."""
 
+import asyncio
 import ipaddress
 
+import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from innkeeper.agent.net import dhcp
 from innkeeper.agent.net.adverts import Adverts
@@ -87,15 +90,16 @@ async def test_no_guest_speaks_to_the_dhcp_server_for_another(site: HostNet, net
     assert ask(site, neighbour, "-4")["new_ip_address"] == "10.0.0.12"
 
 
-async def test_leases_follow_the_guests_without_a_pause(site: HostNet, network: HostNetwork) -> None:
-    """A new guest of a known network is told by a signal; one of another network by a new process."""
+async def test_leases_follow_the_guests(site: HostNet, network: HostNetwork) -> None:
+    """A new guest of a known network gets its own, one of another network, too, also where a lease is held already."""
     await network.prepare(dual(1), lambda: Wanted(NETWORK, (dual(1),)))
-    server = Dnsmasq(site.directory / "network" / BRIDGE)
-    first = server.pid()
+    holder = site.plug(ports_of(dual(1), NETWORK)[0])
+    assert ask(site, holder, "-4")["new_ip_address"] == "10.0.0.11"
+    assert ask(site, holder, "-6")["new_ip6_address"] == "fd00:9::1"
     await network.prepare(dual(2), lambda: Wanted(NETWORK, (dual(1), dual(2))))
-    assert server.pid() == first is not None
     guest = site.plug(ports_of(dual(2), NETWORK)[0])
     assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.12"
+    assert ask(site, guest, "-6")["new_ip6_address"] == "fd00:9::2"
 
     far = order(
         3, addresses=[OrderAddress(interface="eth0", address="10.9.0.5", prefix_length=16, mac=mac(3))]
@@ -103,6 +107,76 @@ async def test_leases_follow_the_guests_without_a_pause(site: HostNet, network: 
     await network.prepare(far, lambda: Wanted(NETWORK, (dual(1), dual(2), far)))
     guest = site.plug(ports_of(far, NETWORK)[0])
     assert ask(site, guest, "-4")["new_ip_address"] == "10.9.0.5"
+
+
+@pytest.mark.parametrize("family", ["-4", "-6"])
+async def test_a_held_lease_does_not_end_the_server(site: HostNet, network: HostNetwork, family: str) -> None:
+    """One guest holds a lease, another goes: it serves at once, without waiting for the next look."""
+    await network.set_right(Wanted(NETWORK, (dual(1), dual(2))))
+    guest = site.plug(ports_of(dual(1), NETWORK)[0])
+    ask(site, guest, family)
+    server = Dnsmasq(site.directory / "network" / BRIDGE)
+    before = server.pid()
+    await network.release(dual(2).guest_id)
+    until(lambda: has_answered(site, guest, family), what="an answer after the change")
+    assert server.pid() not in (None, before), "a new process, and not one that will break off"
+
+
+async def test_the_next_owner_of_an_address_gets_it(site: HostNet, network: HostNetwork) -> None:
+    """The lease of the guest that is gone never ends, and must not bar it."""
+    await network.set_right(Wanted(NETWORK, (dual(1), dual(2))))
+    guest = site.plug(ports_of(dual(1), NETWORK)[0])
+    ask(site, guest, "-4")
+    ask(site, guest, "-6")
+    site.unplug(guest)
+    await network.release(dual(1).guest_id)
+    heir = order(3, addresses=[msgspec.structs.replace(each, mac=mac(3)) for each in dual(1).addresses])
+    await network.prepare(heir, lambda: Wanted(NETWORK, (dual(2), heir)))
+    guest = site.plug(ports_of(heir, NETWORK)[0])
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.11"
+    assert ask(site, guest, "-6")["new_ip6_address"] == "fd00:9::1"
+
+
+async def test_a_guest_that_starts_under_another_duid_gets_its_address(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """Another system on its disk makes another name for itself (RFC 8415, section 11)."""
+    await network.prepare(dual(1), lambda: Wanted(NETWORK, (dual(1),)))
+    guest = site.plug(ports_of(dual(1), NETWORK)[0])
+    assert ask(site, guest, "-6")["new_ip6_address"] == "fd00:9::1"
+    site.unplug(guest)
+    await network.prepare(dual(1), lambda: Wanted(NETWORK, (dual(1),)))
+    guest = site.plug(ports_of(dual(1), NETWORK)[0])
+    assert ask(site, guest, "-6", duid="LLT")["new_ip6_address"] == "fd00:9::1"
+
+
+async def test_a_change_that_was_broken_off_is_told_by_the_next_look(
+    site: HostNet, network: HostNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are written, and the job is cancelled before the server has read them."""
+    await network.set_right(Wanted(NETWORK, (dual(1),)))
+    both = Wanted(NETWORK, (dual(1), dual(2)))
+    await break_off(network, both, monkeypatch)
+    await network.set_right(both)
+    guest = site.plug(ports_of(dual(2), NETWORK)[0])
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.12"
+
+
+async def test_a_change_that_an_agent_died_at_is_told_by_the_next_agent(
+    site: HostNet, network: HostNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that are as they should be do not tell what the server has read."""
+    await network.set_right(Wanted(NETWORK, (dual(1),)))
+    both = Wanted(NETWORK, (dual(1), dual(2)))
+    await break_off(network, both, monkeypatch)
+    new = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
+    await new.set_right(both)
+    server = Dnsmasq(site.directory / "network" / BRIDGE)
+    started = server.pid()
+    await new.set_right(both)
+    assert server.pid() == started is not None, "nothing changed, nothing is started"
+    guest = site.plug(ports_of(dual(2), NETWORK)[0])
+    assert ask(site, guest, "-4")["new_ip_address"] == "10.0.0.12"
 
 
 async def test_a_killed_server_is_started_again(site: HostNet, network: HostNetwork) -> None:
@@ -177,6 +251,27 @@ async def test_a_router_that_is_none_any_more_is_taken_back(
 
     until(is_gone, what="the first router to be forgotten")
     assert "fd00:9::/64" in ip("-6", "-n", guest, "route", "show")
+
+
+def has_answered(site: HostNet, guest: str, family: str) -> bool:
+    """Tell whether the server answers a client that asks anew."""
+    try:
+        ask(site, guest, family, within_s=10)
+    except NotSoError:
+        return False
+    return True
+
+
+async def break_off(network: HostNetwork, wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancel a look once the files of the server are written."""
+
+    async def cancelled(server: Dnsmasq) -> None:
+        raise asyncio.CancelledError(str(server.directory))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Dnsmasq, "end", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await network.set_right(wanted)
 
 
 def decline(sender: str, own: str, *, of: str, address: str) -> bytes:

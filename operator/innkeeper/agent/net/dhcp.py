@@ -22,7 +22,7 @@ _MTU, _HOSTNAME = 26, 12  # options of RFC 2132
 
 @dataclass(frozen=True)
 class Leases:
-    """The files of one server; a change of `settings` needs a new process, one of the others a signal."""
+    """The files of one server."""
 
     settings: str
     hosts: str

@@ -1,5 +1,7 @@
-"""The process dnsmasq of one segment: started, told of changes, ended. It outlives the agent, as guests do.
+"""The process dnsmasq of one segment: started, started anew at each change, ended. It outlives the agent, as guests do.
 
+It is never sent a signal to read its files again: dnsmasq 2.90 breaks off at one while it holds an endless lease, and
+what it holds would keep an address from its next owner.
 It is known by its pid file and its command line, never by its name alone. Its files hold addresses and no secrets.
 """
 
@@ -36,31 +38,33 @@ class Dnsmasq:
     def __init__(self, directory: Path, *, program: str = "dnsmasq") -> None:
         self.directory = directory
         self._program = program
+        self._serving: Leases | None = (
+            None  # what a process is known to have read: that of a former agent, nobody knows
+        )
 
     async def serve(self, leases: Leases) -> None:
-        """Have it run with these leases.
+        """Have it run with these leases. A client that asks while one process takes the other's place asks again.
 
         Raises:
             DhcpError: it does not start.
         """
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._check_readable()
-        pid = self.pid()
-        same = await in_thread(self._put, "settings", leases.settings)
-        # Both are written, and only then is it told.
-        told = [
-            await in_thread(self._put, name, text)
-            for name, text in (("hosts", leases.hosts), ("options", leases.options))
-        ]
-        if pid is not None and same:
-            if not all(told):
-                os.kill(pid, signal.SIGHUP)
+        files = {"settings": leases.settings, "hosts": leases.hosts, "options": leases.options}
+        same = [await in_thread(self._put, name, text) for name, text in files.items()]
+        if all(same) and self._serving == leases and self.pid() is not None:
             return
         await self.end()
         await self._start()
+        self._serving = leases
+
+    def forget(self) -> None:
+        """Have it started anew when it serves next, without the leases that it keeps: by DUIDs, which clients change."""
+        self._serving = None
 
     async def end(self) -> None:
         """End it; absence is success."""
+        self._serving = None
         pid = self.pid()
         if pid is None:
             return

@@ -58,6 +58,7 @@ class HostNetwork:
         self._border = BorderTable(nft or Nft())
         self._presence = Presence()
         self._taps = Taps()
+        self._servers: dict[Segment, Dnsmasq] = {}
         self._look_again_s = look_again_s
         self._drops = Drops(registry)
         self._lock = asyncio.Lock()
@@ -107,6 +108,8 @@ class HostNetwork:
             async with _links() as links:
                 await self._have_border(links, now.network, of=ports)
                 for segment in segments_of(ports):
+                    # A guest that starts may call itself something else than before, and would get no IPv6 address.
+                    self._server(segment).forget()
                     await self._wire(links, segment, now.network)
         return tuple(
             DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device) for port in ports
@@ -242,17 +245,21 @@ class HostNetwork:
         await self._lease(segment)
 
     async def _lease(self, segment: Segment) -> None:
-        server, ports = Dnsmasq(self._directory / segment.bridge), self._of(segment)
+        server, ports = self._server(segment), self._of(segment)
         if ports:
             await server.serve(dhcp.leases(segment, ports, directory=str(server.directory)))
         else:
             await server.end()
+
+    def _server(self, segment: Segment) -> Dnsmasq:
+        return self._servers.setdefault(segment, Dnsmasq(self._directory / segment.bridge))
 
     async def _end_unused(self, used: Iterable[Segment]) -> None:
         kept = {segment.bridge for segment in used}
         for directory in self._directory.iterdir() if self._directory.is_dir() else ():
             if directory.is_dir() and directory.name not in kept:
                 await Dnsmasq(directory).end()
+        self._servers = {segment: server for segment, server in self._servers.items() if segment in used}
 
     def _all(self) -> list[Port]:
         return [port for ports in self._ports.values() for port in ports]
