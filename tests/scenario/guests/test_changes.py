@@ -59,7 +59,10 @@ async def test_a_deleted_assignment_is_made_again_and_signed_above_what_the_host
     host = scene.hosts["a"]
     assert host.records[guest_id()].rank == (1, 3)
     scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
-    await eventually(lambda: [each.status.outcome for each in scene.assignments()] == ["Accepted"])
+    made_again = [(4, "Accepted")]
+    await eventually(
+        lambda: [(each.spec.serial, each.status.outcome) for each in scene.assignments()] == made_again
+    )
     await settled(lambda: len(scene.api.calls))
     [assignment] = scene.assignments()
     assert (assignment.spec.epoch, assignment.spec.serial) == (1, 4)
@@ -172,7 +175,10 @@ async def test_an_image_that_is_ready_no_more_holds_up_new_guests_and_no_bound_o
         scene.patch_guest({"spec": {"power": power}})
         await scene.until_ready(reason=reason)
     scene.api.delete(ASSIGNMENTS, guest_id(), namespace="host-a")
-    await eventually(lambda: [each.status.outcome for each in scene.assignments()] == ["Accepted"])
+    made_again = [(4, "Accepted")]
+    await eventually(
+        lambda: [(each.spec.serial, each.status.outcome) for each in scene.assignments()] == made_again
+    )
     await settled(lambda: len(scene.api.calls))
     await scene.until_ready()
     image = scene.hosts["a"].running[guest_id()].image
