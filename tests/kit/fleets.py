@@ -112,6 +112,7 @@ def _wishes(namespace: str) -> dict[str, st.SearchStrategy[object]]:
         "host_selector": _selectors("zone", "rack", "nokey"),
         "clusters": st.frozensets(clusters),
         "addresses_free": st.just(value=False),
+        "mac_in_use": st.frozensets(clusters, min_size=1),
         "tolerations": st.lists(tolerations, min_size=1, max_size=2).map(tuple),
         "avoid": st.frozensets(st.sampled_from(HOSTS), min_size=1, max_size=3),
         "near": st.lists(term, min_size=1, max_size=2).map(tuple),
@@ -128,7 +129,7 @@ plain_requests = st.builds(Request, amounts=st.just(Amounts(1, 1, 0)), namespace
 
 @st.composite
 def requests_about_places(draw: st.DrawFn) -> Request:
-    """Return a request that little but the places of all other guests of its namespace can rule out."""
+    """Return a request that little but the places of other guests of its namespace rules out; some have wishes, too."""
     namespace = draw(st.sampled_from(NAMESPACES))
     term = Term(Group(namespace, EVERYTHING), draw(st.sampled_from(("zone", "rack", CLUSTER_TOPOLOGY))))
     wishes: dict[str, tuple[object, ...]] = {
@@ -138,8 +139,14 @@ def requests_about_places(draw: st.DrawFn) -> Request:
         "tolerations": (),
     }
     wanted = draw(st.sampled_from(sorted(wishes)))
+    soft = draw(st.booleans())
     return replace(
-        Request(amounts=Amounts(1, 1, 0), namespace=namespace),
+        Request(
+            amounts=Amounts(1, 1, 0),
+            namespace=namespace,
+            wishes=(Wish(term, 3),) if soft else (),
+            spread_wishes=(term,) if soft else (),
+        ),
         **{wanted: wishes[wanted]},  # type: ignore[arg-type] # each has its field's type
     )
 

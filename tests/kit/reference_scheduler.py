@@ -11,6 +11,11 @@ from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident,
 from innkeeper.domain.scheduling.request import Request, Term
 from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY, Taint
 
+_NOT_OF_PLACES = {
+    "addresses",
+    "mac",
+}  # of the rules about where a guest may be, those that change from hour to hour
+
 
 @dataclass
 class World:
@@ -75,6 +80,7 @@ def _where(request: Request, host: HostFacts, cluster: ClusterFacts) -> Iterator
     yield "clusterSelector", request.cluster_selector.matches(cluster.labels)
     yield "pool", request.clusters is None or host.cluster in request.clusters
     yield "addresses", request.addresses_free
+    yield "mac", host.cluster not in request.mac_in_use
     yield "hostSelector", request.host_selector.matches(_labels(host))
 
 
@@ -129,7 +135,7 @@ def _even(world: World, request: Request, term: Term, max_skew: int, host: HostF
     eligible = set()
     for each in world.hosts.values():
         cluster = world.clusters.get(each.cluster) or ClusterFacts(name=each.cluster)
-        allowed = all(passes for name, passes in _where(request, each, cluster) if name != "addresses")
+        allowed = all(passes for name, passes in _where(request, each, cluster) if name not in _NOT_OF_PLACES)
         there = world.place_of(each, term.topology_key)
         if allowed and not each.leaving and there is not None:
             eligible.add(there)

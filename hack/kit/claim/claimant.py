@@ -30,6 +30,8 @@ from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest, GuestSpec, ImageRef, Interface
 from innkeeper.views.meta import Meta
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.pool_choice import Refusals
+from innkeeper.workers.reach import Reach
 
 SERVICES = Resource("", "v1", "services", "Service", True, Named)
 NAMESPACE = "default"
@@ -57,6 +59,7 @@ class Addresses:
         self._pool = pool
         self._subset = Subset()
         self._network = NetworkWorker(client, self._subset, clock)
+        self._reach = Reach(self._subset)
         self._informers: list[Informer[Any]] = [
             self._informer(client, resources.IP_POOLS, clock),
             self._informer(client, resources.IP_ADDRESSES, clock),
@@ -82,10 +85,10 @@ class Addresses:
             metadata=Meta(name=f"bench-{guest_id}", namespace=NAMESPACE, uid=guest_id),
             spec=GuestSpec(image=ImageRef(name="none"), interfaces=[Interface(pool=self._pool)]),
         )
-        wanted = self._network.reach.wanted(guest)
-        if not isinstance(wanted, list):
+        way = next(self._reach.ways(guest, Refusals()), None)
+        if way is None:
             return None
-        claimed = await self._network.claim(guest, wanted)
+        claimed = await self._network.claim(guest, way.wanted)
         return claimed[0].address if isinstance(claimed, list) else None
 
     async def give_back(self, address: str) -> None:

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from innkeeper.clock import SystemClock
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.processes import garbage
@@ -25,7 +24,7 @@ from innkeeper.state.subset import Subset
 from innkeeper.telemetry.metrics import SnapshotMetrics
 from innkeeper.views.guest import Guest, GuestSpec, ImageRef, Interface
 from innkeeper.views.meta import Meta
-from innkeeper.workers.scheduler import SchedulerWorker
+from innkeeper.workers.scheduler import Placed, SchedulerWorker
 from kit.restart.counting import counting
 
 
@@ -56,7 +55,7 @@ async def started(kubeconfig: Path, snapshot: Path | None, *, write: Path | None
             ways = sum(
                 (each.informer.starts for each in watches.all), start=watches.all[0].informer.starts.copy()
             )
-    if not isinstance(decision, Placement):
+    if not isinstance(decision, Placed):
         raise SystemExit(f"no host fits: {decision}")
     return {
         "seconds": round(took, 3),

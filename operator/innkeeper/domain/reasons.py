@@ -116,8 +116,8 @@ class GuestReason(StrEnum):
     ADDRESS_OUTSIDE_POOL = "AddressOutsidePool"  # the pool does not give the address that was asked for
     ADDRESS_RESERVED = "AddressReserved"  # the pool keeps that address for another guest
     ADDRESS_TAKEN = "AddressTaken"  # another guest holds the fixed address, or it rests
-    MAC_IN_USE = "MacInUse"  # another guest of the cluster has it
-    POOL_NOT_SERVING_CLUSTER = "PoolNotServingCluster"  # the pool does not serve the host's cluster
+    MAC_IN_USE = "MacInUse"  # another guest has it in each cluster where a host would fit
+    POOL_NOT_SERVING_CLUSTER = "PoolNotServingCluster"  # no pool asked for serves the cluster asked for
     # Ready: before the host has it
     PENDING = "Pending"  # its first steps are not done; the other conditions tell which
     USER_DATA_NOT_FOUND = "UserDataNotFound"  # the Secret, or its key `userData`, is missing

@@ -96,7 +96,7 @@ class Backlog:
     def _could_help(self, gained: Gained, request: Request) -> bool:
         if gained.rows is None:
             return True
-        if request.speaks_of_guests and (gained.places or request.namespace in gained.namespaces):
+        if _guests_could_help(gained, request):
             return True
         if gained.places and self._fleet.crowd.keepers_against(request):
             return True
@@ -106,3 +106,10 @@ class Backlog:
         if (self._fleet.free[:, gained.rows].max(axis=1) < vector(request.amounts)).any():
             return False
         return bool(cycle.passing(request, rows, cycle.asked(request, self._fleet)).any())
+
+
+def _guests_could_help(gained: Gained, request: Request) -> bool:
+    """Tell whether a request may fit now by who came or went; who was kept out has it noted as room of hosts."""
+    if request.is_ruled_by_guests and (gained.places or request.namespace in gained.went):
+        return True
+    return request.is_helped_by_arrivals and request.namespace in gained.came

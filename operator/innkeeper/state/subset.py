@@ -112,13 +112,10 @@ class Subset:
         """Return the guests that are bound to an image."""
         return sorted(self._guests_of_image.of(image))
 
-    def guest_of_mac(self, mac: str, *, cluster: str, other_than: str) -> Guest | None:
-        """Return a guest of a cluster, other than the one named by its Guest ID, that is bound to a MAC."""
-        for guest_id in sorted(self._guests_of_mac.of(mac)):
-            guest = self.guests.get(self.guest_keys.get(guest_id, ("", "")))
-            if guest is not None and guest_id != other_than and guest.status.cluster == cluster:
-                return guest
-        return None
+    def guests_of_mac(self, mac: str, *, other_than: str) -> list[Guest]:
+        """Return the guests of all clusters that are bound to a MAC, but for the one named by its Guest ID."""
+        others = sorted(each for each in self._guests_of_mac.of(mac) if each != other_than)
+        return [self.guests[key] for each in others if (key := self.guest_keys.get(each)) in self.guests]
 
     def assignment(self, guest_id: str, host: str) -> Assignment | None:
         """Return the order of a guest for a host, or None."""
@@ -240,6 +237,7 @@ class Subset:
             self._index_guest(change.key, change.new)
         if change.new is None:
             self.stop_waiting(change.key)
+        if change.new is None or change.new.status.host is not None:
             self.leave_backlog(change.key)
         if old is not None:
             self._follow_up(old, change.new)

@@ -6,11 +6,13 @@ there, or a host that would refuse, shows when the guest is placed.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.domain.scheduling.explain import explain, verdicts
 from innkeeper.domain.scheduling.explanation import Explanation, HostVerdict
@@ -18,10 +20,8 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.before_placing import stopped
 from innkeeper.workers.image import ImageWorker
-from innkeeper.workers.network import mac_conflict
-from innkeeper.workers.reach import Reach
-from innkeeper.workers.scheduler import SchedulerWorker
-from innkeeper.workers.shortage import Wanted
+from innkeeper.workers.macs import mac_conflict
+from innkeeper.workers.scheduler import Choice, Placed, SchedulerWorker
 
 AT_ONCE = 64  # hosts whose verdicts are put into words before others get their turn
 
@@ -54,7 +54,6 @@ class Explainer:
         self._clock = clock
         self._scheduler = SchedulerWorker(subset, clock)
         self._images = ImageWorker(subset, images_url="")
-        self._reach = Reach(subset)
 
     async def explain(self, guest: Guest, *, hosts: Sequence[str]) -> Explained:
         """Return what would be decided, and every rule's verdict on these hosts.
@@ -64,22 +63,23 @@ class Explainer:
         amounts = self._scheduler.amounts(guest)
         if isinstance(amounts, Blocked):
             return Explained(blocked=self._stopped(guest) or amounts)
-        wanted = self._reach.wanted(guest)
-        request = self._scheduler.request(guest, amounts=amounts, wanted=wanted)
         fleet, guest_id = self._subset.fleet, guest_id_of(guest)
+        seed = self._scheduler.seed_of(guest_id)
         with fleet.without(guest_id):
-            explanation = explain(request, fleet, seed=self._scheduler.seed_of(guest_id))
-        blocked = self._blocked(guest, amounts, wanted, explanation.chosen)
+            choice = self._scheduler.choose(
+                guest, amounts=amounts, decide=lambda asked: cycle.decide(asked, fleet, seed=seed)
+            )
+            explanation = explain(choice.asked, fleet, seed=seed)
+        explanation = replace(explanation, chosen=_placement(choice))
+        blocked = self._blocked(guest, amounts, choice)
         found: list[HostVerdict] = []
         for begin in range(0, len(hosts), AT_ONCE):
             await asyncio.sleep(0)
             with fleet.without(guest_id):
-                found += verdicts(request, fleet, hosts[begin : begin + AT_ONCE])
+                found += verdicts(choice.asked, fleet, hosts[begin : begin + AT_ONCE])
         return Explained(blocked=blocked, explanation=explanation, verdicts=tuple(found))
 
-    def _blocked(
-        self, guest: Guest, amounts: Amounts, wanted: list[Wanted] | Blocked, chosen: Placement | None
-    ) -> Blocked | None:
+    def _blocked(self, guest: Guest, amounts: Amounts, choice: Choice) -> Blocked | None:
         """Return what stops a guest first, other than that no host fits."""
         before = self._stopped(guest)
         if before is not None:
@@ -87,9 +87,14 @@ class Explainer:
         image = self._images.resolve(guest, disk_bytes=amounts.disk_bytes)
         if isinstance(image, Blocked):
             return image
-        if isinstance(wanted, Blocked):
-            return wanted
-        return mac_conflict(self._subset, guest, cluster=chosen.cluster) if chosen is not None else None
+        if isinstance(choice.found, Blocked):
+            return None if choice.found.reason is GuestReason.NO_HOST_FITS else choice.found
+        return mac_conflict(self._subset, guest, cluster=choice.found.cluster)
 
     def _stopped(self, guest: Guest) -> Blocked | None:
         return stopped(self._subset, guest, now=self._clock.monotonic())
+
+
+def _placement(choice: Choice) -> Placement | None:
+    found = choice.found
+    return Placement(found.host, found.cluster) if isinstance(found, Placed) else None

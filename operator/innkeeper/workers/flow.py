@@ -185,21 +185,28 @@ class GuestFlow:
                 again_after_s = await self._advance(item)
             except (ConflictError, NotFoundError):
                 # Somebody was faster; the newer version is on its way to us.
-                self.queue.failed(item)
+                self._failed(item)
             except ThrottledError as error:
-                self.queue.failed(item, at_least_s=error.retry_after_s)
+                self._failed(item, at_least_s=error.retry_after_s)
             except InnkeeperError as error:
-                delay = self.queue.failed(item)
+                delay = self._failed(item)
                 log.warning(
                     "guest_step_failed", item=item, reason=error.reason, message=error.message, again_s=delay
                 )
             except Exception:
-                delay = self.queue.failed(item, at_least_s=1)
+                delay = self._failed(item, at_least_s=1)
                 log.exception("guest_step_broken", item=item, again_s=delay)
             else:
                 self.queue.done(item)
                 if again_after_s is not None:
                     self.queue.add(item, after_s=again_after_s)
+
+    def _failed(self, item: Item, *, at_least_s: float = 0) -> float:
+        """Have an item tried again by itself: who stands behind its guest in a line does not wait for that."""
+        kind, *names = item
+        if kind == "guest":
+            self._subset.leave_backlog((names[0], names[1]))
+        return self.queue.failed(item, at_least_s=at_least_s)
 
     async def _advance(self, item: Item) -> float | None:
         """Lead one guest on; return after how many seconds it wants to be looked at in any case."""

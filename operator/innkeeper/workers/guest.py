@@ -18,7 +18,6 @@ from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
-from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import find
 from innkeeper.kube.resources import GUESTS
@@ -31,7 +30,7 @@ from innkeeper.workers.deletion import DeletionWorker
 from innkeeper.workers.image import ImageWorker
 from innkeeper.workers.network import NetworkWorker, twin_of
 from innkeeper.workers.reviver import Reviver
-from innkeeper.workers.scheduler import SchedulerWorker
+from innkeeper.workers.scheduler import Placed, SchedulerWorker
 
 log = structlog.get_logger()
 
@@ -128,27 +127,24 @@ class GuestWorker:
         return bound
 
     async def _bind_with(self, guest: Guest, image: OrderImage, amounts: Amounts) -> Guest | Blocked:
-        wanted = self._network.reach.wanted(guest)
-        if isinstance(wanted, Blocked):
-            return wanted
-        placement = self._scheduler.place(guest, amounts=amounts, wanted=wanted)
-        if isinstance(placement, Blocked):
-            return placement
+        placed = self._scheduler.place(guest, amounts=amounts)
+        if isinstance(placed, Blocked):
+            return placed
         try:
-            async with self._network.macs(guest, placement.cluster) as mac_in_use:
+            async with self._network.macs(guest, placed.cluster) as mac_in_use:
                 if mac_in_use is not None:
                     return mac_in_use
-                addresses = await self._network.claim(guest, wanted)
+                addresses = await self._network.claim(guest, placed.wanted)
                 if isinstance(addresses, Blocked):
                     return addresses
-                return await self._write_binding(guest, placement, image, amounts, addresses)
+                return await self._write_binding(guest, placed, image, amounts, addresses)
         finally:
             self._subset.settle_promise(guest_id_of(guest))
 
     async def _write_binding(
         self,
         guest: Guest,
-        placement: Placement,
+        placed: Placed,
         image: OrderImage,
         amounts: Amounts,
         addresses: list[GuestAddress],
@@ -156,15 +152,15 @@ class GuestWorker:
         guest_id = guest_id_of(guest)
         facts = binding(
             guest_id,
-            host=placement.host,
-            cluster=placement.cluster,
+            host=placed.host,
+            cluster=placed.cluster,
             epoch=max(1, guest.status.epoch),
             addresses=addresses,
             image=image,
             amounts=amounts,
         )
         written = await self._write_status(guest, facts)
-        log.info("guest_bound", guest=guest_id, host=placement.host, cluster=placement.cluster)
+        log.info("guest_bound", guest=guest_id, host=placed.host, cluster=placed.cluster)
         return written
 
     async def _take_refusal(self, guest: Guest) -> Guest:

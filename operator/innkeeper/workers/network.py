@@ -4,7 +4,7 @@ An address belongs to the Guest ID, so "exists and is mine" is success, also aft
 is released by clearing its owner; the object stays through its quarantine.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ import structlog
 from innkeeper.clock import Clock
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.blocked import Blocked
-from innkeeper.domain.lifecycle.holder import holder_of_mac
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
@@ -26,7 +25,7 @@ from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.claim_writes import change_claim, is_kept_for, kept_for, released
 from innkeeper.workers.claiming import Claiming, Unclaimable
-from innkeeper.workers.reach import Reach
+from innkeeper.workers.macs import in_use, mac_conflict, macs_of
 from innkeeper.workers.shortage import Wanted
 
 log = structlog.get_logger()
@@ -43,7 +42,6 @@ class NetworkWorker:
         self._clock = clock
         self._binding: dict[tuple[str, str], Guest] = {}  # (cluster, MAC) of guests that are being bound
         self._claiming = Claiming(client, subset)
-        self.reach = Reach(subset)
 
     @asynccontextmanager
     async def macs(self, guest: Guest, cluster: str) -> AsyncIterator[Blocked | None]:
@@ -66,7 +64,7 @@ class NetworkWorker:
         for mac in sorted(macs_of(guest).values()):
             other = self._binding.get((cluster, mac))
             if other is not None and guest_id_of(other) != guest_id_of(guest):
-                return _mac_in_use(mac, cluster, other, told_to=guest.metadata.namespace)
+                return in_use(mac, cluster, other, told_to=guest.metadata.namespace)
         return None
 
     def mac_of_elder(self, guest: Guest) -> Blocked | None:
@@ -76,9 +74,9 @@ class NetworkWorker:
         """
         cluster = guest.status.cluster or ""
         for mac in sorted({each.mac for each in guest.status.addresses}):
-            other = self._subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
-            if other is not None and _age(other) < _age(guest):
-                return _mac_in_use(mac, cluster, other, told_to=guest.metadata.namespace)
+            for other in self._subset.guests_of_mac(mac, other_than=guest_id_of(guest)):
+                if other.status.cluster == cluster and _age(other) < _age(guest):
+                    return in_use(mac, cluster, other, told_to=guest.metadata.namespace)
         return None
 
     async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> list[GuestAddress] | Blocked:
@@ -192,23 +190,6 @@ class NetworkWorker:
         return all(each.address in mine for each in guest.status.addresses)
 
 
-def macs_of(guest: Guest) -> dict[str, str]:
-    """Return the MAC of each interface: the one that is asked for, else one made from the Guest ID."""
-    guest_id = guest_id_of(guest)
-    return {each.name: each.mac or names.mac_of(guest_id, each.name) for each in guest.spec.interfaces}
-
-
-def mac_conflict(subset: Subset, guest: Guest, *, cluster: str) -> Blocked | None:
-    """Return why a guest cannot have its MACs in a cluster, or None; who is just being bound there is not seen."""
-    macs = macs_of(guest)
-    problem = _one_mac_twice(macs)
-    for mac in sorted(macs.values()) if problem is None else ():
-        other = subset.guest_of_mac(mac, cluster=cluster, other_than=guest_id_of(guest))
-        if other is not None:
-            return _mac_in_use(mac, cluster, other, told_to=guest.metadata.namespace)
-    return problem
-
-
 def twin_of(guest: Guest, assignment: Assignment | None) -> AddressConflict | None:
     """Return what a host found where a machine with a MAC of this guest answered: no other address would help."""
     conflict = assignment.status.conflict if assignment else None
@@ -241,32 +222,6 @@ def waits_for_twin(subset: Subset, guest: Guest, *, now: float) -> Blocked | Non
 def _age(guest: Guest) -> tuple[str, str]:
     """Return what the younger guest has more of."""
     return guest.metadata.creation_timestamp, guest_id_of(guest)
-
-
-def _one_mac_twice(macs: Mapping[str, str]) -> Blocked | None:
-    """Tell of two interfaces with one MAC, of which one may be made from the Guest ID."""
-    first: dict[str, str] = {}
-    for interface, mac in macs.items():
-        other = first.setdefault(mac, interface)
-        if other != interface:
-            message = (
-                f"the interfaces {other} and {interface} have the same MAC {mac}: create the Guest again with another "
-                "one for one of them"
-            )
-            return Blocked(
-                step=ConditionType.ADDRESSES_ASSIGNED, reason=GuestReason.MAC_IN_USE, message=message
-            )
-    return None
-
-
-def _mac_in_use(mac: str, cluster: str, other: Guest, *, told_to: str) -> Blocked:
-    namespace, name = other.metadata.namespace, other.metadata.name
-    return Blocked(
-        step=ConditionType.ADDRESSES_ASSIGNED,
-        reason=GuestReason.MAC_IN_USE,
-        message=holder_of_mac(mac, cluster=cluster, namespace=namespace, name=name, told_to=told_to),
-        causes=(waiting.mac(cluster, mac),),
-    )
 
 
 def _gone_meanwhile(wanted: Wanted) -> Blocked:

@@ -1,21 +1,18 @@
-"""Which pools a guest's addresses come from, whether they have one for it, and the clusters that they let it go to.
+"""The ways in which a guest may have its addresses, each with the clusters where it may have them.
 
-Reads the subset only. Claims are made elsewhere; what is free here may be taken a moment later.
+Where pools are chosen by labels there may be several ways: which one is taken is decided together with the host. Reads
+the subset only. Claims are made elsewhere; what is free here may be taken a moment later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from innkeeper.domain.addressing.pool import Pool
-from innkeeper.domain.addressing.wishes import Wish, wishes
-from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.addressing.wishes import wishes
 from innkeeper.domain.reasons import GuestReason
-from innkeeper.domain.scheduling.selectors import Selector
-from innkeeper.state import waiting
-from innkeeper.state.pool_catalog import Problem
-from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
-from innkeeper.views.network import IPAddress
-from innkeeper.workers.shortage import Shortage, Wanted, blocked, canonical, causes
+from innkeeper.workers.pool_choice import PoolChoice, Refusals, both, cluster_of
+from innkeeper.workers.shortage import Wanted
 
 NO_ADDRESS = frozenset(
     {
@@ -28,149 +25,84 @@ NO_ADDRESS = frozenset(
 )
 """Reasons why a pool that is there has no address for a guest."""
 
+_ELSEWHERE = ""
+"""Stands for the clusters that no pool names. No Cluster is called so: only pools that serve all clusters serve it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Addresses that a guest may have together, in its own order, and the clusters where it may have them (None: all)."""
+
+    wanted: tuple[Wanted, ...]
+    clusters: frozenset[str] | None
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The names of the pools."""
+        return tuple(each.name for each in self.wanted)
+
 
 class Reach:
     """Answers about one guest at a time."""
 
     def __init__(self, subset: Subset) -> None:
-        self._subset = subset
-        self._shortage = Shortage(subset)
+        self._choice = PoolChoice(subset)
 
-    def wanted(self, guest: Guest) -> list[Wanted] | Blocked:
-        """Return the addresses that a guest is to have, or why it cannot have one of them now.
+    def ways(self, guest: Guest, refusals: Refusals) -> Iterator[Way]:
+        """Yield a guest's ways, by the names of their pools; note why pools were passed by.
 
-        Certain addresses come first: who may have any takes none of them.
+        Each cluster where it may have its addresses is one of some way. Most guests need the first way alone, so the
+        others are looked for when they are asked for.
         """
-        by_place: dict[int, Wanted] = {}
-        clusters: frozenset[str] | None = None
-        for place, wish in sorted(enumerate(wishes(guest)), key=lambda each: each[1].address is None):
-            one = self._choose(guest, wish, clusters=clusters, earlier=list(by_place.values()))
-            if isinstance(one, Blocked):
-                return one
-            by_place[place] = one
-            clusters = _both(clusters, self.served(one.name))
-        found = [by_place[place] for place in sorted(by_place)]
-        return self._unserved(guest, found) or _between_vlans(found) or found
+        start = self._asked_clusters(guest)
+        first = self._way(guest, start, refusals)
+        if first is not None:
+            yield first
+        found = [self._way(guest, part, refusals) for part in self._parts(guest, start)]
+        others = {each.pools: each for each in found if each is not None and each.clusters != frozenset()}
+        if first is not None:
+            others.pop(first.pools, None)
+        yield from (others[pools] for pools in sorted(others))
 
-    def clusters(self, guest: Guest, wanted: list[Wanted] | Blocked) -> frozenset[str] | None:
-        """Return the clusters that all of a guest's pools serve; None where any will do.
+    def named(self, guest: Guest) -> frozenset[str] | None:
+        """Return the clusters that the pools serve which a guest names; None where any will do."""
+        return _at_home(guest, self._choice.served_by_all(_named(guest)))
 
-        A guest that is placed again stays in its cluster: its addresses live there.
-        """
-        allowed: frozenset[str] | None = None
-        for name in _named(guest) if isinstance(wanted, Blocked) else {each.name for each in wanted}:
-            allowed = _both(allowed, self.served(name))
-        if guest.status.cluster is None or not guest.status.addresses:
-            return allowed
-        return _both(allowed, frozenset({guest.status.cluster}))
-
-    def served(self, name: str) -> frozenset[str] | None:
-        """Return the clusters that a pool serves; None where there is no such pool."""
-        view = self._subset.pool_catalog.view(name)
-        if view is None:
+    def _way(self, guest: Guest, within: frozenset[str] | None, refusals: Refusals) -> Way | None:
+        wanted = self._choice.together(guest, within, refusals)
+        if wanted is None:
             return None
-        if view.spec.cluster_selector is None:
-            return frozenset(view.spec.clusters or ()) or None
-        selector = Selector.of(view.spec.cluster_selector)
-        return frozenset(
-            cluster
-            for cluster, each in self._subset.clusters.items()
-            if selector.matches(each.metadata.labels)
-        )
+        served = self._choice.served_by_all(each.name for each in wanted)
+        return Way(wanted=wanted, clusters=_at_home(guest, served))
 
-    def _choose(
-        self, guest: Guest, wish: Wish, *, clusters: frozenset[str] | None, earlier: Sequence[Wanted]
-    ) -> Wanted | Blocked:
-        if wish.pool is not None:
-            return self._from(guest, wish, wish.pool, earlier=earlier)
-        matching = [name for name in self._subset.pool_catalog if self._matches(wish, name)]
-        # An address that is held already decides; after that the first pool that can give one.
-        matching.sort(key=lambda name: self._held(guest, wish, name) is None)
-        refusals = []
-        for name in matching:
-            served = self.served(name)
-            if clusters is not None and served is not None and not clusters & served:
-                continue
-            one = self._from(guest, wish, name, earlier=earlier)
-            if isinstance(one, Wanted):
-                return one
-            refusals.append(one)
-        if refusals:
-            could_help = {cause for each in refusals for cause in each.causes} | {waiting.any_pool()}
-            first, needs = (
-                refusals[0],
-                {cause: need for each in refusals for cause, need in each.needs.items()},
-            )
-            return blocked(first.reason, first.message, *sorted(could_help), needs=needs)
-        message = (
-            f"no IPPool has the labels that {wish.interface!r} asks for and serves a cluster of the others"
-        )
-        return blocked(GuestReason.POOL_NOT_FOUND, message, waiting.any_pool())
+    def _asked_clusters(self, guest: Guest) -> frozenset[str] | None:
+        """Return where pools that labels choose have to serve: the cluster asked for, and what named pools serve."""
+        cluster = cluster_of(guest)
+        asked = None if cluster is None else frozenset({cluster})
+        # Named pools that serve no such cluster are told of by themselves.
+        return both(asked, self._choice.served_by_all(_named(guest))) or None
 
-    def _matches(self, wish: Wish, name: str) -> bool:
-        view = self._subset.pool_catalog.view(name)
-        return view is not None and wish.selector is not None and wish.selector.matches(view.metadata.labels)
-
-    def _from(self, guest: Guest, wish: Wish, name: str, *, earlier: Sequence[Wanted]) -> Wanted | Blocked:
-        held = self._held(guest, wish, name)
-        looked = self._subset.pool_catalog.look(name)
-        pool = looked if isinstance(looked, Pool) or held is None else self._subset.pool_catalog.held(name)
-        if pool is None:
-            return blocked(
-                GuestReason.POOL_NOT_FOUND, f"there is no IPPool {name!r}", waiting.spec_of_pool(name)
-            )
-        if isinstance(pool, Problem):
-            message = f"the IPPool {name!r} cannot be used: {pool.message}"
-            return blocked(GuestReason.POOL_UNUSABLE, message, waiting.spec_of_pool(name))
-        if any(each.interface == wish.interface and each.pool.version == pool.version for each in earlier):
-            message = f"interface {wish.interface!r} asks for two addresses of IPv{pool.version}: take one of each family"
-            return blocked(GuestReason.POOLS_OF_ONE_FAMILY, message, waiting.spec_of_pool(name))
-        wanted = Wanted(wish.interface, name, pool, canonical(wish.address), held)
-        return (None if held is not None else self._shortage.of(guest, wanted, earlier)) or wanted
-
-    def _held(self, guest: Guest, wish: Wish, pool: str) -> IPAddress | None:
-        """Return the claim that a guest has for a wish already: it keeps that one, whatever became of the pool."""
-        fixed = canonical(wish.address)
-        for each in self._subset.claims.of_guest(guest_id_of(guest)):
-            owner = each.spec.owner
-            is_for_it = owner is not None and owner.interface == wish.interface and each.spec.pool == pool
-            if is_for_it and fixed in (None, each.spec.address):
-                return each
-        return None
-
-    def _unserved(self, guest: Guest, found: list[Wanted]) -> Blocked | None:
-        """A guest that names a cluster needs pools that serve it."""
-        cluster = guest.spec.placement.cluster if guest.spec.placement else None
-        for each in found:
-            served = self.served(each.name)
-            if cluster is not None and served is not None and cluster not in served:
-                there = ", ".join(sorted(served)) or "no cluster"
-                message = f"the IPPool {each.name!r} serves {there}, not the cluster {cluster!r}"
-                return blocked(
-                    GuestReason.POOL_NOT_SERVING_CLUSTER, message, *causes(each), waiting.any_pool()
-                )
-        return None
-
-
-def _between_vlans(found: list[Wanted]) -> Blocked | None:
-    """One interface is plugged in once."""
-    seen: dict[str, Wanted] = {}
-    for each in found:
-        first = seen.setdefault(each.interface, each)
-        if first.pool.vlan != each.pool.vlan:
-            message = (
-                f"interface {each.interface!r} asks for addresses of two VLANs, {first.pool.vlan or 'none'} of the "
-                f"IPPool {first.name!r} and {each.pool.vlan or 'none'} of {each.name!r}: take two interfaces"
-            )
-            return blocked(GuestReason.POOLS_OF_TWO_VLANS, message, waiting.spec_of_pool(each.name))
-    return None
+    def _parts(self, guest: Guest, start: frozenset[str] | None) -> list[frozenset[str]]:
+        """Return one cluster of each set of clusters that the same pools serve, of those that labels choose."""
+        by_labels = [wish for wish in wishes(guest) if wish.selector is not None]
+        served = {
+            name: self._choice.served(name) for wish in by_labels for name in self._choice.matching(wish)
+        }
+        named = {cluster for each in served.values() if each is not None for cluster in each}
+        reached = {*named, _ELSEWHERE} if start is None else start
+        parts: dict[frozenset[str], str] = {}
+        for cluster in sorted(reached) if by_labels else ():
+            serving = frozenset(name for name, each in served.items() if each is None or cluster in each)
+            parts.setdefault(serving, cluster)
+        return [frozenset({cluster}) for cluster in parts.values()]
 
 
 def _named(guest: Guest) -> set[str]:
     return {wish.pool for wish in wishes(guest) if wish.pool is not None}
 
 
-def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
+def _at_home(guest: Guest, clusters: frozenset[str] | None) -> frozenset[str] | None:
+    """A guest that is placed again stays in its cluster: its addresses live there."""
+    if guest.status.cluster is None or not guest.status.addresses:
+        return clusters
+    return both(clusters, frozenset({guest.status.cluster}))

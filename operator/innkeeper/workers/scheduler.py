@@ -1,11 +1,12 @@
-"""Step 2: which cluster and host, by promises. Reads the subset; notes the promise before anybody writes it.
+"""Step 2: which cluster, host and pools, by promises. Reads the subset; notes the promise before anybody writes it.
 
 The cycle: a guest from the queue, the fleet as the snapshot, filter, score, choose, assume here; write, and confirm or
 forget where the binding is written.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.blocked import Blocked
@@ -20,10 +21,31 @@ from innkeeper.state.residents import resident_of
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.workers.image import ImageWorker, may_use
-from innkeeper.workers.reach import NO_ADDRESS, Reach
+from innkeeper.workers.macs import mac_conflict, macs_in_use
+from innkeeper.workers.pool_choice import Refusals
+from innkeeper.workers.reach import NO_ADDRESS, Reach, Way
 from innkeeper.workers.shortage import Wanted
 
 AVOIDED_FOR_S = 300.0
+
+Decide = Callable[[Request], Placement | NoHostFits]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The host that was chosen, its cluster, and the addresses that the guest is to have there."""
+
+    host: str
+    cluster: str
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided for a guest, and what was asked of hosts: by all ways together that were looked at."""
+
+    asked: Request
+    found: Placed | Blocked
 
 
 class SchedulerWorker:
@@ -65,45 +87,80 @@ class SchedulerWorker:
         is_own = guest.status.resources is not None or guest.spec.resources is not None
         return () if is_own else (waiting.flavor(guest.spec.flavor or ""),)
 
-    def place(
-        self, guest: Guest, *, amounts: Amounts, wanted: list[Wanted] | None = None
-    ) -> Placement | Blocked:
-        """Choose a host and assume its promise; the caller settles the promise once the binding is written, or failed.
+    def place(self, guest: Guest, *, amounts: Amounts) -> Placed | Blocked:
+        """Choose a host and the pools of the addresses, and assume the promise.
 
-        `wanted` are the addresses that the guest is to have, where the caller knows them already.
+        The guest leaves the line where it waited for room: who stands behind it is looked at while it is bound. The
+        caller settles the promise once the binding is written, or failed.
         """
         guest_id = guest_id_of(guest)
         began = self._clock.monotonic()
-        request = self.request(guest, amounts=amounts, wanted=wanted)
-        decision = self._shortlists.decide(request, seed=self.seed_of(guest_id))
+        seed = self.seed_of(guest_id)
+        choice = self.choose(
+            guest, amounts=amounts, decide=lambda request: self._shortlists.decide(request, seed=seed)
+        )
         took_s = self._clock.monotonic() - began
-        self._observe("no_host_fits" if isinstance(decision, NoHostFits) else "placed", took_s)
-        if isinstance(decision, NoHostFits):
-            return Blocked(
-                step=ConditionType.SCHEDULED,
-                reason=GuestReason.NO_HOST_FITS,
-                message=decision.message,
-                waits_for_room=request,
-                causes=self._causes_of_size(guest),
-                again_after_s=self._subset.refusals.time_left(
-                    guest_id, request.avoid, now=self._clock.monotonic()
-                ),
-            )
-        self._subset.promises.assume(guest_id, resident_of(guest, decision.host, amounts))
-        return decision
+        if isinstance(choice.found, Blocked):
+            if choice.found.waits_for_room is not None:
+                self._observe("no_host_fits", took_s)
+            return choice.found
+        self._observe("placed", took_s)
+        self._subset.promises.assume(guest_id, resident_of(guest, choice.found.host, amounts))
+        self._subset.leave_backlog((guest.metadata.namespace, guest.metadata.name))
+        return choice.found
 
-    def request(
-        self, guest: Guest, *, amounts: Amounts, wanted: list[Wanted] | Blocked | None = None
-    ) -> Request:
-        """Return what a guest asks of hosts now; `wanted` as `Reach` gives it, where the caller has it already."""
-        if wanted is None:
-            wanted = self._reach.wanted(guest)
+    def choose(self, guest: Guest, *, amounts: Amounts, decide: Decide) -> Choice:
+        """Decide for a guest, without a promise. Ways are asked in turn: pools that are first by name come first.
+
+        A hard spread counts the places where the guest could be, so it is asked of all ways at once.
+        """
+        refusals, asks = Refusals(), self._asks(guest, amounts)
+        ways = self._reach.ways(guest, refusals)
+        asked, tried = asks, list[Way]()
+        nothing: NoHostFits | None = None
+        for together in _in_turn(ways, at_once=bool(asks.spread)):
+            tried += together
+            asked = replace(asks, clusters=_clusters(tried))
+            decision = decide(replace(asks, clusters=_clusters(together)))
+            if isinstance(decision, Placement):
+                way = next(each for each in together if _serves(each, decision.cluster))
+                return Choice(asked, Placed(decision.host, decision.cluster, way.wanted))
+            nothing = decision
+        if nothing is None:
+            blocked = refusals.as_one()
+            has_free = blocked.reason not in NO_ADDRESS
+            return Choice(replace(asks, clusters=self._reach.named(guest), addresses_free=has_free), blocked)
+        return Choice(asked, refusals.add_to(self._nowhere(guest, asked, nothing, decide)))
+
+    def _nowhere(self, guest: Guest, asked: Request, nothing: NoHostFits, decide: Decide) -> Blocked:
+        """Return why no host fits: another guest's MAC where that alone is in the way, else room, or a rule."""
+        found = Blocked(
+            step=ConditionType.SCHEDULED, reason=GuestReason.NO_HOST_FITS, message=nothing.message
+        )
+        if asked.mac_in_use:
+            otherwise = decide(replace(asked, mac_in_use=frozenset()))
+            if isinstance(otherwise, Placement):
+                found = mac_conflict(self._subset, guest, cluster=otherwise.cluster) or found
+        macs = macs_in_use(self._subset, guest)
+        return replace(
+            found,
+            waits_for_room=asked,
+            causes=(
+                *self._causes_of_size(guest),
+                *(waiting.mac(cluster, mac) for cluster in sorted(macs) for mac in sorted(macs[cluster])),
+            ),
+            again_after_s=self._subset.refusals.time_left(
+                guest_id_of(guest), asked.avoid, now=self._clock.monotonic()
+            ),
+        )
+
+    def _asks(self, guest: Guest, amounts: Amounts) -> Request:
+        """Return what a guest asks of hosts now, whatever its pools are."""
         return request_of(
             guest,
             amounts=amounts,
             image=self._image(guest),
-            clusters=self._reach.clusters(guest, wanted),
-            addresses_free=not isinstance(wanted, Blocked) or wanted.reason not in NO_ADDRESS,
+            mac_in_use=frozenset(macs_in_use(self._subset, guest)),
             avoid=self._subset.refusals.standing(guest_id_of(guest), now=self._clock.monotonic()),
         )
 
@@ -124,3 +181,24 @@ class SchedulerWorker:
     def forget(self, guest_id: str) -> None:
         """The guest is gone."""
         self._subset.refusals.forget(guest_id)
+
+
+def _in_turn(ways: Iterable[Way], *, at_once: bool) -> Iterator[list[Way]]:
+    """Yield each way by itself, and all of them in the end; `at_once`: only all of them."""
+    found: list[Way] = []
+    for way in ways:
+        found.append(way)
+        if not at_once:
+            yield [way]
+    if len(found) > (0 if at_once else 1):
+        yield found
+
+
+def _clusters(ways: Iterable[Way]) -> frozenset[str] | None:
+    """Return the clusters of all these ways together."""
+    found = [each.clusters for each in ways]
+    return None if None in found else frozenset[str]().union(*(each for each in found if each is not None))
+
+
+def _serves(way: Way, cluster: str) -> bool:
+    return way.clusters is None or cluster in way.clusters

@@ -9,7 +9,7 @@ from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Resident
 from innkeeper.domain.scheduling.fleet import Fleet
-from innkeeper.domain.scheduling.request import Group, Request, SpreadLimit, Term
+from innkeeper.domain.scheduling.request import Group, Request, SpreadLimit, Term, Wish
 from innkeeper.domain.scheduling.selectors import Operator, Requirement, Selector
 from innkeeper.state.backlog import Backlog
 from innkeeper.views.placement import Taint
@@ -127,6 +127,41 @@ def test_a_guest_that_wants_company_is_woken_when_company_comes() -> None:
     assert helped(backlog) == []
     fleet.reserve("web", WEB_GUEST)
     assert helped(backlog) == [A]
+
+
+HUGE = replace(SMALL, amounts=Amounts(5, 5, 5))
+WISHES = replace(HUGE, wishes=(Wish(Term(WEB), 5),), spread_wishes=(Term(WEB),))
+
+
+@pytest.mark.parametrize(
+    ("asks", "by_arrival", "by_departure"),
+    [
+        (WISHES, False, False),
+        (replace(HUGE, apart=(Term(WEB),)), False, True),
+        (replace(HUGE, near=(Term(WEB),)), True, True),
+        (replace(HUGE, spread=(SpreadLimit(Term(WEB)),)), True, True),
+    ],
+    ids=["wishes", "apart", "near", "spread"],
+)
+def test_who_comes_and_who_goes_wakes_those_alone_whom_it_can_help(
+    asks: Request, *, by_arrival: bool, by_departure: bool
+) -> None:
+    fleet = full(Amounts())
+    backlog = waiting(fleet, (A, asks, (0, "1")))
+    fleet.reserve("web", WEB_GUEST)
+    assert helped(backlog) == [A] * by_arrival
+    fleet.release("web")
+    assert helped(backlog) == [A] * by_departure
+
+
+def test_a_guest_that_loses_its_label_wakes_who_is_to_be_apart_from_it() -> None:
+    fleet = full(Amounts())
+    fleet.reserve("web", WEB_GUEST)
+    asks = replace(SMALL, apart=(Term(WEB),))
+    backlog = waiting(fleet, (A, asks, (0, "1")))
+    fleet.reserve("web", replace(WEB_GUEST, labels={"app": "db"}))
+    assert helped(backlog) == [A]
+    assert cycle.decide(asks, fleet, seed=0) == Placement("h", "lab")
 
 
 def test_a_guest_that_was_kept_out_of_a_zone_is_woken_when_who_kept_it_out_goes() -> None:

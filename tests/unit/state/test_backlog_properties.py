@@ -10,10 +10,10 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import Placement
 from innkeeper.domain.scheduling.facts import HostFacts, Resident
 from innkeeper.domain.scheduling.request import Request
+from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.state.backlog import Backlog
 from tests.kit import fleets, reference_scheduler
 from tests.kit.changing_fleet import ChangingFleet
@@ -29,6 +29,7 @@ class Lines(ChangingFleet):
     def __init__(self) -> None:
         super().__init__()
         self.backlog = Backlog(self.fleet)
+        self.shortlists = Shortlists(self.fleet)
         self.asks: dict[Key, Request] = {}
 
     @initialize(
@@ -60,6 +61,14 @@ class Lines(ChangingFleet):
     def a_guest_comes(self, guest: Resident) -> None:
         self.comes(guest)
 
+    @rule(data=st.data(), other=fleets.residents())
+    def a_guest_is_relabelled(self, data: Any, other: Resident) -> None:
+        assume(self.world.guests)
+        guest_id = data.draw(st.sampled_from(sorted(self.world.guests)))
+        relabelled = replace(self.world.guests[guest_id], labels=other.labels)
+        self.world.guests[guest_id] = relabelled
+        self.fleet.reserve(guest_id, relabelled)
+
     @rule(request=fleets.requests() | fleets.requests_about_places(), equals=st.integers(1, 3))
     def equal_guests_ask(self, request: Request, equals: int) -> None:
         assume(len(self.asks) < MOST)
@@ -79,7 +88,7 @@ class Lines(ChangingFleet):
 
     def look(self, key: Key, request: Request) -> None:
         """Do what the flow of guests does when it looks at one."""
-        decision = cycle.decide(request, self.fleet, seed=0)
+        decision = self.shortlists.decide(request, seed=0)
         if not isinstance(decision, Placement):
             self.asks[key] = request
             self.look_next(self.backlog.wait(key, request, (0, key[1])))

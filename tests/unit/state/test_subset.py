@@ -139,6 +139,16 @@ def test_a_refused_guest_gives_its_room_back_and_wakes_who_waits(told: Told) -> 
     assert told.room() == [("default", "other")]
 
 
+def test_a_guest_that_was_bound_by_another_operator_leaves_its_line(told: Told) -> None:
+    told.comes(a_guest())
+    for number, name in enumerate(("web", "behind")):
+        told.subset.backlog.wait(("default", name), Request(amounts=Amounts()), (0, str(number)))
+    told.fresh()
+    told.comes(a_guest(host="a", version=2))
+    assert told.subset.backlog.waiting() == [("default", "behind")]
+    assert ("default", "behind") in told.guests, "it has a look now"
+
+
 def test_another_guest_of_the_same_name_takes_nothing_over(told: Told) -> None:
     told.comes(a_guest(host="a"))
     told.comes(an_order(desired="Destroyed"))

@@ -19,8 +19,7 @@ def request_of(
     *,
     amounts: Amounts,
     image: str = "",
-    clusters: frozenset[str] | None = None,
-    addresses_free: bool = True,
+    mac_in_use: frozenset[str] = frozenset(),
     avoid: frozenset[str] = frozenset(),
 ) -> Request:
     """Return what a guest asks of a host.
@@ -43,8 +42,7 @@ def request_of(
         cluster=wanted.cluster,
         cluster_selector=Selector.of(wanted.cluster_selector),
         host_selector=Selector.of(wanted.host_selector),
-        clusters=clusters,
-        addresses_free=addresses_free,
+        mac_in_use=mac_in_use,
         tolerations=tuple(_tolerance(each) for each in wanted.tolerations),
         avoid=avoid,
         near=tuple(_term(each, namespace) for each in near.required),

@@ -163,7 +163,7 @@ class Fleet:
         self._residents[guest_id] = (resident, row)
         self._take(row, resident.amounts, 1)
         self.crowd.arrive(guest_id, resident, row)
-        self.gains.namespace(resident.namespace)
+        self.gains.guest_came(resident.namespace)
         self._touch(row)
         return True
 
@@ -175,7 +175,7 @@ class Fleet:
         resident, row = known
         self._take(row, resident.amounts, -1)
         self.crowd.leave(guest_id, resident, row)
-        self.gains.namespace(resident.namespace)
+        self.gains.guest_went(resident.namespace)
         if any(term.topology_key != HOST_TOPOLOGY for term in resident.apart):
             self.gains.everywhere()
         self._touch(row)

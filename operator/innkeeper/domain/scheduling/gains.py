@@ -1,6 +1,7 @@
 """What changed in a fleet that could make room for a guest that waits: noted until somebody takes the note.
 
-Promises only take room, so they are noted for requests alone that speak of other guests.
+Promises only take room, so they are noted for requests alone that other guests rule; who came and who went are told
+apart, as nobody that is to be apart from others is helped by one that comes.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from innkeeper.domain.scheduling.columns import RowNumbers
 
 @dataclass(frozen=True)
 class Gained:
-    """What could help guests that wait: some rows (None: all), namespaces whose guests changed, places that did."""
+    """What could help guests that wait: some rows (None: all), namespaces where guests came or went, moved places."""
 
     rows: RowNumbers | None
-    namespaces: frozenset[str]
+    came: frozenset[str]
+    went: frozenset[str]
     places: bool
 
 
@@ -24,22 +26,24 @@ class _Noted:
     count: int = 0
     rows: frozenset[int] = frozenset()
     everywhere: bool = False
-    namespaces: frozenset[str] = frozenset()
+    came: frozenset[str] = frozenset()
+    went: frozenset[str] = frozenset()
     places: bool = False
 
 
 class Gains:
-    """The note. `count` rises with each change that can make room for a request that speaks of no other guest."""
+    """The note. `count` rises with each change that can make room for a request that no other guest rules."""
 
     def __init__(self) -> None:
         self.count = 0
         self._rows: set[int] = set()
         self._everywhere = False
-        self._namespaces: set[str] = set()
+        self._came: set[str] = set()
+        self._went: set[str] = set()
         self._places = False
 
     def __bool__(self) -> bool:
-        return bool(self._rows or self._everywhere or self._namespaces or self._places)
+        return bool(self._rows or self._everywhere or self._came or self._went or self._places)
 
     def row(self, row: int) -> None:
         """A host has more room, or takes more guests than before."""
@@ -56,21 +60,30 @@ class Gains:
         self.count += 1
         self._places = True
 
-    def namespace(self, name: str) -> None:
-        """A guest came, went or changed its labels."""
-        self._namespaces.add(name)
+    def guest_came(self, namespace: str) -> None:
+        """A guest came; one whose labels changed went and came."""
+        self._came.add(namespace)
+
+    def guest_went(self, namespace: str) -> None:
+        """A guest went."""
+        self._went.add(namespace)
 
     def take(self) -> Gained:
         """Return what changed since the last call."""
         rows = None if self._everywhere else np.array(sorted(self._rows), dtype=np.intp)
-        gained = Gained(rows, frozenset(self._namespaces), self._places)
+        gained = Gained(rows, frozenset(self._came), frozenset(self._went), self._places)
         self.restore(_Noted(count=self.count))
         return gained
 
     def noted(self) -> _Noted:
         """Return the note as it is, for `restore`."""
         return _Noted(
-            self.count, frozenset(self._rows), self._everywhere, frozenset(self._namespaces), self._places
+            self.count,
+            frozenset(self._rows),
+            self._everywhere,
+            frozenset(self._came),
+            frozenset(self._went),
+            self._places,
         )
 
     def restore(self, noted: _Noted) -> None:
@@ -78,5 +91,6 @@ class Gains:
         self.count = noted.count
         self._rows = set(noted.rows)
         self._everywhere = noted.everywhere
-        self._namespaces = set(noted.namespaces)
+        self._came = set(noted.came)
+        self._went = set(noted.went)
         self._places = noted.places

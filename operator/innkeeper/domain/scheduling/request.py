@@ -79,7 +79,8 @@ class Request:
     """All that a guest asks.
 
     `clusters` are those that all its pools serve (None: every cluster); `addresses_free` is false where one of its pools
-    has no address left for it. `labels` are the guest's own, sorted pairs, which other guests' terms may speak of.
+    has no address left for it. In the clusters of `mac_in_use` another guest has its MAC. `labels` are the guest's own,
+    sorted pairs, which other guests' terms may speak of.
     """
 
     amounts: Amounts
@@ -91,6 +92,7 @@ class Request:
     host_selector: Selector = EVERYTHING
     clusters: frozenset[str] | None = None
     addresses_free: bool = True
+    mac_in_use: frozenset[str] = frozenset()
     tolerations: tuple[Tolerance, ...] = ()
     avoid: frozenset[str] = frozenset()  # hosts that refused it lately
     near: tuple[Term, ...] = ()
@@ -110,8 +112,18 @@ class Request:
 
     @property
     def speaks_of_guests(self) -> bool:
-        """Whether where other guests are can change what fits."""
-        return bool(self.near or self.apart or self.spread or self.wishes or self.spread_wishes)
+        """Whether where other guests are can change what fits, or which of what fits is best."""
+        return bool(self.is_ruled_by_guests or self.wishes or self.spread_wishes)
+
+    @property
+    def is_ruled_by_guests(self) -> bool:
+        """Whether where other guests are can change what fits; wishes rule out nothing."""
+        return bool(self.near or self.apart or self.spread)
+
+    @property
+    def is_helped_by_arrivals(self) -> bool:
+        """Whether a guest that comes can make a host fit: as company, or by filling the emptiest place of a spread."""
+        return bool(self.near or self.spread)
 
     def is_of(self, group: Group) -> bool:
         """Tell whether the guest that asks belongs to a group."""

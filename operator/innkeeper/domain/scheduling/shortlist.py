@@ -1,8 +1,8 @@
 """Equal requests share their work: what fitted the first one, ranked, serves the next ones.
 
 An entry counts only while its row has not changed since it was scored; changed rows are asked again, many at once.
-Requests that speak of other guests are decided anew each time, since any guest's coming can change what fits them. What
-fits nowhere is not asked again until something could help it.
+Requests that speak of other guests are decided anew each time, since any guest's coming can change what is best for
+them. What fits nowhere is not asked again until something could help it; where other guests rule that, it always is.
 """
 
 import heapq
@@ -63,19 +63,25 @@ class Shortlists:
 
     def decide(self, request: Request, *, seed: int) -> Placement | NoHostFits:
         """Choose a host; the caller notes the promise before it asks again."""
-        if request.speaks_of_guests:
+        if request.is_ruled_by_guests:
             return cycle.decide(request, self._fleet, seed=seed, enough=self._enough)
         hopeless = self._hopeless.get(request)
         if hopeless is not None and hopeless[0] == self._standing():
             return hopeless[1]
+        found = self._choose(request, seed=seed)
+        if isinstance(found, NoHostFits):
+            _remember(self._hopeless, request, (self._standing(), found))
+        return found
+
+    def _choose(self, request: Request, *, seed: int) -> Placement | NoHostFits:
+        if request.speaks_of_guests:
+            return cycle.decide(request, self._fleet, seed=seed, enough=self._enough)
         row = self._next(request)
         if row is None:
             row = self._begin(request, seed=seed)
         if row is not None:
             return cycle.placement_at(self._fleet, row)
-        nothing = cycle.no_host_fits(request, self._fleet)
-        _remember(self._hopeless, request, (self._standing(), nothing))
-        return nothing
+        return cycle.no_host_fits(request, self._fleet)
 
     def _standing(self) -> tuple[int, int]:
         """While this stays the same, what fitted nowhere fits nowhere."""

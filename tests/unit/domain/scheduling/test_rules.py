@@ -87,6 +87,13 @@ CASES = [
         two="2 have no free address in its pools",
     ),
     Case(
+        rule="mac",
+        asks=replace(ASK, mac_in_use=frozenset({"lab"})),
+        reason="MacInUse",
+        one="1 is in a cluster where another guest has its MAC",
+        two="2 are in clusters where another guest has its MAC",
+    ),
+    Case(
         rule="hostSelector",
         asks=replace(ASK, host_selector=carrying("zone", "a", operator=Operator.NOT_IN)),
         reason="HostNotSelected",

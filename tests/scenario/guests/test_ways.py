@@ -1,0 +1,195 @@
+"""Pools that labels choose, and MACs that are in use somewhere: a guest goes where there is room and it may have both."""
+
+from typing import Any
+
+import pytest
+
+from innkeeper.kube.resources import GUESTS, HOSTS, IP_ADDRESSES, IP_POOLS
+from innkeeper.workers.explaining import Explained, Explainer
+from innkeeper.workers.sweeper import SIGHTINGS
+from tests.kit import objects
+from tests.kit.guest_scene import GuestScene
+from tests.kit.objects import NAMESPACE, Document
+from tests.kit.waiting import eventually
+
+PUBLIC: Document = {"name": "eth0", "addresses": [{"poolSelector": {"matchLabels": {"net": "public"}}}]}
+MAC = "02:00:00:00:00:77"
+
+
+@pytest.fixture
+async def scene(scene: GuestScene) -> GuestScene:
+    """Add a pool and a host for each of the clusters `one` and `two`; the pool of `one` is first by name."""
+    for number, cluster in enumerate(("one", "two"), start=1):
+        made = objects.pool(
+            f"{cluster}-public", cidr=f"10.{20 + number}.0.0/29", gateway=None, clusters=[cluster]
+        )
+        made["metadata"]["labels"] = {"net": "public"}
+        scene.api.create(IP_POOLS, made)
+        scene.add_host(f"in-{cluster}", cluster=cluster, store_id=f"store-{cluster}")
+    scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": True}})
+    subset = scene.operators[0].subset
+    await eventually(lambda: len(subset.hosts) == 3 and subset.hosts["a"].spec.unschedulable)
+    return scene
+
+
+def close(scene: GuestScene, host: str, *, closed: bool = True) -> None:
+    scene.api.patch(HOSTS, host, {"spec": {"maintenance": closed}})
+
+
+async def knows_closed(scene: GuestScene, *hosts: str) -> None:
+    known = scene.operators[0].subset.hosts
+    await eventually(lambda: all(known[each].spec.maintenance for each in hosts))
+
+
+def asks(scene: GuestScene, name: str = "web", *, number: int = 1, **spec: Any) -> None:
+    scene.add_guest(name, number=number, spec={"interfaces": [PUBLIC], **spec})
+
+
+async def explained(scene: GuestScene, name: str = "web") -> Explained:
+    subset = scene.operators[0].subset
+    explainer = Explainer(subset, scene.clock)
+    return await explainer.explain(subset.guests[NAMESPACE, name], hosts=list(subset.hosts))
+
+
+async def until_at(scene: GuestScene, host: str, pool: str, name: str = "web") -> None:
+    found = await scene.until_ready(name)
+    assert (found.status.host, [each.pool for each in found.status.addresses]) == (host, [pool])
+
+
+async def test_only_pools_of_the_cluster_that_is_asked_for_are_chosen(scene: GuestScene) -> None:
+    asks(scene, placement={"cluster": "two"})
+    await until_at(scene, "in-two", "two-public")
+
+
+async def test_a_cluster_without_a_pool_is_told_of_until_one_serves_it(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "two-public", {"metadata": {"labels": {"net": "other"}}})
+    known = scene.operators[0].subset.pools
+    await eventually(lambda: known["two-public"].metadata.labels == {"net": "other"})
+    asks(scene, placement={"cluster": "two"})
+    told = await scene.until_reason("PoolNotServingCluster")
+    assert told.message == "no IPPool with the labels that 'eth0' asks for serves the cluster 'two'"
+    scene.api.patch(IP_POOLS, "two-public", {"metadata": {"labels": {"net": "public"}}})
+    await until_at(scene, "in-two", "two-public")
+
+
+async def test_the_first_pool_by_name_is_taken_while_its_cluster_has_room(scene: GuestScene) -> None:
+    for number in range(1, 5):
+        asks(scene, f"g{number}", number=number)
+        await until_at(scene, "in-one", "one-public", f"g{number}")
+
+
+async def test_a_pool_whose_cluster_has_no_room_is_passed_by(scene: GuestScene) -> None:
+    close(scene, "in-one")
+    await knows_closed(scene, "in-one")
+    asks(scene)
+    await until_at(scene, "in-two", "two-public")
+    assert (await explained(scene)).chosen == "in-two"
+
+
+@pytest.mark.parametrize("opens", ["one", "two"])
+async def test_a_guest_waits_for_room_in_each_cluster_of_its_pools(scene: GuestScene, opens: str) -> None:
+    close(scene, "in-one")
+    close(scene, "in-two")
+    await knows_closed(scene, "in-one", "in-two")
+    asks(scene)
+    told = await scene.until_reason("NoHostFits")
+    assert "2 are in maintenance" in told.message, "both are told of"
+    assert (await explained(scene)).message == told.message
+    close(scene, f"in-{opens}", closed=False)
+    await until_at(scene, f"in-{opens}", f"{opens}-public")
+
+
+async def test_a_guest_waits_for_an_address_where_there_is_room_too(scene: GuestScene) -> None:
+    for last in range(1, 7):
+        taken = objects.address(last, owner="somebody", pool="one-public")
+        taken["metadata"]["name"] = f"default.10-21-0-{last}"
+        taken["spec"]["address"] = f"10.21.0.{last}"
+        scene.api.create(IP_ADDRESSES, taken)
+    close(scene, "in-two")
+    await knows_closed(scene, "in-two")
+    await eventually(lambda: len(scene.operators[0].subset.claims.by_name) == 6)
+    asks(scene)
+    await scene.until_reason("NoHostFits")
+    scene.api.patch(IP_ADDRESSES, "default.10-21-0-4", {"metadata": {"finalizers": None}})
+    scene.api.delete(IP_ADDRESSES, "default.10-21-0-4")
+    await until_at(scene, "in-one", "one-public")
+
+
+async def test_an_address_that_was_claimed_for_a_way_that_was_left_is_released(scene: GuestScene) -> None:
+    close(scene, "in-one")
+    claimed = objects.address(2, pool="one-public")
+    claimed["metadata"]["name"] = "default.10-21-0-2"
+    claimed["spec"]["address"] = "10.21.0.2"
+    scene.api.create(IP_ADDRESSES, claimed)
+    await knows_closed(scene, "in-one")
+    operator = scene.operators[0]
+    await eventually(lambda: operator.subset.claims.by_name)
+    asks(scene)
+    await until_at(scene, "in-two", "two-public")
+    for _ in range(SIGHTINGS):
+        await operator.sweeper.sweep()
+    assert [each.spec.address for each in scene.addresses(held=False)] == ["10.21.0.2"]
+
+
+async def test_a_wish_that_only_the_second_pool_of_another_one_leaves_open_is_met(scene: GuestScene) -> None:
+    other = objects.pool("two-storage", cidr="10.30.0.0/29", gateway=None, clusters=["two"])
+    other["metadata"]["labels"] = {"net": "storage"}
+    scene.api.create(IP_POOLS, other)
+    await eventually(lambda: "two-storage" in scene.operators[0].subset.pools)
+    storage = {"name": "eth1", "addresses": [{"poolSelector": {"matchLabels": {"net": "storage"}}}]}
+    asks(scene, interfaces=[PUBLIC, storage])
+    found = await scene.until_ready()
+    assert [each.pool for each in found.status.addresses] == ["two-public", "two-storage"]
+
+
+async def test_a_hard_spread_counts_every_cluster_that_some_pool_serves(scene: GuestScene) -> None:
+    close(scene, "in-two")
+    await knows_closed(scene, "in-two")
+    term = {"selector": {"matchLabels": {"app": "web"}}, "topologyKey": "innkeeper.dev/cluster"}
+    spread = {"spread": [{**term, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}
+    for number in (1, 2):
+        guest = objects.guest(f"g{number}", number=number, spec={"interfaces": [PUBLIC], "placement": spread})
+        guest["metadata"]["labels"] = {"app": "web"}
+        scene.api.create(GUESTS, guest, namespace=NAMESPACE)
+        if number == 1:
+            await until_at(scene, "in-one", "one-public", "g1")
+    await scene.until_reason("NoHostFits", "g2")
+    close(scene, "in-two", closed=False)
+    await until_at(scene, "in-two", "two-public", "g2")
+
+
+def with_mac(scene: GuestScene, name: str, *, number: int, **spec: Any) -> None:
+    interface = {"name": "eth0", "pool": "lab", "mac": MAC}
+    scene.add_guest(name, number=number, spec={"interfaces": [interface], **spec})
+
+
+async def test_a_guest_whose_mac_is_in_use_in_one_cluster_goes_to_another(scene: GuestScene) -> None:
+    with_mac(scene, "first", number=1)
+    first = await scene.until_ready("first")
+    with_mac(scene, "second", number=2)
+    second = await scene.until_ready("second")
+    assert {first.status.host, second.status.host} == {"in-one", "in-two"}
+    assert (await explained(scene, "second")).chosen == second.status.host
+
+
+async def test_a_guest_whose_mac_is_in_use_waits_for_it_and_for_room_elsewhere(scene: GuestScene) -> None:
+    close(scene, "in-two")
+    await knows_closed(scene, "in-two")
+    for number, name in enumerate(("first", "second", "third"), start=1):
+        with_mac(scene, name, number=number)
+        if name == "first":
+            await scene.until_ready("first")
+        else:
+            told = await scene.until_reason("MacInUse", name)
+            assert "belongs to the Guest default/first in the cluster 'one'" in told.message
+            assert (await explained(scene, name)).blocked.message == told.message
+    close(scene, "in-two", closed=False)
+
+    def bound() -> list[str]:
+        found = (scene.guest(each) for each in ("second", "third"))
+        return [each.metadata.name for each in found if each is not None and each.status.host == "in-two"]
+
+    await eventually(lambda: len(bound()) == 1)
+    [left] = {"second", "third"} - set(bound())
+    scene.delete_guest("first")
+    await until_at(scene, "in-one", "lab", left)
