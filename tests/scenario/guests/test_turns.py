@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
-from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.kube.resources import IP_POOLS
 from innkeeper.state import waiting
 from innkeeper.views.guest import Guest
 from innkeeper.workers.flow import WORKERS
-from innkeeper.workers.reach import Reach
-from innkeeper.workers.shortage import Wanted
+from innkeeper.workers.pool_choice import Refusals
+from innkeeper.workers.reach import Reach, Way
 from tests.kit.guest_scene import GuestScene
 from tests.kit.waiting import eventually
 
@@ -44,13 +44,13 @@ async def test_guests_over_their_limit_that_all_look_again_leave_turns_to_others
         scene.add_guest(f"g{number}", number=number)
     await eventually(lambda: len(waits.wake(waiting.limit("lab", "default"))) == GUESTS, deadline_s=60)
     looks: list[int] = []
-    look, turns = Reach.wanted, Turns()
+    look, turns = Reach.ways, Turns()
 
-    def counted(reach: Reach, guest: Guest) -> list[Wanted] | Blocked:
+    def counted(reach: Reach, guest: Guest, refusals: Refusals) -> Iterator[Way]:
         looks.append(turns.now)
-        return look(reach, guest)
+        return look(reach, guest, refusals)
 
-    monkeypatch.setattr(Reach, "wanted", counted)
+    monkeypatch.setattr(Reach, "ways", counted)
     try:
         scene.operators[0].subset.wake(waiting.spec_of_pool("lab"))
         await eventually(lambda: len(looks) >= GUESTS, deadline_s=60)
