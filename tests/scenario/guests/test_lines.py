@@ -1,11 +1,11 @@
 """Equal guests that wait for room in one line: they follow each other at once, and none that fails holds others up."""
 
-from innkeeper.kube.resources import HOSTS, IP_POOLS
+from innkeeper.kube.resources import GUESTS, HOSTS, IP_POOLS
 from tests.kit import objects
 from tests.kit.fake_api_documents import RefusedError
 from tests.kit.fake_api_kinds import Kind
 from tests.kit.guest_scene import GuestScene
-from tests.kit.objects import Document
+from tests.kit.objects import NAMESPACE, Document
 from tests.kit.waiting import eventually, settled
 
 EQUAL = 12
@@ -49,6 +49,22 @@ async def test_a_guest_whose_claim_is_always_denied_holds_up_nobody_behind_it(sc
     scene.delete_guest("other")
     await scene.until_ready("third")
     scene.api.store.admission.remove(deny)
+    await room_for(scene, 2)
+    await scene.until_ready("denied")
+
+
+async def test_a_guest_that_fails_before_it_is_placed_holds_up_nobody_behind_it(scene: GuestScene) -> None:
+    await room_for(scene, 0)
+    for number, (name, priority) in enumerate({"denied": 10, "other": 0}.items(), start=1):
+        scene.add_guest(name, number=number, spec={"priority": priority})
+        await scene.until_reason("NoHostFits", name)
+    scene.api.store.admission.clear()
+    denial = scene.api.faults.fail("patch guests default/denied", status=403, times=None)
+    scene.api.patch(GUESTS, "denied", {"metadata": {"finalizers": None}}, namespace=NAMESPACE)
+    await eventually(lambda: denial.met)
+    await room_for(scene, 1)
+    await scene.until_ready("other")
+    scene.api.faults.clear()
     await room_for(scene, 2)
     await scene.until_ready("denied")
 

@@ -8,7 +8,7 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.facts import Resident
-from innkeeper.domain.scheduling.request import Term
+from innkeeper.domain.scheduling.request import Request, Term, Wish
 from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY
 from tests.unit.domain.scheduling.test_rules import ASK, GIB, HOST, WEB, a_fleet, web
@@ -43,11 +43,19 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> Scans:
     return found
 
 
-def test_equal_guests_that_fit_nowhere_cost_one_scan(scans: Scans) -> None:
+@pytest.mark.parametrize(
+    "asks",
+    [ASK, replace(ASK, wishes=(Wish(Term(WEB), 5),), spread_wishes=(Term(WEB),))],
+    ids=["plain", "with wishes"],
+)
+def test_equal_guests_that_fit_nowhere_cost_one_scan(scans: Scans, asks: Request) -> None:
     fleet = a_fleet(*HOSTS)
     shortlists = Shortlists(fleet)
-    large = replace(ASK, amounts=Amounts(9000, GIB, GIB))
-    answers = {shortlists.decide(large, seed=seed) for seed in range(GUESTS)}
+    large = replace(asks, amounts=Amounts(9000, GIB, GIB))
+    answers = set()
+    for seed in range(GUESTS):
+        answers.add(shortlists.decide(large, seed=seed))
+        fleet.reserve(f"g{seed}", web(HOSTS[0].name))
     assert answers == {NoHostFits("0 of 400 hosts fit: 400 lack cpu")}
     assert (scans.decided, scans.counted) == (1, 1)
     fleet.put_host(replace(HOST, name="larger", allocatable=Amounts(16000, 16 * GIB, 100 * GIB)))
