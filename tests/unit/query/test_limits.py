@@ -1,6 +1,7 @@
 """Whoever asks too much at once is sent away; nobody else is, and the API stays there for the API server."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from innkeeper.query import documents
 from innkeeper.query.callers import MAX_TOKENS_AT_ONCE, Callers
 from innkeeper.query.limits import Limit
 from innkeeper.query.refusal import RefusedError
-from innkeeper.query.server import MAX_OF_HOSTS_AT_ONCE, MAX_OF_HOSTS_OF_ONE_USER
+from innkeeper.query.server import MAX_AT_ONCE, MAX_OF_HOSTS_AT_ONCE, MAX_OF_HOSTS_OF_ONE_USER
 from innkeeper.query.trust import Trust
 from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
+from innkeeper.workers.explaining import Explained
 from tests.kit import objects
 from tests.kit.objects import NAMESPACE, view
 from tests.kit.queries import asked
@@ -73,16 +75,36 @@ async def test_questions_to_a_silent_host_keep_nobody_else_from_asking(subset: S
     assert host.asked == 1
 
 
-async def test_discovery_is_answered_whatever_all_users_ask_together(subset: Subset) -> None:
-    host = SilentHost()
-    async with asked(subset, usage=host.usage) as client:
+class SlowExplainer:
+    """It answers only once it is told to."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+
+    async def explain(self, _guest: Guest, *, hosts: Sequence[str]) -> Explained:
+        """Wait, and find no fault."""
+        await self.answers.wait()
+        assert not hosts
+        return Explained(blocked=None)
+
+
+@pytest.mark.parametrize(
+    ("question", "most"), [("usage", MAX_OF_HOSTS_AT_ONCE), ("explanation", MAX_AT_ONCE)]
+)
+async def test_discovery_is_answered_whatever_all_users_ask_together(
+    subset: Subset, question: str, most: int
+) -> None:
+    host, explainer = SilentHost(), SlowExplainer()
+    async with asked(subset, usage=host.usage, explainer=explainer) as client:
         flood: list[asyncio.Task[Any]] = [
-            asyncio.create_task(code_of(client, f"{GUEST}/usage", f"user-{number}")) for number in range(64)
+            asyncio.create_task(code_of(client, f"{GUEST}/{question}", f"user-{number}"))
+            for number in range(most + 10)
         ]
-        await eventually(lambda: sum(each.done() for each in flood) == 64 - MAX_OF_HOSTS_AT_ONCE)
+        await eventually(lambda: sum(each.done() for each in flood) == 10)
         assert await code_of(client, BASE, "the API server") == 200
         host.answers.set()
-        await asyncio.gather(*flood)
+        explainer.answers.set()
+        assert sorted(await asyncio.gather(*flood)) == [200] * most + [429] * 10
 
 
 class SlowReviews:
