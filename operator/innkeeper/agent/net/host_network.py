@@ -151,6 +151,10 @@ class HostNetwork:
                     troubles.append(error)
             if (moved := self._taps.moved(links, self._all())) is not None:
                 troubles.append(moved)
+            try:
+                await wiring.check_mtu(links, wanted.network)
+            except LinkError as error:
+                troubles.append(error)
         await self._end_unused(used)
         if troubles:
             raise troubles[0]
@@ -236,7 +240,7 @@ class HostNetwork:
         if not ports:
             return
         await self._taps.plug_in(links, ports, bridge=bridge)
-        await wiring.wire(links, segment, ports, bridge=bridge)
+        await wiring.wire(links, segment, ports, bridge=bridge, network=network)
         if network.is_behind_hosts:
             gateway.pass_packets_on(ports)
             self._routers[segment] = bridge

@@ -83,21 +83,34 @@ class Links:
             await self._do("link", "set", index=link.index, address=link.mac)
         return await self._set(self._of_kind(link, "bridge"), mtu=mtu)
 
-    async def vlan(self, name: str, *, over: str, vlan: int, bridge: Link) -> None:
+    async def vlan(self, name: str, *, over: str, vlan: int, bridge: Link, mtu: int) -> None:
         """Have a VLAN's device over a bridge, as a port of another bridge."""
         link = self._links.get(name)
         if link is None:
             base = self.existing_bridge(over)
             link = await self._make(name, kind="vlan", link=base.index, vlan_id=vlan)
-        await self._set(self._of_kind(link, "vlan"), master=bridge.index)
+        await self._set(self._of_kind(link, "vlan"), master=bridge.index, mtu=mtu)
 
-    async def cable(self, outer: str, inner: str, *, bridge: Link) -> Link:
-        """Have a pair of devices: `outer` is a port of the bridge; return `inner`."""
+    async def cable(self, outer: str, inner: str, *, bridge: Link, mtu: int) -> Link:
+        """Have a pair of devices: `outer` is a port of the bridge; return `inner`.
+
+        Both take frames of `mtu` bytes at least: a bridge whose MTU nobody set has that of its smallest port.
+        """
         if outer not in self._links:
             await self._make(outer, kind="veth", peer={"ifname": inner})
             await self.read()
+        for each in (inner, outer):
+            await self._set(self._links[each], mtu=max(mtu, self._links[each].mtu))
         await self._set(self._links[outer], master=bridge.index)
-        return await self._set(self._links[inner])
+        return self._links[inner]
+
+    async def refreshed(self, link: Link) -> Link:
+        """Return a link as it is now: what is done to its ports may change it.
+
+        Raises:
+            LinkError: it is gone.
+        """
+        return await self._reread(link.name)
 
     async def plug(self, tap: Link, *, bridge: Link) -> None:
         """Make a device a port of the bridge; whether it is up is its owner's."""

@@ -29,19 +29,24 @@ async def bridge(links: Links, segment: Segment, network: Network, *, presence: 
             await links.uplink(managed.uplink, bridge=base)
     if segment.vlan is None:
         return base
-    tagged = await links.bridge(segment.bridge)
+    # No device over a bridge takes larger frames than the bridge: `check_mtu` tells of that.
+    mtu = min(network.mtu or base.mtu, base.mtu)
+    tagged = await links.bridge(segment.bridge, mtu=mtu)
     await presence.settle(links, tagged, is_gateway=network.is_behind_hosts)
-    await links.vlan(segment.tagged, over=segment.base, vlan=segment.vlan, bridge=tagged)
+    await links.vlan(segment.tagged, over=segment.base, vlan=segment.vlan, bridge=tagged, mtu=mtu)
     return tagged
 
 
-async def wire(links: Links, segment: Segment, ports: Iterable[Port], *, bridge: Link) -> None:
-    """Have the DHCP server's cable of a segment with guests.
+async def wire(
+    links: Links, segment: Segment, ports: Iterable[Port], *, bridge: Link, network: Network
+) -> None:
+    """Have the DHCP server's cable of a segment with guests; it makes no bridge smaller than the network's MTU.
 
     Raises:
         LinkError: the kernel refuses.
     """
-    inner = await links.cable(segment.server, segment.inner, bridge=bridge)
+    mtu = max(bridge.mtu, network.mtu or 0)
+    inner = await links.cable(segment.server, segment.inner, bridge=bridge, mtu=mtu)
     await links.address(inner, dhcp.SERVER_ADDRESS, 32)
     for own in (each.own for each in dhcp.served(ports)):
         if own is not None:
@@ -74,6 +79,27 @@ def check_mac(links: Links, port: Port) -> None:
                 f"this host's own link {link.name!r} has the MAC {port.mac} of the guest's interface "
                 f"{port.interface!r}: give the interface another"
             )
+
+
+async def check_mtu(links: Links, network: Network) -> None:
+    """Look whether a bridge that is not ours takes frames as large as guests are told that they may send.
+
+    Raises:
+        LinkError: it does not.
+    """
+    there = links.get(network.base)
+    if network.managed is not None or network.mtu is None or there is None:
+        return
+    bridge = await links.refreshed(there)
+    if bridge.mtu >= network.mtu:
+        return
+    smallest = min(
+        (link for link in links if link.master == bridge.index), key=lambda each: each.mtu, default=bridge
+    )
+    raise LinkError(
+        f"the bridge {bridge.name!r} has the MTU {bridge.mtu}, less than the {network.mtu} of the Cluster's network; "
+        f"its smallest port is {smallest.name!r} with {smallest.mtu}: raise them, or lower the Cluster's"
+    )
 
 
 async def own_conflict(links: Links, addresses: Iterable[str]) -> AddressInUse | None:
