@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
 BOOT_S = 200
 STREAM_S = 90  # three times what an agent gives a stream to come
 STREAMED = "streamed"
-FILL = "INNKEEPER_AGENT_IMAGE_FILL_MIB_S"
 
 
 @pytest.fixture
@@ -60,20 +58,6 @@ def boot(lab: Lab, key: Path) -> str:
     return str(built["status"]["addresses"][0]["address"])
 
 
-@contextmanager
-def slow_fill(lab: Lab) -> Iterator[None]:
-    """Have agents fetch what no guest waits for so slowly that no image is whole before the end, packed chunks or not."""
-    try:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setenv(FILL, "0.1")
-            for host in lab.plan.hosts:
-                lab.restart_agent(host)
-            yield
-    finally:
-        for host in lab.plan.hosts:
-            lab.restart_agent(host)
-
-
 def until_one_stream(lab: Lab, host: str, *, but: int | None = None) -> int:
     """Wait until a host has one streaming process, and it is not that one; return its pid."""
 
@@ -97,18 +81,15 @@ def test_a_guest_sees_no_error_while_its_stream_and_its_agent_are_killed(
     lab: Lab, key: Path, image: Path
 ) -> None:
     """In the end its disk is its own: neither the source nor the stream is needed any more."""
-    with slow_fill(lab):
-        address = boot(lab, key)
-        host, pid = lab.host_of(STREAMED), lab.qemu_pid(lab.guest_id(STREAMED))
-        assert "Streaming" in lab.condition(STREAMED)["message"]
-        stream = until_one_stream(lab, host)
-        for turn in range(3):
-            os.kill(stream, signal.SIGKILL)
-            if turn == 1:
-                lab.restart_agent(host)
-            stream = until_one_stream(lab, host, but=stream)
-    # The agent, started again, starts one that fills at the usual speed.
-    os.kill(stream, signal.SIGKILL)
+    address = boot(lab, key)
+    host, pid = lab.host_of(STREAMED), lab.qemu_pid(lab.guest_id(STREAMED))
+    assert "Streaming" in lab.condition(STREAMED)["message"]
+    stream = until_one_stream(lab, host)
+    for turn in range(3):
+        os.kill(stream, signal.SIGKILL)
+        if turn == 1:
+            lab.restart_agent(host)
+        stream = until_one_stream(lab, host, but=stream)
     until(lambda: ssh(key, address, "true") is not None, what="ssh", within_s=BOOT_S)
     assert lab.qemu_pid(lab.guest_id(STREAMED)) == pid, "the same machine, from the first moment on"
     assert errors_seen(lab, key, address) == []
