@@ -15,6 +15,7 @@ class UrlServer:
     content: bytes
     ranges_work: bool = True
     packs: bool = True  # chunks, for who wants them so
+    packs_badly: bool = False
     knows_packed: bool = True  # else the URL leads to a replica of an earlier version
     cut_after: int | None = None  # bytes of one answer, then the connection breaks; holds once
     urls_status: int = 200
@@ -97,8 +98,8 @@ class UrlServer:
         if self.blob_status is not None or request.query["signature"] != "ours":
             return web.Response(status=self.blob_status or 403)
         start, last = map(int, request.query["bytes"].split("-"))
-        packer = packing.Packer()
-        body = packer.pack(self._spoilt(start, self.content[start : last + 1])) + packer.end()
+        packer, content = packing.Packer(), self._spoilt(start, self.content[start : last + 1])
+        body = b"no frame" if self.packs_badly else packer.pack(content) + packer.end()
         response = web.StreamResponse(headers={"Content-Type": packing.MEDIA_TYPE})
         return await self._send(request, response, body)
 
@@ -116,5 +117,5 @@ class UrlServer:
             return response
         await response.write(body)
         if self.endless:
-            await response.write(b"and more")
+            await response.write(b"and more" * 100)
         return response

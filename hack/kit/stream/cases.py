@@ -86,6 +86,7 @@ class Case:
                 "marker_bytes": known.marker_bytes,
                 "marker_unpacked_bytes": known.marker_unpacked_bytes,
                 "marker_share": known.marker_bytes / self._image.full_bytes,
+                "marker_unpacked_share": known.marker_unpacked_bytes / self._image.full_bytes,
                 "local_after_s": known.local_after_s,
                 "second_marker_s": second,
                 "second_guest_bytes": await _sent(origin) - before,

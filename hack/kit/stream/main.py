@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from kit import command_line, paths, steps
-from kit.stream import export
+from kit.stream import export, packs
 from kit.stream.cases import LINKS, Case
 from kit.stream.image import dense, understood
 
@@ -48,13 +48,18 @@ async def measure(*, quick: bool) -> None:
             path = directory / "dense.raw"
             dense(built, path, mib=128 if quick else DENSE_MIB)
             found = await export.compare(understood(path, manifest=directory / "dense.manifest"), directory)
+        packing = packs.pack(built)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    _tell(cases, full_bytes=image.full_bytes, speeds=found)
+    _tell(cases, full_bytes=image.full_bytes, speeds=found, packing=packing)
 
 
 def _tell(
-    cases: dict[str, dict[str, float | None]], *, full_bytes: int, speeds: dict[str, dict[int, float]]
+    cases: dict[str, dict[str, float | None]],
+    *,
+    full_bytes: int,
+    speeds: dict[str, dict[int, float]],
+    packing: packs.Packed,
 ) -> None:
     for name, case in cases.items():
         print(
@@ -77,12 +82,18 @@ def _tell(
     )
     for reader, speed in speeds.items():
         print(f"  {reader:42}" + "".join(f"{speed[kib]:12.0f}" for kib in export.BLOCK_KIB))
+    print(
+        f"\nchunks of the image are {packing.times_shorter:.2f} times shorter when they are packed, "
+        f"at {packing.mib_s:.0f} MiB for each second of one processor"
+    )
     figures = {
         "cases": cases,
         "export_mib_s": speeds["export"][export.MAIN_KIB],
         "qemu_nbd_mib_s": speeds["qemu-nbd"][export.MAIN_KIB],
         "export_mib_s_by_kib": speeds["export"],
         "qemu_nbd_mib_s_by_kib": speeds["qemu-nbd"],
+        "packing_mib_s": packing.mib_s,
+        "packing_times_shorter": packing.times_shorter,
     }
     print(json.dumps(figures))
 

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from innkeeper.domain.images import packing
 from innkeeper.images import ranges
-from innkeeper.images.blobs import packed
+from innkeeper.images.packing import Packing
 from innkeeper.images.sources.source import CHUNK_BYTES
 
 PIECE = 32 * 1024  # small against what a slow link takes in a hundredth of a second
@@ -59,6 +59,7 @@ class Origin:
         self._image = os.open(spec.image, os.O_RDONLY)
         self._packed_image = os.open(spec.packed, os.O_RDONLY)
         self._link = Link(spec.mbit_s)
+        self._packing = Packing()
         self._unpacked = 0  # bytes of the image that were sent, as they are before they are packed
         self._profile: bytes | None = None
         self._size = Path(spec.image).stat().st_size
@@ -117,7 +118,7 @@ class Origin:
         assert part is not None  # noqa: S101 - hosts ask for parts
         self._unpacked += part.end - part.start
         response = web.StreamResponse(headers={"Content-Type": packing.MEDIA_TYPE})
-        return await self._send(request, response, packed(_read(self._image, part)))
+        return await self._send(request, response, self._packing.frame(_read(self._image, part)))
 
     async def _packed(self, request: web.Request) -> web.StreamResponse:
         whole = ranges.ByteRange(0, os.fstat(self._packed_image).st_size)

@@ -18,6 +18,7 @@ from innkeeper.images.figures import Figures
 from innkeeper.images.inspection import Inspector, Limits
 from innkeeper.images.kept_files import KeptFiles
 from innkeeper.images.manifests import Manifests
+from innkeeper.images.packing import Packing
 from innkeeper.images.places import Places
 from innkeeper.images.profiles import Profiles
 from innkeeper.images.server import ImageServer
@@ -42,11 +43,13 @@ class Parts:
 
     application: web.Application
     inspector: Inspector
+    packing: Packing
     store: Store | None
 
     async def close(self) -> None:
         """Stop what reads in the background, and leave the store."""
         await self.inspector.close()
+        self.packing.close()
         if self.store is not None:
             self.store.close()
 
@@ -98,12 +101,14 @@ def build(
         unpacker=Unpacker(store, manifests),
         limits=Limits(max_bytes=settings.max_image_bytes),
     )
+    packing = Packing()
     blobs = Blobs(
         signer=signer,
         contents=Contents(access=access, opener=opener, inspector=inspector, store=store, figures=figures),
         figures=figures,
         stats=Stats(clock),
         places=places,
+        packing=packing,
         limits=streams,
     )
     beside = Beside(
@@ -125,7 +130,7 @@ def build(
         beside=beside,
         figures=figures,
     )
-    return Parts(server.application(), inspector, store)
+    return Parts(server.application(), inspector, packing, store)
 
 
 def _store(settings: ImagesSettings, clock: Clock) -> Store | None:

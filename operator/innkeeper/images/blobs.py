@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from innkeeper.domain.images import packing
+from innkeeper.domain.images.packing import MEDIA_TYPE
 from innkeeper.images import ranges
 from innkeeper.images.contents import Contents
 from innkeeper.images.figures import Figures
+from innkeeper.images.packing import Packing
 from innkeeper.images.permits import permitted
 from innkeeper.images.places import Places
 from innkeeper.images.sending import WRITE_TIMEOUT_S, send
@@ -43,14 +44,6 @@ def _as_they_are(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     return pieces
 
 
-async def packed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield one frame that holds all pieces; other requests are answered while a piece is packed."""
-    packer = packing.Packer()
-    async for piece in pieces:
-        yield await asyncio.to_thread(packer.pack, piece)
-    yield packer.end()
-
-
 class Blobs:
     """The handlers of `GET /v1/blobs/<namespace>/<name>/<digest>` and `GET /v1/packed/...`."""
 
@@ -62,6 +55,7 @@ class Blobs:
         figures: Figures,
         stats: Stats,
         places: Places,
+        packing: Packing,
         limits: StreamLimits,
     ) -> None:
         self._signer = signer
@@ -69,6 +63,7 @@ class Blobs:
         self._figures = figures
         self._stats = stats
         self._places = places
+        self._packing = packing
         self._limits = limits
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -100,11 +95,12 @@ class Blobs:
                 part = ranges.wanted(f"bytes={request.query.get('bytes', '')}", size=info.size)
             except ranges.UnsatisfiableError:
                 return _unsatisfiable(info)
-            response = web.StreamResponse(headers=_UNKEPT | {"Content-Type": packing.MEDIA_TYPE})
+            response = web.StreamResponse(headers=_UNKEPT | {"Content-Type": MEDIA_TYPE})
             if request.method == "HEAD":
                 return response
             part = part or ranges.ByteRange(0, info.size)
-            return await self._send(request, response, source, part, answer_by=answer_by, coding=packed)
+            coding = self._packing.frame
+            return await self._send(request, response, source, part, answer_by=answer_by, coding=coding)
 
     def _answer_by(self) -> float:
         return asyncio.get_running_loop().time() + self._limits.answer_s

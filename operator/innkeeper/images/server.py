@@ -89,7 +89,8 @@ class ImageServer:
         application.router.add_post("/v1/urls", self._urls, name="urls")
         image = "{namespace}/{name}/{digest}"
         application.router.add_get(f"/v1/blobs/{image}", self._blobs.handle, name="blobs")
-        application.router.add_get(f"/v1/packed/{image}", self._blobs.packed, name="packed")
+        if self._signer.offers_packed:
+            application.router.add_get(f"/v1/packed/{image}", self._blobs.packed, name="packed")
         application.router.add_get(f"/v1/manifests/{image}", self._beside.manifest, name="manifests")
         application.router.add_get(f"/v1/profiles/{image}", self._beside.profile, name="profiles")
         application.router.add_put(f"/v1/profiles/{image}", self._beside.learn, name="profiles-put")

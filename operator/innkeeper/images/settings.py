@@ -63,7 +63,7 @@ class ImagesSettings(CommonSettings):
     offer_packed: bool = Field(
         True,
         description="Whether hosts may have the chunks of images packed by zstd: a third of the bytes on the wire, for "
-        "processor time of this server. Not worth it where the wire carries more than 2 Gbit/s for each core.",
+        "processor time of this server. Not worth it where the wire is faster than that packs.",
     )
     tls_cert_file: Path | None = Field(None, description="Serve https with this certificate chain (PEM).")
     tls_key_file: Path | None = Field(None, description="The certificate's key (PEM).")

@@ -54,7 +54,7 @@ class UrlSigner:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._lifetime = timedelta(seconds=lifetime_s)
-        self._offer_packed = offer_packed
+        self.offers_packed = offer_packed
 
     def sign(self, blob: BlobName) -> SignedUrl:
         """Return a URL for `blob` that is valid from now on for the lifetime."""
@@ -64,7 +64,7 @@ class UrlSigner:
         path = "/".join(quote(part, safe=":") for part in (blob.namespace, blob.name, blob.digest))
         return SignedUrl(
             f"{self._base_url}/v1/blobs/{path}?{query}",
-            f"{self._base_url}/v1/packed/{path}?{query}" if self._offer_packed else None,
+            f"{self._base_url}/v1/packed/{path}?{query}" if self.offers_packed else None,
             f"{self._base_url}/v1/manifests/{path}?{query}",
             f"{self._base_url}/v1/profiles/{path}?{query}",
             rfc3339(datetime.fromtimestamp(int(expires), UTC)),

@@ -24,7 +24,7 @@ from innkeeper.images.sources.origins import OriginPolicy
 from tests.kit.clock import ManualClock
 from tests.kit.manifests import kept
 from tests.kit.waiting import eventually
-from tests.scenario.images.test_server import PlayedApi
+from tests.scenario.images.image_server import PlayedApi
 
 DIGEST = f"sha256:{1:064x}"
 LARGE = bytes(range(256)) * 128 * 1024  # 32 MiB: more than sockets hold

@@ -36,8 +36,8 @@ from tests.kit.disks import raw_disk
 from tests.kit.source_secrets import PlayedSecrets
 from tests.kit.virtual_loop import SteppedClock, VirtualLoop
 from tests.kit.waiting import eventually
+from tests.scenario.images.image_server import PlayedApi
 from tests.scenario.images.origin import Origin
-from tests.scenario.images.test_server import PlayedApi
 
 POLICY = OriginPolicy(listed_hosts=["127.0.0.1"])
 DISK = raw_disk(1024 * 1024)

@@ -153,7 +153,14 @@ async def test_chunks_come_as_they_are_from_a_server_that_packs_none(
     site.server.packs, site.server.knows_packed = packs, knows_packed
     await site.serve()
     assert await site.read(16, 3) == DISK[16 * CHUNK : 19 * CHUNK]
-    assert (site.server.packed_asked > 0) is packs
+    assert site.server.packed_asked == int(packs), "and is asked once"
+
+
+async def test_who_packs_badly_is_asked_for_chunks_as_they_are(site: StreamSite) -> None:
+    site.server.packs_badly = True
+    await site.serve()
+    assert await site.read(16, 3) == DISK[16 * CHUNK : 19 * CHUNK]
+    assert site.server.packed_asked < len(site.server.ranges)
 
 
 async def test_a_packed_answer_that_goes_on_does_no_harm(site: StreamSite) -> None:

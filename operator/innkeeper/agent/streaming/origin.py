@@ -65,6 +65,7 @@ class ImageServerOrigin:
         self._token = token
         self._guests = guests
         self._given: UrlAnswer | None = None
+        self._takes_packed = True  # until what comes so cannot be used, for as long as this stream lives
 
     async def manifest(self) -> bytes | None:
         """Return the manifest, unchecked."""
@@ -99,16 +100,22 @@ class ImageServerOrigin:
         start, end = chunks.span(first)[0], chunks.span(behind - 1)[1]
         for is_last in (False, True):
             given = await self._urls(fresh=is_last)
-            packed_url = None if is_last else given.packed_url
+            packed_url = given.packed_url if self._takes_packed and not is_last else None
             async with (
                 image_server.failures("the image server"),
                 self._part(packed_url or given.url, start, end, packed=packed_url is not None) as answer,
             ):
                 if answer.status in _REFUSED and not is_last:
+                    self._takes_packed &= answer.status != HTTPStatus.NOT_FOUND
                     continue
                 body = _body(answer, start, end)
                 for index in range(first, behind):
-                    yield await _chunk(body, chunks, index)
+                    try:
+                        content = await _chunk(body, chunks, index)
+                    except packing.PackingError:
+                        self._takes_packed = False
+                        raise
+                    yield content
                 await image_server.capped(answer, most=_END_BYTES)
             return
 
