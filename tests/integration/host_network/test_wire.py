@@ -1,22 +1,32 @@
 """Whether an address is free is asked of the wire itself."""
 
+import asyncio
+import ipaddress
+import struct
+
 import msgspec
 import pytest
 
+from innkeeper.agent.net import wire
 from innkeeper.agent.net.host_network import HostNetwork
+from innkeeper.agent.net.links import Link
 from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.net.packets import question
 from innkeeper.agent.net.ports import ports_of
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import Network
+from tests.kit import spoof
 from tests.kit.agent_orders import order
 from tests.kit.dhcp_client import ask
 from tests.kit.host_net import BRIDGE, HostNet, ip
+from tests.kit.lab import until
 
 pytestmark = pytest.mark.lab
 
 NETWORK = Network(bridge=BRIDGE)
 SIX = "fd00:9::7"
+FOREIGN = "52:54:00:77:77:77"
 
 
 def dual() -> Order:
@@ -24,6 +34,17 @@ def dual() -> Order:
     first = order().addresses[0]
     second = OrderAddress(interface="eth0", address=SIX, prefix_length=64, mac=first.mac)
     return order(addresses=[first, second])
+
+
+async def conflict_beside(site: HostNet, network: HostNetwork, frame: bytes) -> AddressInUse | None:
+    """Ask the wire while a frame comes from there, again and again."""
+    await network.set_right(Wanted(NETWORK, ()))
+    ear = site.ear(site.wire)
+    asking = asyncio.create_task(network.conflict(dual(), NETWORK))
+    while not asking.done():
+        ear.send(frame)
+        await asyncio.wait({asking}, timeout=0.02)
+    return asking.result()
 
 
 def mac_of_wire(site: HostNet) -> str:
@@ -43,6 +64,57 @@ async def test_a_machine_on_the_wire_is_found(site: HostNet, network: HostNetwor
     ip("-n", site.wire, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
     found = await network.conflict(dual(), NETWORK)
     assert found == AddressInUse(address.partition("/")[0], mac_of_wire(site))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.11", SIX])
+async def test_another_machine_that_is_about_to_take_the_address_is_found(
+    site: HostNet, network: HostNetwork, address: str
+) -> None:
+    """It asks at the same moment, and nobody has the address yet."""
+    theirs = question(ipaddress.ip_address(address), FOREIGN)
+    assert await conflict_beside(site, network, theirs) == AddressInUse(address, FOREIGN)
+
+
+async def test_two_of_this_hosts_questions_are_no_answer(network: HostNetwork) -> None:
+    """Whatever asks them: they have the MAC of the bridge."""
+    found = await asyncio.gather(*(network.conflict(dual(), NETWORK) for _ in range(2)))
+    assert found == [None, None]
+
+
+@pytest.mark.parametrize(("vlan", "is_heard"), [(100, False), (0, True)])
+async def test_an_answer_of_another_vlan_is_none(
+    site: HostNet, network: HostNetwork, *, vlan: int, is_heard: bool
+) -> None:
+    """The same address may be used there; a tag without a VLAN is a priority alone."""
+    tag = struct.pack("!HHH", 0x8100, vlan, 0x0806)
+    theirs = b"\xff" * 6 + spoof.octets(FOREIGN) + tag + spoof.arp(FOREIGN, "10.0.0.11")
+    found = await conflict_beside(site, network, theirs)
+    assert found == (AddressInUse("10.0.0.11", FOREIGN) if is_heard else None)
+
+
+async def test_what_is_no_claim_does_not_reach_who_asks(site: HostNet, network: HostNetwork) -> None:
+    """A guest that floods its host with anything else keeps the agent from nothing."""
+    await network.set_right(Wanted(NETWORK, ()))
+    wire_ear, mac = site.ear(site.wire), mac_of_wire(site)
+    index = int(ip("-n", site.host, "link", "show", BRIDGE).split(":")[0])
+    bridge = Link(index, BRIDGE, "bridge", None, 1500, "02:00:00:00:00:01", up=True)
+    honest = spoof.honest_arp(mac, "10.0.0.99")
+    with wire._socket(bridge) as opened:
+        for each in spoof.honest_packets(mac, "10.0.0.99", "fd00:9::99", b"mark"):
+            wire_ear.send(each)
+        wire_ear.send(honest)
+        heard: list[bytes] = []
+
+        def has_come() -> bool:
+            heard.extend(wire._frames(opened))
+            return honest in heard
+
+        until(has_come, what="an honest question")
+    assert {frame[12:14] + (frame[54:55] if frame[12:14] == b"\x86\xdd" else b"") for frame in heard} == {
+        b"\x08\x06",
+        b"\x86\xdd\x87",
+        b"\x86\xdd\x88",
+    }
 
 
 async def test_another_guest_of_this_host_is_found(site: HostNet, network: HostNetwork) -> None:

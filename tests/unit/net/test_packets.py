@@ -50,7 +50,6 @@ def test_an_arp_question_says_nothing_of_who_asks() -> None:
     assert frame[12:14] == b"\x08\x06"
     assert frame[28:32] == bytes(4), "a probe has no sender address (RFC 5227)"
     assert frame[38:42] == bytes([192, 0, 2, 7])
-    assert packets.answer(frame) is None
 
 
 def test_a_solicitation_goes_to_the_group_of_its_target() -> None:
@@ -59,7 +58,24 @@ def test_a_solicitation_goes_to_the_group_of_its_target() -> None:
     assert ipaddress.IPv6Address(frame[38:54]) == ipaddress.IPv6Address("ff02::1:ff01:2345")
     assert frame[21] == 255
     assert sum_of(frame) == 0xFFFF
-    assert packets.answer(frame) is None
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::1:2345"])
+def test_who_asks_from_nobody_is_about_to_take_the_address(address: str) -> None:
+    """RFC 5227, section 2.1.1, and RFC 4862, section 5.4.3: both must leave it."""
+    frame = packets.question(ipaddress.ip_address(address), MAC)
+    assert packets.claim(frame) == (address, MAC)
+
+
+def test_who_looks_for_another_machine_claims_nothing_of_its() -> None:
+    """It claims its own address in ARP, and nothing where it asks in IPv6."""
+    mac = bytes.fromhex(MAC.replace(":", ""))
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + bytes([192, 0, 2, 9]) + bytes(6)
+    assert packets.claim(bytes(6) + mac + b"\x08\x06" + body + bytes([192, 0, 2, 7])) == ("192.0.2.9", MAC)
+    message = struct.pack("!BBHI", 135, 0, 0, 0) + ipaddress.IPv6Address("2001:db8::7").packed
+    ends = ipaddress.IPv6Address("2001:db8::9").packed + bytes(16)
+    header = struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + ends
+    assert packets.claim(bytes(6) + mac + b"\x86\xdd" + header + message) is None
 
 
 @pytest.mark.parametrize("operation", [1, 2])
@@ -68,14 +84,14 @@ def test_whoever_speaks_arp_claims_its_address(operation: int) -> None:
     theirs = bytes.fromhex("525400123456")
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + theirs + bytes([192, 0, 2, 7]) + bytes(10)
     frame = bytes(6) + theirs + b"\x08\x06" + body
-    assert packets.answer(frame) == ("192.0.2.7", "52:54:00:12:34:56")
+    assert packets.claim(frame) == ("192.0.2.7", "52:54:00:12:34:56")
 
 
 def test_a_neighbour_claims_its_target() -> None:
     theirs = bytes.fromhex("525400123456")
     message = struct.pack("!BBHI", 136, 0, 0, 0) + ipaddress.IPv6Address("2001:db8::7").packed
     header = struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + bytes(32)
-    assert packets.answer(bytes(6) + theirs + b"\x86\xdd" + header + message) == (
+    assert packets.claim(bytes(6) + theirs + b"\x86\xdd" + header + message) == (
         "2001:db8::7",
         "52:54:00:12:34:56",
     )
@@ -83,9 +99,9 @@ def test_a_neighbour_claims_its_target() -> None:
 
 @given(st.binary(max_size=120))
 def test_no_frame_breaks_the_reader(frame: bytes) -> None:
-    packets.answer(frame)
-    packets.answer(b"\0" * 12 + b"\x08\x06" + frame)
-    packets.answer(b"\0" * 12 + b"\x86\xdd" + frame)
+    packets.claim(frame)
+    packets.claim(b"\0" * 12 + b"\x08\x06" + frame)
+    packets.claim(b"\0" * 12 + b"\x86\xdd" + frame)
 
 
 def test_an_advert_tells_router_network_mtu_and_name_servers() -> None:

@@ -51,21 +51,23 @@ def question(address: Ip, mac: str) -> bytes:
     return _icmp6(_SOLICIT, bytes(4) + address.packed, source=ipaddress.IPv6Address("::"), to=group, mac=mac)
 
 
-def answer(frame: bytes) -> tuple[str, str] | None:
-    """Return the address that a frame claims and the MAC that has it; None for a frame that claims none."""
+def claim(frame: bytes) -> tuple[str, str] | None:
+    """Return the address that a frame claims and the MAC that claims it; None for a frame that claims none.
+
+    Who asks from nobody whether an address is free is about to take it (RFC 5227, 2.1.1; RFC 4862, 5.4.3).
+    """
     kind = int.from_bytes(frame[12:14], "big")
     body = frame[_ETHERNET_BYTES:]
     if kind == _ARP and len(body) >= 28:  # noqa: PLR2004 - an ARP packet of IPv4 over Ethernet
-        sender, claimed = body[8:14], ipaddress.IPv4Address(body[14:18])
+        sender, own, asked = body[8:14], body[14:18], body[24:28]
+        is_probe = not any(own) and body[6:8] == _REQUEST.to_bytes(2, "big")
+        claimed = ipaddress.IPv4Address(asked if is_probe else own)
         return None if claimed.is_unspecified else (str(claimed), _text(sender))
-    if (
-        kind == _IPV6
-        and len(body) >= _IPV6_BYTES + 24
-        and body[6] == _ICMPV6
-        and body[_IPV6_BYTES] == _ADVERT
-    ):
-        target = ipaddress.IPv6Address(body[_IPV6_BYTES + 8 : _IPV6_BYTES + 24])
-        return str(target), _text(frame[6:12])
+    if kind == _IPV6 and len(body) >= _IPV6_BYTES + 24 and body[6] == _ICMPV6:
+        is_probe = body[_IPV6_BYTES] == _SOLICIT and not any(body[8:24])
+        if is_probe or body[_IPV6_BYTES] == _ADVERT:
+            target = ipaddress.IPv6Address(body[_IPV6_BYTES + 8 : _IPV6_BYTES + 24])
+            return str(target), _text(frame[6:12])
     return None
 
 
