@@ -65,6 +65,12 @@ def registry(
     async def pool(name: str, **_: Any) -> None:
         await home.run(rare.pools.check(name))
 
+    @kopf.on.delete(GROUP, VERSION, "ippools", id="pool-in-use", registry=handlers)
+    async def pool_in_use(name: str, **_: Any) -> None:
+        pause = await home.run(rare.pools.let_go(name))
+        if pause is not None:
+            raise kopf.TemporaryError("addresses of the pool are claimed or rest", delay=pause)
+
     @kopf.on.create(GROUP, VERSION, "clusters", id="cluster", registry=handlers)
     async def cluster(name: str, **_: Any) -> None:
         await home.run(rare.clusters.check(name))

@@ -14,7 +14,7 @@ class ConditionType(StrEnum):
     ADDRESSES_ASSIGNED = "AddressesAssigned"  # of a Guest: its addresses are claimed
     READY = "Ready"  # of every kind: it is as its spec wants; a Guest's reason is its step
     EXHAUSTED = "Exhausted"  # of an IPPool: no address of it is free
-    IN_USE = "InUse"  # of an Image, present only while its deletion waits for guests
+    IN_USE = "InUse"  # of an Image or IPPool, present only while its deletion waits for guests
     MAINTENANCE = "Maintenance"  # of a Host, present only while that is asked for
     SOURCE_UNREACHABLE = (
         "SourceUnreachable"  # of an Image that is Ready, while its source cannot be looked at
@@ -291,6 +291,8 @@ class PoolReason(StrEnum):
     READY = "Ready"  # it is valid, and used
     INVALID = "Invalid"  # the message says what contradicts what
     OVERLAPS = "Overlaps"  # it or an older pool of its space, or Cluster and VLAN, gives what the other gives or keeps
+    DELETED = "Deleted"  # it is being deleted, and gives no address anew
+    ADDRESSES_REMAIN = "AddressesRemain"  # of InUse: guests hold addresses of it, or some still rest
     ADDRESSES_OUTSIDE = "AddressesOutside"  # guests hold addresses that it would not give again
     NO_ADDRESS_FREE = "NoAddressFree"  # of Exhausted: guests that ask for one wait
     ADDRESSES_FREE = "AddressesFree"  # of Exhausted, while it is False

@@ -35,7 +35,7 @@ from innkeeper.workers.orphans.keeper import OrphanKeeper
 from innkeeper.workers.rare.clusters import Clusters
 from innkeeper.workers.rare.image_server import ImageServer
 from innkeeper.workers.rare.images import Images
-from innkeeper.workers.rare.pools import Pools
+from innkeeper.workers.rare.pools import Holding, Pools, holding_of
 from innkeeper.workers.recounting import Recounting
 from innkeeper.workers.sweeper import Sweeper
 
@@ -169,7 +169,7 @@ class Leader:
             self._subset,
             network=guests.network,
             clock=self._clock,
-            fresh=lambda: are_fresh(watches.guests, watches.assignments, watches.addresses),
+            fresh=lambda: are_fresh(watches.guests, watches.assignments, watches.addresses, watches.pools),
             is_held=self._holdings.held.is_held,
             is_denied=self._holdings.held.is_denied,
             found=lambda finding: self._metrics.address_findings.labels(finding=finding).inc(),
@@ -253,10 +253,14 @@ class Leader:
             pools=self._watches.pools.informer.objects,
             clock=self._clock,
             delay_s=COUNTERS_WAIT_S,
+            holding=self._holding_of_pool,
         )
         self._watches.pools.join(pools.pool_changed)
         self._watches.addresses.join(pools.address_changed)
         return pools
+
+    def _holding_of_pool(self, name: str) -> Holding | None:
+        return holding_of(self._subset.claims, name) if are_fresh(self._watches.addresses) else None
 
     def _clusters(self) -> Clusters:
         clusters = Clusters(

@@ -1,6 +1,8 @@
 """Every IPAddress as last seen, by guest, pool and namespace, and which numbers of each address space are taken.
 
-An address is taken from its claim until the end of its quarantine. Fed by the subset; it decides nothing.
+An address is taken from its claim until the end of its quarantine. So is the same number in another address space where
+machines of both would meet: the claim outlives what its pool says of clusters, and the pool itself. Fed by the subset; it
+decides nothing.
 """
 
 from collections import Counter, defaultdict
@@ -8,17 +10,19 @@ from collections.abc import Hashable, Iterator
 from typing import TypeVar
 
 from innkeeper.domain.addressing.pool import Pool, number_of
-from innkeeper.domain.addressing.taken import Taken
+from innkeeper.domain.addressing.taken import Taken, TakenTogether
 from innkeeper.domain.names import address_name
+from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.views.network import IPAddress
 
 K = TypeVar("K", bound=Hashable)
 
 
 class Claims:
-    """The indices."""
+    """The indices. `catalog` holds the pools that are there."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: PoolCatalog) -> None:
+        self._catalog = catalog
         self.by_name: dict[str, IPAddress] = {}
         self._of_guest: defaultdict[str, set[str]] = defaultdict(set)
         self._of_pool: defaultdict[str, set[str]] = defaultdict(set)
@@ -26,6 +30,9 @@ class Claims:
         # (pool, namespace): claims that are being made.
         self._on_their_way: Counter[tuple[str, str]] = Counter()
         self._taken: defaultdict[tuple[str, int], Taken] = defaultdict(Taken)  # (address space, family)
+        self._sources: Counter[tuple[str, str]] = Counter()  # (pool, address space)
+        # Those of which there is no such pool, and by which version of the catalog; None where it is to be looked for.
+        self._homeless: tuple[int, set[tuple[str, str]]] | None = None
 
     def put(self, name: str, view: IPAddress | None) -> IPAddress | None:
         """Take the newest version of an IPAddress, or its end (None); return the version before."""
@@ -45,6 +52,11 @@ class Claims:
         """Return how many addresses of a pool are claimed or at rest."""
         return len(self._of_pool.get(pool, ()))
 
+    def claimed_of_pool(self, pool: str) -> tuple[list[IPAddress], int]:
+        """Return the addresses of a pool that are claimed or at rest, and how many are just being claimed."""
+        claimed = [self.by_name[name] for name in sorted(self._of_pool.get(pool, ()))]
+        return claimed, sum(count for (name, _), count in self._on_their_way.items() if name == pool)
+
     def guests_of_pool(self, pool: str) -> set[str]:
         """Return the Guest IDs that hold addresses of a pool."""
         owners = (self.by_name[name].spec.owner for name in self._of_pool.get(pool, ()))
@@ -63,16 +75,56 @@ class Claims:
         _add(self._on_their_way, (pool, namespace), -1)
 
     def taken(self, pool: Pool) -> Taken:
-        """Return what is taken of the pool's address space, by whichever pool."""
-        return self._taken[(pool.space, pool.version)]
+        """Return what is taken of the pool's address space, by whichever pool, and where its guests would meet others."""
+        own, elsewhere = self._taken[(pool.space, pool.version)], self._elsewhere(pool)
+        if not elsewhere:
+            return own
+        return TakenTogether(own, lambda number: self._at(pool, number, elsewhere) is not None)
+
+    def holding(self, pool: Pool, address: str) -> IPAddress | None:
+        """Return the claim, or what rests, that keeps a pool from giving an address; None where nothing does."""
+        own = self.by_name.get(address_name(pool.space, address))
+        return own or self._at(pool, number_of(address)[1], self._elsewhere(pool))
+
+    def kept_from(self, name: str) -> set[str]:
+        """Return the pools of other spaces that must not give what is claimed of a pool."""
+        spaces = {space for pool, space in self._sources if pool == name}
+        return {each for space in spaces for each in self._catalog.kept_from(name, space)}
 
     def recount(self, pool: Pool, address: str) -> None:
         """Have `taken` say of one address what is known of it: a claim that was tried may have failed."""
         if address_name(pool.space, address) not in self.by_name:
-            self.taken(pool).discard(number_of(address)[1])
+            self._taken[(pool.space, pool.version)].discard(number_of(address)[1])
 
     def __iter__(self) -> Iterator[IPAddress]:
         return iter(list(self.by_name.values()))
+
+    def _elsewhere(self, pool: Pool) -> set[tuple[str, str]]:
+        """Return the pools of other spaces, each with its space, whose claims this pool must not give again.
+
+        Of a claim whose pool is not there nobody knows where its guest is: it counts everywhere.
+        """
+        found = {
+            (name, other.space) for name in self._catalog.meeting(pool) if (other := self._catalog.held(name))
+        }
+        if self._homeless is None or self._homeless[0] != self._catalog.version:
+            self._homeless = (
+                self._catalog.version,
+                {each for each in self._sources if self._is_homeless(*each)},
+            )
+        return {each for each in found | self._homeless[1] if each[1] != pool.space and each in self._sources}
+
+    def _is_homeless(self, name: str, space: str) -> bool:
+        pool = self._catalog.held(name)
+        return pool is None or pool.space != space
+
+    def _at(self, pool: Pool, number: int, elsewhere: set[tuple[str, str]]) -> IPAddress | None:
+        text = pool.text(number) if elsewhere else ""
+        for space in sorted({space for _, space in elsewhere}):
+            there = self.by_name.get(address_name(space, text))
+            if there is not None and (there.spec.pool, space) in elsewhere:
+                return there
+        return None
 
     def _count(self, name: str, view: IPAddress, step: int) -> None:
         spec = view.spec
@@ -80,6 +132,10 @@ class Claims:
         taken = self._taken[(spec.address_space, family)]
         (taken.add if step > 0 else taken.discard)(number)
         _index(self._of_pool, spec.pool, name, step)
+        known = len(self._sources)
+        _add(self._sources, (spec.pool, spec.address_space), step)
+        if known != len(self._sources):
+            self._homeless = None
         if spec.owner is None:
             return
         _add(self._of_namespace, (spec.pool, spec.owner.namespace), step)

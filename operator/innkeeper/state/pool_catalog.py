@@ -1,13 +1,14 @@
 """IPPools as they are understood: what each may give, or why it cannot serve. Reading a spec is done once a version."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from innkeeper.domain.addressing.networks import Networks
-from innkeeper.domain.addressing.overlaps import Overlap, overlaps
-from innkeeper.domain.addressing.pool import Number, Pool, PoolInvalidError, understand
+from innkeeper.domain.addressing.overlaps import Overlap, Where, overlaps, segments
+from innkeeper.domain.addressing.pool import Number, Pool, PoolInvalidError, number_of, understand
 from innkeeper.domain.reasons import PoolReason
-from innkeeper.views.network import IPPool
+from innkeeper.views.network import IPAddress, IPPool
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,18 @@ class Problem:
 
 
 class PoolCatalog:
-    """Every pool by name. Of two that would give the same address the older one serves."""
+    """Every pool by name. Of two that would give the same address the older one serves.
+
+    One that is being deleted gives no address anew, and keeps no other pool from serving.
+    """
 
     def __init__(self) -> None:
         self._views: dict[str, IPPool] = {}
         self._read: dict[str, Pool | Problem] = {}
         self._networks = Networks()
         self._overlaps: dict[str, Overlap] | None = None
+        self._on_segment: dict[Where, set[str]] | None = None
+        self.version = 0  # goes up with every change of what the pools may give, and where
 
     def put(self, name: str, view: IPPool | None) -> bool:
         """Take the newest version of a pool, or its end (None); return whether spec, labels or age changed."""
@@ -36,9 +42,10 @@ class PoolCatalog:
                 self._read[name] = before
                 return False
             self._read[name] = _understood(view)
-        if _age(old) != _age(view) or before != self._read.get(name):
+        if (_age(old), _goes(old)) != (_age(view), _goes(view)) or before != self._read.get(name):
             self._networks.put(name, self.held(name))
-            self._overlaps = None
+            self._overlaps = self._on_segment = None
+            self.version += 1
         return True
 
     def view(self, name: str) -> IPPool | None:
@@ -59,6 +66,12 @@ class PoolCatalog:
         """Return the one pool that serves an address, be it to the owner of a reservation only; None where none does."""
         return self._first_with(self.pool, space, address)
 
+    def may_give(self, address: IPAddress) -> set[str]:
+        """Return the pools that may give an address once it is free: who serves it, and whom the claim kept from it."""
+        spec = address.spec
+        giver = self.giver(spec.address_space, number_of(spec.address))
+        return {giver or spec.pool, *self.kept_from(spec.pool, spec.address_space)}
+
     def place_of(self, space: str, address: Number) -> str | None:
         """Return the pool that an address is part of, the first by name where pools overlap; None where it is of none."""
         return self._first_with(self.held, space, address)
@@ -73,6 +86,8 @@ class PoolCatalog:
     def look(self, name: str) -> Pool | Problem | None:
         """Return what a pool may give, or why it cannot serve; None where there is none."""
         found = self._read.get(name)
+        if isinstance(found, Pool) and _goes(self._views[name]):
+            return Problem(PoolReason.DELETED, "it is being deleted: take another pool")
         clash = self.overlapping().get(name)
         if clash is not None and isinstance(found, Pool):
             return Problem(PoolReason.OVERLAPS, str(clash))
@@ -87,17 +102,39 @@ class PoolCatalog:
             oldest_first = sorted(
                 self._views, key=lambda name: (self._views[name].metadata.creation_timestamp, name)
             )
-            read = ((name, self._read[name]) for name in oldest_first)
+            read = ((name, self._read[name]) for name in oldest_first if not _goes(self._views[name]))
             self._overlaps = overlaps((name, pool) for name, pool in read if isinstance(pool, Pool))
         return self._overlaps
+
+    def meeting(self, pool: Pool) -> Iterator[str]:
+        """Yield the pools of other address spaces whose guests meet those of a pool: in one cluster and VLAN."""
+        if self._on_segment is None:
+            found: defaultdict[Where, set[str]] = defaultdict(set)
+            for name, read in self._read.items():
+                for where in segments(read) if isinstance(read, Pool) else ():
+                    found[where].add(name)
+            self._on_segment = dict(found)
+        for name in sorted({each for where in segments(pool) for each in self._on_segment.get(where, ())}):
+            other = self.held(name)
+            if other is not None and other.space != pool.space:
+                yield name
+
+    def kept_from(self, name: str, space: str) -> Iterator[str]:
+        """Yield the pools of other spaces that give no address which is claimed of a pool: all, where it is not there."""
+        pool = self.held(name)
+        return iter(self) if pool is None or pool.space != space else self.meeting(pool)
 
 
 def _age(view: IPPool | None) -> str | None:
     return None if view is None else view.metadata.creation_timestamp
 
 
+def _goes(view: IPPool | None) -> bool:
+    return view is not None and view.metadata.deletion_timestamp is not None
+
+
 def _written(view: IPPool | None) -> object:
-    return None if view is None else (view.spec, view.metadata.labels)
+    return None if view is None else (view.spec, view.metadata.labels, _goes(view))
 
 
 def _understood(view: IPPool) -> Pool | Problem:

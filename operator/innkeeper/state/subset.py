@@ -11,7 +11,6 @@ from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
 from innkeeper.domain.addressing.overlaps import Overlap
-from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.lifecycle.answered import may_hold
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
@@ -59,10 +58,10 @@ class Subset:
         self.host_agents: dict[str, HostAgent] = {}
         # Guest ID -> host -> it.
         self.assignments: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)
-        self.claims = Claims()
+        self.pool_catalog = PoolCatalog()
+        self.claims = Claims(self.pool_catalog)
         self.operations = Operations()
         self.pools: dict[str, IPPool] = {}
-        self.pool_catalog = PoolCatalog()
         self.flavors: dict[str, Flavor] = {}
         self.images: dict[Key, Image] = {}
         self.clusters: dict[str, Cluster] = {}
@@ -401,8 +400,8 @@ class Subset:
         # Deleted under its owner, it was given back unused: that is nothing new to who gave it.
         giver = self.guest_keys.get(owner.id) if owner is not None and new is None else None
         if new is None:
-            pool = self.pool_catalog.giver(old.spec.address_space, number_of(old.spec.address))
-            self.offer(waiting.pool(pool or old.spec.pool), but_not=giver)
+            for pool in self.pool_catalog.may_give(old):
+                self.offer(waiting.pool(pool), but_not=giver)
         if owner is not None and (new is None or new.spec.owner is None):
             self.offer(waiting.limit(old.spec.pool, owner.namespace), but_not=giver)
         if new is None or new.spec.owner != owner:
@@ -412,10 +411,10 @@ class Subset:
         name = change.key[1]
         _set(self.pools, name, change.new)
         before = self.pool_catalog.held(name)
-        overlapped = self._overlapping()
+        concerned = self._concerned_by(name)
         if self.pool_catalog.put(name, change.new):
-            # What overlapped with it may serve now, too, or no more.
-            for each in {name} | {other for other, _ in overlapped ^ self._overlapping()}:
+            # What overlapped with it may serve now, too, or no more; or give what guests of this one hold.
+            for each in {name} | {other for other, _ in concerned ^ self._concerned_by(name)}:
                 self.wake(waiting.pool(each))
                 self.wake(waiting.spec_of_pool(each))
             after = self.pool_catalog.held(name)
@@ -423,9 +422,12 @@ class Subset:
                 self.on_pool(name)
             self._have_clusters_served_changed()
 
-    def _overlapping(self) -> AbstractSet[tuple[str, Overlap]]:
-        """Return the pools that do not serve for an older one; it is not looked for where nobody waits."""
-        return self.pool_catalog.overlapping().items() if self.waiting else frozenset()
+    def _concerned_by(self, name: str) -> AbstractSet[tuple[str, Overlap | None]]:
+        """Return the pools that do not serve for an older one, and what claims of `name` hinder, if anybody waits."""
+        if not self.waiting:
+            return frozenset()
+        kept_from = {(each, None) for each in self.claims.kept_from(name)}
+        return kept_from | self.pool_catalog.overlapping().items()
 
     def _have_clusters_served_changed(self) -> None:
         """Which clusters pools serve is in the requests of guests that wait for room: all of them are made anew."""

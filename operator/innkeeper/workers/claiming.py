@@ -12,13 +12,12 @@ from innkeeper.domain.addressing.claim import claim_document, is_held_by
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import free_addresses
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import NotFoundError
+from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
 from innkeeper.state import waiting
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.network import AddressOwner, IPAddress
-from innkeeper.workers.creation import create_or_get
 from innkeeper.workers.shortage import Wanted, owner_of
 
 
@@ -32,7 +31,10 @@ class _Choice:
 
 
 class Unclaimable(Exception):  # noqa: N818 - an answer to the caller, as StopIteration is
-    """One wish found every address taken; `made` are the claims of the others, which nobody uses."""
+    """One wish found every address taken; `made` are the claims that this very call made, which nobody uses.
+
+    What it found is not among them: another operator may have bound the guest to it since.
+    """
 
     def __init__(self, wanted: Wanted, made: list[IPAddress]) -> None:
         super().__init__(wanted.name)
@@ -55,7 +57,8 @@ class Claiming:
             ApiError: the API server refused, or is away; what was claimed by then is found again by the next call.
         """
         chosen: deque[_Choice] = deque()
-        made: dict[tuple[str, str], IPAddress] = {}
+        had: dict[tuple[str, str], IPAddress] = {}
+        made: list[IPAddress] = []
         try:
             # Certain addresses first: a wish for any address must not choose one of them.
             for wish in sorted(wanted, key=lambda each: each.fixed is None):
@@ -63,18 +66,20 @@ class Claiming:
             if none_left := [each.wanted for each in chosen if each.address is None]:
                 raise Unclaimable(none_left[0], [])
             while chosen:
-                mine = await self._have(guest, chosen[0])
+                mine = await self._have(guest, chosen[0], made)
                 self._settle(guest, choice := chosen.popleft(), had=mine is not None)
                 if mine is None:
-                    raise Unclaimable(choice.wanted, list(made.values()))
-                made[choice.wanted.interface, choice.wanted.name] = mine
+                    raise Unclaimable(choice.wanted, made)
+                had[choice.wanted.interface, choice.wanted.name] = mine
         finally:
             for each in chosen:
                 self._settle(guest, each, had=False)
-        return made
+        return had
 
-    async def create(self, guest: Guest, wanted: Wanted, address: str) -> IPAddress | None:
-        """Claim one address; None when somebody else holds it.
+    async def create(
+        self, guest: Guest, wanted: Wanted, address: str, *, made: list[IPAddress] | None = None
+    ) -> IPAddress | None:
+        """Claim one address; None when somebody else holds it. What was made, not found, is noted in `made`.
 
         Raises:
             ApiError: the API server refused, or is away.
@@ -87,11 +92,23 @@ class Claiming:
         )
         body = claim_document(address, pool=wanted.name, space=wanted.pool.space, owner=owner)
         try:
-            created = await create_or_get(self._client, IP_ADDRESSES, body)
+            claim = await self._client.create(IP_ADDRESSES, body)
+        except AlreadyExistsError:
+            return await self._found(body["metadata"]["name"], owner)
+        self._subset.assume(claim)
+        if made is not None:
+            made.append(claim)
+        return claim
+
+    async def _found(self, name: str, owner: AddressOwner) -> IPAddress | None:
+        """Return the claim of that name if it is the owner's."""
+        try:
+            claim = await self._client.get(IP_ADDRESSES, name)
         except NotFoundError:
-            return None  # its quarantine ended between the two calls; the next one is as good
-        self._subset.assume(created)
-        return created if is_held_by(created, owner.id, interface=owner.interface) else None
+            # Its quarantine ended between the two calls; the next one is as good.
+            return None
+        self._subset.assume(claim)
+        return claim if is_held_by(claim, owner.id, interface=owner.interface) else None
 
     def _choose(self, guest: Guest, wanted: Wanted) -> _Choice:
         others = self._candidates(guest, wanted)
@@ -116,9 +133,9 @@ class Claiming:
         if choice.address is not None:
             self._subset.claims.taken(choice.wanted.pool).add(number_of(choice.address)[1])
 
-    async def _have(self, guest: Guest, choice: _Choice) -> IPAddress | None:
+    async def _have(self, guest: Guest, choice: _Choice, made: list[IPAddress]) -> IPAddress | None:
         while choice.address is not None:
-            mine = await self.create(guest, choice.wanted, choice.address)
+            mine = await self.create(guest, choice.wanted, choice.address, made=made)
             if mine is not None:
                 return mine
             self._subset.claims.recount(choice.wanted.pool, choice.address)

@@ -8,7 +8,6 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool, number_of
 from innkeeper.domain.addressing.search import count_free
 from innkeeper.domain.addressing.wishes import wishes
@@ -141,11 +140,10 @@ class Shortage:
 
     def _taken(self, guest: Guest, wanted: Wanted, address: str, which: str = "") -> Blocked | None:
         """Tell who has an address that a guest waits for, or None where nobody has it."""
-        name = names.address_name(wanted.pool.space, address)
-        there = self._subset.claims.by_name.get(name)
+        there = self._subset.claims.holding(wanted.pool, address)
         if there is None:
             return None
-        awaited = (*causes(wanted), waiting.address(name))
+        awaited = (*causes(wanted), waiting.address(there.metadata.name))
         owner, user = there.spec.owner, self._used_by(guest, there)
         what = f"{address}, {which}" if which else f"{address} "
         if owner is not None:

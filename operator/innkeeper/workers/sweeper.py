@@ -15,6 +15,7 @@ import structlog
 from innkeeper.clock import Clock, parse_rfc3339
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import has_free
+from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.destroyed import destroyed_since
 from innkeeper.domain.names import HELD_BY_HOST_ANNOTATION, address_name
 from innkeeper.errors import InnkeeperError
@@ -160,7 +161,10 @@ class Sweeper:
         )
 
     def _is_stood_behind(self, address: IPAddress, kept: Mapping[tuple[str, str], datetime]) -> bool:
-        """A guest that is not bound yet may be about to use it; a bound one names it or does not."""
+        """A guest that is not bound yet may be about to use it; a bound one names it or does not.
+
+        One that cannot have all its addresses has none: what a failed call left of them is for others meanwhile.
+        """
         owner = address.spec.owner
         if owner is None:
             return False
@@ -168,10 +172,12 @@ class Sweeper:
             return True
         key = self._subset.guest_keys.get(owner.id)
         guest = self._subset.guests.get(key) if key else None
+        at_host = bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
         if guest is None:
-            return bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
+            return at_host
         if guest.status.host is None:
-            return True
+            cannot = not guest.status.addresses and isinstance(self._network.reach.wanted(guest), Blocked)
+            return at_host or not cannot
         return any(each.address == address.spec.address for each in guest.status.addresses)
 
     async def _end_quarantine(self, address: IPAddress) -> None:

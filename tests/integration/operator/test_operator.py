@@ -180,6 +180,38 @@ async def test_an_image_is_not_taken_from_under_its_guests(admin: Client, name: 
         await scene.gone(admin, IMAGES, name, namespace="default")
 
 
+async def test_a_pool_is_not_taken_from_under_its_guests(admin: Client, name: str) -> None:
+    """Its deletion waits, says for whom, gives nobody new an address, and ends with the last rest."""
+    await scene.infrastructure(admin, name)
+    async with ScriptedAgent(admin, name) as agent:
+        await a_running_guest(admin, agent, name)
+        await admin.delete(IP_POOLS, name)
+
+        async def says_so() -> bool:
+            found = await admin.get(IP_POOLS, name)
+            in_use = find(found.status.conditions, "InUse")
+            return in_use is not None and f"default/{name}" in in_use.message
+
+        await eventually(says_so, deadline_s=60)
+        await scene.guest(admin, f"{name}-late", of=name)
+
+        async def refused() -> bool:
+            found = await admin.get(GUESTS, f"{name}-late", namespace="default")
+            assigned = find(found.status.conditions, "AddressesAssigned")
+            return assigned is not None and "is being deleted" in assigned.message
+
+        await eventually(refused, deadline_s=60)
+        await admin.delete(GUESTS, name, namespace="default")
+        await agent.destroy_guest()
+
+        async def rests_no_more() -> bool:
+            found = await admin.list(IP_ADDRESSES)
+            return not [each for each in found.items if each.spec.pool == name]
+
+        await eventually(rests_no_more, deadline_s=90)
+        await scene.gone(admin, IP_POOLS, name)
+
+
 async def test_an_image_becomes_ready_by_itself_when_its_trouble_ends(
     admin: Client, images: StubImageServer, operator_credentials: Credentials, name: str
 ) -> None:

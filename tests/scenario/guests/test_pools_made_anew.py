@@ -98,3 +98,70 @@ async def test_guests_of_a_pool_that_took_the_addresses_of_another_get_what_come
     await scene.operators[0].sweeper.sweep()
     found = await scene.until_ready()
     assert [(each.pool, each.address) for each in found.status.addresses] == [("new", "10.7.0.5")]
+
+
+def with_pool(name: str, **asked: object) -> dict[str, object]:
+    return {"interfaces": [{"name": "eth0", "addresses": [{"pool": name, **asked}]}]}
+
+
+async def meeting(scene: GuestScene, how: str) -> str:
+    """Have a guest hold 10.7.0.2 of a space, and return a pool of another that comes to serve its cluster."""
+    ranges = {"order": "Lowest", "ranges": [{"start": "10.7.0.2", "end": "10.7.0.3"}]}
+    scene.api.create(IP_POOLS, objects.pool("a", addressSpace="a", clusters=["other"], **ranges))
+    scene.api.create(IP_POOLS, objects.pool("b", addressSpace="b", clusters=["lab"], **ranges))
+    scene.add_guest("holder", spec=with_pool("b"))
+    holder = await scene.until_ready("holder")
+    assert [each.address for each in holder.status.addresses] == ["10.7.0.2"]
+    pools = scene.operators[0].subset.pools
+    if how == "widened":
+        scene.api.patch(IP_POOLS, "a", {"spec": {"clusters": ["other", "lab"]}})
+        await eventually(lambda: pools["a"].spec.clusters == ["other", "lab"])
+        return "a"
+    scene.api.delete(IP_POOLS, "b")
+    scene.api.create(IP_POOLS, objects.pool("n", addressSpace="n", clusters=["lab"], **ranges))
+    await eventually(lambda: "b" not in pools and "n" in pools)
+    return "n"
+
+
+@pytest.mark.parametrize("how", ["widened", "forced away"])
+async def test_an_address_in_use_is_given_by_no_pool_of_another_space_that_meets_it(
+    scene: GuestScene, how: str
+) -> None:
+    """Neither a pool that comes to serve a cluster nor the loss of one frees what a guest there holds."""
+    pool = await meeting(scene, how)
+    scene.add_guest("next", number=2, spec=with_pool(pool))
+    found = await scene.until_ready("next")
+    assert [each.address for each in found.status.addresses] == ["10.7.0.3"]
+    scene.add_guest("fixed", number=3, spec=with_pool(pool, address="10.7.0.2"))
+    told = await scene.until_reason("AddressTaken", name="fixed")
+    assert "held by the Guest default/holder" in told.message
+    scene.add_guest("last", number=4, spec=with_pool(pool))
+    await scene.until_reason("PoolExhausted", name="last")
+    scene.delete_guest("fixed")
+    scene.delete_guest("holder")
+    await eventually(lambda: scene.guest("holder") is None)
+    await scene.until_reason("PoolExhausted", name="last")
+    assert isinstance(scene.clock, ManualClock)
+    scene.clock.advance(301)
+    await scene.operators[0].sweeper.sweep()
+    found = await scene.until_ready("last")
+    assert [each.address for each in found.status.addresses] == ["10.7.0.2"]
+
+
+async def test_a_pool_that_is_being_deleted_gives_no_address_and_stands_in_nobodys_way(
+    scene: GuestScene,
+) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"metadata": {"finalizers": ["innkeeper.dev/kopf"]}})
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"order": "Lowest"}})
+    pools = scene.operators[0].subset.pools
+    await eventually(lambda: pools["lab"].spec.order == "Lowest")
+    scene.add_guest("holder")
+    held = (await scene.until_ready("holder")).status.addresses[0].address
+    scene.api.delete(IP_POOLS, "lab")
+    await eventually(lambda: pools["lab"].metadata.deletion_timestamp is not None)
+    scene.add_guest("late", number=2)
+    await scene.until_reason("PoolUnusable", name="late")
+    scene.api.create(IP_POOLS, objects.pool("new", order="Lowest"))
+    scene.add_guest(number=3, spec=with_pool("new"))
+    found = await scene.until_ready()
+    assert (held, found.status.addresses[0].address) == ("10.7.0.2", "10.7.0.3")

@@ -55,6 +55,21 @@ async def test_a_claim_of_a_guest_that_is_not_bound_stays(scene: GuestScene) -> 
     assert len(scene.addresses()) == 1
 
 
+async def test_half_of_what_a_guest_asked_for_is_released_where_it_cannot_have_the_rest(
+    scene: GuestScene,
+) -> None:
+    """Both families are claimed or neither, also where a call failed between them and the other pool went since."""
+    await claimed(scene, 4, guest_id())
+    interface = {"name": "eth0", "addresses": [{"pool": "lab"}, {"pool": "six"}]}
+    scene.add_guest(spec={"interfaces": [interface]})
+    await scene.until_reason("PoolNotFound")
+    await swept(scene, 2)
+    assert len(scene.addresses()) == 1
+    await swept(scene, 1)
+    assert scene.addresses() == []
+    assert scene.operators[0].found == [Finding.CLAIM_WITHOUT_GUEST]
+
+
 async def test_an_old_view_releases_nothing_and_sightings_begin_anew(scene: GuestScene) -> None:
     await claimed(scene, 4, "nobody")
     await swept(scene, 2)

@@ -16,7 +16,7 @@ from innkeeper.domain.addressing.intervals import shared
 from innkeeper.domain.addressing.pool import Pool
 
 # Family and address space; or family, cluster and VLAN.
-_Where = tuple[int, str] | tuple[int, str, int | None]
+Where = tuple[int, str] | tuple[int, str, int | None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def overlaps(pools: Iterable[tuple[str, Pool]]) -> dict[str, Overlap]:
     A pool that may not serve takes no address from those that come after it.
     """
     serving: list[tuple[str, Pool]] = []
-    places: defaultdict[_Where, _Place] = defaultdict(_Place)
+    places: defaultdict[Where, _Place] = defaultdict(_Place)
     found: dict[str, Overlap] = {}
     for name, pool in pools:
         own = [places[where] for where in _meets(pool)]
@@ -93,10 +93,15 @@ def overlaps(pools: Iterable[tuple[str, Pool]]) -> dict[str, Overlap]:
     return found
 
 
-def _meets(pool: Pool) -> Iterator[_Where]:
-    yield pool.version, pool.space
+def segments(pool: Pool) -> Iterator[Where]:
+    """Yield where guests of a pool meet those of any other space: each cluster that it names, with its VLAN."""
     for cluster in pool.clusters:
         yield pool.version, cluster, pool.vlan
+
+
+def _meets(pool: Pool) -> Iterator[Where]:
+    yield pool.version, pool.space
+    yield from segments(pool)
 
 
 def _shared(pool: Pool, other_name: str, other: Pool) -> Overlap | None:

@@ -4,7 +4,7 @@ Numbers lie in blocks of 256, so a search steps over a full block at once: the c
 are taken, never the size of the pool. A pool of which nothing is taken costs nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from innkeeper.domain.addressing.intervals import Interval
 
@@ -44,3 +44,27 @@ class Taken:
                 if len(block) < _BLOCK:
                     yield from (each for each in range(number, end + 1) if each not in block)
                 number = end + 1
+
+
+class TakenTogether(Taken):
+    """One set of addresses, and those that `elsewhere` says are taken beside it: only the former is written to."""
+
+    def __init__(self, own: Taken, elsewhere: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._own = own
+        self._elsewhere = elsewhere
+
+    def add(self, number: int) -> None:
+        """Note that an address is taken."""
+        self._own.add(number)
+
+    def discard(self, number: int) -> None:
+        """Note that an address is free here; elsewhere it may be taken all the same."""
+        self._own.discard(number)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._own or self._elsewhere(number)
+
+    def free(self, intervals: Iterable[Interval]) -> Iterator[int]:
+        """Yield the numbers of the intervals that are taken neither here nor elsewhere."""
+        return (number for number in self._own.free(intervals) if not self._elsewhere(number))

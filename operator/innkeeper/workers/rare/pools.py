@@ -1,10 +1,12 @@
 """IPPools: whether they can be served, and how full they are.
 
 Validity comes from the pure reading of the specs; counters from the watched IPAddress objects, kept as running sums so
-that a pool of any size costs the same. One writer for the whole status; counters wait and are coalesced.
+that a pool of any size costs the same. One writer for the whole status; counters wait and are coalesced. A deleted pool
+stays while addresses of it are claimed or rest: it says how long they rest, and on which clusters nobody may have them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from innkeeper.clock import Clock
@@ -15,19 +17,41 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Key
 from innkeeper.kube.resources import IP_POOLS
 from innkeeper.kube.status_writer import StatusWriter
+from innkeeper.state.claims import Claims
 from innkeeper.state.pool_catalog import Problem
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress, IPPool
 from innkeeper.workers.rare.pool_counts import Count, PoolCounts
 
 MOST = 2**53 - 1  # what every reader of JSON keeps exactly; an IPv6 pool has more
+IN_USE_S = 10.0
+_MOST_NAMES = 10
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What keeps a deleted pool: addresses that guests hold or that are just being claimed, and those that rest."""
+
+    guests: tuple[str, ...] = ()  # namespace/name, each once
+    held: int = 0
+    resting: int = 0
 
 
 class Pools:
     """Keeps the statuses of IPPools."""
 
-    def __init__(self, client: Client, *, pools: Mapping[Key, IPPool], clock: Clock, delay_s: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        pools: Mapping[Key, IPPool],
+        clock: Clock,
+        delay_s: float,
+        holding: Callable[[str], Holding | None],
+    ) -> None:
+        """`holding` tells what is claimed of a pool, or None while nobody can tell for certain."""
         self._pools = pools
+        self._holding = holding
         self._clock = clock
         self._counts = PoolCounts()
         self._writer = StatusWriter(
@@ -46,6 +70,22 @@ class Pools:
         """
         await self._writer.write(("", name))
 
+    async def let_go(self, name: str) -> float | None:
+        """Return the seconds after which to look again whether a deleted pool may go; None when it may.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        pool = self._pools.get(("", name))
+        if pool is None or pool.metadata.deletion_timestamp is None:
+            # The watch is behind, or past it: until it tells of the deletion, addresses may still be claimed.
+            return IN_USE_S / 10
+        holding = self._holding(name)
+        if holding == Holding():
+            return None
+        await self._writer.write(("", name))
+        return IN_USE_S
+
     def pool_changed(self, change: Change[IPPool]) -> None:
         """Look at an IPPool that changed, and at those that may overlap with it."""
         name = change.key[1]
@@ -62,17 +102,42 @@ class Pools:
 
     def _render(self, key: Key) -> dict[str, Any] | None:
         pool, name = self._pools[key], key[1]
-        return status_of(pool, self._counts.catalog.look(name), self._counts.of(name), clock=self._clock)
+        goes = pool.metadata.deletion_timestamp is not None
+        return status_of(
+            pool,
+            self._counts.catalog.look(name),
+            self._counts.of(name),
+            clock=self._clock,
+            holding=self._holding(name) if goes else None,
+        )
+
+
+def holding_of(claims: Claims, name: str) -> Holding:
+    """Return what keeps a deleted pool."""
+    claimed, coming = claims.claimed_of_pool(name)
+    owners = [each.spec.owner for each in claimed if each.spec.owner is not None]
+    guests = tuple(sorted({f"{each.namespace}/{each.name}" for each in owners}))
+    return Holding(guests, held=len(owners) + coming, resting=len(claimed) - len(owners))
 
 
 def status_of(
-    view: IPPool, looked: Pool | Problem | None, count: Count, *, clock: Clock
+    view: IPPool,
+    looked: Pool | Problem | None,
+    count: Count,
+    *,
+    clock: Clock,
+    holding: Holding | None = None,
 ) -> dict[str, Any] | None:
     """Return the status that an IPPool should have, or None where it has it."""
     total = looked.total if isinstance(looked, Pool) else 0
     free = max(0, total - count.taken)
     status = view.status
-    told = [_ready(view, looked, count), _exhausted(view, free=free), *_stalled(view, looked)]
+    told = [
+        _ready(view, looked, count),
+        _exhausted(view, free=free),
+        *_stalled(view, looked),
+        *_in_use(view, holding),
+    ]
     new = conditions.merged(status.conditions, told, now=clock.now())
     counters = {
         "observedGeneration": view.metadata.generation,
@@ -112,10 +177,33 @@ def _ready(view: IPPool, looked: Pool | Problem | None, count: Count) -> Conditi
 
 def _stalled(view: IPPool, looked: Pool | Problem | None) -> list[Condition]:
     """A pool that cannot serve stays so until somebody changes it, or the one that it overlaps."""
-    if not isinstance(looked, Problem):
+    if not isinstance(looked, Problem) or looked.reason == PoolReason.DELETED:
         return []
     return [
         _condition(view, ConditionType.STALLED, status=True, reason=looked.reason, message=looked.message)
+    ]
+
+
+def _in_use(view: IPPool, holding: Holding | None) -> list[Condition]:
+    """Say what the deletion of a pool waits for."""
+    if holding is None or holding == Holding():
+        return []
+    message = "the pool goes when no address of it is claimed or rests any more"
+    if holding.held:
+        shown = ", ".join(holding.guests[:_MOST_NAMES])
+        more = len(holding.guests) - _MOST_NAMES
+        names = f"{shown} and {more} more" if more > 0 else shown
+        message += (
+            f": {holding.held} are held, delete the Guests {names}"
+            if names
+            else f": {holding.held} are claimed"
+        )
+    if holding.resting:
+        message += f"; {holding.resting} rest for its quarantine"
+    return [
+        _condition(
+            view, ConditionType.IN_USE, status=True, reason=PoolReason.ADDRESSES_REMAIN, message=message
+        )
     ]
 
 
