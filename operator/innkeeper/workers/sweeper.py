@@ -15,7 +15,6 @@ import structlog
 from innkeeper.clock import Clock, parse_rfc3339
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import has_free
-from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.lifecycle.destroyed import destroyed_since
 from innkeeper.domain.names import HELD_BY_HOST_ANNOTATION, address_name
 from innkeeper.errors import InnkeeperError
@@ -23,6 +22,8 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import AddressOwner, IPAddress
 from innkeeper.workers.network import NetworkWorker
+from innkeeper.workers.pool_choice import Refusals
+from innkeeper.workers.reach import Reach
 
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Sweeper:
     ) -> None:
         self._subset = subset
         self._network = network
+        self._reach = Reach(subset)
         self._clock = clock
         self._fresh = fresh
         self._is_held = is_held
@@ -176,8 +178,7 @@ class Sweeper:
         if guest is None:
             return at_host
         if guest.status.host is None:
-            cannot = not guest.status.addresses and isinstance(self._network.reach.wanted(guest), Blocked)
-            return at_host or not cannot
+            return at_host or bool(guest.status.addresses) or any(self._reach.ways(guest, Refusals()))
         return any(each.address == address.spec.address for each in guest.status.addresses)
 
     async def _end_quarantine(self, address: IPAddress) -> None:
