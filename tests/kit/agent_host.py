@@ -40,8 +40,6 @@ from tests.kit.fake_api import FakeApi
 from tests.kit.waiting import eventually
 
 PULL_BYTES_PER_S = 7 * 1024**2
-# For an agent that may be a process of its own, which has yet to start.
-_TOLD_WITHIN_S = 60
 
 
 class Gates:
@@ -254,6 +252,7 @@ class AgentHost:
         self.registry = CollectorRegistry()
         self.api_place: ListenAt | None = None
         self.heartbeat_s = 0.5
+        self.told_within_s = 15.0  # half of what the agent lets pass at most where something fails
         self.boot_id = "boot-1"
         self.api_grace_s = 30.0
         self.max_builds = 4
@@ -359,7 +358,7 @@ class AgentHost:
             return (status.outcome, found.reason) == (outcome, reason)
 
         try:
-            await eventually(check, deadline_s=_TOLD_WITHIN_S)
+            await eventually(check, deadline_s=self.told_within_s)
         except AssertionError as error:
             status = (await self.assignment(guest_id)).status
             raise AssertionError(f"waited for {outcome} {reason}; the status is {status}") from error
@@ -376,7 +375,7 @@ class AgentHost:
             return found is not None and found.id == uid and OperationPhase(found.phase).is_final
 
         try:
-            await eventually(check, deadline_s=_TOLD_WITHIN_S)
+            await eventually(check, deadline_s=self.told_within_s)
         except AssertionError as error:
             raise AssertionError(f"waited for the end of {uid}; told was {found}") from error
         assert found is not None

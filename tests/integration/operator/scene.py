@@ -43,7 +43,7 @@ async def guest(admin: Client, name: str, *, of: str | None = None) -> None:
 
 
 async def ready(
-    admin: Client, resource: Resource[Any], name: str, *, reason: str, deadline_s: float = 60
+    admin: Client, resource: Resource[Any], name: str, *, reason: str, deadline_s: float = 30
 ) -> Any:
     """Wait until Ready has that reason; return the object."""
     namespace = "default" if resource.namespaced else None
@@ -68,7 +68,7 @@ async def gone(admin: Client, resource: Resource[Any], name: str, *, namespace: 
             return True
         return False
 
-    await eventually(look, deadline_s=60)
+    await eventually(look, deadline_s=40)
 
 
 async def there(check: Callable[[], Awaitable[bool]]) -> bool:

@@ -29,6 +29,8 @@ async def started(*options: str, **more: str) -> asyncio.subprocess.Process:
 
 
 def join_file(host: AgentHost, directory: Path) -> Path:
+    """Write what the process of an agent joins by; it has yet to start, which a test waits for too."""
+    host.told_within_s = 60
     (directory / "token").write_text(host.api.new_token("system:serviceaccount:host-inn-a:agent"))
     document = {
         "host": HOST,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.scheduling import crowd
 from innkeeper.domain.scheduling.crowd import GROUPS_AT_ONCE, GUESTS_AT_ONCE
 from innkeeper.domain.scheduling.facts import HostFacts, Resident
 from innkeeper.domain.scheduling.request import Group, Term
@@ -23,6 +24,7 @@ from tests.kit.objects import guest_id, view
 SIZE = {"cpu": "1", "memory": "1Gi", "disk": "10Gi"}
 ONE = Amounts(1000, 1024**3, 10 * 1024**3)
 WEB = Group("default", Selector((Requirement("app", Operator.IN, frozenset({"web"})),)))
+NAMED = Group("default", Selector((Requirement("n", Operator.EXISTS),)))
 ZONE = Term(WEB, "zone")
 
 
@@ -165,15 +167,37 @@ def test_no_step_looks_at_more_than_some_guests_for_some_groups(
     assert max(looked) <= GUESTS_AT_ONCE * GROUPS_AT_ONCE
 
 
+def test_who_keeps_others_out_is_kept_however_many_groups_are_counted(subset: Subset) -> None:
+    for number in range(GROUPS_AT_ONCE + 1):
+        chosen = Requirement("n", Operator.IN, frozenset({str(number)}))
+        subset.fleet.crowd.members(Group("default", Selector((chosen,))))
+    keeper = Resident(host="a", amounts=ONE, namespace="default", apart=(ZONE,))
+    subset.promises.assume("keeper", keeper)
+    (space,) = subset.fleet.crowd._namespaces.values()
+    assert drifted(subset) == Counter()
+    assert space.keepers[ZONE].total == 1
+    subset.fleet.release("keeper")
+    assert ZONE not in space.keepers
+
+
 steps = st.lists(
     st.tuples(st.sampled_from(("guest", "gone", "host", "lost")), st.integers(0, 5), st.sampled_from("abc")),
     max_size=40,
 )
 
 
-@given(steps)
-def test_nothing_drifts_by_itself(told: list[tuple[str, int, str]]) -> None:
+@pytest.mark.parametrize("at_once", [1, GROUPS_AT_ONCE])
+@given(told=steps)
+def test_nothing_drifts_by_itself(at_once: int, told: list[tuple[str, int, str]]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(crowd, "GROUPS_AT_ONCE", at_once)
+        patched.setattr(crowd, "GUESTS_AT_ONCE", at_once)
+        _tell_all(told)
+
+
+def _tell_all(told: list[tuple[str, int, str]]) -> None:
     subset = Subset()
+    subset.fleet.crowd.members(NAMED)
     subset.fleet.crowd.members(WEB).places("zone")
     for what, number, name in told:
         guest = a_guest(number, name)

@@ -20,7 +20,7 @@ class Count:
         self.namespace = namespace
         self.members: dict[Group, Counter[int]] = {group: Counter() for group in groups}
         self.keepers: defaultdict[Term, Counter[int]] = defaultdict(Counter)
-        self._with_keepers = with_keepers
+        self.with_keepers = with_keepers
         # Guests with equal labels are of the same groups.
         self._of_labels: dict[tuple[tuple[str, str], ...], list[Counter[int]]] = {}
 
@@ -37,7 +37,7 @@ class Count:
     def _add(self, resident: Resident, row: int, by: int) -> None:
         for counts in self._counts_of(resident.labels):
             counts[row] += by
-        for term in resident.apart if self._with_keepers else ():
+        for term in resident.apart if self.with_keepers else ():
             self.keepers[term][row] += by
 
     def _counts_of(self, labels: Mapping[str, str]) -> list[Counter[int]]:

@@ -165,6 +165,8 @@ class Crowd:
                 yield 0
             for group, counted in count.members.items():
                 yield self._correct_members(group, counted)
+            if not count.with_keepers:
+                return
             kept = space.keepers if space is not None else ()
             terms = list({*kept, *count.keepers})
             for begin in range(0, len(terms), GUESTS_AT_ONCE):
