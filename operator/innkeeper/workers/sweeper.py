@@ -22,8 +22,6 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import AddressOwner, IPAddress
 from innkeeper.workers.network import NetworkWorker
-from innkeeper.workers.pool_choice import Refusals
-from innkeeper.workers.reach import Reach
 
 log = structlog.get_logger()
 
@@ -63,7 +61,6 @@ class Sweeper:
     ) -> None:
         self._subset = subset
         self._network = network
-        self._reach = Reach(subset)
         self._clock = clock
         self._fresh = fresh
         self._is_held = is_held
@@ -163,10 +160,7 @@ class Sweeper:
         )
 
     def _is_stood_behind(self, address: IPAddress, kept: Mapping[tuple[str, str], datetime]) -> bool:
-        """A guest that is not bound yet may be about to use it; a bound one names it or does not.
-
-        One that cannot have all its addresses has none: what a failed call left of them is for others meanwhile.
-        """
+        """A guest that is not bound yet may be about to use it; a bound one names it or does not."""
         owner = address.spec.owner
         if owner is None:
             return False
@@ -174,11 +168,10 @@ class Sweeper:
             return True
         key = self._subset.guest_keys.get(owner.id)
         guest = self._subset.guests.get(key) if key else None
-        at_host = bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
         if guest is None:
-            return at_host
+            return bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
         if guest.status.host is None:
-            return at_host or bool(guest.status.addresses) or any(self._reach.ways(guest, Refusals()))
+            return True
         return any(each.address == address.spec.address for each in guest.status.addresses)
 
     async def _end_quarantine(self, address: IPAddress) -> None:

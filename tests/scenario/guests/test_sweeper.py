@@ -3,7 +3,7 @@
 import pytest
 
 from innkeeper.domain import names
-from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IP_ADDRESSES
+from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IP_ADDRESSES, IP_POOLS
 from innkeeper.workers.sweeper import SIGHTINGS, Finding
 from tests.kit import objects
 from tests.kit.clock import ManualClock
@@ -55,19 +55,21 @@ async def test_a_claim_of_a_guest_that_is_not_bound_stays(scene: GuestScene) -> 
     assert len(scene.addresses()) == 1
 
 
-async def test_half_of_what_a_guest_asked_for_is_released_where_it_cannot_have_the_rest(
+async def test_half_of_what_a_guest_asked_for_stays_its_own_while_it_waits_for_the_rest(
     scene: GuestScene,
 ) -> None:
-    """Both families are claimed or neither, also where a call failed between them and the other pool went since."""
+    """Nobody can tell it from the claim of a guest that is being bound with it: its address would be another's too."""
     await claimed(scene, 4, guest_id())
     interface = {"name": "eth0", "addresses": [{"pool": "lab"}, {"pool": "six"}]}
     scene.add_guest(spec={"interfaces": [interface]})
     await scene.until_reason("PoolNotFound")
-    await swept(scene, 2)
-    assert len(scene.addresses()) == 1
-    await swept(scene, 1)
-    assert scene.addresses() == []
-    assert scene.operators[0].found == [Finding.CLAIM_WITHOUT_GUEST]
+    await swept(scene, 4)
+    assert [each["spec"]["owner"]["name"] for each in scene.api.objects(IP_ADDRESSES)] == ["web"]
+    assert scene.operators[0].found == []
+    six = {"gateway": None, "dns": [], "ranges": [], "order": "Lowest"}
+    scene.api.create(IP_POOLS, objects.pool("six", cidr="fd00::/64", **six))
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["10.7.0.4", "fd00::1"]
 
 
 async def test_an_old_view_releases_nothing_and_sightings_begin_anew(scene: GuestScene) -> None:
