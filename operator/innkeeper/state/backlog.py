@@ -2,7 +2,8 @@
 
 Equal requests wait in one line, by priority and then by age. When hosts gain room, labels or peace, each line's request
 is asked of those hosts alone, and only its first guest is woken; the next one follows when that one has left the line.
-So ten thousand equal guests and one free place cost one decision.
+So of many equal guests two are looked at for one free place: the one that gets it, and the one that finds it gone. Where
+the first finds room but no address, it stays: nobody behind it would find one.
 """
 
 import heapq
@@ -71,6 +72,19 @@ class Backlog:
         if not line.waiting:
             del self._lines[request]
         return line.first()
+
+    def stands(self, guest: Key, request: Request | None) -> bool:
+        """Tell whether a guest stands in the line of a request."""
+        return request is not None and self._requests.get(guest) == request
+
+    def behind(self, guest: Key) -> list[Key]:
+        """Return those in a guest's line who would find what it finds: nobody where places are counted anew each time."""
+        request = self._requests.get(guest)
+        if request is None or request.spread:
+            return []
+        waiting = self._lines[request].waiting
+        place = (waiting[guest], guest)
+        return [each for each, rank in waiting.items() if (rank, each) > place]
 
     def waiting(self) -> list[Key]:
         """Return every guest that waits."""

@@ -478,7 +478,9 @@ class Subset:
         self, key: Key, causes: Iterable[str], *, rank: Rank, needs: Mapping[str, int] | None = None
     ) -> None:
         """Note what a guest waits for, and nothing else; who stands behind it for something else has a look."""
-        for cause in self.waiting.wait(key, causes, rank=rank, needs=needs):
+        for cause in self.waiting.wait(key, wanted := frozenset(causes), rank=rank, needs=needs):
+            # Those who could use it as little, for want of the same room, have their turn with that.
+            self.waiting.pass_by(cause, self.backlog.behind(key) if cause not in wanted else ())
             self.offer(cause)
 
     def wake(self, cause: str) -> None:

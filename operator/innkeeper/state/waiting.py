@@ -94,6 +94,13 @@ class Waiting:
                 passed_on.append(cause)
         return passed_on
 
+    def pass_by(self, cause: str, guests: Iterable[Key]) -> None:
+        """Have guests wait for a cause no longer that they could not use; for others, if any, they still wait."""
+        for guest in guests:
+            if cause in self._causes.get(guest, ()):
+                self._causes[guest] -= {cause}
+                self._leave(guest, [cause])
+
     def forget(self, guest: Key) -> list[str]:
         """The guest waits no longer; return what it waited for in turn: whoever stands behind it has a look."""
         return self._leave(guest, self._causes.pop(guest, frozenset()))

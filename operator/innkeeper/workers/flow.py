@@ -232,15 +232,22 @@ class GuestFlow:
         else:
             self._blocked[key] = blocked
         current = self._subset.guests.get(key)
+        self._note_room(key, blocked if current is not None else None)
         if current is not None and blocked is not None:
             self._subset.wait_for(key, blocked.causes, rank=rank_of(current), needs=blocked.needs)
-        if blocked is None or blocked.waits_for_room is None or current is None:
-            self._subset.leave_backlog(key)
-        else:
-            self._subset.wait_for_room(key, blocked.waits_for_room, rank_of(current))
         wanted = self._wanted(key, current) if current is not None else None
         if current is not None and wanted is not None:
             self._statuses.touch(key, urgent=self._is_urgent(current, wanted))
+
+    def _note_room(self, key: Key, blocked: Blocked | None) -> None:
+        """Have a guest stand in the line of its request, or in none."""
+        request = blocked.waits_for_room if blocked is not None else None
+        if blocked is not None and self._subset.backlog.stands(key, blocked.keeps_line):
+            request = blocked.keeps_line
+        if request is None:
+            self._subset.leave_backlog(key)
+        else:
+            self._subset.wait_for_room(key, request, rank_of(self._subset.guests[key]))
 
     def _situation(self, key: Key, guest: Guest) -> Situation:
         host = guest.status.host

@@ -66,14 +66,14 @@ class Reach:
 
     def named(self, guest: Guest) -> frozenset[str] | None:
         """Return the clusters that the pools serve which a guest names; None where any will do."""
-        return _at_home(guest, self._choice.served_by_all(_named(guest)))
+        return at_home(guest, self._choice.served_by_all(_named(guest)))
 
     def _way(self, guest: Guest, within: frozenset[str] | None, refusals: Refusals) -> Way | None:
         wanted = self._choice.together(guest, within, refusals)
         if wanted is None:
             return None
         served = self._choice.served_by_all(each.name for each in wanted)
-        return Way(wanted=wanted, clusters=_at_home(guest, served))
+        return Way(wanted=wanted, clusters=at_home(guest, served))
 
     def _asked_clusters(self, guest: Guest) -> frozenset[str] | None:
         """Return where pools that labels choose have to serve: the cluster asked for, and what named pools serve."""
@@ -101,7 +101,7 @@ def _named(guest: Guest) -> set[str]:
     return {wish.pool for wish in wishes(guest) if wish.pool is not None}
 
 
-def _at_home(guest: Guest, clusters: frozenset[str] | None) -> frozenset[str] | None:
+def at_home(guest: Guest, clusters: frozenset[str] | None) -> frozenset[str] | None:
     """A guest that is placed again stays in its cluster: its addresses live there."""
     if guest.status.cluster is None or not guest.status.addresses:
         return clusters

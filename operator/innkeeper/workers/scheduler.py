@@ -24,6 +24,7 @@ from innkeeper.workers.image import ImageWorker, may_use
 from innkeeper.workers.macs import mac_conflict, macs_in_use
 from innkeeper.workers.pool_choice import Refusals
 from innkeeper.workers.reach import NO_ADDRESS, Reach, Way
+from innkeeper.workers.room_line import RoomLine
 from innkeeper.workers.shortage import Wanted
 
 AVOIDED_FOR_S = 300.0
@@ -57,6 +58,7 @@ class SchedulerWorker:
         self._seed = seed
         self._shortlists = Shortlists(subset.fleet)
         self._reach = Reach(subset)
+        self._line = RoomLine(subset)
         self._observe: Callable[[str, float], None] = lambda outcome, seconds: None  # noqa: ARG005 - a default that does nothing
 
     def observed_by(self, observe: Callable[[str, float], None]) -> None:
@@ -129,6 +131,8 @@ class SchedulerWorker:
         if nothing is None:
             blocked = refusals.as_one()
             has_free = blocked.reason not in NO_ADDRESS
+            if not has_free and self._line.keeps_without_address(guest):
+                blocked = replace(blocked, keeps_line=self._line.of(guest, asks))
             return Choice(replace(asks, clusters=self._reach.named(guest), addresses_free=has_free), blocked)
         return Choice(asked, refusals.add_to(self._nowhere(guest, asked, nothing, decide)))
 
@@ -144,7 +148,7 @@ class SchedulerWorker:
         macs = macs_in_use(self._subset, guest)
         return replace(
             found,
-            waits_for_room=asked,
+            waits_for_room=self._line.of(guest, asked),
             causes=(
                 *self._causes_of_size(guest),
                 *(waiting.mac(cluster, mac) for cluster in sorted(macs) for mac in sorted(macs[cluster])),

@@ -51,4 +51,5 @@ class Blocked:
     # How many of a cause that comes one by one, if not one.
     needs: Mapping[str, int] = field(default_factory=dict)
     waits_for_room: Request | None = None  # no host fits this request now
+    keeps_line: Request | None = None  # of those who wait for room: it stays there if it was there
     again_after_s: float | None = None  # for causes that are not watched

@@ -3,7 +3,7 @@
 Everything in it is immutable and hashable. `asking` makes one from a Guest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -79,8 +79,9 @@ class Request:
     """All that a guest asks.
 
     `clusters` are those that all its pools serve (None: every cluster); `addresses_free` is false where one of its pools
-    has no address left for it. In the clusters of `mac_in_use` another guest has its MAC. `labels` are the guest's own,
-    sorted pairs, which other guests' terms may speak of.
+    has no address left for it. `pools` rules out no host: it tells guests apart that wait, by what they ask of pools. In
+    the clusters of `mac_in_use` another guest has its MAC. `labels` are the guest's own, sorted pairs, which other
+    guests' terms may speak of.
     """
 
     amounts: Amounts
@@ -92,6 +93,7 @@ class Request:
     host_selector: Selector = EVERYTHING
     clusters: frozenset[str] | None = None
     addresses_free: bool = True
+    pools: tuple[Hashable, ...] = ()
     mac_in_use: frozenset[str] = frozenset()
     tolerations: tuple[Tolerance, ...] = ()
     avoid: frozenset[str] = frozenset()  # hosts that refused it lately

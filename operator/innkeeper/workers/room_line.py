@@ -1,0 +1,68 @@
+"""By which request a guest waits for room: guests of one line find the same, whatever their pools have left by then.
+
+Reads the subset only. Pools without a free address count here: which line a guest stands in does not change with a
+pool's last address.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+from itertools import chain
+
+from innkeeper.domain.addressing.wishes import Wish, wishes
+from innkeeper.domain.scheduling.request import Request
+from innkeeper.state.subset import Subset, guest_id_of
+from innkeeper.views.guest import Guest
+from innkeeper.workers.pool_choice import PoolChoice, both
+from innkeeper.workers.reach import at_home
+from innkeeper.workers.shortage import owner_of
+
+
+class RoomLine:
+    """Answers about one guest at a time."""
+
+    def __init__(self, subset: Subset) -> None:
+        self._subset = subset
+        self._choice = PoolChoice(subset)
+
+    def of(self, guest: Guest, asked: Request) -> Request:
+        """Return the request of a guest's line; `asked` is what it asked of hosts by the ways that it has now.
+
+        A hard spread counts the places where the guest may be now, so its line is that of the ways that it has.
+        """
+        candidates = [self._candidates(wish) for wish in wishes(guest)]
+        standing = replace(asked, pools=self._asked_of_pools(guest, candidates))
+        if asked.spread:
+            return standing
+        return replace(standing, clusters=at_home(guest, self._reachable(candidates)))
+
+    def keeps_without_address(self, guest: Guest) -> bool:
+        """Tell whether who stands behind a guest in its line finds no address either, where this one finds none."""
+        return all(each.address is None for each in wishes(guest))
+
+    def _candidates(self, wish: Wish) -> list[str]:
+        return [wish.pool] if wish.pool is not None else self._choice.matching(wish)
+
+    def _reachable(self, candidates: Iterable[Iterable[str]]) -> frozenset[str] | None:
+        """Return the clusters where one pool for each wish may serve (None: all)."""
+        found: frozenset[str] | None = None
+        for pools in candidates:
+            found = both(found, self._served(pools))
+        return found
+
+    def _served(self, pools: Iterable[str]) -> frozenset[str] | None:
+        """Return the clusters that some of these pools serve; None where one of them serves all."""
+        served = [self._choice.served(each) for each in pools]
+        return None if None in served else frozenset(cluster for each in served for cluster in each or ())
+
+    def _asked_of_pools(self, guest: Guest, candidates: Iterable[Iterable[str]]) -> tuple[Hashable, ...]:
+        """Return what guests of one line have in common; a guest for which addresses are reserved stands alone."""
+        claims = self._subset.claims.of_guest(guest_id_of(guest))
+        held = {each.spec.owner.interface: each.spec.pool for each in claims if each.spec.owner is not None}
+        asked = [
+            # Who asks a pool by name for a certain address leaves the line where that is taken.
+            (each.pool, each.selector, each.address if each.pool is None else None, held.get(each.interface))
+            for each in wishes(guest)
+        ]
+        known = (self._subset.pool_catalog.pool(each) for each in set(chain.from_iterable(candidates)))
+        is_reserved = any(each.reserved_for(owner_of(guest)) for each in known if each is not None)
+        return (*asked, guest_id_of(guest)) if is_reserved else tuple(asked)
