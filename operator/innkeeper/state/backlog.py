@@ -3,7 +3,8 @@
 Equal requests wait in one line, by priority and then by age. When hosts gain room, labels or peace, each line's request
 is asked of those hosts alone, and only its first guest is woken; the next one follows when that one has left the line.
 So of many equal guests two are looked at for one free place: the one that gets it, and the one that finds it gone. Where
-the first finds room but no address, it stays: nobody behind it would find one.
+the first finds room but no address, it stays: nobody behind it would find one. Where it rests, as the API server did not
+take what it wrote, nobody behind it is woken until it looked again.
 """
 
 import heapq
@@ -48,13 +49,15 @@ class Backlog:
         self._fleet = fleet
         self._lines: dict[Request, _Line] = {}
         self._requests: dict[Key, Request] = {}
+        self._resting: set[Key] = set()
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self._requests) - len(self._resting)
 
     def wait(self, guest: Key, request: Request, rank: Rank) -> Key | None:
         """Put a guest in line; where it leaves another line for that, return who is next there, as `leave` does."""
         follower = self.leave(guest) if self._requests.get(guest) != request else None
+        self._resting.discard(guest)
         self._requests[guest] = request
         line = self._lines.setdefault(request, _Line())
         if line.waiting.get(guest) != rank:
@@ -62,8 +65,15 @@ class Backlog:
             heapq.heappush(line.heap, (rank, guest))
         return follower
 
+    def rest(self, guest: Key, request: Request, rank: Rank) -> Key | None:
+        """Put a guest in line that looks again by itself: until it waits or leaves, nobody behind it is next."""
+        follower = self.wait(guest, request, rank)
+        self._resting.add(guest)
+        return follower
+
     def leave(self, guest: Key) -> Key | None:
         """Take a guest out of its line; return who is next there, for whom there may be room as well."""
+        self._resting.discard(guest)
         request = self._requests.pop(guest, None)
         if request is None:
             return None
@@ -71,7 +81,11 @@ class Backlog:
         del line.waiting[guest]
         if not line.waiting:
             del self._lines[request]
-        return line.first()
+        return self._next(line)
+
+    def _next(self, line: _Line) -> Key | None:
+        first = line.first()
+        return None if first in self._resting else first
 
     def stands(self, guest: Key, request: Request | None) -> bool:
         """Tell whether a guest stands in the line of a request."""
@@ -101,7 +115,7 @@ class Backlog:
             return
         gained = self._fleet.gains.take()
         lines = [(line, request) for request, line in self._lines.items()]
-        firsts = [(line.waiting[key], key, request) for line, request in lines if (key := line.first())]
+        firsts = [(line.waiting[key], key, request) for line, request in lines if (key := self._next(line))]
         firsts.sort(key=lambda each: each[:2])
         for begin in range(0, len(firsts), _TOGETHER):
             part = firsts[begin : begin + _TOGETHER]

@@ -19,7 +19,13 @@ from innkeeper.domain.reasons import ConditionType
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import documents, find
-from innkeeper.kube.errors import ConflictError, NotFoundError, ThrottledError
+from innkeeper.kube.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    ThrottledError,
+    UnavailableError,
+)
 from innkeeper.kube.informer import Key
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import GUESTS
@@ -46,6 +52,8 @@ Item = tuple[str, str, str]
 
 WORKERS = 16
 STATUS_DELAY_S = 2.0
+# Of back-off: who fails for the sixth time in a row keeps those behind it no longer.
+_KEPT_FOR_S = 4.0
 _FIRST: Rank = (-(1 << 31), "")
 
 
@@ -183,30 +191,40 @@ class GuestFlow:
             item = await self.queue.take()
             try:
                 again_after_s = await self._advance(item)
-            except (ConflictError, NotFoundError):
+            except (ConflictError, NotFoundError) as error:
                 # Somebody was faster; the newer version is on its way to us.
-                self._failed(item)
+                self._failed(item, error)
             except ThrottledError as error:
-                self._failed(item, at_least_s=error.retry_after_s)
+                self._failed(item, error, at_least_s=error.retry_after_s)
             except InnkeeperError as error:
-                delay = self._failed(item)
+                delay = self._failed(item, error)
                 log.warning(
                     "guest_step_failed", item=item, reason=error.reason, message=error.message, again_s=delay
                 )
-            except Exception:
-                delay = self._failed(item, at_least_s=1)
+            except Exception as error:
+                delay = self._failed(item, error, at_least_s=1)
                 log.exception("guest_step_broken", item=item, again_s=delay)
             else:
                 self.queue.done(item)
                 if again_after_s is not None:
                     self.queue.add(item, after_s=again_after_s)
 
-    def _failed(self, item: Item, *, at_least_s: float = 0) -> float:
-        """Have an item tried again by itself: who stands behind its guest in a line does not wait for that."""
+    def _failed(self, item: Item, error: Exception, *, at_least_s: float = 0) -> float:
+        """Have an item tried again by itself, after so many seconds."""
         kind, *names = item
+        delay = self.queue.failed(item, at_least_s=at_least_s)
         if kind == "guest":
-            self._subset.leave_backlog((names[0], names[1]))
-        return self.queue.failed(item, at_least_s=at_least_s)
+            self._keep_place((names[0], names[1]), is_kept=_passes(error, again_s=delay))
+        return delay
+
+    def _keep_place(self, key: Key, *, is_kept: bool) -> None:
+        """Have those behind a guest in its line wait until it was tried again, or have their turn at once."""
+        guest = self._subset.guests.get(key)
+        line = self.scheduler.line_of(guest) if guest is not None and is_kept else None
+        if guest is None or line is None:
+            self._subset.leave_backlog(key)
+        elif (follower := self._subset.backlog.rest(key, line, rank_of(guest))) is not None:
+            self._on_guest(follower)
 
     async def _advance(self, item: Item) -> float | None:
         """Lead one guest on; return after how many seconds it wants to be looked at in any case."""
@@ -294,6 +312,16 @@ class GuestFlow:
             "urn": urn(guest_id),
             "conditions": documents(guest.status.conditions, wanted, now=self._clock.now()),
         }
+
+
+def _passes(error: Exception, *, again_s: float) -> bool:
+    """Tell whether a failure says nothing of the guest, so that who is behind it in line would fail as well.
+
+    One that lasts may be the guest's own all the same: a hook that is away may be asked about few guests.
+    """
+    if isinstance(error, ThrottledError):
+        return True
+    return isinstance(error, (ConflictError, AlreadyExistsError, UnavailableError)) and again_s <= _KEPT_FOR_S
 
 
 def _told(condition: Condition | None) -> tuple[object, ...]:

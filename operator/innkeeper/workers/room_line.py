@@ -12,6 +12,7 @@ from innkeeper.domain.addressing.wishes import Wish, wishes
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
+from innkeeper.views.network import IPAddress
 from innkeeper.workers.pool_choice import PoolChoice, both
 from innkeeper.workers.reach import at_home
 from innkeeper.workers.shortage import owner_of
@@ -24,13 +25,14 @@ class RoomLine:
         self._subset = subset
         self._choice = PoolChoice(subset)
 
-    def of(self, guest: Guest, asked: Request) -> Request:
+    def of(self, guest: Guest, asked: Request, *, claims: Iterable[IPAddress]) -> Request:
         """Return the request of a guest's line; `asked` is what it asked of hosts by the ways that it has now.
 
-        A hard spread counts the places where the guest may be now, so its line is that of the ways that it has.
+        `claims` are those that set it apart from guests that have none. A hard spread counts the places where the guest
+        may be now, so its line is that of the ways that it has.
         """
         candidates = [self._candidates(wish) for wish in wishes(guest)]
-        standing = replace(asked, pools=self._asked_of_pools(guest, candidates))
+        standing = replace(asked, pools=self._asked_of_pools(guest, candidates, claims))
         if asked.spread:
             return standing
         return replace(standing, clusters=at_home(guest, self._reachable(candidates)))
@@ -54,9 +56,10 @@ class RoomLine:
         served = [self._choice.served(each) for each in pools]
         return None if None in served else frozenset(cluster for each in served for cluster in each or ())
 
-    def _asked_of_pools(self, guest: Guest, candidates: Iterable[Iterable[str]]) -> tuple[Hashable, ...]:
+    def _asked_of_pools(
+        self, guest: Guest, candidates: Iterable[Iterable[str]], claims: Iterable[IPAddress]
+    ) -> tuple[Hashable, ...]:
         """Return what guests of one line have in common; a guest for which addresses are reserved stands alone."""
-        claims = self._subset.claims.of_guest(guest_id_of(guest))
         held = {each.spec.owner.interface: each.spec.pool for each in claims if each.spec.owner is not None}
         asked = [
             # Who asks a pool by name for a certain address leaves the line where that is taken.

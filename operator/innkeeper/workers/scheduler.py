@@ -132,7 +132,7 @@ class SchedulerWorker:
             blocked = refusals.as_one()
             has_free = blocked.reason not in NO_ADDRESS
             if not has_free and self._line.keeps_without_address(guest):
-                blocked = replace(blocked, keeps_line=self._line.of(guest, asks))
+                blocked = replace(blocked, keeps_line=self._line_of(guest, asks))
             return Choice(replace(asks, clusters=self._reach.named(guest), addresses_free=has_free), blocked)
         return Choice(asked, refusals.add_to(self._nowhere(guest, asked, nothing, decide)))
 
@@ -148,7 +148,7 @@ class SchedulerWorker:
         macs = macs_in_use(self._subset, guest)
         return replace(
             found,
-            waits_for_room=self._line.of(guest, asked),
+            waits_for_room=self._line_of(guest, asked),
             causes=(
                 *self._causes_of_size(guest),
                 *(waiting.mac(cluster, mac) for cluster in sorted(macs) for mac in sorted(macs[cluster])),
@@ -157,6 +157,21 @@ class SchedulerWorker:
                 guest_id_of(guest), asked.avoid, now=self._clock.monotonic()
             ),
         )
+
+    def line_of(self, guest: Guest) -> Request | None:
+        """Return the line of a guest that is to be placed, whatever it claimed by now; None where there is none.
+
+        Where a hard spread is asked for, it depends on ways that are not looked for here.
+        """
+        amounts = self.amounts(guest)
+        is_placed = guest.status.host is not None or guest.metadata.deletion_timestamp is not None
+        if is_placed or isinstance(amounts, Blocked):
+            return None
+        asks = self._asks(guest, amounts)
+        return None if asks.spread else self._line.of(guest, asks, claims=())
+
+    def _line_of(self, guest: Guest, asked: Request) -> Request:
+        return self._line.of(guest, asked, claims=self._subset.claims.of_guest(guest_id_of(guest)))
 
     def _asks(self, guest: Guest, amounts: Amounts) -> Request:
         """Return what a guest asks of hosts now, whatever its pools are."""

@@ -1,5 +1,7 @@
 """Equal guests that wait for room in one line: they follow each other at once, and none that fails holds others up."""
 
+import pytest
+
 from innkeeper.kube.resources import GUESTS, HOSTS, IP_POOLS
 from tests.kit import objects
 from tests.kit.fake_api_documents import RefusedError
@@ -96,3 +98,57 @@ async def test_one_free_place_is_offered_to_few_of_many_that_wait(scene: GuestSc
     await scene.until_ready("g00")
     await settled(lambda: len(decisions), for_s=1)
     assert decisions == ["placed", "no_host_fits"], "the first, and the one behind it"
+
+
+async def test_a_throttled_api_server_is_asked_for_the_first_of_a_line_alone(scene: GuestScene) -> None:
+    asked: list[str] = []
+
+    def throttle(kind: Kind, body: Document) -> None:
+        if kind.plural == "ipaddresses" and body["spec"].get("owner"):
+            asked.append(body["spec"]["owner"]["name"])
+            raise RefusedError(429, "TooManyRequests", "come back later")
+
+    await room_for(scene, 0)
+    for number in range(EQUAL):
+        scene.add_guest(f"g{number:02}", number=number, creationTimestamp=f"2026-01-01T00:00:{number:02}Z")
+    await all_wait(scene, EQUAL)
+    scene.api.store.admission.append(throttle)
+    await room_for(scene, 1)
+    await eventually(lambda: len(asked) >= 3, deadline_s=60)
+    assert set(asked) == {"g00"}, "whoever stands behind it would be refused as well"
+    scene.api.store.admission.remove(throttle)
+    await scene.until_ready("g00")
+    await room_for(scene, 2)
+    await scene.until_ready("g01")
+
+
+@pytest.mark.parametrize("status", [409, 503])
+async def test_a_guest_whose_binding_fails_in_passing_keeps_its_place(scene: GuestScene, status: int) -> None:
+    await room_for(scene, 0)
+    for number, (name, priority) in enumerate({"urgent": 100, "other": 0}.items(), start=1):
+        scene.add_guest(name, number=number, spec={"priority": priority})
+        await scene.until_reason("NoHostFits", name)
+    await all_wait(scene, 2)
+    await settled(lambda: len(scene.api.calls), for_s=1)
+    failure = scene.api.faults.fail("update guests/status default/urgent", status=status, times=2)
+    await room_for(scene, 1)
+    await scene.until_ready("urgent")
+    assert len(failure.met) == 2
+    assert scene.operators[0].subset.guests[NAMESPACE, "other"].status.host is None
+    scene.delete_guest("urgent")
+    await scene.until_ready("other")
+
+
+async def test_a_guest_that_goes_while_it_is_to_be_tried_again_leaves_the_room_to_the_next(
+    scene: GuestScene,
+) -> None:
+    await room_for(scene, 0)
+    for number, (name, priority) in enumerate({"urgent": 100, "other": 0}.items(), start=1):
+        scene.add_guest(name, number=number, spec={"priority": priority})
+        await scene.until_reason("NoHostFits", name)
+    await all_wait(scene, 2)
+    failure = scene.api.faults.fail("update guests/status default/urgent", status=409, times=None)
+    await room_for(scene, 1)
+    await eventually(lambda: failure.met)
+    scene.strip_guest("urgent")
+    await scene.until_ready("other")

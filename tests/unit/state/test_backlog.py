@@ -57,6 +57,28 @@ def test_a_guest_that_goes_while_it_waits_leaves_its_place_to_the_next() -> None
     assert backlog.leave(A) is None
 
 
+def test_nobody_behind_a_guest_that_rests_is_next_until_it_looked() -> None:
+    fleet = full()
+    backlog = waiting(fleet, (A, SMALL, (0, "1")), (B, SMALL, (0, "2")), (C, SMALL, (0, "3")))
+    assert backlog.leave(A) == B
+    assert backlog.rest(A, SMALL, (0, "1")) is None
+    fleet.release("first")
+    assert helped(backlog) == [], "it looks by itself"
+    assert backlog.leave(C) is None
+    assert len(backlog) == 1, "it waits for no room"
+    assert backlog.leave(A) == B
+
+
+def test_a_guest_that_rests_holds_up_nobody_before_it() -> None:
+    fleet = full()
+    backlog = waiting(fleet, (A, SMALL, (0, "1")), (B, SMALL, (0, "2")))
+    backlog.rest(B, SMALL, (0, "2"))
+    fleet.release("first")
+    assert helped(backlog) == [A]
+    backlog.wait(B, SMALL, (0, "2"))
+    assert backlog.leave(A) == B
+
+
 def test_too_little_room_wakes_only_those_that_it_could_help() -> None:
     fleet = full(Amounts(2, 2, 2))
     fleet.reserve("second", Resident(host="h", amounts=Amounts(2, 2, 2)))

@@ -51,5 +51,6 @@ class Blocked:
     # How many of a cause that comes one by one, if not one.
     needs: Mapping[str, int] = field(default_factory=dict)
     waits_for_room: Request | None = None  # no host fits this request now
-    keeps_line: Request | None = None  # of those who wait for room: it stays there if it was there
+    # The line of those who wait for room in which it stays, if it stands there.
+    keeps_line: Request | None = None
     again_after_s: float | None = None  # for causes that are not watched
