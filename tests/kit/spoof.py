@@ -43,6 +43,10 @@ def lies(mac: str, four: str, six: str, mark: bytes) -> dict[str, tuple[bytes, s
             frame(mac, _ARP, arp(mac, FOREIGN_4, target=FOREIGN_4) + mark),
             "arp",
         ),
+        "the question whether another IPv4 address is free": (
+            frame(mac, _ARP, arp(mac, NOBODY, target=FOREIGN_4) + mark),
+            "arp",
+        ),
         "another IPv4 address": (frame(mac, _IPV4, ip4(FOREIGN_4, udp(9, 9, mark))), "ipv4"),
         "a piece from another IPv4 address": (frame(mac, _IPV4, ip4(FOREIGN_4, mark, piece=100)), "ipv4"),
         "another IPv6 address": (frame(mac, _IPV6, ip6(FOREIGN_6, _UDP, udp(9, 9, mark))), "ipv6"),

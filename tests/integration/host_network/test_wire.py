@@ -17,9 +17,9 @@ from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.views.host import Network
 from tests.kit import spoof
-from tests.kit.agent_orders import order
+from tests.kit.agent_orders import guest_id, order
 from tests.kit.dhcp_client import ask
-from tests.kit.host_net import BRIDGE, HostNet, ip
+from tests.kit.host_net import BRIDGE, Ear, HostNet, ip
 from tests.kit.lab import until
 
 pytestmark = pytest.mark.lab
@@ -39,10 +39,15 @@ def dual() -> Order:
 async def conflict_beside(site: HostNet, network: HostNetwork, frame: bytes) -> AddressInUse | None:
     """Ask the wire while a frame comes from there, again and again."""
     await network.set_right(Wanted(NETWORK, ()))
-    ear = site.ear(site.wire)
+    return await conflict_while(site.ear(site.wire), network, [frame])
+
+
+async def conflict_while(sender: Ear, network: HostNetwork, frames: list[bytes]) -> AddressInUse | None:
+    """Ask the wire while somebody sends some frames, again and again."""
     asking = asyncio.create_task(network.conflict(dual(), NETWORK))
     while not asking.done():
-        ear.send(frame)
+        for each in frames:
+            sender.send(each)
         await asyncio.wait({asking}, timeout=0.02)
     return asking.result()
 
@@ -73,6 +78,23 @@ async def test_another_machine_that_is_about_to_take_the_address_is_found(
     """It asks at the same moment, and nobody has the address yet."""
     theirs = question(ipaddress.ip_address(address), FOREIGN)
     assert await conflict_beside(site, network, theirs) == AddressInUse(address, FOREIGN)
+
+
+async def test_no_guest_denies_others_their_addresses(site: HostNet, network: HostNetwork) -> None:
+    """It sends back each question that it hears, as if it were about to take the address as well."""
+    other = order(2)
+    wanted = Wanted(NETWORK, (other,))
+    await network.prepare(other, lambda: wanted)
+    (port,) = ports_of(other, NETWORK)
+    reflected = [
+        question(ipaddress.ip_address(each.address), mac)
+        for each in dual().addresses
+        for mac in (port.mac, FOREIGN)
+    ]
+    assert await conflict_while(site.ear(site.plug(port)), network, reflected) is None
+    await network.set_right(wanted)
+    told = network._drops.counts
+    assert all(told[guest_id(2), why] for why in ("arp", "nd", "mac"))
 
 
 async def test_two_of_this_hosts_questions_are_no_answer(network: HostNetwork) -> None:

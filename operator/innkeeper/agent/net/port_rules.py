@@ -56,8 +56,10 @@ def _ethernet(port: Port) -> list[str]:
 def _arp(port: Port) -> list[str]:
     fours = _own(port, version=4)
     accepted = [
-        # 0.0.0.0 asks whether an address is free before it is used (RFC 5227).
-        f"ether type arp arp operation request arp saddr ip {_set([*fours, _NOBODY])} accept",
+        f"ether type arp arp operation request arp saddr ip {_set(fours)} accept",
+        # 0.0.0.0 asks whether an address is free before it is used (RFC 5227); whoever hears that of another address
+        # takes it for about to be used, and leaves it.
+        f"ether type arp arp operation request arp saddr ip {_NOBODY} arp daddr ip {_set(fours)} accept",
         f"ether type arp arp operation reply arp saddr ip {_set(fours)} accept",
     ]
     return [
