@@ -58,6 +58,20 @@ async def test_a_small_cable_of_before_is_enlarged(large: HostNet, network: Host
     assert mtu_of(large, BRIDGE) == LARGE
 
 
+async def test_a_larger_mtu_reaches_the_taps_of_guests_that_run(site: HostNet, network: HostNetwork) -> None:
+    """The bridge would stay as small as the oldest of them, and no guest would be sent to this host any more."""
+    await network.set_right(Wanted(Network(bridge=BRIDGE), (order(),)))
+    (port,) = ports_of(order(), Network(bridge=BRIDGE))
+    site.plug(port)
+    for namespace in (site.wire, site.host):
+        ip("-n", namespace, "link", "set", "eth0", "mtu", str(LARGE))
+    assert mtu_of(site, BRIDGE) == 1500
+    await network.set_right(Wanted(Network(bridge=BRIDGE, mtu=LARGE), (order(),)))
+    assert [mtu_of(site, each) for each in (port.device, BRIDGE)] == [LARGE, LARGE]
+    await network.set_right(Wanted(Network(bridge=BRIDGE, mtu=1400), (order(),)))
+    assert [mtu_of(site, each) for each in (port.device, BRIDGE)] == [LARGE, LARGE]
+
+
 async def test_a_bridge_that_was_made_anew_gets_its_size_back(large: HostNet, network: HostNetwork) -> None:
     """The agent may look between the making of the bridge and the coming of its uplink."""
     wanted = Wanted(Network(bridge=BRIDGE), (order(),))

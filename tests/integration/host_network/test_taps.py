@@ -2,11 +2,13 @@
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pyroute2 import AsyncIPRoute
 
 from innkeeper.agent.net.host_network import HostNetwork
-from innkeeper.agent.net.links import LinkError
+from innkeeper.agent.net.links import LinkError, Links
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.ports import ports_of
+from innkeeper.agent.net.taps import Taps
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit import spoof
 from tests.kit.agent_orders import order
@@ -33,6 +35,12 @@ def make_anew(site: HostNet) -> None:
     ip("-n", site.host, "link", "set", "eth0", "master", BRIDGE)
 
 
+async def look_twice(network: HostNetwork, wanted: Wanted) -> None:
+    """Do what the agent does: it looks again at once where a tap is in no bridge."""
+    for _ in range(2):
+        await network.set_right(wanted)
+
+
 @pytest.mark.parametrize("is_new", [False, True], ids=["the same agent", "a new agent"])
 async def test_guests_come_back_into_a_bridge_that_was_made_anew(
     site: HostNet, network: HostNetwork, *, is_new: bool
@@ -47,7 +55,7 @@ async def test_guests_come_back_into_a_bridge_that_was_made_anew(
     make_anew(site)
     if is_new:
         network = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
-    await network.set_right(wanted)
+    await look_twice(network, wanted)
     assert pings(guest, "10.0.0.2")
 
     sender, wire = site.ear(guest), site.ear(site.wire)
@@ -65,8 +73,57 @@ async def test_guests_come_back_into_a_bridge_of_ours(site: HostNet, network: Ho
     (port,) = ports_of(order(), managed)
     site.plug(port, bridge=OURS)
     ip("-n", site.host, "link", "delete", OURS)
-    await network.set_right(wanted)
+    await look_twice(network, wanted)
     assert master_of(site, port.device) == OURS
+
+
+async def test_a_tap_that_its_hypervisor_is_about_to_plug_in_is_left_to_it(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """It makes the tap and then plugs it in; what it finds in a bridge already it takes for another's."""
+    wanted = Wanted(NETWORK, (order(),))
+    await network.set_right(wanted)
+    (port,) = ports_of(order(), NETWORK)
+    for _ in range(2):
+        # The guest that starts a second time has another tap of the same name.
+        guest = site.plug(port)
+        ip("-n", site.host, "link", "set", port.device, "nomaster")
+        await network.set_right(wanted)
+        assert master_of(site, port.device) is None
+        assert network._stale.is_set(), "it looks again at once"
+        network._stale.clear()
+        site.unplug(guest)
+
+
+async def test_the_start_of_one_guest_plugs_no_other_in(site: HostNet, network: HostNetwork) -> None:
+    """What is wrong with another guest's tap is told by the next look, and keeps none from its start."""
+    both = Wanted(NETWORK, (order(), order(2)))
+    await network.set_right(both)
+    (port,) = ports_of(order(), NETWORK)
+    site.plug(port)
+    make_anew(site)
+    for _ in range(2):
+        await network.prepare(order(2), lambda: both)
+    assert master_of(site, port.device) is None
+    await look_twice(network, both)
+    assert master_of(site, port.device) == BRIDGE
+
+
+async def test_a_tap_that_goes_meanwhile_is_no_trouble(site: HostNet) -> None:
+    """Its guest ends while the agent looks."""
+    (port,) = ports_of(order(), NETWORK)
+    guest = site.plug(port)
+    ip("-n", site.host, "link", "set", port.device, "nomaster")
+    taps = Taps()
+    async with AsyncIPRoute() as route:
+        links = Links(route)
+        await links.read()
+        bridge = links.existing_bridge(BRIDGE)
+        assert await taps.plug_in(links, [port], bridge=bridge)
+        site.unplug(guest)
+        assert not await taps.plug_in(links, [port], bridge=bridge)
+        assert links.get(port.device) is None
+        assert taps.moved(links, [port]) is None
 
 
 async def test_a_tap_that_somebody_moved_is_told_and_left(site: HostNet, network: HostNetwork) -> None:

@@ -110,7 +110,10 @@ class HostNetwork:
                 for segment in segments_of(ports):
                     # A guest that starts may call itself something else than before, and would get no IPv6 address.
                     self._server(segment).forget()
-                    await self._wire(links, segment, now.network)
+                    # No tap is plugged in here: those of other guests must not keep this one from its start.
+                    await self._wire(
+                        links, segment, await self._bridge(links, segment, now.network), now.network
+                    )
         return tuple(
             DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device) for port in ports
         )
@@ -146,7 +149,7 @@ class HostNetwork:
             await wiring.unwire(links, [*used, *self._in_question])
             for segment in used or [Segment(wanted.network.base, None)]:
                 try:
-                    await self._wire(links, segment, wanted.network)
+                    await self._look_at(links, segment, wanted.network)
                 except InnkeeperError as error:
                     troubles.append(error)
             if (moved := self._taps.moved(links, self._all())) is not None:
@@ -231,15 +234,24 @@ class HostNetwork:
             # Who needs it is refused, and the next look tells it as the Host's trouble.
             log.warning("border_unloaded", message=error.message)
 
-    async def _wire(self, links: Links, segment: Segment, network: Network) -> None:
+    async def _look_at(self, links: Links, segment: Segment, network: Network) -> None:
+        bridge = await self._bridge(links, segment, network)
         ports = self._of(segment)
-        bridge = await wiring.bridge(links, segment, network, presence=self._presence)
-        if network.managed is not None:
-            gateways = gateway.addresses_of(ports) if network.is_behind_hosts else set()
-            await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")
         if not ports:
             return
-        await self._taps.plug_in(links, ports, bridge=bridge)
+        if await self._taps.plug_in(links, ports, bridge=bridge, mtu=network.mtu):
+            self._stale.set()
+        await self._wire(links, segment, bridge, network)
+
+    async def _bridge(self, links: Links, segment: Segment, network: Network) -> Link:
+        bridge = await wiring.bridge(links, segment, network, presence=self._presence)
+        if network.managed is not None:
+            gateways = gateway.addresses_of(self._of(segment)) if network.is_behind_hosts else set()
+            await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")
+        return bridge
+
+    async def _wire(self, links: Links, segment: Segment, bridge: Link, network: Network) -> None:
+        ports = self._of(segment)
         await wiring.wire(links, segment, ports, bridge=bridge, network=network)
         if network.is_behind_hosts:
             gateway.pass_packets_on(ports)

@@ -30,6 +30,10 @@ class LinkError(InnkeeperError):
     reason = "NetworkFailed"
 
 
+class LinkGoneError(LinkError):
+    """A link that was there is gone."""
+
+
 @dataclass(frozen=True)
 class Link:
     """One link as the kernel has it."""
@@ -112,12 +116,17 @@ class Links:
         """
         return await self._reread(link.name)
 
-    async def plug(self, tap: Link, *, bridge: Link) -> None:
-        """Make a device a port of the bridge; whether it is up is its owner's."""
-        if tap.master != bridge.index:
-            await self._do("link", "set", index=tap.index, master=bridge.index)
-            log.info("link_set", link=tap.name, master=bridge.index)
+    async def plug(self, tap: Link, *, bridge: Link, mtu: int) -> None:
+        """Make a device a port of the bridge; whether it is up is its owner's. One that went meanwhile is left out."""
+        wanted = {"master": bridge.index, "mtu": mtu}
+        if (tap.master, tap.mtu) == (bridge.index, mtu):
+            return
+        try:
+            await self._do("link", "set", index=tap.index, **wanted)
+            log.info("link_set", link=tap.name, **wanted)
             await self._reread(tap.name)
+        except LinkGoneError:
+            self._links.pop(tap.name, None)
 
     async def uplink(self, name: str, *, bridge: Link) -> None:
         """Make an interface of the host a port of the bridge.
@@ -222,7 +231,7 @@ class Links:
         try:
             found = await self._route.link("get", ifname=name)
         except NetlinkError as error:
-            raise LinkError(
+            raise LinkGoneError(
                 f"the link {name!r} is not there after it was made or set: does this host have a device of its own "
                 "for the same VLAN?"
             ) from error
@@ -238,6 +247,8 @@ class Links:
             name = words.get("ifname") or next(
                 (each.name for each in self._links.values() if each.index == words.get("index")), "?"
             )
+            if verb == "set" and error.code == errno.ENODEV:
+                raise LinkGoneError(f"the link {name!r} is gone") from error
             hint = (
                 "; load its module, for VLANs 8021q" if error.code in (errno.EOPNOTSUPP, errno.ENODEV) else ""
             )
