@@ -69,7 +69,7 @@ def registry(
     async def pool_in_use(name: str, **_: Any) -> None:
         pause = await home.run(rare.pools.let_go(name))
         if pause is not None:
-            raise kopf.TemporaryError("addresses of the pool are claimed or rest", delay=pause)
+            raise kopf.TemporaryError("guests hold addresses of the pool", delay=pause)
 
     @kopf.on.create(GROUP, VERSION, "clusters", id="cluster", registry=handlers)
     async def cluster(name: str, **_: Any) -> None:

@@ -292,7 +292,7 @@ class PoolReason(StrEnum):
     INVALID = "Invalid"  # the message says what contradicts what
     OVERLAPS = "Overlaps"  # it or an older pool of its space, or Cluster and VLAN, gives what the other gives or keeps
     DELETED = "Deleted"  # it is being deleted, and gives no address anew
-    ADDRESSES_REMAIN = "AddressesRemain"  # of InUse: guests hold addresses of it, or some still rest
+    ADDRESSES_REMAIN = "AddressesRemain"  # of InUse: guests hold addresses of it
     ADDRESSES_OUTSIDE = "AddressesOutside"  # guests hold addresses that it would not give again
     NO_ADDRESS_FREE = "NoAddressFree"  # of Exhausted: guests that ask for one wait
     ADDRESSES_FREE = "AddressesFree"  # of Exhausted, while it is False

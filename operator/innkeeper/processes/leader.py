@@ -35,7 +35,7 @@ from innkeeper.workers.orphans.keeper import OrphanKeeper
 from innkeeper.workers.rare.clusters import Clusters
 from innkeeper.workers.rare.image_server import ImageServer
 from innkeeper.workers.rare.images import Images
-from innkeeper.workers.rare.pools import Holding, Pools, holding_of
+from innkeeper.workers.rare.pools import Pools
 from innkeeper.workers.recounting import Recounting
 from innkeeper.workers.sweeper import Sweeper
 
@@ -253,14 +253,14 @@ class Leader:
             pools=self._watches.pools.informer.objects,
             clock=self._clock,
             delay_s=COUNTERS_WAIT_S,
-            holding=self._holding_of_pool,
+            held=self._held_of_pool,
         )
         self._watches.pools.join(pools.pool_changed)
         self._watches.addresses.join(pools.address_changed)
         return pools
 
-    def _holding_of_pool(self, name: str) -> Holding | None:
-        return holding_of(self._subset.claims, name) if are_fresh(self._watches.addresses) else None
+    def _held_of_pool(self, name: str) -> int | None:
+        return self._subset.claims.held_of_pool(name) if are_fresh(self._watches.addresses) else None
 
     def _clusters(self) -> Clusters:
         clusters = Clusters(

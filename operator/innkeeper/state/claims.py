@@ -52,10 +52,10 @@ class Claims:
         """Return how many addresses of a pool are claimed or at rest."""
         return len(self._of_pool.get(pool, ()))
 
-    def claimed_of_pool(self, pool: str) -> tuple[list[IPAddress], int]:
-        """Return the addresses of a pool that are claimed or at rest, and how many are just being claimed."""
-        claimed = [self.by_name[name] for name in sorted(self._of_pool.get(pool, ()))]
-        return claimed, sum(count for (name, _), count in self._on_their_way.items() if name == pool)
+    def held_of_pool(self, pool: str) -> int:
+        """Return how many addresses of a pool guests hold, claims on their way included; none that rests."""
+        coming = sum(count for (name, _), count in self._on_their_way.items() if name == pool)
+        return coming + sum(count for (name, _), count in self._of_namespace.items() if name == pool)
 
     def guests_of_pool(self, pool: str) -> set[str]:
         """Return the Guest IDs that hold addresses of a pool."""

@@ -18,7 +18,7 @@ from innkeeper.kube.resources import (
     NAMESPACES,
     ROLES,
 )
-from innkeeper.views.network import IPPool
+from innkeeper.views.network import IPAddress, IPPool
 from tests.integration.operator import scene
 from tests.kit.operator_process import StubImageServer
 from tests.kit.scripted_agent import ScriptedAgent
@@ -180,9 +180,12 @@ async def test_an_image_is_not_taken_from_under_its_guests(admin: Client, name: 
         await scene.gone(admin, IMAGES, name, namespace="default")
 
 
-async def test_a_pool_is_not_taken_from_under_its_guests(admin: Client, name: str) -> None:
-    """Its deletion waits, says for whom, gives nobody new an address, and ends with the last rest."""
+async def test_a_pool_is_not_taken_from_under_its_guests(
+    admin: Client, operator_credentials: Credentials, name: str
+) -> None:
+    """Its deletion waits, says for how many, gives nobody new an address, and ends while the last one rests."""
     await scene.infrastructure(admin, name)
+    await admin.patch(IP_POOLS, name, {"spec": {"quarantine": "1h"}})
     async with ScriptedAgent(admin, name) as agent:
         await a_running_guest(admin, agent, name)
         await admin.delete(IP_POOLS, name)
@@ -190,7 +193,7 @@ async def test_a_pool_is_not_taken_from_under_its_guests(admin: Client, name: st
         async def says_so() -> bool:
             found = await admin.get(IP_POOLS, name)
             in_use = find(found.status.conditions, "InUse")
-            return in_use is not None and f"default/{name}" in in_use.message
+            return in_use is not None and "guests hold 1 addresses" in in_use.message
 
         await eventually(says_so, deadline_s=60)
         await scene.guest(admin, f"{name}-late", of=name)
@@ -204,12 +207,22 @@ async def test_a_pool_is_not_taken_from_under_its_guests(admin: Client, name: st
         await admin.delete(GUESTS, name, namespace="default")
         await agent.destroy_guest()
 
+        await scene.gone(admin, IP_POOLS, name)
+
+        async def resting() -> list[IPAddress]:
+            return [each for each in (await admin.list(IP_ADDRESSES)).items if each.spec.pool == name]
+
+        [rests] = await resting()
+        assert rests.spec.owner is None
+        async with Client(operator_credentials) as operator:
+            # Its pool's quarantine is not known any more, and the default is long.
+            rested = {"spec": {"releasedAt": "2026-01-01T00:00:00Z"}}
+            await operator.patch(IP_ADDRESSES, rests.metadata.name, rested)
+
         async def rests_no_more() -> bool:
-            found = await admin.list(IP_ADDRESSES)
-            return not [each for each in found.items if each.spec.pool == name]
+            return not await resting()
 
         await eventually(rests_no_more, deadline_s=90)
-        await scene.gone(admin, IP_POOLS, name)
 
 
 async def test_an_image_becomes_ready_by_itself_when_its_trouble_ends(

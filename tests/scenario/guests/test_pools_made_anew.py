@@ -108,7 +108,11 @@ async def meeting(scene: GuestScene, how: str) -> str:
     """Have a guest hold 10.7.0.2 of a space, and return a pool of another that comes to serve its cluster."""
     ranges = {"order": "Lowest", "ranges": [{"start": "10.7.0.2", "end": "10.7.0.3"}]}
     scene.api.create(IP_POOLS, objects.pool("a", addressSpace="a", clusters=["other"], **ranges))
-    scene.api.create(IP_POOLS, objects.pool("b", addressSpace="b", clusters=["lab"], **ranges))
+    # Whoever judges the rest by this pool, where it is gone, has the address rest for longer than the default.
+    quarantine = "5m" if how == "widened" else "1h"
+    scene.api.create(
+        IP_POOLS, objects.pool("b", addressSpace="b", clusters=["lab"], quarantine=quarantine, **ranges)
+    )
     scene.add_guest("holder", spec=with_pool("b"))
     holder = await scene.until_ready("holder")
     assert [each.address for each in holder.status.addresses] == ["10.7.0.2"]

@@ -20,7 +20,7 @@ from innkeeper.views.meta import Meta
 from innkeeper.views.network import IPAddress, IPPool
 from innkeeper.workers.rare.clusters import status_of as cluster_status
 from innkeeper.workers.rare.pool_counts import Count, Counted, PoolCounts
-from innkeeper.workers.rare.pools import Holding, Pools, holding_of
+from innkeeper.workers.rare.pools import Pools
 from innkeeper.workers.rare.pools import status_of as pool_status
 from tests.kit.clock import ManualClock
 from tests.kit.fake_api import FakeApi
@@ -140,7 +140,7 @@ def test_of_two_pools_with_the_same_addresses_the_older_serves() -> None:
 async def test_claims_are_counted_as_they_come_and_go() -> None:
     async with FakeApi() as api, Client(api.credentials()) as client:
         known: dict[Key, IPPool] = {}
-        pools = Pools(client, pools=known, clock=ManualClock(), delay_s=1, holding=lambda _: Holding())
+        pools = Pools(client, pools=known, clock=ManualClock(), delay_s=1, held=lambda _: 0)
         api.create(IP_POOLS, {"metadata": {"name": "p"}, "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]}})
         known[("", "p")] = await client.get(IP_POOLS, "p")
 
@@ -251,7 +251,7 @@ async def test_a_check_writes_the_status_at_once() -> None:
     async with FakeApi() as api, Client(api.credentials()) as client:
         api.create(IP_POOLS, {"metadata": {"name": "p"}, "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]}})
         known = {("", "p"): await client.get(IP_POOLS, "p")}
-        pools = Pools(client, pools=known, clock=ManualClock(), delay_s=60, holding=lambda _: Holding())
+        pools = Pools(client, pools=known, clock=ManualClock(), delay_s=60, held=lambda _: 0)
         pools.pool_changed(Change(("", "p"), None, known[("", "p")]))
         await pools.check("p")
         found = api.get(IP_POOLS, "p")
@@ -293,8 +293,8 @@ def test_a_cluster_is_ready_when_one_of_its_hosts_is(
     assert cluster_status(same, hosts, clock=ManualClock()) is None
 
 
-async def test_a_deleted_pool_waits_for_its_addresses_and_says_which() -> None:
-    """With it would go how long they rest, and where nobody else may have them."""
+async def test_a_deleted_pool_waits_for_guests_that_hold_addresses_and_says_how_many() -> None:
+    """With it would go where nobody else may have them. It names no guests, since tenants may read it."""
     async with FakeApi() as api, Client(api.credentials()) as client:
         metadata = {"name": "p", "finalizers": ["innkeeper.dev/kopf"]}
         api.create(IP_POOLS, {"metadata": metadata, "spec": {"cidr": "192.0.2.0/29", "clusters": ["c"]}})
@@ -305,7 +305,7 @@ async def test_a_deleted_pool_waits_for_its_addresses_and_says_which() -> None:
             pools=known,
             clock=ManualClock(),
             delay_s=60,
-            holding=lambda name: holding_of(claims, name) if certain else None,
+            held=lambda name: claims.held_of_pool(name) if certain else None,
         )
 
         async def let_go() -> tuple[float | None, dict[str, Any]]:
@@ -326,15 +326,15 @@ async def test_a_deleted_pool_waits_for_its_addresses_and_says_which() -> None:
         assert pause is not None
         assert (told["Ready"]["status"], told["Ready"]["reason"]) == ("False", "Deleted")
         assert told["InUse"]["reason"] == "AddressesRemain"
-        assert "1 are held, delete the Guests" in told["InUse"]["message"]
-        assert "1 rest for its quarantine" in told["InUse"]["message"]
+        assert "guests hold 1 addresses of it" in told["InUse"]["message"]
+        owner = claims.by_name["1"].spec.owner
+        assert owner is not None
+        assert f"{owner.namespace}/{owner.name}" not in told["InUse"]["message"]
         claims.put("1", None)
-        assert (await let_go())[0] is not None, "one rests"
-        claims.put("2", None)
-        claims.begin("p", "default")
-        assert (await let_go())[0] is not None, "one is being claimed"
-        claims.end("p", "default")
         certain = False
         assert (await let_go())[0] is not None, "the view is old"
         certain = True
-        assert (await let_go())[0] is None
+        claims.begin("p", "default")
+        assert (await let_go())[0] is not None, "one is being claimed"
+        claims.end("p", "default")
+        assert (await let_go())[0] is None, "what rests keeps no pool"

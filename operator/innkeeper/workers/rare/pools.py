@@ -2,11 +2,11 @@
 
 Validity comes from the pure reading of the specs; counters from the watched IPAddress objects, kept as running sums so
 that a pool of any size costs the same. One writer for the whole status; counters wait and are coalesced. A deleted pool
-stays while addresses of it are claimed or rest: it says how long they rest, and on which clusters nobody may have them.
+stays while guests hold addresses of it: it says on which clusters nobody else may have them. What rests does not keep it.
+Whoever may read pools may not read whose guests those are, so it never names them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from innkeeper.clock import Clock
@@ -17,7 +17,6 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.informer import Change, Key
 from innkeeper.kube.resources import IP_POOLS
 from innkeeper.kube.status_writer import StatusWriter
-from innkeeper.state.claims import Claims
 from innkeeper.state.pool_catalog import Problem
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress, IPPool
@@ -25,16 +24,6 @@ from innkeeper.workers.rare.pool_counts import Count, PoolCounts
 
 MOST = 2**53 - 1  # what every reader of JSON keeps exactly; an IPv6 pool has more
 IN_USE_S = 10.0
-_MOST_NAMES = 10
-
-
-@dataclass(frozen=True)
-class Holding:
-    """What keeps a deleted pool: addresses that guests hold or that are just being claimed, and those that rest."""
-
-    guests: tuple[str, ...] = ()  # namespace/name, each once
-    held: int = 0
-    resting: int = 0
 
 
 class Pools:
@@ -47,11 +36,11 @@ class Pools:
         pools: Mapping[Key, IPPool],
         clock: Clock,
         delay_s: float,
-        holding: Callable[[str], Holding | None],
+        held: Callable[[str], int | None],
     ) -> None:
-        """`holding` tells what is claimed of a pool, or None while nobody can tell for certain."""
+        """`held` tells how many addresses of a pool are claimed, or None while nobody can tell for certain."""
         self._pools = pools
-        self._holding = holding
+        self._held = held
         self._clock = clock
         self._counts = PoolCounts()
         self._writer = StatusWriter(
@@ -80,8 +69,7 @@ class Pools:
         if pool is None or pool.metadata.deletion_timestamp is None:
             # The watch is behind, or past it: until it tells of the deletion, addresses may still be claimed.
             return IN_USE_S / 10
-        holding = self._holding(name)
-        if holding == Holding():
+        if self._held(name) == 0:
             return None
         await self._writer.write(("", name))
         return IN_USE_S
@@ -108,16 +96,8 @@ class Pools:
             self._counts.catalog.look(name),
             self._counts.of(name),
             clock=self._clock,
-            holding=self._holding(name) if goes else None,
+            held=self._held(name) if goes else None,
         )
-
-
-def holding_of(claims: Claims, name: str) -> Holding:
-    """Return what keeps a deleted pool."""
-    claimed, coming = claims.claimed_of_pool(name)
-    owners = [each.spec.owner for each in claimed if each.spec.owner is not None]
-    guests = tuple(sorted({f"{each.namespace}/{each.name}" for each in owners}))
-    return Holding(guests, held=len(owners) + coming, resting=len(claimed) - len(owners))
 
 
 def status_of(
@@ -126,9 +106,9 @@ def status_of(
     count: Count,
     *,
     clock: Clock,
-    holding: Holding | None = None,
+    held: int | None = None,
 ) -> dict[str, Any] | None:
-    """Return the status that an IPPool should have, or None where it has it."""
+    """Return the status that an IPPool should have, or None where it has it; `held` is what its deletion waits for."""
     total = looked.total if isinstance(looked, Pool) else 0
     free = max(0, total - count.taken)
     status = view.status
@@ -136,7 +116,7 @@ def status_of(
         _ready(view, looked, count),
         _exhausted(view, free=free),
         *_stalled(view, looked),
-        *_in_use(view, holding),
+        *_in_use(view, held),
     ]
     new = conditions.merged(status.conditions, told, now=clock.now())
     counters = {
@@ -184,22 +164,14 @@ def _stalled(view: IPPool, looked: Pool | Problem | None) -> list[Condition]:
     ]
 
 
-def _in_use(view: IPPool, holding: Holding | None) -> list[Condition]:
+def _in_use(view: IPPool, held: int | None) -> list[Condition]:
     """Say what the deletion of a pool waits for."""
-    if holding is None or holding == Holding():
+    if not held:
         return []
-    message = "the pool goes when no address of it is claimed or rests any more"
-    if holding.held:
-        shown = ", ".join(holding.guests[:_MOST_NAMES])
-        more = len(holding.guests) - _MOST_NAMES
-        names = f"{shown} and {more} more" if more > 0 else shown
-        message += (
-            f": {holding.held} are held, delete the Guests {names}"
-            if names
-            else f": {holding.held} are claimed"
-        )
-    if holding.resting:
-        message += f"; {holding.resting} rest for its quarantine"
+    message = (
+        f"guests hold {held} addresses of it: delete them, or let the deletion wait; "
+        "`kubectl get ipaddresses.innkeeper.dev` tells an admin which guests"
+    )
     return [
         _condition(
             view, ConditionType.IN_USE, status=True, reason=PoolReason.ADDRESSES_REMAIN, message=message
