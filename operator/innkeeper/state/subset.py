@@ -31,6 +31,7 @@ from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
 from innkeeper.state.residents import resident_by, resident_of
+from innkeeper.state.served_clusters import ServedClusters
 from innkeeper.state.turns import free_in_turn
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
@@ -65,6 +66,7 @@ class Subset:
         self.flavors: dict[str, Flavor] = {}
         self.images: dict[Key, Image] = {}
         self.clusters: dict[str, Cluster] = {}
+        self.served = ServedClusters(self.pool_catalog, self.clusters)
         self.guest_keys: dict[str, Key] = {}
         self.fleet = Fleet()
         self.promises = Promises(self.fleet)
@@ -431,6 +433,7 @@ class Subset:
 
     def _have_clusters_served_changed(self) -> None:
         """Which clusters pools serve is in the requests of guests that wait for room: all of them are made anew."""
+        self.served.forget()
         self.wake(waiting.any_pool())
         for key in self.backlog.waiting():
             self.on_guest(key)
@@ -443,10 +446,7 @@ class Subset:
             self.wake(waiting.flavor(name))
 
     def _apply_image(self, change: Change[Image]) -> None:
-        if change.new is None:
-            self.images.pop(change.key, None)
-        else:
-            self.images[change.key] = change.new
+        _set(self.images, change.key, change.new)
         self.wake(waiting.image(*change.key))
 
     def _apply_cluster(self, change: Change[Cluster]) -> None:
@@ -493,7 +493,7 @@ def _labels_of(cluster: Cluster | None) -> Mapping[str, str] | None:
     return cluster.metadata.labels if cluster is not None else None
 
 
-def _set(table: dict[str, V], name: str, view: V | None) -> None:
+def _set(table: dict[Any, V], name: str | Key, view: V | None) -> None:
     if view is None:
         table.pop(name, None)
     else:

@@ -69,14 +69,15 @@ class Explainer:
             choice = self._scheduler.choose(
                 guest, amounts=amounts, decide=lambda asked: cycle.decide(asked, fleet, seed=seed)
             )
-            explanation = explain(choice.asked, fleet, seed=seed)
+            asked = self._scheduler.asked_of_all_ways(guest, choice)
+            explanation = explain(asked, fleet, seed=seed)
         explanation = replace(explanation, chosen=_placement(choice))
         blocked = self._blocked(guest, amounts, choice)
         found: list[HostVerdict] = []
         for begin in range(0, len(hosts), AT_ONCE):
             await asyncio.sleep(0)
             with fleet.without(guest_id):
-                found += verdicts(choice.asked, fleet, hosts[begin : begin + AT_ONCE])
+                found += verdicts(asked, fleet, hosts[begin : begin + AT_ONCE])
         return Explained(blocked=blocked, explanation=explanation, verdicts=tuple(found))
 
     def _blocked(self, guest: Guest, amounts: Amounts, choice: Choice) -> Blocked | None:

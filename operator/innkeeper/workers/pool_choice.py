@@ -3,23 +3,24 @@
 Reads the subset only. Pools can rule each other out: two families on one interface, one VLAN, the last address of a pool.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from innkeeper.domain.addressing.pool import Pool
 from innkeeper.domain.addressing.wishes import Wish, wishes
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import GuestReason
-from innkeeper.domain.scheduling.selectors import Selector
 from innkeeper.state import waiting
 from innkeeper.state.pool_catalog import Problem
+from innkeeper.state.served_clusters import both
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.network import IPAddress
 from innkeeper.workers.shortage import Shortage, Wanted, blocked, canonical
 
 MOST_LOOKS = 256
-"""How many pools are asked at most for one set of clusters: pools that rule each other out make many combinations."""
+"""How many pools are tried at most beside others for one set of clusters, as pools that rule each other out make many
+combinations. Pools that could give nothing by themselves are not counted: each is asked once."""
 
 _BESIDE = frozenset({GuestReason.POOLS_OF_ONE_FAMILY, GuestReason.POOLS_OF_TWO_VLANS})
 """Reasons why a pool may not stand beside another one: told only where nothing else stops a guest."""
@@ -30,6 +31,8 @@ class Refusals:
     """Why pools that were asked gave nothing: what is told where there is no way, and what to wait for in any case."""
 
     told: list[tuple[int, Blocked]] = field(default_factory=list)
+    left_out: list[tuple[Sequence[str], Mapping[str, int]]] = field(default_factory=list)  # causes and needs
+    is_cut_short: bool = False
 
     def add(self, earlier: Sequence[Wanted], refusal: Blocked) -> None:
         """Note a refusal, and how many wishes had their pools by then."""
@@ -37,23 +40,34 @@ class Refusals:
 
     def add_to(self, why: Blocked) -> Blocked:
         """Return why a guest waits, with all that could help it."""
-        causes = dict.fromkeys((*why.causes, *(cause for _, each in self.told for cause in each.causes)))
-        needs = {cause: need for _, each in self.told for cause, need in each.needs.items()}
+        others = [*((each.causes, each.needs) for _, each in self.told), *self.left_out]
+        causes = dict.fromkeys((*why.causes, *(cause for each, _ in others for cause in each)))
+        needs = {cause: need for _, each in others for cause, need in each.items()}
         return replace(why, causes=tuple(causes), needs={**needs, **why.needs})
 
     def as_one(self) -> Blocked:
         """Return why a guest has no addresses: what stopped it where it came furthest, with all that could help it."""
         _, why = max(self.told, key=lambda each: (each[0], each[1].reason not in _BESIDE))
+        if self.is_cut_short:
+            cut = f"{why.message}; its pools make more combinations than the {MOST_LOOKS} that were tried"
+            why = replace(why, message=cut)
         return self.add_to(why)
 
 
-@dataclass(frozen=True)
-class _Search:
-    """One search; `looks` are those that are left."""
+@dataclass
+class Search:
+    """What is known of one guest's pools while they are looked at, for all sets of clusters together."""
 
     guest: Guest
     refusals: Refusals
-    looks: Iterator[int]
+    asked: Sequence[Wish]
+    places: Sequence[int]  # of the wishes in the guest's own order
+    held: Sequence[frozenset[str]]  # for each wish, the pools that it has an address of already
+    # By wish: the pools that could give nothing by themselves, and the clusters where all of them are such.
+    useless: set[tuple[int, str]] = field(default_factory=set)
+    empty: set[tuple[int, frozenset[str] | None]] = field(default_factory=set)
+    cut_at: set[int] = field(default_factory=set)  # wishes for which not all pools were tried
+    left: int = MOST_LOOKS
 
 
 class PoolChoice:
@@ -63,96 +77,95 @@ class PoolChoice:
         self._subset = subset
         self._shortage = Shortage(subset)
 
-    def together(
-        self, guest: Guest, within: frozenset[str] | None, refusals: Refusals
-    ) -> tuple[Wanted, ...] | None:
+    def begin(self, guest: Guest, refusals: Refusals) -> Search:
+        """Begin to look at a guest's pools."""
+        # Certain addresses come first: who may have any takes none of them.
+        placed = sorted(enumerate(wishes(guest)), key=lambda each: each[1].address is None)
+        asked = [wish for _, wish in placed]
+        held = [frozenset(each.spec.pool for each in self._claims_for(guest, wish)) for wish in asked]
+        return Search(guest, refusals, asked, [place for place, _ in placed], held)
+
+    def together(self, search: Search, within: frozenset[str] | None) -> tuple[Wanted, ...] | None:
         """Return the first addresses, by names of pools, that a guest may have together, or None.
 
         Pools that labels choose serve one of the clusters `within` (None: all) together with all others.
         """
-        # Certain addresses come first: who may have any takes none of them.
-        asked = sorted(enumerate(wishes(guest)), key=lambda each: each[1].address is None)
-        search = _Search(guest, refusals, iter(range(MOST_LOOKS)))
-        found = next(self._combinations(search, [wish for _, wish in asked], within, ()), None)
+        search.left = MOST_LOOKS
+        found = next(self._combinations(search, within, ()), None)
         if found is None:
             return None
-        places = [place for place, _ in asked]
-        return tuple(each for _, each in sorted(zip(places, found, strict=True), key=lambda each: each[0]))
-
-    def served(self, name: str) -> frozenset[str] | None:
-        """Return the clusters that a pool serves; None where it serves all, or where there is no such pool."""
-        view = self._subset.pool_catalog.view(name)
-        if view is None:
-            return None
-        if view.spec.cluster_selector is None:
-            return frozenset(view.spec.clusters or ()) or None
-        selector = Selector.of(view.spec.cluster_selector)
-        return frozenset(
-            cluster
-            for cluster, each in self._subset.clusters.items()
-            if selector.matches(each.metadata.labels)
-        )
-
-    def served_by_all(self, names: Iterable[str]) -> frozenset[str] | None:
-        """Return the clusters that all these pools serve; None where they serve all."""
-        found: frozenset[str] | None = None
-        for name in names:
-            found = both(found, self.served(name))
-        return found
-
-    def matching(self, wish: Wish) -> list[str]:
-        """Return the pools that have the labels which a wish asks for, by name."""
-        catalog = self._subset.pool_catalog
-        views = ((name, catalog.view(name)) for name in catalog)
-        return [
-            name
-            for name, view in views
-            if view is not None and wish.selector is not None and wish.selector.matches(view.metadata.labels)
-        ]
+        in_order = sorted(zip(search.places, found, strict=True), key=lambda each: each[0])
+        return tuple(each for _, each in in_order)
 
     def _combinations(
-        self,
-        search: _Search,
-        asked: Sequence[Wish],
-        within: frozenset[str] | None,
-        earlier: tuple[Wanted, ...],
+        self, search: Search, within: frozenset[str] | None, earlier: tuple[Wanted, ...]
     ) -> Iterator[tuple[Wanted, ...]]:
         """Yield what can be had for the wishes that are left beside what the earlier ones have."""
-        if not asked:
+        nth = len(earlier)
+        if nth == len(search.asked):
             yield earlier
             return
-        wish, *rest = asked
-        for name in self._candidates(search, wish, within, earlier):
-            if next(search.looks, None) is None:
+        names = self._candidates(search, within, earlier)
+        for at, name in enumerate(names):
+            if (nth, name) in search.useless:
+                continue
+            one = self._from(search, name, earlier)
+            if isinstance(one, Blocked) and self._is_useless(search, name, earlier, one):
+                continue
+            if search.left == 0:
+                self._cut_short(search, names[at:], nth)
                 return
-            one = self._from(search.guest, wish, name, earlier=earlier)
+            search.left -= 1
             if isinstance(one, Wanted):
-                served = both(within, self.served(name))
-                yield from self._combinations(search, rest, served, (*earlier, one))
-            elif wish.selector is None:
-                search.refusals.add(earlier, one)
-            else:
-                search.refusals.add(earlier, replace(one, causes=(*one.causes, waiting.any_pool())))
+                served = both(within, self._subset.served.of(name))
+                yield from self._combinations(search, served, (*earlier, one))
+
+    def _is_useless(self, search: Search, name: str, earlier: Sequence[Wanted], refusal: Blocked) -> bool:
+        """Note why a pool gives nothing; tell whether it would give nothing by itself either, whatever is beside it."""
+        nth = len(earlier)
+        by_name = search.asked[nth].selector is None
+        causes = refusal.causes if by_name else (*refusal.causes, waiting.any_pool())
+        search.refusals.add(earlier, replace(refusal, causes=causes))
+        if earlier and isinstance(self._from(search, name, (), nth=nth), Wanted):
+            return False
+        search.useless.add((nth, name))
+        return True
+
+    def _cut_short(self, search: Search, left_out: Sequence[str], nth: int) -> None:
+        """Too many combinations: whatever happens to the pools that are left out may help as well."""
+        search.refusals.is_cut_short = True
+        if nth in search.cut_at:
+            return
+        search.cut_at.add(nth)
+        for name in left_out:
+            one = self._from(search, name, (), nth=nth)
+            causes = (waiting.spec_of_pool(name),) if isinstance(one, Wanted) else one.causes
+            needs = {} if isinstance(one, Wanted) else one.needs
+            search.refusals.left_out.append((causes, needs))
 
     def _candidates(
-        self, search: _Search, wish: Wish, within: frozenset[str] | None, earlier: Sequence[Wanted]
-    ) -> list[str]:
+        self, search: Search, within: frozenset[str] | None, earlier: Sequence[Wanted]
+    ) -> Sequence[str]:
+        nth = len(earlier)
+        wish = search.asked[nth]
         if wish.pool is not None:
-            return [wish.pool]
-        matching = self.matching(wish)
-        serving = [name for name in matching if _meets(within, self.served(name))]
+            return (wish.pool,)
+        if (nth, within) in search.empty:
+            return ()
+        serving = self._subset.served.serving(wish.selector, within) if wish.selector is not None else ()
         if not serving:
-            search.refusals.add(earlier, self._none_serves(search.guest, wish, matching))
+            search.refusals.add(earlier, self._none_serves(search.guest, wish))
+        if all((nth, name) in search.useless for name in serving):
+            search.empty.add((nth, within))
+            return ()
         # An address that is held already decides; after that the first pool that can give one.
-        return sorted(serving, key=lambda name: self._held(search.guest, wish, name) is None)
+        held = search.held[nth]
+        return sorted(serving, key=lambda name: name not in held) if held else serving
 
-    def _none_serves(self, guest: Guest, wish: Wish, matching: Sequence[str]) -> Blocked:
+    def _none_serves(self, guest: Guest, wish: Wish) -> Blocked:
         cluster = cluster_of(guest)
-        if (
-            matching
-            and cluster is not None
-            and not any(_meets(frozenset({cluster}), self.served(name)) for name in matching)
-        ):
+        labelled = self._subset.served.labelled(wish.selector) if wish.selector is not None else None
+        if labelled is not None and labelled.names and cluster is not None and not labelled.at(cluster):
             message = (
                 f"no IPPool with the labels that {wish.interface!r} asks for serves the cluster {cluster!r}"
             )
@@ -162,8 +175,13 @@ class PoolChoice:
         )
         return blocked(GuestReason.POOL_NOT_FOUND, message, waiting.any_pool())
 
-    def _from(self, guest: Guest, wish: Wish, name: str, *, earlier: Sequence[Wanted]) -> Wanted | Blocked:
-        held = self._held(guest, wish, name)
+    def _from(
+        self, search: Search, name: str, earlier: Sequence[Wanted], *, nth: int | None = None
+    ) -> Wanted | Blocked:
+        """Return what a pool gives for a wish, the next one after `earlier` if it is not told."""
+        nth = len(earlier) if nth is None else nth
+        guest, wish = search.guest, search.asked[nth]
+        held = next((each for each in self._claims_for(guest, wish) if each.spec.pool == name), None)
         looked = self._subset.pool_catalog.look(name)
         pool = looked if isinstance(looked, Pool) or held is None else self._subset.pool_catalog.held(name)
         if pool is None:
@@ -179,19 +197,17 @@ class PoolChoice:
             problem = self._shortage.of(guest, wanted, earlier)
         return problem or wanted
 
-    def _held(self, guest: Guest, wish: Wish, pool: str) -> IPAddress | None:
-        """Return the claim that a guest has for a wish already: it keeps that one, whatever became of the pool."""
+    def _claims_for(self, guest: Guest, wish: Wish) -> Iterator[IPAddress]:
+        """Yield what a guest has for a wish already: it keeps that, whatever became of the pool."""
         fixed = canonical(wish.address)
         for each in self._subset.claims.of_guest(guest_id_of(guest)):
             owner = each.spec.owner
-            is_for_it = owner is not None and owner.interface == wish.interface and each.spec.pool == pool
-            if is_for_it and fixed in (None, each.spec.address):
-                return each
-        return None
+            if owner is not None and owner.interface == wish.interface and fixed in (None, each.spec.address):
+                yield each
 
     def _not_serving(self, guest: Guest, name: str) -> Blocked | None:
         """A guest that names a cluster needs pools that serve it."""
-        cluster, served = cluster_of(guest), self.served(name)
+        cluster, served = cluster_of(guest), self._subset.served.of(name)
         if cluster is None or served is None or cluster in served:
             return None
         there = ", ".join(sorted(served)) or "no cluster"
@@ -225,14 +241,3 @@ def _not_beside(wanted: Wanted, earlier: Sequence[Wanted]) -> Blocked | None:
 def cluster_of(guest: Guest) -> str | None:
     """Return the cluster that a guest asks for."""
     return guest.spec.placement.cluster if guest.spec.placement else None
-
-
-def both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
-    """Return the clusters that are in both sets, where None stands for all."""
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
-
-
-def _meets(one: frozenset[str] | None, other: frozenset[str] | None) -> bool:
-    return one is None or other is None or bool(one & other)

@@ -4,14 +4,15 @@ Where pools are chosen by labels there may be several ways: which one is taken i
 the subset only. Claims are made elsewhere; what is free here may be taken a moment later.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from innkeeper.domain.addressing.wishes import wishes
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.state.served_clusters import both
 from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
-from innkeeper.workers.pool_choice import PoolChoice, Refusals, both, cluster_of
+from innkeeper.workers.pool_choice import PoolChoice, Refusals, Search, cluster_of
 from innkeeper.workers.shortage import Wanted
 
 NO_ADDRESS = frozenset(
@@ -24,9 +25,6 @@ NO_ADDRESS = frozenset(
     }
 )
 """Reasons why a pool that is there has no address for a guest."""
-
-_ELSEWHERE = ""
-"""Stands for the clusters that no pool names. No Cluster is called so: only pools that serve all clusters serve it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +39,16 @@ class Way:
         """The names of the pools."""
         return tuple(each.name for each in self.wanted)
 
+    def serves(self, cluster: str) -> bool:
+        """Tell whether the guest may have these addresses in a cluster."""
+        return self.clusters is None or cluster in self.clusters
+
 
 class Reach:
     """Answers about one guest at a time."""
 
     def __init__(self, subset: Subset) -> None:
+        self._served = subset.served
         self._choice = PoolChoice(subset)
 
     def ways(self, guest: Guest, refusals: Refusals) -> Iterator[Way]:
@@ -54,11 +57,13 @@ class Reach:
         Each cluster where it may have its addresses is one of some way. Most guests need the first way alone, so the
         others are looked for when they are asked for.
         """
-        start = self._asked_clusters(guest)
-        first = self._way(guest, start, refusals)
+        start, search = self._asked_clusters(guest), self._choice.begin(guest, refusals)
+        first = self._way(search, start)
         if first is not None:
             yield first
-        found = [self._way(guest, part, refusals) for part in self._parts(guest, start)]
+        elif not search.cut_at:
+            return
+        found = (self._way(search, part) for part in self._parts(search, start))
         others = {each.pools: each for each in found if each is not None and each.clusters != frozenset()}
         if first is not None:
             others.pop(first.pools, None)
@@ -66,42 +71,45 @@ class Reach:
 
     def named(self, guest: Guest) -> frozenset[str] | None:
         """Return the clusters that the pools serve which a guest names; None where any will do."""
-        return at_home(guest, self._choice.served_by_all(_named(guest)))
+        return _at_home(guest, self._served.by_all(_named(guest)))
 
-    def _way(self, guest: Guest, within: frozenset[str] | None, refusals: Refusals) -> Way | None:
-        wanted = self._choice.together(guest, within, refusals)
+    def served(self, guest: Guest) -> frozenset[str] | None:
+        """Return all clusters where a guest's ways may lead, whether its pools have addresses left or not.
+
+        No way leads anywhere else. It is the same for equal guests, and costs no look at any pool.
+        """
+        found = self._served.by_all(_named(guest))
+        for wish in wishes(guest):
+            if wish.selector is not None:
+                found = both(found, self._served.labelled(wish.selector).clusters)
+        return _at_home(guest, found)
+
+    def _way(self, search: Search, within: frozenset[str] | None) -> Way | None:
+        wanted = self._choice.together(search, within)
         if wanted is None:
             return None
-        served = self._choice.served_by_all(each.name for each in wanted)
-        return Way(wanted=wanted, clusters=at_home(guest, served))
+        served = self._served.by_all(each.name for each in wanted)
+        return Way(wanted=wanted, clusters=_at_home(search.guest, served))
 
     def _asked_clusters(self, guest: Guest) -> frozenset[str] | None:
         """Return where pools that labels choose have to serve: the cluster asked for, and what named pools serve."""
         cluster = cluster_of(guest)
         asked = None if cluster is None else frozenset({cluster})
         # Named pools that serve no such cluster are told of by themselves.
-        return both(asked, self._choice.served_by_all(_named(guest))) or None
+        return both(asked, self._served.by_all(_named(guest))) or None
 
-    def _parts(self, guest: Guest, start: frozenset[str] | None) -> list[frozenset[str]]:
-        """Return one cluster of each set of clusters that the same pools serve, of those that labels choose."""
-        by_labels = [wish for wish in wishes(guest) if wish.selector is not None]
-        served = {
-            name: self._choice.served(name) for wish in by_labels for name in self._choice.matching(wish)
-        }
-        named = {cluster for each in served.values() if each is not None for cluster in each}
-        reached = {*named, _ELSEWHERE} if start is None else start
-        parts: dict[frozenset[str], str] = {}
-        for cluster in sorted(reached) if by_labels else ():
-            serving = frozenset(name for name, each in served.items() if each is None or cluster in each)
-            parts.setdefault(serving, cluster)
-        return [frozenset({cluster}) for cluster in parts.values()]
+    def _parts(self, search: Search, start: frozenset[str] | None) -> Sequence[frozenset[str]]:
+        """Return one cluster of each set of clusters that the same pools serve; the first way is all there is in one."""
+        by_labels = tuple(wish.selector for wish in search.asked if wish.selector is not None)
+        parts = self._served.parts(by_labels, start) if by_labels else ()
+        return parts if len(parts) > 1 else ()
 
 
 def _named(guest: Guest) -> set[str]:
     return {wish.pool for wish in wishes(guest) if wish.pool is not None}
 
 
-def at_home(guest: Guest, clusters: frozenset[str] | None) -> frozenset[str] | None:
+def _at_home(guest: Guest, clusters: frozenset[str] | None) -> frozenset[str] | None:
     """A guest that is placed again stays in its cluster: its addresses live there."""
     if guest.status.cluster is None or not guest.status.addresses:
         return clusters

@@ -4,17 +4,15 @@ Reads the subset only. Pools without a free address count here: which line a gue
 pool's last address.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from innkeeper.domain.addressing.wishes import Wish, wishes
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.network import IPAddress
-from innkeeper.workers.pool_choice import PoolChoice, both
-from innkeeper.workers.reach import at_home
+from innkeeper.workers.reach import Reach
 from innkeeper.workers.shortage import owner_of
 
 
@@ -23,7 +21,7 @@ class RoomLine:
 
     def __init__(self, subset: Subset) -> None:
         self._subset = subset
-        self._choice = PoolChoice(subset)
+        self._reach = Reach(subset)
 
     def of(self, guest: Guest, asked: Request, *, claims: Iterable[IPAddress]) -> Request:
         """Return the request of a guest's line; `asked` is what it asked of hosts by the ways that it has now.
@@ -31,34 +29,19 @@ class RoomLine:
         `claims` are those that set it apart from guests that have none. A hard spread counts the places where the guest
         may be now, so its line is that of the ways that it has.
         """
-        candidates = [self._candidates(wish) for wish in wishes(guest)]
-        standing = replace(asked, pools=self._asked_of_pools(guest, candidates, claims))
-        if asked.spread:
-            return standing
-        return replace(standing, clusters=at_home(guest, self._reachable(candidates)))
+        standing = replace(asked, pools=self._asked_of_pools(guest, claims))
+        return standing if asked.spread else replace(standing, clusters=self._reach.served(guest))
 
     def keeps_without_address(self, guest: Guest) -> bool:
         """Tell whether who stands behind a guest in its line finds no address either, where this one finds none."""
         return all(each.address is None for each in wishes(guest))
 
-    def _candidates(self, wish: Wish) -> list[str]:
-        return [wish.pool] if wish.pool is not None else self._choice.matching(wish)
+    def _candidates(self, wish: Wish) -> Sequence[str]:
+        if wish.selector is not None:
+            return self._subset.served.labelled(wish.selector).names
+        return () if wish.pool is None else (wish.pool,)
 
-    def _reachable(self, candidates: Iterable[Iterable[str]]) -> frozenset[str] | None:
-        """Return the clusters where one pool for each wish may serve (None: all)."""
-        found: frozenset[str] | None = None
-        for pools in candidates:
-            found = both(found, self._served(pools))
-        return found
-
-    def _served(self, pools: Iterable[str]) -> frozenset[str] | None:
-        """Return the clusters that some of these pools serve; None where one of them serves all."""
-        served = [self._choice.served(each) for each in pools]
-        return None if None in served else frozenset(cluster for each in served for cluster in each or ())
-
-    def _asked_of_pools(
-        self, guest: Guest, candidates: Iterable[Iterable[str]], claims: Iterable[IPAddress]
-    ) -> tuple[Hashable, ...]:
+    def _asked_of_pools(self, guest: Guest, claims: Iterable[IPAddress]) -> tuple[Hashable, ...]:
         """Return what guests of one line have in common; a guest for which addresses are reserved stands alone."""
         held = {each.spec.owner.interface: each.spec.pool for each in claims if each.spec.owner is not None}
         asked = [
@@ -66,6 +49,7 @@ class RoomLine:
             (each.pool, each.selector, each.address if each.pool is None else None, held.get(each.interface))
             for each in wishes(guest)
         ]
-        known = (self._subset.pool_catalog.pool(each) for each in set(chain.from_iterable(candidates)))
+        candidates = {name for wish in wishes(guest) for name in self._candidates(wish)}
+        known = (self._subset.pool_catalog.pool(each) for each in candidates)
         is_reserved = any(each.reserved_for(owner_of(guest)) for each in known if each is not None)
         return (*asked, guest_id_of(guest)) if is_reserved else tuple(asked)

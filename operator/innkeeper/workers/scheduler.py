@@ -5,7 +5,7 @@ forget where the binding is written.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from innkeeper.clock import Clock
@@ -23,13 +23,12 @@ from innkeeper.views.guest import Guest
 from innkeeper.workers.image import ImageWorker, may_use
 from innkeeper.workers.macs import mac_conflict, macs_in_use
 from innkeeper.workers.pool_choice import Refusals
-from innkeeper.workers.reach import NO_ADDRESS, Reach, Way
+from innkeeper.workers.reach import NO_ADDRESS, Reach
 from innkeeper.workers.room_line import RoomLine
 from innkeeper.workers.shortage import Wanted
+from innkeeper.workers.way_choice import Decide, choose_way, clusters_of
 
 AVOIDED_FOR_S = 300.0
-
-Decide = Callable[[Request], Placement | NoHostFits]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was decided for a guest, and what was asked of hosts: by all ways together that were looked at."""
+    """What was decided for a guest, and what was asked of hosts in the end."""
 
     asked: Request
     found: Placed | Blocked
@@ -112,29 +111,27 @@ class SchedulerWorker:
         return choice.found
 
     def choose(self, guest: Guest, *, amounts: Amounts, decide: Decide) -> Choice:
-        """Decide for a guest, without a promise. Ways are asked in turn: pools that are first by name come first.
-
-        A hard spread counts the places where the guest could be, so it is asked of all ways at once.
-        """
+        """Decide for a guest, without a promise."""
         refusals, asks = Refusals(), self._asks(guest, amounts)
         ways = self._reach.ways(guest, refusals)
-        asked, tried = asks, list[Way]()
-        nothing: NoHostFits | None = None
-        for together in _in_turn(ways, at_once=bool(asks.spread)):
-            tried += together
-            asked = replace(asks, clusters=_clusters(tried))
-            decision = decide(replace(asks, clusters=_clusters(together)))
-            if isinstance(decision, Placement):
-                way = next(each for each in together if _serves(each, decision.cluster))
-                return Choice(asked, Placed(decision.host, decision.cluster, way.wanted))
-            nothing = decision
-        if nothing is None:
+        asked = choose_way(asks, ways, served=self._reach.served(guest), decide=decide)
+        if asked is None:
             blocked = refusals.as_one()
             has_free = blocked.reason not in NO_ADDRESS
             if not has_free and self._line.keeps_without_address(guest):
                 blocked = replace(blocked, keeps_line=self._line_of(guest, asks))
             return Choice(replace(asks, clusters=self._reach.named(guest), addresses_free=has_free), blocked)
-        return Choice(asked, refusals.add_to(self._nowhere(guest, asked, nothing, decide)))
+        request, found = asked.request, asked.found
+        if isinstance(found, NoHostFits):
+            return Choice(request, refusals.add_to(self._nowhere(guest, request, found, decide)))
+        where = found.placement
+        return Choice(request, Placed(where.host, where.cluster, found.way.wanted))
+
+    def asked_of_all_ways(self, guest: Guest, choice: Choice) -> Request:
+        """Return what explains a choice: a host that was not asked for may fit as well, by another way."""
+        if isinstance(choice.found, Blocked):
+            return choice.asked
+        return replace(choice.asked, clusters=clusters_of(self._reach.ways(guest, Refusals())))
 
     def _nowhere(self, guest: Guest, asked: Request, nothing: NoHostFits, decide: Decide) -> Blocked:
         """Return why no host fits: another guest's MAC where that alone is in the way, else room, or a rule."""
@@ -200,24 +197,3 @@ class SchedulerWorker:
     def forget(self, guest_id: str) -> None:
         """The guest is gone."""
         self._subset.refusals.forget(guest_id)
-
-
-def _in_turn(ways: Iterable[Way], *, at_once: bool) -> Iterator[list[Way]]:
-    """Yield each way by itself, and all of them in the end; `at_once`: only all of them."""
-    found: list[Way] = []
-    for way in ways:
-        found.append(way)
-        if not at_once:
-            yield [way]
-    if len(found) > (0 if at_once else 1):
-        yield found
-
-
-def _clusters(ways: Iterable[Way]) -> frozenset[str] | None:
-    """Return the clusters of all these ways together."""
-    found = [each.clusters for each in ways]
-    return None if None in found else frozenset[str]().union(*(each for each in found if each is not None))
-
-
-def _serves(way: Way, cluster: str) -> bool:
-    return way.clusters is None or cluster in way.clusters

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from innkeeper.kube.resources import GUESTS, HOSTS, IP_ADDRESSES, IP_POOLS
+from innkeeper.views.guest import Guest
 from innkeeper.workers.explaining import Explained, Explainer
 from innkeeper.workers.sweeper import SIGHTINGS
 from tests.kit import objects
@@ -51,6 +52,17 @@ async def explained(scene: GuestScene, name: str = "web") -> Explained:
     return await explainer.explain(subset.guests[NAMESPACE, name], hosts=list(subset.hosts))
 
 
+async def explained_before(scene: GuestScene) -> Explained:
+    """Explain a guest that asks for the labels and is not there yet."""
+    subset = scene.operators[0].subset
+    guest = objects.view(objects.guest("next", number=99, spec={"interfaces": [PUBLIC]}), Guest)
+    return await Explainer(subset, scene.clock).explain(guest, hosts=list(subset.hosts))
+
+
+def failures(found: Explained) -> dict[str, list[str]]:
+    return {each.host: [failure.reason for failure in each.failures] for each in found.verdicts}
+
+
 async def until_at(scene: GuestScene, host: str, pool: str, name: str = "web") -> None:
     found = await scene.until_ready(name)
     assert (found.status.host, [each.pool for each in found.status.addresses]) == (host, [pool])
@@ -84,6 +96,19 @@ async def test_a_pool_whose_cluster_has_no_room_is_passed_by(scene: GuestScene) 
     asks(scene)
     await until_at(scene, "in-two", "two-public")
     assert (await explained(scene)).chosen == "in-two"
+    found = await explained_before(scene)
+    assert (found.chosen, found.message) == ("in-two", "1 of 3 hosts fit")
+    assert failures(found) == {
+        "a": ["PoolNotServing", "Unschedulable"],
+        "in-one": ["Maintenance"],
+        "in-two": [],
+    }
+
+
+async def test_hosts_that_another_pool_serves_are_told_to_fit(scene: GuestScene) -> None:
+    found = await explained_before(scene)
+    assert (found.chosen, found.message) == ("in-one", "2 of 3 hosts fit")
+    assert failures(found) == {"a": ["PoolNotServing", "Unschedulable"], "in-one": [], "in-two": []}
 
 
 @pytest.mark.parametrize("opens", ["one", "two"])

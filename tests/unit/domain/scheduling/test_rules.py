@@ -76,8 +76,8 @@ CASES = [
         rule="pool",
         asks=replace(ASK, clusters=frozenset({"other"})),
         reason="PoolNotServing",
-        one="1 is in a cluster that its pools do not serve",
-        two="2 are in clusters that its pools do not serve",
+        one="1 is in a cluster where its pools give it no address",
+        two="2 are in clusters where its pools give it no address",
     ),
     Case(
         rule="addresses",

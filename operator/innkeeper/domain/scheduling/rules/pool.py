@@ -21,7 +21,8 @@ SERVED = FilterRule(
     name="pool",
     reason="PoolNotServing",
     phrase=Phrase(
-        "is in a cluster that its pools do not serve", "are in clusters that its pools do not serve"
+        "is in a cluster where its pools give it no address",
+        "are in clusters where its pools give it no address",
     ),
     mask=_served,
     applies=lambda request, _: request.clusters is not None,
