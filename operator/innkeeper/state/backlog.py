@@ -49,7 +49,7 @@ class Backlog:
         self._fleet = fleet
         self._lines: dict[Request, _Line] = {}
         self._requests: dict[Key, Request] = {}
-        self._resting: set[Key] = set()
+        self._resting: dict[Key, float] = {}
 
     def __len__(self) -> int:
         return len(self._requests) - len(self._resting)
@@ -57,7 +57,7 @@ class Backlog:
     def wait(self, guest: Key, request: Request, rank: Rank) -> Key | None:
         """Put a guest in line; where it leaves another line for that, return who is next there, as `leave` does."""
         follower = self.leave(guest) if self._requests.get(guest) != request else None
-        self._resting.discard(guest)
+        self._resting.pop(guest, None)
         self._requests[guest] = request
         line = self._lines.setdefault(request, _Line())
         if line.waiting.get(guest) != rank:
@@ -65,15 +65,21 @@ class Backlog:
             heapq.heappush(line.heap, (rank, guest))
         return follower
 
-    def rest(self, guest: Key, request: Request, rank: Rank) -> Key | None:
+    def rest(self, guest: Key, request: Request, rank: Rank, *, until: float) -> Key | None:
         """Put a guest in line that looks again by itself: until it waits or leaves, nobody behind it is next."""
         follower = self.wait(guest, request, rank)
-        self._resting.add(guest)
+        self._resting[guest] = until
         return follower
+
+    def behind_until(self, guest: Key) -> float | None:
+        """Return until when the first of a guest's line rests; None where it does not, or is the guest itself."""
+        request = self._requests.get(guest)
+        first = self._lines[request].first() if request is not None else None
+        return self._resting.get(first) if first is not None and first != guest else None
 
     def leave(self, guest: Key) -> Key | None:
         """Take a guest out of its line; return who is next there, for whom there may be room as well."""
-        self._resting.discard(guest)
+        self._resting.pop(guest, None)
         request = self._requests.pop(guest, None)
         if request is None:
             return None

@@ -27,7 +27,7 @@ from innkeeper.kube.errors import (
     UnavailableError,
 )
 from innkeeper.kube.informer import Key
-from innkeeper.kube.queue import LatestQueue
+from innkeeper.kube.queue import FIRST_DELAY_S, LatestQueue
 from innkeeper.kube.resources import GUESTS
 from innkeeper.kube.status_writer import StatusWriter
 from innkeeper.state.backlog import Rank, rank_of
@@ -214,17 +214,23 @@ class GuestFlow:
         kind, *names = item
         delay = self.queue.failed(item, at_least_s=at_least_s)
         if kind == "guest":
-            self._keep_place((names[0], names[1]), is_kept=_passes(error, again_s=delay))
+            until = self._clock.monotonic() + delay if _passes(error, again_s=delay) else None
+            self._keep_place((names[0], names[1]), until=until)
         return delay
 
-    def _keep_place(self, key: Key, *, is_kept: bool) -> None:
-        """Have those behind a guest in its line wait until it was tried again, or have their turn at once."""
+    def _keep_place(self, key: Key, *, until: float | None) -> None:
+        """Have those behind a guest in its line wait until it was tried again; None: they have their turn at once."""
         guest = self._subset.guests.get(key)
-        line = self.scheduler.line_of(guest) if guest is not None and is_kept else None
-        if guest is None or line is None:
+        line = self.scheduler.line_of(guest) if guest is not None and until is not None else None
+        if guest is None or line is None or until is None:
             self._subset.leave_backlog(key)
-        elif (follower := self._subset.backlog.rest(key, line, rank_of(guest))) is not None:
+        elif (follower := self._subset.backlog.rest(key, line, rank_of(guest), until=until)) is not None:
             self._on_guest(follower)
+
+    def _waits_behind_s(self, key: Key, guest: Guest) -> float | None:
+        """Return for how long a guest leaves the room to one before it that is tried again; None: not at all."""
+        until = self._subset.backlog.behind_until(key) if guest.metadata.deletion_timestamp is None else None
+        return None if until is None else max(FIRST_DELAY_S, until - self._clock.monotonic())
 
     async def _advance(self, item: Item) -> float | None:
         """Lead one guest on; return after how many seconds it wants to be looked at in any case."""
@@ -236,6 +242,9 @@ class GuestFlow:
         guest = self._subset.guests.get(key)
         if guest is None:
             return None
+        waits_s = self._waits_behind_s(key, guest)
+        if waits_s is not None:
+            return waits_s
         began = self._clock.monotonic()
         blocked = await self._worker.advance(guest)
         if guest.status.host is None and blocked is None and guest.metadata.deletion_timestamp is None:

@@ -152,3 +152,20 @@ async def test_a_guest_that_goes_while_it_is_to_be_tried_again_leaves_the_room_t
     await eventually(lambda: failure.met)
     scene.strip_guest("urgent")
     await scene.until_ready("other")
+
+
+async def test_who_looks_while_the_one_before_it_is_to_be_tried_again_leaves_it_the_room(
+    scene: GuestScene,
+) -> None:
+    await room_for(scene, 0)
+    for number, (name, priority) in enumerate({"urgent": 100, "other": 0}.items(), start=1):
+        scene.add_guest(name, number=number, spec={"priority": priority})
+        await scene.until_reason("NoHostFits", name)
+    await all_wait(scene, 2)
+    failure = scene.api.faults.fail("update guests/status default/urgent", status=409, times=4)
+    await room_for(scene, 1)
+    for times in (2, 3, 4):
+        await eventually(lambda times=times: len(failure.met) == times)
+        scene.patch_guest({"metadata": {"annotations": {"looks": str(times)}}}, name="other")
+    await scene.until_ready("urgent")
+    assert scene.operators[0].subset.guests[NAMESPACE, "other"].status.host is None

@@ -61,9 +61,10 @@ def test_nobody_behind_a_guest_that_rests_is_next_until_it_looked() -> None:
     fleet = full()
     backlog = waiting(fleet, (A, SMALL, (0, "1")), (B, SMALL, (0, "2")), (C, SMALL, (0, "3")))
     assert backlog.leave(A) == B
-    assert backlog.rest(A, SMALL, (0, "1")) is None
+    assert backlog.rest(A, SMALL, (0, "1"), until=5) is None
     fleet.release("first")
     assert helped(backlog) == [], "it looks by itself"
+    assert [backlog.behind_until(each) for each in (A, B, C)] == [None, 5, 5]
     assert backlog.leave(C) is None
     assert len(backlog) == 1, "it waits for no room"
     assert backlog.leave(A) == B
@@ -72,7 +73,7 @@ def test_nobody_behind_a_guest_that_rests_is_next_until_it_looked() -> None:
 def test_a_guest_that_rests_holds_up_nobody_before_it() -> None:
     fleet = full()
     backlog = waiting(fleet, (A, SMALL, (0, "1")), (B, SMALL, (0, "2")))
-    backlog.rest(B, SMALL, (0, "2"))
+    backlog.rest(B, SMALL, (0, "2"), until=5)
     fleet.release("first")
     assert helped(backlog) == [A]
     backlog.wait(B, SMALL, (0, "2"))
