@@ -181,3 +181,19 @@ def test_pools_that_were_not_tried_are_told_of_and_waited_for() -> None:
     assert found.reason is GuestReason.POOLS_OF_ONE_FAMILY
     assert f"its pools make more combinations than the {MOST_LOOKS} that were tried" in found.message
     assert {waiting.spec_of_pool(f"blue-{number:03}") for number in range(300)} <= set(found.causes)
+
+
+def test_a_guest_that_fits_in_the_last_of_many_clusters_alone_is_placed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subset = Subset()
+    for number in range(300):
+        served = [f"c{number:03}"]
+        add_pool(subset, number, clusters=served)
+        add_pool(subset, number, net="red", free=number == 299, clusters=served)
+    take(subset, objects.host("h", cluster="c299", cpu="8000"), Host)
+    looks = Calls(monkeypatch, Shortage, "of")
+    found = SchedulerWorker(subset, ManualClock()).place(guest(1, [BLUE], [RED]), amounts=SIZE)
+    assert isinstance(found, Placed)
+    assert [each.name for each in found.wanted] == ["blue-299", "red-299"]
+    assert looks.taken() <= 2 * MOST_LOOKS + 3 * 300
