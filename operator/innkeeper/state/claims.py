@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from typing import TypeVar
 
-from innkeeper.domain.addressing.pool import Pool, number_of
+from innkeeper.domain.addressing.pool import Number, Pool, number_of
 from innkeeper.domain.addressing.taken import Taken, TakenTogether
 from innkeeper.domain.names import address_name
 from innkeeper.state.pool_catalog import PoolCatalog
@@ -30,6 +30,9 @@ class Claims:
         # (pool, namespace): claims that are being made.
         self._on_their_way: Counter[tuple[str, str]] = Counter()
         self._taken: defaultdict[tuple[str, int], Taken] = defaultdict(Taken)  # (address space, family)
+        self._taken_of: dict[
+            tuple[str, str, int], Taken
+        ] = {}  # (pool, address space, family), none that is empty
         self._sources: Counter[tuple[str, str]] = Counter()  # (pool, address space)
         # Those of which there is no such pool, and by which version of the catalog; None where it is to be looked for.
         self._homeless: tuple[int, set[tuple[str, str]]] | None = None
@@ -77,9 +80,12 @@ class Claims:
     def taken(self, pool: Pool) -> Taken:
         """Return what is taken of the pool's address space, by whichever pool, and where its guests would meet others."""
         own, elsewhere = self._taken[(pool.space, pool.version)], self._elsewhere(pool)
-        if not elsewhere:
-            return own
-        return TakenTogether(own, lambda number: self._at(pool, number, elsewhere) is not None)
+        there = [
+            self._taken_of[(*each, pool.version)]
+            for each in elsewhere
+            if (*each, pool.version) in self._taken_of
+        ]
+        return TakenTogether(own, there) if there else own
 
     def holding(self, pool: Pool, address: str) -> IPAddress | None:
         """Return the claim, or what rests, that keeps a pool from giving an address; None where nothing does."""
@@ -104,19 +110,13 @@ class Claims:
 
         Of a claim whose pool is not there nobody knows where its guest is: it counts everywhere.
         """
-        found = {
-            (name, other.space) for name in self._catalog.meeting(pool) if (other := self._catalog.held(name))
-        }
         if self._homeless is None or self._homeless[0] != self._catalog.version:
             self._homeless = (
                 self._catalog.version,
-                {each for each in self._sources if self._is_homeless(*each)},
+                {each for each in self._sources if not self._catalog.is_there(*each)},
             )
-        return {each for each in found | self._homeless[1] if each[1] != pool.space and each in self._sources}
-
-    def _is_homeless(self, name: str, space: str) -> bool:
-        pool = self._catalog.held(name)
-        return pool is None or pool.space != space
+        found = {*self._catalog.meeting(pool), *self._homeless[1]}
+        return {each for each in found if each[1] != pool.space and each in self._sources}
 
     def _at(self, pool: Pool, number: int, elsewhere: set[tuple[str, str]]) -> IPAddress | None:
         text = pool.text(number) if elsewhere else ""
@@ -131,6 +131,7 @@ class Claims:
         family, number = number_of(spec.address)
         taken = self._taken[(spec.address_space, family)]
         (taken.add if step > 0 else taken.discard)(number)
+        self._note_of(spec.pool, spec.address_space, (family, number), step)
         _index(self._of_pool, spec.pool, name, step)
         known = len(self._sources)
         _add(self._sources, (spec.pool, spec.address_space), step)
@@ -140,6 +141,15 @@ class Claims:
             return
         _add(self._of_namespace, (spec.pool, spec.owner.namespace), step)
         _index(self._of_guest, spec.owner.id, name, step)
+
+    def _note_of(self, pool: str, space: str, address: Number, step: int) -> None:
+        """Note what is taken of one pool, too: others of its space may be where no other space is met."""
+        family, number = address
+        key = pool, space, family
+        taken = self._taken_of.setdefault(key, Taken())
+        (taken.add if step > 0 else taken.discard)(number)
+        if taken.is_empty():
+            del self._taken_of[key]
 
 
 def _add(counter: Counter[K], key: K, step: int) -> None:

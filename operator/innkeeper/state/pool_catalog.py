@@ -1,12 +1,12 @@
 """IPPools as they are understood: what each may give, or why it cannot serve. Reading a spec is done once a version."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from innkeeper.domain.addressing.networks import Networks
-from innkeeper.domain.addressing.overlaps import Overlap, Where, overlaps, segments
-from innkeeper.domain.addressing.pool import Number, Pool, PoolInvalidError, number_of, understand
+from innkeeper.domain.addressing.overlaps import Overlap, Where, overlaps, segments, segments_of
+from innkeeper.domain.addressing.pool import V4, V6, Number, Pool, PoolInvalidError, number_of, understand
 from innkeeper.domain.reasons import PoolReason
 from innkeeper.views.network import IPAddress, IPPool
 
@@ -42,7 +42,11 @@ class PoolCatalog:
                 self._read[name] = before
                 return False
             self._read[name] = _understood(view)
-        if (_age(old), _goes(old)) != (_age(view), _goes(view)) or before != self._read.get(name):
+        if (_age(old), _goes(old), _place(old)) != (
+            _age(view),
+            _goes(view),
+            _place(view),
+        ) or before != self._read.get(name):
             self._networks.put(name, self.held(name))
             self._overlaps = self._on_segment = None
             self.version += 1
@@ -106,23 +110,44 @@ class PoolCatalog:
             self._overlaps = overlaps((name, pool) for name, pool in read if isinstance(pool, Pool))
         return self._overlaps
 
-    def meeting(self, pool: Pool) -> Iterator[str]:
-        """Yield the pools of other address spaces whose guests meet those of a pool: in one cluster and VLAN."""
-        if self._on_segment is None:
-            found: defaultdict[Where, set[str]] = defaultdict(set)
-            for name, read in self._read.items():
-                for where in segments(read) if isinstance(read, Pool) else ():
-                    found[where].add(name)
-            self._on_segment = dict(found)
-        for name in sorted({each for where in segments(pool) for each in self._on_segment.get(where, ())}):
-            other = self.held(name)
-            if other is not None and other.space != pool.space:
-                yield name
+    def is_there(self, name: str, space: str) -> bool:
+        """Tell whether there is a pool of that name and address space, be it one that cannot serve."""
+        view = self._views.get(name)
+        return view is not None and view.spec.address_space == space
+
+    def meeting(self, pool: Pool) -> Iterator[tuple[str, str]]:
+        """Yield the pools of other address spaces, each with its space, whose guests meet those of a pool.
+
+        They meet in one cluster and VLAN. One that is invalid has its guests where its spec says.
+        """
+        return self._meeting(segments(pool), pool.space)
 
     def kept_from(self, name: str, space: str) -> Iterator[str]:
         """Yield the pools of other spaces that give no address which is claimed of a pool: all, where it is not there."""
-        pool = self.held(name)
-        return iter(self) if pool is None or pool.space != space else self.meeting(pool)
+        if not self.is_there(name, space):
+            return iter(self)
+        return (other for other, _ in self._meeting(self._segments(name), space))
+
+    def _meeting(self, places: Iterable[Where], space: str) -> Iterator[tuple[str, str]]:
+        if self._on_segment is None:
+            found: defaultdict[Where, set[str]] = defaultdict(set)
+            for name in self._views:
+                for where in self._segments(name):
+                    found[where].add(name)
+            self._on_segment = dict(found)
+        for name in sorted({each for where in places for each in self._on_segment.get(where, ())}):
+            other = self._views[name].spec.address_space
+            if other != space:
+                yield name, other
+
+    def _segments(self, name: str) -> Iterator[Where]:
+        read, spec = self._read[name], self._views[name].spec
+        if isinstance(read, Pool):
+            yield from segments(read)
+        elif spec.cluster_selector is None:
+            # What is wrong may be its network, and with it the family.
+            for family in (V4, V6):
+                yield from segments_of(family, clusters=spec.clusters or (), vlan=spec.vlan)
 
 
 def _age(view: IPPool | None) -> str | None:
@@ -131,6 +156,14 @@ def _age(view: IPPool | None) -> str | None:
 
 def _goes(view: IPPool | None) -> bool:
     return view is not None and view.metadata.deletion_timestamp is not None
+
+
+def _place(view: IPPool | None) -> object:
+    """Where its guests are, also while it is invalid."""
+    if view is None:
+        return None
+    spec = view.spec
+    return spec.address_space, spec.vlan, spec.clusters, spec.cluster_selector is None
 
 
 def _written(view: IPPool | None) -> object:

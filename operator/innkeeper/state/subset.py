@@ -32,7 +32,7 @@ from innkeeper.state.promises import Promises
 from innkeeper.state.refusals import Refusals
 from innkeeper.state.residents import resident_by, resident_of
 from innkeeper.state.served_clusters import ServedClusters
-from innkeeper.state.turns import free_in_turn
+from innkeeper.state.turns import whose_turn
 from innkeeper.state.waiting import Waiting
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.catalog import Cluster, Flavor, Image
@@ -465,7 +465,7 @@ class Subset:
 
     def offer(self, cause: str, *, but_not: Key | None = None) -> None:
         """Have those whose turn it is look at what came free; who leaves the line without it passes it on."""
-        for key in self.waiting.first(cause, free_in_turn(cause, self.pool_catalog, self.claims)):
+        for key in whose_turn(cause, self.waiting, catalog=self.pool_catalog, claims=self.claims):
             if key != but_not:
                 self.on_guest(key)
 

@@ -112,6 +112,10 @@ class Waiting:
         """Return the guests that wait for a cause, in their order."""
         return list(self._line(cause))
 
+    def is_awaited(self, cause: str) -> bool:
+        """Tell whether anybody waits for a cause: else nobody need count what is free."""
+        return bool(self._lines.get(cause))
+
     def first(self, cause: str, free: int = 1) -> list[Key]:
         """Return the guests whose turn it is while so many are free: the very first one in any case sees for itself."""
         line = self._line(cause)

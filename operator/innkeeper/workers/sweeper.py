@@ -85,14 +85,27 @@ class Sweeper:
             return
         before, self._sightings = self._sightings, Counter()
         kept, self._kept = self._kept, {}
-        for address in self._subset.claims:
+        await self._sweep_claims(before, kept)
+        await self._sweep_guests(before)
+
+    async def _sweep_claims(self, before: Counter[str], kept: Mapping[tuple[str, str], datetime]) -> None:
+        for number, name in enumerate(list(self._subset.claims.by_name)):
+            if number % _SLICE == 0:
+                # There may be many; other work goes on between slices.
+                await asyncio.sleep(0)
+            address = self._subset.claims.by_name.get(name)
+            if address is None:
+                continue
             try:
                 await self._look(address, before, kept)
             except InnkeeperError as error:
-                log.info("sweep_put_off", address=address.metadata.name, reason=error.reason)
+                log.info("sweep_put_off", address=name, reason=error.reason)
+
+    async def _sweep_guests(self, before: Counter[str]) -> None:
         for number, guest in enumerate(list(self._subset.guests.values())):
             if number % _SLICE == 0:
-                await asyncio.sleep(0)  # there may be many; other work goes on between slices
+                # There may be many; other work goes on between slices.
+                await asyncio.sleep(0)
             held = {each.spec.address for each in self._subset.claims.of_guest(guest_id_of(guest))}
             for bound in guest.status.addresses:
                 if bound.address in held:

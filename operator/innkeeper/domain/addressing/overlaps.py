@@ -95,8 +95,13 @@ def overlaps(pools: Iterable[tuple[str, Pool]]) -> dict[str, Overlap]:
 
 def segments(pool: Pool) -> Iterator[Where]:
     """Yield where guests of a pool meet those of any other space: each cluster that it names, with its VLAN."""
-    for cluster in pool.clusters:
-        yield pool.version, cluster, pool.vlan
+    return segments_of(pool.version, clusters=pool.clusters, vlan=pool.vlan)
+
+
+def segments_of(family: int, *, clusters: Iterable[str], vlan: int | None) -> Iterator[Where]:
+    """Yield where machines of a family meet: each cluster, with a VLAN."""
+    for cluster in clusters:
+        yield family, cluster, vlan
 
 
 def _meets(pool: Pool) -> Iterator[Where]:

@@ -4,7 +4,8 @@ Numbers lie in blocks of 256, so a search steps over a full block at once: the c
 are taken, never the size of the pool. A pool of which nothing is taken costs nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from innkeeper.domain.addressing.intervals import Interval
 
@@ -34,12 +35,20 @@ class Taken:
         block = self._blocks.get(number // _BLOCK)
         return block is not None and number in block
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing is taken."""
+        return not self._blocks
+
+    def block(self, index: int) -> AbstractSet[int]:
+        """Return what is taken of a block: of the 256 numbers from 256 times its index on."""
+        return self._blocks.get(index, _NOTHING)
+
     def free(self, intervals: Iterable[Interval]) -> Iterator[int]:
         """Yield the numbers of the intervals that are not taken; numbers may be added and removed meanwhile."""
         for first, last in intervals:
             number = first
             while number <= last:
-                block = self._blocks.get(number // _BLOCK, _NOTHING)
+                block = self.block(number // _BLOCK)
                 end = min(last, (number // _BLOCK + 1) * _BLOCK - 1)
                 if len(block) < _BLOCK:
                     yield from (each for each in range(number, end + 1) if each not in block)
@@ -47,9 +56,9 @@ class Taken:
 
 
 class TakenTogether(Taken):
-    """One set of addresses, and those that `elsewhere` says are taken beside it: only the former is written to."""
+    """One set of addresses, and those that are taken elsewhere beside it: only the former is written to."""
 
-    def __init__(self, own: Taken, elsewhere: Callable[[int], bool]) -> None:
+    def __init__(self, own: Taken, elsewhere: Sequence[Taken]) -> None:
         super().__init__()
         self._own = own
         self._elsewhere = elsewhere
@@ -63,8 +72,13 @@ class TakenTogether(Taken):
         self._own.discard(number)
 
     def __contains__(self, number: int) -> bool:
-        return number in self._own or self._elsewhere(number)
+        return number in self._own or any(number in each for each in self._elsewhere)
 
-    def free(self, intervals: Iterable[Interval]) -> Iterator[int]:
-        """Yield the numbers of the intervals that are taken neither here nor elsewhere."""
-        return (number for number in self._own.free(intervals) if not self._elsewhere(number))
+    def is_empty(self) -> bool:
+        """Tell whether nothing is taken, here or elsewhere."""
+        return self._own.is_empty() and all(each.is_empty() for each in self._elsewhere)
+
+    def block(self, index: int) -> AbstractSet[int]:
+        """Return what is taken of a block, here or elsewhere: a copy where both have some."""
+        found = [block for each in (self._own, *self._elsewhere) if (block := each.block(index))]
+        return found[0] if len(found) == 1 else _NOTHING.union(*found)
