@@ -146,10 +146,9 @@ class Claims:
         """Note what is taken of one pool, too: others of its space may be where no other space is met."""
         family, number = address
         key = pool, space, family
+        # An empty one stays: a choice under way may hold it, and has to see what comes into it.
         taken = self._taken_of.setdefault(key, Taken())
         (taken.add if step > 0 else taken.discard)(number)
-        if taken.is_empty():
-            del self._taken_of[key]
 
 
 def _add(counter: Counter[K], key: K, step: int) -> None:

@@ -150,20 +150,6 @@ async def test_a_guest_that_starts_under_another_duid_gets_its_address(
     assert ask(site, guest, "-6", duid="LLT")["new_ip6_address"] == "fd00:9::1"
 
 
-async def test_a_guest_without_ipv6_starts_again_beside_the_same_server(
-    site: HostNet, network: HostNetwork
-) -> None:
-    """In IPv4 it is known by its MAC alone; what the server holds for others stays."""
-    both = Wanted(NETWORK, (order(1), dual(2)))
-    await network.prepare(order(1), lambda: both)
-    server = Dnsmasq(site.directory / "network" / BRIDGE)
-    before = server.pid()
-    await network.prepare(order(1), lambda: both)
-    assert server.pid() == before is not None
-    await network.prepare(dual(2), lambda: both)
-    assert server.pid() not in (None, before)
-
-
 async def test_a_change_that_was_broken_off_is_told_by_the_next_look(
     site: HostNet, network: HostNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:

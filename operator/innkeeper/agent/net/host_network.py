@@ -108,9 +108,9 @@ class HostNetwork:
             async with _links() as links:
                 await self._have_border(links, now.network, of=ports)
                 for segment in segments_of(ports):
-                    if _has_ipv6(ports, segment):
-                        # A guest that starts may call itself something else than before, and would get no address.
-                        self._server(segment).forget()
+                    # A guest that starts may call itself something else than before, and would get no IPv6 address;
+                    # one that found its IPv4 address in use would get none for ten minutes.
+                    self._server(segment).forget()
                     # No tap is plugged in here: those of other guests must not keep this one from its start.
                     await self._wire(
                         links, segment, await self._bridge(links, segment, now.network), now.network
@@ -291,10 +291,6 @@ async def _links() -> AsyncIterator[Links]:
         links = Links(route)
         await links.read()
         yield links
-
-
-def _has_ipv6(ports: Iterable[Port], segment: Segment) -> bool:
-    return any(":" in each.address for port in ports if port.segment == segment for each in port.addresses)
 
 
 def _all_ports(wanted: Wanted) -> dict[str, tuple[Port, ...]]:
