@@ -16,6 +16,7 @@ from innkeeper.domain.lifecycle.projection import Situation, conditions
 from innkeeper.domain.names import urn
 from innkeeper.domain.orders import Signer
 from innkeeper.domain.reasons import ConditionType
+from innkeeper.domain.scheduling.request import Request
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import documents, find
@@ -221,11 +222,18 @@ class GuestFlow:
     def _keep_place(self, key: Key, *, until: float | None) -> None:
         """Have those behind a guest in its line wait until it was tried again; None: they have their turn at once."""
         guest = self._subset.guests.get(key)
-        line = self.scheduler.line_of(guest) if guest is not None and until is not None else None
+        line = self._line_of(guest) if guest is not None and until is not None else None
         if guest is None or line is None or until is None:
             self._subset.leave_backlog(key)
         elif (follower := self._subset.backlog.rest(key, line, rank_of(guest), until=until)) is not None:
             self._on_guest(follower)
+
+    def _line_of(self, guest: Guest) -> Request | None:
+        try:
+            return self.scheduler.line_of(guest)
+        except ValueError:
+            # It is stored as no schema of today would have it: its own step says so.
+            return None
 
     def _waits_behind_s(self, key: Key, guest: Guest) -> float | None:
         """Return for how long a guest leaves the room to one before it that is tried again; None: not at all."""

@@ -99,10 +99,17 @@ class Reach:
         return both(asked, self._served.by_all(_named(guest))) or None
 
     def _parts(self, search: Search, start: frozenset[str] | None) -> Sequence[frozenset[str]]:
-        """Return one cluster of each set of clusters that the same pools serve; the first way is all there is in one."""
+        """Return one cluster of each set of clusters that the same pools serve.
+
+        The first way is all there is in one, unless its search was cut short among pools that one has not.
+        """
         by_labels = tuple(wish.selector for wish in search.asked if wish.selector is not None)
         parts = self._served.parts(by_labels, start) if by_labels else ()
-        return parts if len(parts) > 1 else ()
+        if len(parts) == 1:
+            served = self._served.serving
+            is_narrower = any(served(each, parts[0]) != served(each, start) for each in by_labels)
+            return parts if search.cut_at and is_narrower else ()
+        return parts
 
 
 def _named(guest: Guest) -> set[str]:

@@ -45,11 +45,17 @@ class RoomLine:
         """Return what guests of one line have in common; a guest for which addresses are reserved stands alone."""
         held = {each.spec.owner.interface: each.spec.pool for each in claims if each.spec.owner is not None}
         asked = [
-            # Who asks a pool by name for a certain address leaves the line where that is taken.
-            (each.pool, each.selector, each.address if each.pool is None else None, held.get(each.interface))
+            # Who asks a pool by name for a certain address leaves the line where that is taken; it may be free where a
+            # guest that takes any leaves the last one to another.
+            (each.pool, each.selector, _certain(each), held.get(each.interface))
             for each in wishes(guest)
         ]
         candidates = {name for wish in wishes(guest) for name in self._candidates(wish)}
         known = (self._subset.pool_catalog.pool(each) for each in candidates)
         is_reserved = any(each.reserved_for(owner_of(guest)) for each in known if each is not None)
         return (*asked, guest_id_of(guest)) if is_reserved else tuple(asked)
+
+
+def _certain(wish: Wish) -> str | bool | None:
+    """Return which address is asked for, or of a pool that is named, whether it is a certain one."""
+    return wish.address if wish.pool is None else wish.address is not None

@@ -197,3 +197,14 @@ def test_a_guest_that_fits_in_the_last_of_many_clusters_alone_is_placed(
     assert isinstance(found, Placed)
     assert [each.name for each in found.wanted] == ["blue-299", "red-299"]
     assert looks.taken() <= 2 * MOST_LOOKS + 3 * 300
+
+
+def test_a_guest_whose_pools_stand_together_in_one_of_many_clusters_is_placed() -> None:
+    subset = Subset()
+    for number in range(300):
+        add_pool(subset, number, clusters=[f"c{number:03}"])
+    add_pool(subset, 299, net="red", clusters=["c299"])
+    take(subset, objects.host("h", cluster="c299", cpu="8000"), Host)
+    found = SchedulerWorker(subset, ManualClock()).place(guest(1, [BLUE], [RED]), amounts=SIZE)
+    assert isinstance(found, Placed)
+    assert [each.name for each in found.wanted] == ["blue-299", "red-299"]

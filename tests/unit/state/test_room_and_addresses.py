@@ -58,9 +58,14 @@ class Crowd:
         made["spec"]["address"] = f"10.2.0.{last}"
         return made
 
-    def guests_come(self, *numbers: int, interface: dict[str, Any] | None = None) -> None:
+    def guests_come(
+        self,
+        *numbers: int,
+        interface: dict[str, Any] | None = None,
+        interfaces: list[dict[str, Any]] | None = None,
+    ) -> None:
         for number in numbers:
-            spec = {"interfaces": [interface or self.interface]}
+            spec = {"interfaces": interfaces or [interface or self.interface]}
             created = f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z"
             made = objects.guest(f"g{number:03}", number=number, spec=spec, creationTimestamp=created)
             self.take(made, Guest)
@@ -170,6 +175,23 @@ def test_who_asks_for_a_pool_by_name_gets_its_address_though_others_stand_before
     crowd.address_is_freed(4)
     crowd.looks()
     assert crowd.placed == ["g000", "g001", "g002"]
+
+
+def test_who_asks_for_a_certain_address_is_not_kept_by_one_that_leaves_the_last_to_another() -> None:
+    crowd = Crowd({"name": "eth0", "pool": "p2"})
+    for last in (3, 4):
+        crowd.address_is_freed(last)
+    crowd.guests_come(1)
+    crowd.guests_come(2, interface={"name": "eth0", "addresses": [{"pool": "p2", "address": "10.2.0.3"}]})
+    crowd.looks()
+    crowd.address_is_taken(4)
+    crowd.looks()
+    # The oldest, which needs two addresses: the only one that is left is kept for it.
+    crowd.guests_come(0, interfaces=[{"name": name, "pool": "p2"} for name in ("eth0", "eth1")])
+    crowd.looks()
+    crowd.room_in("c2", cpus=8)
+    crowd.looks()
+    assert crowd.placed == ["g002"]
 
 
 def test_a_guest_with_a_claim_of_its_own_is_not_kept_by_those_that_have_none() -> None:

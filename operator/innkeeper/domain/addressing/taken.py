@@ -35,10 +35,6 @@ class Taken:
         block = self._blocks.get(number // _BLOCK)
         return block is not None and number in block
 
-    def is_empty(self) -> bool:
-        """Tell whether nothing is taken."""
-        return not self._blocks
-
     def block(self, index: int) -> AbstractSet[int]:
         """Return what is taken of a block: of the 256 numbers from 256 times its index on."""
         return self._blocks.get(index, _NOTHING)
@@ -73,10 +69,6 @@ class TakenTogether(Taken):
 
     def __contains__(self, number: int) -> bool:
         return number in self._own or any(number in each for each in self._elsewhere)
-
-    def is_empty(self) -> bool:
-        """Tell whether nothing is taken, here or elsewhere."""
-        return self._own.is_empty() and all(each.is_empty() for each in self._elsewhere)
 
     def block(self, index: int) -> AbstractSet[int]:
         """Return what is taken of a block, here or elsewhere: a copy where both have some."""
