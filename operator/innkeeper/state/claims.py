@@ -30,10 +30,9 @@ class Claims:
         # (pool, namespace): claims that are being made.
         self._on_their_way: Counter[tuple[str, str]] = Counter()
         self._taken: defaultdict[tuple[str, int], Taken] = defaultdict(Taken)  # (address space, family)
-        self._taken_of: dict[
-            tuple[str, str, int], Taken
-        ] = {}  # (pool, address space, family), none that is empty
+        self._taken_of: dict[tuple[str, str, int], Taken] = {}  # (pool, address space, family)
         self._sources: Counter[tuple[str, str]] = Counter()  # (pool, address space)
+        self._held: Counter[tuple[str, str]] = Counter()  # the same, without what rests
         # Those of which there is no such pool, and by which version of the catalog; None where it is to be looked for.
         self._homeless: tuple[int, set[tuple[str, str]]] | None = None
 
@@ -108,12 +107,13 @@ class Claims:
     def _elsewhere(self, pool: Pool) -> set[tuple[str, str]]:
         """Return the pools of other spaces, each with its space, whose claims this pool must not give again.
 
-        Of a claim whose pool is not there nobody knows where its guest is: it counts everywhere.
+        Of a claim whose pool is not there nobody knows where its guest is: it counts everywhere. A pool that was deleted
+        has no guests, and what rests of it keeps its address from its own space alone.
         """
         if self._homeless is None or self._homeless[0] != self._catalog.version:
             self._homeless = (
                 self._catalog.version,
-                {each for each in self._sources if not self._catalog.is_there(*each)},
+                {each for each in self._held if not self._catalog.is_there(*each)},
             )
         found = {*self._catalog.meeting(pool), *self._homeless[1]}
         return {each for each in found if each[1] != pool.space and each in self._sources}
@@ -133,12 +133,13 @@ class Claims:
         (taken.add if step > 0 else taken.discard)(number)
         self._note_of(spec.pool, spec.address_space, (family, number), step)
         _index(self._of_pool, spec.pool, name, step)
-        known = len(self._sources)
         _add(self._sources, (spec.pool, spec.address_space), step)
-        if known != len(self._sources):
-            self._homeless = None
         if spec.owner is None:
             return
+        known = len(self._held)
+        _add(self._held, (spec.pool, spec.address_space), step)
+        if known != len(self._held):
+            self._homeless = None
         _add(self._of_namespace, (spec.pool, spec.owner.namespace), step)
         _index(self._of_guest, spec.owner.id, name, step)
 

@@ -73,6 +73,18 @@ def test_what_is_held_of_an_invalid_pool_counts_where_its_spec_says(wrong: dict[
     assert number in claims.taken(meets), "it is gone: nobody knows where its guest is"
 
 
+def test_what_rests_of_a_deleted_pool_keeps_its_number_from_its_own_space_alone() -> None:
+    catalog, claims = held_of(a_pool("b"))
+    number, apart = number_of(HELD)[1], pool_in(catalog, "d", clusters=["d"])
+    catalog.put("b", None)
+    assert number in claims.taken(apart), "its guest may be anywhere"
+    claims.put(f"b.{HELD}", a_claim(HELD))
+    assert number not in claims.taken(apart)
+    assert claims.holding(apart, HELD) is None
+    made_again = pool_in(catalog, "b")
+    assert number in claims.taken(made_again)
+
+
 def test_a_pool_that_meets_no_other_is_looked_at_as_if_there_were_none() -> None:
     catalog, claims = held_of(a_pool("b"))
     apart = pool_in(catalog, "d", clusters=["d"])
