@@ -95,8 +95,8 @@ def test_an_address_that_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None
     """Nobody looks which addresses are taken, nor whose the claim is that was found."""
     create = Claiming.create
 
-    async def takes_any(self: Claiming, guest: Any, wanted: Any, address: str) -> Any:
-        mine = await create(self, guest, wanted, address)
+    async def takes_any(self: Claiming, guest: Any, wanted: Any, address: str, **options: Any) -> Any:
+        mine = await create(self, guest, wanted, address, **options)
         return mine or self._subset.claims.by_name.get(address_name(wanted.pool.space, address))
 
     monkeypatch.setattr(Claiming, "create", takes_any)
