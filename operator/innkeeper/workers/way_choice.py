@@ -15,7 +15,7 @@ Decide = Callable[[Request], Placement | NoHostFits]
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenWay:
     """A way, and the host in one of its clusters."""
 
     way: Way
@@ -27,7 +27,7 @@ class Asked:
     """The last that was asked of hosts, and what came of it."""
 
     request: Request
-    found: Taken | NoHostFits
+    found: TakenWay | NoHostFits
 
 
 def choose_way(
@@ -43,7 +43,7 @@ def choose_way(
     if asks.spread:
         return _of_all(asks, [first, *ways], decide)
     alone = _of_all(asks, [first], decide)
-    if isinstance(alone.found, Taken) or served == first.clusters:
+    if isinstance(alone.found, TakenWay) or served == first.clusters:
         return alone
     anywhere = replace(asks, clusters=served)
     found = decide(anywhere)
@@ -64,17 +64,17 @@ def _of_all(asks: Request, ways: Sequence[Way], decide: Decide) -> Asked:
     found = decide(request)
     if isinstance(found, NoHostFits):
         return Asked(request, found)
-    return Asked(request, Taken(next(each for each in ways if each.serves(found.cluster)), found))
+    return Asked(request, TakenWay(next(each for each in ways if each.serves(found.cluster)), found))
 
 
 def _first_with_room(asks: Request, ways: Sequence[Way], decide: Decide) -> Asked:
     """Find the first way that has a host, where the very first has none: more ways never have less room."""
     best = _of_all(asks, ways, decide)
     without, within = 1, len(ways)
-    while isinstance(best.found, Taken) and within - without > 1:
+    while isinstance(best.found, TakenWay) and within - without > 1:
         middle = (without + within) // 2
         half = _of_all(asks, ways[:middle], decide)
-        if isinstance(half.found, Taken):
+        if isinstance(half.found, TakenWay):
             best, within = half, middle
         else:
             without = middle

@@ -122,13 +122,18 @@ async def test_a_throttled_api_server_is_asked_for_the_first_of_a_line_alone(sce
     await scene.until_ready("g01")
 
 
-@pytest.mark.parametrize("status", [409, 503])
-async def test_a_guest_whose_binding_fails_in_passing_keeps_its_place(scene: GuestScene, status: int) -> None:
+async def an_urgent_one_and_another_wait(scene: GuestScene) -> None:
+    """Have two guests of different priority stand in one line, for room that is not there."""
     await room_for(scene, 0)
     for number, (name, priority) in enumerate({"urgent": 100, "other": 0}.items(), start=1):
         scene.add_guest(name, number=number, spec={"priority": priority})
         await scene.until_reason("NoHostFits", name)
     await all_wait(scene, 2)
+
+
+@pytest.mark.parametrize("status", [409, 503])
+async def test_a_guest_whose_binding_fails_in_passing_keeps_its_place(scene: GuestScene, status: int) -> None:
+    await an_urgent_one_and_another_wait(scene)
     await settled(lambda: len(scene.api.calls), for_s=1)
     failure = scene.api.faults.fail("update guests/status default/urgent", status=status, times=2)
     await room_for(scene, 1)
@@ -142,11 +147,7 @@ async def test_a_guest_whose_binding_fails_in_passing_keeps_its_place(scene: Gue
 async def test_a_guest_that_goes_while_it_is_to_be_tried_again_leaves_the_room_to_the_next(
     scene: GuestScene,
 ) -> None:
-    await room_for(scene, 0)
-    for number, (name, priority) in enumerate({"urgent": 100, "other": 0}.items(), start=1):
-        scene.add_guest(name, number=number, spec={"priority": priority})
-        await scene.until_reason("NoHostFits", name)
-    await all_wait(scene, 2)
+    await an_urgent_one_and_another_wait(scene)
     failure = scene.api.faults.fail("update guests/status default/urgent", status=409, times=None)
     await room_for(scene, 1)
     await eventually(lambda: failure.met)
@@ -157,11 +158,7 @@ async def test_a_guest_that_goes_while_it_is_to_be_tried_again_leaves_the_room_t
 async def test_who_looks_while_the_one_before_it_is_to_be_tried_again_leaves_it_the_room(
     scene: GuestScene,
 ) -> None:
-    await room_for(scene, 0)
-    for number, (name, priority) in enumerate({"urgent": 100, "other": 0}.items(), start=1):
-        scene.add_guest(name, number=number, spec={"priority": priority})
-        await scene.until_reason("NoHostFits", name)
-    await all_wait(scene, 2)
+    await an_urgent_one_and_another_wait(scene)
     failure = scene.api.faults.fail("update guests/status default/urgent", status=409, times=4)
     await room_for(scene, 1)
     for times in (2, 3, 4):
