@@ -160,8 +160,7 @@ class Place:
 
 async def furnish(admin: Client, *hosts: str) -> None:
     """Make the Cluster with its hosts, and what a guest needs."""
-    await scene.infrastructure(admin, NAME)
-    await admin.delete(HOSTS, NAME)  # that one has no agent here
+    await scene.what_guests_name(admin, NAME)
     for host in hosts:
         await admin.create(HOSTS, {"metadata": {"name": host}, "spec": {"cluster": NAME}})
 

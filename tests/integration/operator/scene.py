@@ -15,13 +15,18 @@ DIGEST = f"sha256:{'a' * 64}"
 
 async def infrastructure(admin: Client, name: str) -> None:
     """Make a Cluster, an IPPool, a Flavor, an Image and a Host of that name."""
+    await what_guests_name(admin, name)
+    await admin.create(HOSTS, {"metadata": {"name": name}, "spec": {"cluster": name}})
+
+
+async def what_guests_name(admin: Client, name: str) -> None:
+    """Make a Cluster, an IPPool, a Flavor and an Image of that name."""
     meta = {"metadata": {"name": name}}
     await admin.create(CLUSTERS, {**meta, "spec": {"network": {"bridge": "br0"}}})
     pool = {"cidr": "192.0.2.0/24", "addressSpace": name, "clusters": [name], "quarantine": "1s"}
     await admin.create(IP_POOLS, {**meta, "spec": pool})
     await admin.create(FLAVORS, {**meta, "spec": {"cpu": "1", "memory": "1Gi", "disk": "2Gi"}})
     await image(admin, name)
-    await admin.create(HOSTS, {**meta, "spec": {"cluster": name}})
 
 
 async def image(admin: Client, name: str) -> None:
