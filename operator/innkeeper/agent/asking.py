@@ -1,11 +1,12 @@
 """Asks the wire for the addresses of guests that are new here, before they are accepted.
 
-A question takes a moment, so it runs beside everything else: a guest is looked at again when its answer is there.
+A question takes a moment, so it runs beside everything else: a guest is looked at again when its answer is there, and
+those of all guests that come before it: who is answered first is not who came first.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -17,13 +18,23 @@ from innkeeper.views.host import Network
 
 log = structlog.get_logger()
 
+Turn = tuple[
+    int, str
+]  # what guests that are to be admitted compare by: epoch, and when the Assignment was made
+
 
 @dataclass
 class _Question:
-    """One guest's question; `rank` is that of the order that it was asked for."""
+    """One guest's question; `rank` is that of the order that it was asked for.
+
+    `behind` are the guests before it whose answers are not there yet: those alone that were asked about by the time
+    that its own answer came, so that nobody waits for guests that come without end.
+    """
 
     rank: Rank
+    turn: Turn
     task: asyncio.Task[AddressInUse | None]
+    behind: set[str] = field(default_factory=set)
 
 
 class Asking:
@@ -34,15 +45,18 @@ class Asking:
         self._wake = wake
         self._questions: dict[str, _Question] = {}
 
-    def is_asked(self, order: Order, network: Network) -> bool:
-        """Tell whether the answer for an order is there; ask for it where nobody did."""
+    def is_asked(self, order: Order, network: Network, *, created: str) -> bool:
+        """Tell whether an order's turn has come, with its answer; ask the wire where nobody did.
+
+        `created` is when the Assignment was made, as the API server says it.
+        """
         found = self._questions.get(order.guest_id)
         if found is None or found.rank != order.rank:
             task = asyncio.create_task(self._ask(order, network), name=f"ask {order.guest_id}")
-            task.add_done_callback(lambda _: self._wake(order.guest_id))
-            self._questions[order.guest_id] = _Question(order.rank, task)
+            self._questions[order.guest_id] = asked = _Question(order.rank, (order.epoch, created), task)
+            task.add_done_callback(lambda _: self._answered(order.guest_id, asked))
             return False
-        return found.task.done()
+        return found.task.done() and not found.behind
 
     def take(self, order: Order) -> AddressInUse | None:
         """Return the answer; the next order asks anew."""
@@ -58,6 +72,21 @@ class Asking:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _answered(self, guest_id: str, question: _Question) -> None:
+        """Have the guest looked at, and those that waited for it alone."""
+        question.behind = {
+            name
+            for name, each in self._questions.items()
+            if each.turn < question.turn and not each.task.done()
+        }
+        if not question.behind:
+            self._wake(guest_id)
+        for name, each in self._questions.items():
+            if guest_id in each.behind:
+                each.behind.discard(guest_id)
+                if not each.behind:
+                    self._wake(name)
 
     async def _ask(self, order: Order, network: Network) -> AddressInUse | None:
         try:

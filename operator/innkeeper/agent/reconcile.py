@@ -136,7 +136,7 @@ class Reconciler:
                 )
                 self._say_invalid(guest_id, verdict, OrderInvalidError(message))
             case _:
-                kept = await self._keep(found, order, text, held)
+                kept = await self._keep(found, order, assignment, held)
                 if kept is not None:
                     told = replace(
                         verdict,
@@ -147,9 +147,10 @@ class Reconciler:
                     self.report.say(guest_id, told)
 
     async def _keep(
-        self, found: Meaning, order: Order, text: str, held: HeldGuest | None
+        self, found: Meaning, order: Order, assignment: Assignment, held: HeldGuest | None
     ) -> HeldGuest | None:
         """Keep the order; return the guest as it is held now, or None where nothing can be said yet."""
+        text, created = assignment.spec.order, assignment.metadata.creation_timestamp
         log = structlog.get_logger(__name__).bind(
             guest=order.guest_id, epoch=order.epoch, serial=order.serial
         )
@@ -164,7 +165,7 @@ class Reconciler:
         elif found is Meaning.ADMIT:
             if self.host_orders.settings is None:
                 return None  # the HostAgent will wake all guests when it is seen
-            if not self.asking.is_asked(order, self.host_orders.settings.network):
+            if not self.asking.is_asked(order, self.host_orders.settings.network, created=created):
                 return None  # the wire is asked first; its answer, or its silence, wakes the guest
             async with self.admitting:  # two guests must not both be promised the same address or memory
                 await self._admit(order, text)

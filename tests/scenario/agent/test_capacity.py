@@ -1,13 +1,16 @@
 """A host promises no more than its admin lets it, whatever the scheduler thinks, and breaks no promise that it gave."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from innkeeper.agent.drivers.driver import Capacity
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order
 from innkeeper.kube.resources import HOST_AGENTS
+from innkeeper.views.host import Network
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import GIB, guest_id, order
 from tests.kit.waiting import eventually
@@ -84,6 +87,33 @@ async def test_of_orders_that_cannot_all_be_kept_the_lower_epochs_come_first(
 
     await eventually(decided)
     assert await outcomes() == {1: "Refused", 2: "Accepted", 3: "Refused", 4: "Accepted"}
+
+
+async def test_a_guest_for_which_the_wire_answers_late_keeps_its_place(
+    small: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes after it is not admitted before it; who comes before it, and is refused, does not wait for it."""
+    wire, late, asked = small.network.conflict, asyncio.Event(), set()
+    all_asked = asyncio.Event()
+
+    async def conflict(order: Order, network: Network) -> AddressInUse | None:
+        asked.add(order.guest_id)
+        if len(asked) == len(epochs):
+            all_asked.set()
+        await (late if order.guest_id == guest_id(2) else all_asked).wait()
+        return await wire(order, network)
+
+    monkeypatch.setattr(small.network, "conflict", conflict)
+    small.network.answering["10.0.0.14"] = "52:54:00:00:00:99"
+    epochs = {1: 4, 2: 2, 3: 3, 4: 1}
+    for number, epoch in epochs.items():
+        await small.assign(order(number, epoch=epoch))
+    small.start()
+    await small.told(guest_id(4), "AddressInUse", outcome="Refused")
+    late.set()
+    await small.told(guest_id(1), "InsufficientCapacity", outcome="Refused")
+    await small.told(guest_id(2), "Running")
+    await small.told(guest_id(3), "Running")
 
 
 async def test_overcommit_makes_room_and_a_reserve_takes_it(small: AgentHost) -> None:
