@@ -113,15 +113,20 @@ def status_so_far(image: Image) -> dict[str, Any]:
 
 
 def in_use_of(image: Image, users: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return the status of an image whose deletion waits for guests, the first of which it names."""
+    """Return the status of an image whose deletion waits for guests, by namespace and name."""
     told = [each for each in image.status.conditions if each.type != ConditionType.IN_USE]
     return {**_facts_of(image), "conditions": [*told, _in_use(image, users)]}
 
 
 def _in_use(image: Image, users: Sequence[tuple[str, str]]) -> Condition:
-    shown = ", ".join(f"{namespace}/{name}" for namespace, name in users[:_MOST_NAMES])
-    more = f" and {len(users) - _MOST_NAMES} more" if len(users) > _MOST_NAMES else ""
-    message = f"the image goes when no guest is bound to it any more: delete {shown}{more}"
+    """Name the first guests of the image's namespace; who reads it need not be told those of others, who share it."""
+    own = [name for namespace, name in users if namespace == image.metadata.namespace]
+    named = ", ".join(own[:_MOST_NAMES])
+    more = f" and {len(own) - _MOST_NAMES} more" if len(own) > _MOST_NAMES else ""
+    others = len(users) - len(own)
+    elsewhere = f"{others} guest{'s' * (others > 1)} of other namespaces" if others else ""
+    waits_for = ", and ".join(each for each in (named + more, elsewhere) if each)
+    message = f"the image goes when no guest is bound to it any more: delete {waits_for}"
     return _condition(image, ConditionType.IN_USE, "True", ImageReason.GUESTS_REMAIN, message)
 
 
