@@ -116,7 +116,9 @@ class GuestFlow:
             delay_s=status_delay_s,
         )
         self._statuses.give_way(lambda: self.depth > 0)
-        self._retelling = Retelling(subset, self._blocked, clock=clock, tell=self._statuses.touch)
+        self._retelling = Retelling(
+            subset, self._blocked, clock=clock, tell=self._statuses.touch, look=self._on_guest
+        )
         subset.on_guest = self._on_guest
         subset.on_unowned_assignment = self._on_unowned_assignment
         subset.on_room = self._room.set
@@ -277,8 +279,10 @@ class GuestFlow:
     def _note_room(self, key: Key, blocked: Blocked | None) -> None:
         """Have a guest stand in the line of its request, or in none."""
         request = blocked.waits_for_room if blocked is not None else None
-        if blocked is not None and self._subset.backlog.stands(key, blocked.keeps_line):
-            request = blocked.keeps_line
+        line = blocked.keeps_line if blocked is not None else None
+        if line is not None and self._subset.backlog.stands(key, line):
+            request = line
+            self._retelling.have_told_behind(key, line)
         if request is None:
             self._subset.leave_backlog(key)
         else:

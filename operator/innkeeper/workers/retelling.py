@@ -1,7 +1,8 @@
 """Says anew why no host fits, where hosts came, went or changed and helped nobody.
 
 A guest that waits for room is tried when something could help it, so what it was told last may speak of hosts that were
-there then. This looks at the fleet as it is; it decides nothing, and tells a bounded number of guests a minute.
+there then. This looks at the fleet as it is; it decides nothing, and tells a bounded number of guests a minute. One that
+some host fits by now has a look itself: it stands behind a guest of its line that has room, and no address.
 """
 
 import asyncio
@@ -22,7 +23,10 @@ MOST_AT_ONCE = 120  # requests looked at, and guests told, each time: the rest h
 
 
 class Retelling:
-    """Keeps messages of guests that wait for room. `blocked` says why each waits; `tell` is called for those changed."""
+    """Keeps messages of guests that wait for room. `blocked` says why each waits; `tell` is called for those changed.
+
+    `look` has a guest tried.
+    """
 
     def __init__(
         self,
@@ -31,23 +35,35 @@ class Retelling:
         *,
         clock: Clock,
         tell: Callable[[Key], None],
+        look: Callable[[Key], None],
     ) -> None:
         self._subset = subset
         self._blocked = blocked
         self._clock = clock
         self._tell = tell
+        self._look = look
+        self._shape = subset.fleet.shape  # as of the last time
+        self._firsts: dict[Request, Key] = {}  # by line
         self._left: list[Key] = []
+
+    def have_told_behind(self, first: Key, line: Request) -> None:
+        """A guest has room now, and no address: so has everybody behind it in its line."""
+        self._firsts.setdefault(line, first)
 
     async def run(self) -> None:
         """Look every minute, for ever."""
-        fleet = self._subset.fleet
-        shape = fleet.shape
         while True:
             await self._clock.sleep(AGAIN_S)
-            if not self._left and fleet.shape != shape:
-                shape = fleet.shape
-                self._left = self._subset.backlog.waiting()
+            self._left = self._left or self._due()
             await self._some()
+
+    def _due(self) -> list[Key]:
+        backlog, shape = self._subset.backlog, self._subset.fleet.shape
+        firsts, self._firsts = self._firsts, {}
+        if shape == self._shape:
+            return [each for first in firsts.values() for each in backlog.behind(first)]
+        self._shape = shape
+        return backlog.waiting()
 
     async def _some(self) -> None:
         messages: dict[Request, str | None] = {}
@@ -65,10 +81,14 @@ class Retelling:
                 await asyncio.sleep(0)  # there may be many hosts, or many guests: other work goes on between
             message, blocked = messages[request], self._blocked.get(key)
             is_same = blocked is not None and blocked.waits_for_room == request
-            if blocked is not None and is_same and message not in {None, blocked.message}:
+            if blocked is None or not is_same or message == blocked.message:
+                continue
+            cost += 1
+            if message is None:
+                self._look(key)
+            else:
                 self._blocked[key] = replace(blocked, message=message)
                 self._tell(key)
-                cost += 1
 
     def _request_of(self, key: Key) -> Request | None:
         blocked = self._blocked.get(key)
@@ -77,6 +97,6 @@ class Retelling:
         return blocked.waits_for_room
 
     def _message(self, request: Request) -> str | None:
-        """Return why nothing fits; None where something does, as the guest is tried then."""
+        """Return why nothing fits; None where something does."""
         rows, _ = cycle.ranked(request, self._subset.fleet, seed=0, enough=1)
         return None if rows.size else cycle.no_host_fits(request, self._subset.fleet).message

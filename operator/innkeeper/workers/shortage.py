@@ -185,7 +185,9 @@ class Shortage:
 
     def _behind(self, guest: Guest, cause: str) -> str:
         ahead = self._subset.waiting.before(cause, _key(guest), rank_of(guest))
-        return f"; {ahead} guests are before this one" if ahead else ""
+        if not ahead:
+            return ""
+        return f"; {ahead} guests are before this one" if ahead > 1 else "; 1 guest is before this one"
 
 
 def _key(guest: Guest) -> Key:

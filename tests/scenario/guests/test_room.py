@@ -156,3 +156,32 @@ async def test_the_message_follows_hosts_that_help_nobody(frozen_scene: GuestSce
 
     for name in names:
         await eventually(partial(told_anew, name))
+
+
+async def test_who_stands_behind_a_guest_that_has_room_and_no_address_is_told_so(
+    frozen_scene: GuestScene,
+) -> None:
+    """The guest before both takes the last addresses; that is why they wait, not for the room that was lacking."""
+    scene, clock = frozen_scene, frozen_scene.clock
+    assert isinstance(clock, ManualClock)
+    full, roomy = ({"cpu": cpu, "memory": "64Gi", "disk": "900Gi"} for cpu in ("0", "8"))
+    scene.patch_status(HOSTS, "a", {"allocatable": full})
+    scene.api.create(IP_POOLS, objects.pool("tiny", cidr="10.9.0.0/30", gateway=None))
+    await scene.seen()
+    for number, (name, count) in enumerate({"both": 2, "first": 1, "second": 1}.items(), start=1):
+        interfaces = [{"name": f"eth{each}", "pool": "tiny"} for each in range(count)]
+        created = f"2026-01-01T00:00:{number:02}Z"
+        scene.add_guest(name, number=number, spec={"interfaces": interfaces}, creationTimestamp=created)
+        await scene.until_reason("NoHostFits", name)
+    scene.patch_status(HOSTS, "a", {"allocatable": roomy})
+    await scene.until_ready("both")
+    await scene.until_reason("PoolExhausted", "first")
+
+    def told_why() -> bool:
+        clock.advance(1)
+        ready = scene.condition("Ready", "second")
+        assert ready is not None
+        assert ready.reason == "PoolExhausted", ready.message
+        return ready.message.endswith("1 guest is before this one")
+
+    await eventually(told_why)
