@@ -93,7 +93,7 @@ class GuestReason(StrEnum):
     # ImageResolved
     IMAGE_RESOLVED = "ImageResolved"  # the Image exists, is Ready, and may be used from here
     IMAGE_NOT_FOUND = "ImageNotFound"  # there is no Image of that name
-    IMAGE_NOT_SHARED = "ImageNotShared"  # it lies in another namespace and is not shared
+    IMAGE_NOT_SHARED = "ImageNotShared"  # another namespace has no Image of that name, or does not share it
     IMAGE_NOT_READY = "ImageNotReady"  # the image server still reads it
     IMAGE_FAILED = "ImageFailed"  # the Image itself says what is wrong
     IMAGE_LARGER_THAN_DISK = "ImageLargerThanDisk"  # the disk that was asked for is smaller than the image's

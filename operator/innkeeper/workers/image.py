@@ -27,14 +27,11 @@ class ImageWorker:
         """Return the image of a guest that is not bound yet, or why there is none."""
         namespace, name = self.reference(guest)
         image = self.subset.images.get((namespace, name))
-        if image is None:
-            return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, f"there is no Image {namespace}/{name}")
+        if image is None or not may_use(guest, image):
+            return self._not_there(guest)
         if image.metadata.deletion_timestamp is not None:
             message = f"the Image {namespace}/{name} is being deleted"
             return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, message)
-        if not may_use(guest, image):
-            message = f"the Image {namespace}/{name} is not shared with other namespaces: set its spec.shared"
-            return self._blocked(guest, GuestReason.IMAGE_NOT_SHARED, message)
         ready = find(image.status.conditions, ConditionType.READY)
         if (
             ready is None
@@ -73,6 +70,16 @@ class ImageWorker:
             return None
         found = self.describe(image)
         return found if found.digest == guest.status.image.digest else None
+
+    def _not_there(self, guest: Guest) -> Blocked:
+        """Tell that a guest may use no such image; of another namespace it is not told which Images that has."""
+        namespace, name = self.reference(guest)
+        if namespace == guest.metadata.namespace:
+            return self._blocked(guest, GuestReason.IMAGE_NOT_FOUND, f"there is no Image {namespace}/{name}")
+        message = (
+            f"there is no Image {namespace}/{name} that is shared with other namespaces by its spec.shared"
+        )
+        return self._blocked(guest, GuestReason.IMAGE_NOT_SHARED, message)
 
     def _not_ready(self, guest: Guest, image: Image) -> Blocked:
         name = f"{image.metadata.namespace}/{image.metadata.name}"

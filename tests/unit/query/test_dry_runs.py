@@ -85,6 +85,22 @@ async def test_a_private_image_of_another_account_shows_no_host_that_holds_it(su
     assert found["verdicts"][0]["scores"]["imageLocality"] == 100
 
 
+async def test_it_does_not_tell_which_private_images_another_account_has(subset: Subset) -> None:
+    """Who may create explanations could ask for one name after the other."""
+    going = objects.image("going", namespace="theirs")
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    take(subset, going, Image)
+    take(subset, objects.image("broken", namespace="theirs", condition=objects.ready("False")), Image)
+    told = {
+        name: (await tried(subset, image={"namespace": "theirs", "name": name}))["blocked"]
+        for name in ("secret", "going", "broken", "nothing")
+    }
+    assert "spec.shared" in told["secret"]["message"], "who wants it shared learns how"
+    for name, found in told.items():
+        found["message"] = found["message"].replace(name, "NAME")
+    assert told["secret"] == told["going"] == told["broken"] == told["nothing"]
+
+
 @pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "00:1b:21:00:00:01", "fe:00:00:00:00:01"])
 async def test_a_mac_that_no_guest_can_have_is_refused(subset: Subset, mac: str) -> None:
     interfaces = [{"name": "eth0", "pool": "lab", "mac": mac}]
