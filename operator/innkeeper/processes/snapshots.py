@@ -55,6 +55,8 @@ class Snapshots:
         self._every_s = every_s
         self._metrics = metrics
         self._origin: Origin | None = None
+        # The mark of the last file that was written for certain; that of `_origin` may be in none.
+        self._filed = ""
         self._other: Standing | None = (
             None  # what was found of the store, where it is not the one that was known
         )
@@ -106,7 +108,7 @@ class Snapshots:
     def accept(self, history: History) -> None:
         """Go on from the store as it is: what it lacks was looked for elsewhere."""
         if self._by_mark(history) in _OTHERS.values():
-            self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
+            self._origin, self._filed = Origin(history.store, secrets.token_hex(4), mark=""), ""
         self._other = None
         self._named = None
         self._knows_until = self._clock.now()
@@ -149,7 +151,7 @@ class Snapshots:
             if error.why is Refused.OTHER_HISTORY and self._is_healed(history):
                 self.accept(history)
             return
-        self._origin = found.origin
+        self._origin, self._filed = found.origin, found.origin.mark
         await asyncio.gather(*(self._resume(watch, found) for watch in self._kept()))
         self._metrics.loads.labels(outcome="used").inc()
         log.info("snapshot_used", made_at=found.made_at, kinds=len(found.kinds))
@@ -214,14 +216,15 @@ class Snapshots:
             if not self._goes_on(history):
                 return
             before, state = self._origin, self._state()
-            mark = await self._history.mark(before.replica, before=before.mark)
+            mark = await self._history.mark(before.replica, before=(before.mark, self._filed))
         except InnkeeperError as error:
             log.warning("store_not_marked", reason=error.reason, message=error.message)
             self._metrics.failures.inc()
             return
         self._origin = Origin(store=before.store, replica=before.replica, mark=mark)
         self._knows_until = self._clock.now()
-        await asyncio.to_thread(self._write, state, self._origin, rfc3339(self._knows_until))
+        if await asyncio.to_thread(self._write, state, self._origin, rfc3339(self._knows_until)):
+            self._filed = mark
 
     def _goes_on(self, history: History) -> bool:
         """Tell whether a snapshot may take the place of the one that is there.
@@ -252,7 +255,8 @@ class Snapshots:
             if each.informer.resource_version
         }
 
-    def _write(self, state: Mapping[str, Kind], origin: Origin, made_at: str) -> None:
+    def _write(self, state: Mapping[str, Kind], origin: Origin, made_at: str) -> bool:
+        """Tell whether the file is there for good."""
         began = self._clock.monotonic()
         content = snapshot.encode(state, views=self._views(), origin=origin, made_at=made_at)
         try:
@@ -260,8 +264,9 @@ class Snapshots:
         except OSError as error:
             log.warning("snapshot_not_written", message=str(error))
             self._metrics.failures.inc()
-            return
+            return False
         self._metrics.written(len(content), seconds=self._clock.monotonic() - began, at=self._clock.now())
+        return True
 
     def _kept(self) -> Iterator[Watch[Any]]:
         """Heartbeats change too often to be worth keeping; CRDs are few and not ours."""

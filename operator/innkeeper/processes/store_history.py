@@ -2,11 +2,13 @@
 
 A snapshot is taken first and marked afterwards, so a store that holds the mark holds everything that the snapshot shows.
 A store that was restored from an older copy has lost the mark, even when its versions have grown past the snapshot's
-since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last two marks. Beside them lie
-the last marks of those that lead, all in one line, and how far the hearing of hosts is where that was needed.
+since. The marks lie in one ConfigMap; each replica has a line of its own there, with its last marks and the one that its
+file has. Beside them lie the last marks of those that lead, all in one line, and how far the hearing of hosts is where
+that was needed.
 """
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -135,15 +137,15 @@ class StoreHistory:
         await self._held()
         await self._change({_REBUILD: f"{state} {rfc3339(self._clock.now())}"})
 
-    async def mark(self, replica: str, *, before: str) -> str:
-        """Leave a new mark, keep the one before, and return it; replicas that left none for long are forgotten.
+    async def mark(self, replica: str, *, before: Iterable[str]) -> str:
+        """Leave a new mark, keep those before, and return it; replicas that left none for long are forgotten.
 
         Raises:
             ApiError: the API server refused, or is away.
         """
         new = secrets.token_hex(8)
-        line = f"{rfc3339(self._clock.now())} {new} {before}".strip()
-        held = await self._change({f"{_PREFIX}{replica}": line})
+        kept = dict.fromkeys(each for each in (new, *before) if each)
+        held = await self._change({f"{_PREFIX}{replica}": " ".join((rfc3339(self._clock.now()), *kept))})
         lines = {value: key for key, value in held.data.items() if key.startswith(_PREFIX)}
         surplus = sorted(lines)[:-MOST_REPLICAS]
         if surplus:
