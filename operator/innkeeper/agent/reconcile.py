@@ -373,7 +373,9 @@ class Reconciler:
                 trials.started(now)
             await self.work.settle(guest, life=step.life, ready=step.ready)
             return
-        held_up = self.gate.hold(guest) if step.job in _STARTS else None
+        # A machine that was paused by an operation, whose end nobody kept, is not paused by a person's hand.
+        is_operated = self.operating.book.due(guest.order) is not None and goal.desired == Desired.RUNNING
+        held_up = self.gate.hold(guest) if step.job in _STARTS or is_operated else None
         if held_up is not None:
             self.ledger.show(guest_id, held_up)
             return

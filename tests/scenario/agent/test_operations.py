@@ -5,6 +5,7 @@ import pytest
 from innkeeper.domain.orders import OrderOperation
 from tests.kit.agent_host import AgentHost, failure
 from tests.kit.agent_orders import guest_id, order
+from tests.kit.clock import ManualClock
 from tests.kit.waiting import eventually, settled
 
 GUEST = guest_id()
@@ -70,6 +71,27 @@ async def test_a_paused_guest_stays_so_over_agents_and_until_it_is_resumed(runni
     await running.ended_operation(GUEST, "operation-2")
     await running.told(GUEST, "Running")
     assert (running.driver.resumes[GUEST], running.driver.starts[GUEST]) == (1, 1)
+
+
+async def test_a_pause_whose_end_nobody_kept_is_not_taken_back_by_the_next_agent(running: AgentHost) -> None:
+    """Not even while newer orders are looked for, and the operation itself waits."""
+    running.gates.held.add("after-pause")
+    await running.assign(order(serial=2, operation=asked("Pause")))
+    await running.gates.reached["after-pause"].wait()
+    await running.kill()
+    running.gates.open()
+    listing = running.api.faults.hold("list hostagents *", times=None)
+    running.clock = clock = ManualClock()
+    running.start()
+    await eventually(lambda: listing.met)
+    await settled(lambda: sorted(clock.waits))
+    clock.advance(20)  # longer than the pause before a restart, shorter than newer orders are looked for
+    assert await settled(lambda: running.driver.resumes[GUEST]) == 0
+    assert listing.gate is not None
+    listing.gate.set()
+    assert (await running.ended_operation(GUEST, "operation-1")).phase == "Succeeded"
+    await running.told(GUEST, "Paused")
+    assert running.driver.resumes[GUEST] == 0
 
 
 async def test_a_paused_guest_runs_after_its_host_rebooted(running: AgentHost) -> None:
