@@ -399,13 +399,11 @@ class Subset:
         if old is None:
             return
         owner = old.spec.owner
-        # Deleted under its owner, it was given back unused: that is nothing new to who gave it.
-        giver = self.guest_keys.get(owner.id) if owner is not None and new is None else None
         if new is None:
             for pool in self.pool_catalog.may_give(old):
-                self.offer(waiting.pool(pool), but_not=giver)
+                self.offer(waiting.pool(pool))
         if owner is not None and (new is None or new.spec.owner is None):
-            self.offer(waiting.limit(old.spec.pool, owner.namespace), but_not=giver)
+            self.offer(waiting.limit(old.spec.pool, owner.namespace))
         if new is None or new.spec.owner != owner:
             self.wake(waiting.address(name))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from innkeeper.domain.addressing.claim import claim_document, is_held_by
 from innkeeper.domain.addressing.pool import number_of
-from innkeeper.domain.addressing.search import free_addresses
+from innkeeper.domain.addressing.search import count_free, free_addresses
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import AlreadyExistsError, NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
@@ -19,6 +19,8 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.network import AddressOwner, IPAddress
 from innkeeper.workers.shortage import Wanted, owner_of
+
+_MANY = 64  # addresses that are free: nobody is likely to take all of them between a look and a claim
 
 
 @dataclass
@@ -31,15 +33,11 @@ class _Choice:
 
 
 class Unclaimable(Exception):  # noqa: N818 - an answer to the caller, as StopIteration is
-    """One wish found every address taken; `made` are the claims that this very call made, which nobody uses.
+    """One wish found every address taken."""
 
-    What it found is not among them: another operator may have bound the guest to it since.
-    """
-
-    def __init__(self, wanted: Wanted, made: list[IPAddress]) -> None:
+    def __init__(self, wanted: Wanted) -> None:
         super().__init__(wanted.name)
         self.wanted = wanted
-        self.made = made
 
 
 class Claiming:
@@ -52,34 +50,35 @@ class Claiming:
     async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> dict[tuple[str, str], IPAddress]:
         """Claim an address for each wish; return them by interface and pool, of which each has one.
 
+        What was claimed before a failure is found again by the next call.
+
         Raises:
             Unclaimable: somebody else has what is asked for.
-            ApiError: the API server refused, or is away; what was claimed by then is found again by the next call.
+            ApiError: the API server refused, or is away.
         """
         chosen: deque[_Choice] = deque()
         had: dict[tuple[str, str], IPAddress] = {}
-        made: list[IPAddress] = []
         try:
             # Certain addresses first: a wish for any address must not choose one of them.
             for wish in sorted(wanted, key=lambda each: each.fixed is None):
                 chosen.append(self._choose(guest, wish))
             if none_left := [each.wanted for each in chosen if each.address is None]:
-                raise Unclaimable(none_left[0], [])
+                raise Unclaimable(none_left[0])
+            # Where most likely somebody was faster is asked first: who fails there holds nothing else meanwhile.
+            chosen = deque(sorted(chosen, key=self._left))
             while chosen:
-                mine = await self._have(guest, chosen[0], made)
+                mine = await self._have(guest, chosen[0])
                 self._settle(guest, choice := chosen.popleft(), had=mine is not None)
                 if mine is None:
-                    raise Unclaimable(choice.wanted, made)
+                    raise Unclaimable(choice.wanted)
                 had[choice.wanted.interface, choice.wanted.name] = mine
         finally:
             for each in chosen:
                 self._settle(guest, each, had=False)
         return had
 
-    async def create(
-        self, guest: Guest, wanted: Wanted, address: str, *, made: list[IPAddress] | None = None
-    ) -> IPAddress | None:
-        """Claim one address; None when somebody else holds it. What was made, not found, is noted in `made`.
+    async def create(self, guest: Guest, wanted: Wanted, address: str) -> IPAddress | None:
+        """Claim one address; None when somebody else holds it.
 
         Raises:
             ApiError: the API server refused, or is away.
@@ -96,8 +95,6 @@ class Claiming:
         except AlreadyExistsError:
             return await self._found(body["metadata"]["name"], owner)
         self._subset.assume(claim)
-        if made is not None:
-            made.append(claim)
         return claim
 
     async def _found(self, name: str, owner: AddressOwner) -> IPAddress | None:
@@ -117,6 +114,13 @@ class Claiming:
         self._subset.claims.begin(wanted.name, guest.metadata.namespace)
         return choice
 
+    def _left(self, choice: _Choice) -> int:
+        """Return how many others would do as well, if not many."""
+        if choice.wanted.fixed is not None:
+            return 0
+        pool = choice.wanted.pool
+        return count_free(pool, self._subset.claims.taken(pool), most=_MANY)
+
     def _candidates(self, guest: Guest, wanted: Wanted) -> Iterator[str]:
         if wanted.fixed is not None:
             yield wanted.fixed
@@ -133,9 +137,9 @@ class Claiming:
         if choice.address is not None:
             self._subset.claims.taken(choice.wanted.pool).add(number_of(choice.address)[1])
 
-    async def _have(self, guest: Guest, choice: _Choice, made: list[IPAddress]) -> IPAddress | None:
+    async def _have(self, guest: Guest, choice: _Choice) -> IPAddress | None:
         while choice.address is not None:
-            mine = await self.create(guest, choice.wanted, choice.address, made=made)
+            mine = await self.create(guest, choice.wanted, choice.address)
             if mine is not None:
                 return mine
             self._subset.claims.recount(choice.wanted.pool, choice.address)

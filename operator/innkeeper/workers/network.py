@@ -82,6 +82,9 @@ class NetworkWorker:
     async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> list[GuestAddress] | Blocked:
         """Return every wanted address: those that the guest holds already, else new ones. All of them, or none.
 
+        What was claimed stays the guest's where the rest is taken: nobody can tell whether another operator has bound the
+        guest to it by now, so it goes once the guest is bound without it, or gone.
+
         Raises:
             ApiError: the API server refused, or is away; what was claimed by then is found again by the next call.
         """
@@ -90,8 +93,6 @@ class NetworkWorker:
         try:
             held |= await self._claiming.claim(guest, [each for each in wanted if each.held is None])
         except Unclaimable as short:
-            for each in short.made:
-                await self.free(each)  # made a moment ago and never used: it needs no rest
             return _gone_meanwhile(short.wanted)
         macs = macs_of(guest)
         return [

@@ -212,23 +212,21 @@ def test_addresses_are_found_by_guest_and_by_pool(told: Told) -> None:
     assert int(ip_address("10.7.0.2")) not in told.subset.claims.taken(pool)
 
 
-def test_an_address_that_is_given_back_wakes_who_stands_next_and_not_the_giver(told: Told) -> None:
+@pytest.mark.parametrize("released_at", [None, objects.NOW], ids=["by force", "after its rest"])
+def test_a_claim_that_goes_wakes_all_whose_turn_it_is_its_owner_among_them(
+    told: Told, released_at: str | None
+) -> None:
     told.comes(a_guest())
     told.comes(view(objects.pool(maxPerNamespace=3), IPPool))
     causes = [waiting.pool("lab"), waiting.limit("lab", "default")]
     for place, key in enumerate([KEY, ("default", "next")]):
         told.subset.waiting.wait(key, causes, rank=(place, ""))
-    held = [view(objects.address(last), IPAddress) for last in (2, 3)]
-    for each in held:
-        told.comes(each)
+    owner = None if released_at else guest_id()
+    goes = view(objects.address(2, owner=owner, released_at=released_at), IPAddress)
+    told.comes(goes)
     told.fresh()
-    told.goes(held[0])
-    assert set(told.guests) == {("default", "next")}
-    rests = view(objects.address(3, owner=None, released_at=objects.NOW), IPAddress)
-    told.comes(rests)
-    told.fresh()
-    told.goes(rests)
-    assert KEY in told.guests, "an address that rested concerns everybody"
+    told.goes(goes)
+    assert set(told.guests) == {KEY, ("default", "next")}
 
 
 @pytest.mark.parametrize(
