@@ -66,6 +66,14 @@ class PoolCatalog:
         found = self._read.get(name)
         return found if isinstance(found, Pool) else None
 
+    def offered(self, name: str) -> object:
+        """Return where a pool serves, whose wishes mean it, and whether it can be used, whatever it gives."""
+        view = self._views.get(name)
+        if view is None:
+            return None
+        spec, is_usable = view.spec, isinstance(self._read[name], Pool)
+        return spec.clusters, spec.cluster_selector, view.metadata.labels, _goes(view), is_usable
+
     def giver(self, space: str, address: Number) -> str | None:
         """Return the one pool that serves an address, be it to the owner of a reservation only; None where none does."""
         return self._first_with(self.pool, space, address)

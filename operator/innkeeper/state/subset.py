@@ -15,9 +15,8 @@ from innkeeper.domain.lifecycle.answered import may_hold
 from innkeeper.domain.lifecycle.revival import is_unbound_revival
 from innkeeper.domain.names import ID_ANNOTATION, host_of_namespace
 from innkeeper.domain.orders import OrderInvalidError, peek
-from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, HostReason
-from innkeeper.domain.scheduling.facts import ClusterFacts, HostFacts, Strategy
+from innkeeper.domain.scheduling.facts import ClusterFacts, Strategy
 from innkeeper.domain.scheduling.fleet import Fleet
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.kube.conditions import find
@@ -25,6 +24,7 @@ from innkeeper.kube.informer import Change, Key, is_newer, key_of
 from innkeeper.state import waiting
 from innkeeper.state.backlog import Backlog, Rank
 from innkeeper.state.claims import Claims
+from innkeeper.state.host_facts import facts_of
 from innkeeper.state.index import Index
 from innkeeper.state.operations import Operations
 from innkeeper.state.pool_catalog import PoolCatalog
@@ -168,22 +168,6 @@ class Subset:
         """Return what a Host says of Ready."""
         found = self.hosts.get(host)
         return find(found.status.conditions, ConditionType.READY) if found is not None else None
-
-    def _facts(self, host: Host) -> HostFacts:
-        agent = self.host_agents.get(host.metadata.name)
-        ready = find(host.status.conditions, ConditionType.READY)
-        return HostFacts(
-            name=host.metadata.name,
-            cluster=host.spec.cluster,
-            labels=host.metadata.labels,
-            taints=tuple(host.spec.taints),
-            ready=ready is not None and ready.status == "True" and host.status.store_id is not None,
-            unschedulable=host.spec.unschedulable,
-            maintenance=host.spec.maintenance,
-            leaving=host.spec.lost is not None or host.metadata.deletion_timestamp is not None,
-            allocatable=Amounts.of(host.status.allocatable),
-            images={each.digest: each.percent for each in agent.status.images} if agent else {},
-        )
 
     # How it is fed
 
@@ -370,7 +354,7 @@ class Subset:
         if change.new is None:
             self.fleet.remove_host(name)
         else:
-            self.fleet.put_host(self._facts(change.new))
+            self.fleet.put_host(facts_of(change.new, self.host_agents.get(name)))
         if told_before != self._told_of(name):
             for key in list(self._guests_of_host.of(name)):
                 self.on_guest(key)
@@ -391,7 +375,7 @@ class Subset:
         if host is not None:
             _set(self.host_agents, host, change.new)
             if (known := self.hosts.get(host)) is not None:
-                self.fleet.put_host(self._facts(known))
+                self.fleet.put_host(facts_of(known, change.new))
 
     def _apply_address(self, change: Change[IPAddress]) -> None:
         name, new = change.key[1], change.new
@@ -410,27 +394,41 @@ class Subset:
     def _apply_pool(self, change: Change[IPPool]) -> None:
         name = change.key[1]
         _set(self.pools, name, change.new)
-        before = self.pool_catalog.held(name)
+        before, offered = self.pool_catalog.held(name), self.pool_catalog.offered(name)
         concerned = self._concerned_by(name)
         if self.pool_catalog.put(name, change.new):
             # What overlapped with it may serve now, too, or no more; or give what guests of this one hold.
-            for each in {name} | {other for other, _ in concerned ^ self._concerned_by(name)}:
+            others = {other for other, _ in concerned ^ self._concerned_by(name)}
+            for each in {name} | others:
                 self.wake(waiting.pool(each))
                 self.wake(waiting.spec_of_pool(each))
             after = self.pool_catalog.held(name)
             if after is not None and (before is None or before.told != after.told):
                 self.on_pool(name)
-            self._have_clusters_served_changed()
+            if others or offered != self.pool_catalog.offered(name):
+                self._have_clusters_served_changed()
+            elif before is not None and after is not None:
+                self._look_at_owners(before.reserved_otherwise(after))
+
+    def _look_at_owners(self, owners: Iterable[str]) -> None:
+        """For whom addresses are reserved stands in no line with others that wait for room; now or not any more."""
+        for owner in sorted(owners):
+            namespace, _, name = owner.partition("/")
+            if (namespace, name) in self.guests:
+                self.on_guest((namespace, name))
 
     def _concerned_by(self, name: str) -> AbstractSet[tuple[str, Overlap | None]]:
         """Return the pools that do not serve for an older one, and what claims of `name` hinder, if anybody waits."""
-        if not self.waiting:
+        if not self.waiting and not self.backlog:
             return frozenset()
         kept_from = {(each, None) for each in self.claims.kept_from(name)}
         return kept_from | self.pool_catalog.overlapping().items()
 
     def _have_clusters_served_changed(self) -> None:
-        """Which clusters pools serve is in the requests of guests that wait for room: all of them are made anew."""
+        """Which clusters pools serve is in the requests of guests that wait for room: all of them are made anew.
+
+        What else changes of a pool concerns those alone whom it refused, which wait for it by its name.
+        """
         self.served.forget()
         self.wake(waiting.any_pool())
         for key in self.backlog.waiting():

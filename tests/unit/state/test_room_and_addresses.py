@@ -206,3 +206,22 @@ def test_a_guest_with_a_claim_of_its_own_is_not_kept_by_those_that_have_none() -
     crowd.room_in("c2", cpus=1)
     crowd.looks()
     assert crowd.placed == ["g001"]
+
+
+def test_who_is_given_a_reservation_is_not_kept_by_one_that_finds_no_address() -> None:
+    crowd = Crowd(BY_LABELS)
+    made = objects.pool("p2", cidr="10.2.0.0/29", gateway=None, dns=[], clusters=["c2"], exclude=["10.2.0.6"])
+    made["metadata"]["labels"] = {"net": "x"}
+    crowd.take(made, IPPool)
+    crowd.address_is_freed(6)
+    crowd.guests_come(0, 1)
+    crowd.looks()
+    crowd.room_in("c2", cpus=8)
+    assert crowd.looks() <= FEW
+    assert not crowd.placed
+    made["spec"]["reservations"] = [
+        {"address": "10.2.0.6", "owner": "default/g001", "reason": "it is its own"}
+    ]
+    crowd.take(made, IPPool)
+    crowd.looks()
+    assert crowd.placed == ["g001"]

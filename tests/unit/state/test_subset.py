@@ -428,6 +428,56 @@ def test_a_cluster_that_goes_concerns_all_that_wait(told: Told) -> None:
     assert told.guests == [KEY]
 
 
+def changed_pool(*, labels: dict[str, str] | None = None, goes: bool = False, **spec: Any) -> IPPool:
+    made = objects.pool(**spec)
+    made["metadata"] |= {"labels": labels or {}} | (
+        {"deletionTimestamp": "2026-01-01T00:00:00Z"} if goes else {}
+    )
+    return view(made, IPPool)
+
+
+@pytest.mark.parametrize(
+    ("changed", "look"),
+    [
+        (changed_pool(dns=["10.7.0.3"]), []),
+        (changed_pool(quarantine="10s"), []),
+        (changed_pool(exclude=["10.7.0.4"]), []),
+        (changed_pool(reservations=[{"address": "10.7.0.3", "owner": "default/b", "reason": "r"}]), ["b"]),
+        (changed_pool(clusters=["lab"]), ["a", "b"]),
+        (changed_pool(clusterSelector={"matchLabels": {"net": "blue"}}), ["a", "b"]),
+        (changed_pool(labels={"net": "blue"}), ["a", "b"]),
+        (changed_pool(goes=True), ["a", "b"]),
+        (changed_pool(gateway="192.0.2.1"), ["a", "b"]),
+        (None, ["a", "b"]),
+    ],
+    ids=[
+        "DNS",
+        "quarantine",
+        "fewer addresses",
+        "a reservation",
+        "clusters by name",
+        "clusters by labels",
+        "labels",
+        "being deleted",
+        "of no use",
+        "gone",
+    ],
+)
+def test_a_changed_pool_has_all_that_wait_for_room_look_where_it_serves_other_guests_or_clusters(
+    told: Told, changed: IPPool | None, look: list[str]
+) -> None:
+    told.comes(before := changed_pool())
+    for number, name in enumerate(("a", "b"), start=1):
+        told.comes(view(objects.guest(name, number=number), Guest))
+        told.subset.backlog.wait(("default", name), Request(amounts=Amounts()), (0, name))
+    told.fresh()
+    if changed is None:
+        told.goes(before)
+    else:
+        told.comes(changed)
+    assert told.guests == [("default", name) for name in look]
+
+
 def test_who_waits_for_something_else_now_has_the_next_look(told: Told) -> None:
     first, second = ("default", "first"), ("default", "second")
     told.subset.wait_for_room(first, Request(amounts=Amounts()), (0, "1"))

@@ -99,6 +99,10 @@ class Pool:
         """Return the addresses that are reserved for an owner."""
         return sorted(number for number, each in self.reservations.items() if each.owner == owner)
 
+    def reserved_otherwise(self, other: "Pool") -> set[str]:
+        """Return the owners for whom this version of the pool and another one do not reserve the same."""
+        return {each.owner for _, each in self.reservations.items() ^ other.reservations.items()}
+
 
 def number_of(address: str) -> Number:
     """Return family (4 or 6) and number of an address."""
