@@ -3,11 +3,9 @@
 It checks that pages go on and end, and belong to one store. It checks no signature and tries nothing again.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator
 
-from innkeeper.domain.host_store import Events, GuestEntry, Snapshot, TombstoneEntry
-from innkeeper.domain.rebuild.testimony import HostStore
+from innkeeper.domain.host_store import Events, Snapshot
 from innkeeper.hosts.ports import GapError, HostReader, HostUnreadError
 
 MAX_PAGES = 10_000  # of 500 entries each, more than one machine can run
@@ -21,7 +19,8 @@ async def pages(host: str, reader: HostReader, *, most: int = MAX_PAGES) -> Asyn
     Raises:
         HostUnreadError: it cannot be read, became another one meanwhile, or has no end.
     """
-    first = page = await reader.snapshot()
+    page = await reader.snapshot()
+    store_id = page.store_id
     for _ in range(most):
         yield page
         after = page.next_after
@@ -29,7 +28,7 @@ async def pages(host: str, reader: HostReader, *, most: int = MAX_PAGES) -> Asyn
             return
         page = await reader.snapshot(after=after)
         goes_on = page.next_after is None or page.next_after > after
-        if page.store_id != first.store_id or not goes_on:
+        if page.store_id != store_id or not goes_on:
             raise HostUnreadError(f"host {host} changed its store, or its pages do not go on")
     raise HostUnreadError(f"host {host} tells of more than {most} pages of guests")
 
@@ -56,43 +55,21 @@ async def changes(
     raise HostUnreadError(f"the changes of host {host} do not end")
 
 
-@dataclass
-class _Held:
-    """What a store holds, by Guest ID, as far as it was read."""
+async def whole(host: str, reader: HostReader) -> AsyncGenerator[Snapshot | Events, None]:
+    """Yield all that a store holds, as it was at one moment: its pages, then what changed while they were read.
 
-    guests: dict[str, GuestEntry]
-    tombstones: dict[str, TombstoneEntry]
-
-    def take(self, answer: Snapshot | Events) -> None:
-        """Take the newest state of every guest that an answer names; one that it does not tell of is gone."""
-        if isinstance(answer, Events):
-            for change in answer.changes:
-                self.guests.pop(change.guest_id, None)
-                self.tombstones.pop(change.guest_id, None)
-        self.guests.update((each.guest_id, each) for each in answer.guests)
-        self.tombstones.update((each.guest_id, each) for each in answer.tombstones)
-
-
-async def read_store(host: str, reader: HostReader) -> HostStore:
-    """Return all that a host's store holds, as it was at one moment.
+    The newest state that is told of a guest is the one that counts. A guest that a change names, and that the same answer
+    does not tell of, is gone.
 
     Raises:
         HostUnreadError: it cannot be read, or became another one meanwhile.
     """
-    held = _Held({}, {})
-    first: Snapshot | None = None
-    last_seq = 0
+    store_id, seq, last_seq = "", -1, -1
     async for page in pages(host, reader):
-        first, last_seq = first or page, page.seq
-        held.take(page)
-    if first is None:
-        raise HostUnreadError(f"host {host} tells nothing")
-    if last_seq != first.seq:
-        async for answer in changes(host, reader, store_id=first.store_id, since=first.seq):
-            held.take(answer)
-    return HostStore(
-        host=host,
-        settings=first.settings,
-        guests=held.guests.values(),
-        tombstones=held.tombstones.values(),
-    )
+        if seq < 0:
+            store_id, seq = page.store_id, page.seq
+        last_seq = page.seq
+        yield page
+    if last_seq != seq:
+        async for answer in changes(host, reader, store_id=store_id, since=seq):
+            yield answer

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from innkeeper.domain.host_store import GuestEntry, TombstoneEntry
 from innkeeper.domain.orders import Signer
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.rebuild.choice import Choice, choose
 from innkeeper.domain.rebuild.findings import FindingKind
-from innkeeper.domain.rebuild.testimony import HostStore as Told
-from innkeeper.domain.rebuild.testimony import judge
+from innkeeper.domain.rebuild.testimony import Judging
 from innkeeper.views.host import Network
 from tests.kit.agent_orders import GIB, KEYS, guest_id
 from tests.kit.host_stores import SETTINGS, HostStore
@@ -20,16 +20,13 @@ FORGER = Signer(b"\x66" * 32)
 
 def chosen(*hosts: HostStore) -> Choice:
     """Return what counts of what these hosts tell."""
-    told = (
-        Told(
-            host=each.host,
-            settings=each.settings,
-            guests=each.guests.values(),
-            tombstones=each.tombstones.values(),
-        )
-        for each in hosts
-    )
-    return choose(judge(each, KEYS) for each in told)
+    told = [Judging(each.host, KEYS) for each in hosts]
+    for judging, host in zip(told, hosts, strict=True):
+        judging.settings = host.settings
+        entries: list[GuestEntry | TombstoneEntry] = [*host.guests.values(), *host.tombstones.values()]
+        for entry in entries:
+            judging.take(entry)
+    return choose(each.testimony() for each in told)
 
 
 def holders(choice: Choice) -> dict[str, tuple[str, int, int]]:

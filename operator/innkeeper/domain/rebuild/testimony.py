@@ -1,10 +1,10 @@
 """What one host's word is worth: orders count by their signatures, and everything else only of the host itself.
 
-Pure: a host's snapshot in, its testimony out. A host may lie about itself, as it could by doing; it can neither claim a
-guest that it was not given nor end another host's guest.
+Pure: what a host tells in, entry by entry, its testimony out. A host may lie about itself, as it could by doing; it can
+neither claim a guest that it was not given nor end another host's guest.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain.host_store import GuestEntry, TombstoneEntry
@@ -13,16 +13,6 @@ from innkeeper.domain.orders import OrderInvalidError, Rank, verify
 from innkeeper.domain.reasons import Desired, OrderOutcome
 from innkeeper.domain.rebuild.findings import Finding, FindingKind
 from innkeeper.views.host import HostAgentSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostStore:
-    """All that one host told, as it told it."""
-
-    host: str
-    settings: HostAgentSpec | None
-    guests: Iterable[GuestEntry]
-    tombstones: Iterable[TombstoneEntry]
 
 
 @dataclass(kw_only=True)
@@ -43,51 +33,86 @@ class Testimony:
     findings: list[Finding] = field(default_factory=list)
 
 
-def judge(told: HostStore, keys: Mapping[str, bytes]) -> Testimony:
-    """Return what counts of a host's word; `keys` are the order keys (ID to raw public key)."""
-    found = Testimony(host=told.host, settings=told.settings)
-    for entry in told.guests:
-        if entry.outcome == OrderOutcome.REFUSED:
-            continue
-        held = _checked(entry.order, entry.guest_id, found, keys)
-        if held is None:
-            continue
-        if held.order.desired == Desired.DESTROYED:
-            _raise(found.ends, entry.guest_id, held.order.rank)
-            found.ending[entry.guest_id] = held
-        elif held.order.desired == Desired.SUPERSEDED:
-            found.superseded[entry.guest_id] = held
+@dataclass(frozen=True)
+class _End:
+    """A guest that the host destroyed: by its word, and by the order that it shows, or what is wrong with that."""
+
+    told: Rank
+    proven: Rank | Finding | None
+
+
+class Judging:
+    """Judges what one host tells. Of each guest the newest entry counts; of a tombstone no text is kept, only the ranks.
+
+    A host may have destroyed very many guests.
+    """
+
+    def __init__(self, host: str, keys: Mapping[str, bytes]) -> None:
+        """`keys` are the order keys (ID to raw public key)."""
+        self._host = host
+        self._keys = keys
+        self._held: dict[str, HeldOrder | Finding] = {}  # by Guest ID
+        self._ends: dict[str, _End] = {}
+        self.settings: HostAgentSpec | None = None
+
+    def take(self, entry: GuestEntry | TombstoneEntry) -> None:
+        """Take what the host says of one guest."""
+        if isinstance(entry, TombstoneEntry):
+            self._ends[entry.guest_id] = self._end(entry)
+        elif entry.outcome == OrderOutcome.REFUSED:
+            self._held.pop(entry.guest_id, None)
         else:
-            found.guests[entry.guest_id] = held
-    for tombstone in told.tombstones:
-        _take_end(tombstone, found, keys)
-    return found
+            self._held[entry.guest_id] = self._checked(entry.order, entry.guest_id)
 
+    def drop(self, guest_id: str) -> None:
+        """Forget what the host said of a guest: it changed since."""
+        self._held.pop(guest_id, None)
+        self._ends.pop(guest_id, None)
 
-def _take_end(tombstone: TombstoneEntry, found: Testimony, keys: Mapping[str, bytes]) -> None:
-    _raise(found.own_ends, tombstone.guest_id, Rank(tombstone.epoch, tombstone.serial))
-    if tombstone.order is None:
-        return
-    held = _checked(tombstone.order, tombstone.guest_id, found, keys)
-    if held is not None and held.order.desired == Desired.DESTROYED:
-        _raise(found.ends, tombstone.guest_id, held.order.rank)
+    def testimony(self) -> Testimony:
+        """Return all that counts of what was taken."""
+        found = Testimony(host=self._host, settings=self.settings)
+        for guest_id, held in self._held.items():
+            if isinstance(held, Finding):
+                found.findings.append(held)
+            elif held.order.desired == Desired.DESTROYED:
+                _raise(found.ends, guest_id, held.order.rank)
+                found.ending[guest_id] = held
+            elif held.order.desired == Desired.SUPERSEDED:
+                found.superseded[guest_id] = held
+            else:
+                found.guests[guest_id] = held
+        for guest_id, end in self._ends.items():
+            found.own_ends[guest_id] = end.told
+            if isinstance(end.proven, Finding):
+                found.findings.append(end.proven)
+            elif end.proven is not None:
+                _raise(found.ends, guest_id, end.proven)
+        return found
+
+    def _end(self, tombstone: TombstoneEntry) -> _End:
+        told = Rank(tombstone.epoch, tombstone.serial)
+        if tombstone.order is None:
+            return _End(told, None)
+        shown = self._checked(tombstone.order, tombstone.guest_id)
+        if isinstance(shown, Finding):
+            return _End(told, shown)
+        return _End(told, shown.order.rank if shown.order.desired == Desired.DESTROYED else None)
+
+    def _checked(self, text: str, guest_id: str) -> HeldOrder | Finding:
+        """Return the order if it is ours, that guest's and this host's; else what a person is told of it."""
+        try:
+            order = verify(text, self._keys)
+        except OrderInvalidError as error:
+            kind, why = FindingKind.ORDER_NOT_OURS, error.message
+        else:
+            if (order.host, order.guest_id) == (self._host, guest_id):
+                return HeldOrder(order=order, text=text)
+            kind = FindingKind.ORDER_MISPLACED
+            why = f"it is the guest {order.guest_id}'s on host {order.host}"
+        message = f"an order that host {self._host} shows for the guest {guest_id[:63]} does not count: {why}"
+        return Finding(kind=kind, host=self._host, subject=guest_id[:63], message=message)
 
 
 def _raise(ends: dict[str, Rank], guest_id: str, rank: Rank) -> None:
     ends[guest_id] = max(rank, ends.get(guest_id, rank))
-
-
-def _checked(text: str, guest_id: str, found: Testimony, keys: Mapping[str, bytes]) -> HeldOrder | None:
-    """Return the order if it is ours, that guest's and that host's."""
-    try:
-        order = verify(text, keys)
-    except OrderInvalidError as error:
-        kind, why = FindingKind.ORDER_NOT_OURS, error.message
-    else:
-        if (order.host, order.guest_id) == (found.host, guest_id):
-            return HeldOrder(order=order, text=text)
-        kind = FindingKind.ORDER_MISPLACED
-        why = f"it is the guest {order.guest_id}'s on host {order.host}"
-    message = f"an order that host {found.host} shows for the guest {guest_id[:63]} does not count: {why}"
-    found.findings.append(Finding(kind=kind, host=found.host, subject=guest_id[:63], message=message))
-    return None
