@@ -2,15 +2,23 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import understand
-from innkeeper.domain.lifecycle.ordering import Ingredients, bound_addresses, compose, is_outdated, next_rank
+from innkeeper.domain.lifecycle.ordering import (
+    Ingredients,
+    bound_addresses,
+    compose,
+    is_outdated,
+    next_rank,
+    to_destroy,
+)
 from innkeeper.domain.orders import Order, OrderImage, Rank
 from innkeeper.domain.reasons import Desired
 from innkeeper.views.assignment import Assignment
-from innkeeper.views.guest import Guest
+from innkeeper.views.guest import Guest, UserData
 from innkeeper.views.network import IPPoolSpec
 from tests.kit import objects
 from tests.kit.objects import DIGEST, GUEST_ID, view
@@ -145,6 +153,22 @@ def test_an_order_says_all_that_the_binding_holds() -> None:
 def test_an_order_to_destroy_needs_no_image() -> None:
     made = order(guest(power="Stopped"), ending=Desired.DESTROYED)
     assert (made.desired, made.image) == ("Destroyed", None)
+
+
+@pytest.mark.parametrize("user_data", [UserData(inline="#cloud-config"), UserData(secret_name="mine")])
+def test_a_host_is_told_no_user_data_of_a_guest_that_it_is_to_destroy(user_data: UserData) -> None:
+    """It keeps the order with the tombstone, long after the guest."""
+    found = guest()
+    found = msgspec.structs.replace(found, spec=msgspec.structs.replace(found.spec, user_data=user_data))
+    stands = order(found, user_data_digest=DIGEST)
+    assert stands.spec.user_data == user_data
+    ends = [
+        order(found, ending=Desired.DESTROYED),
+        to_destroy(stands, assignment((1, 1), held=(1, 1)), store_id="store-1"),
+    ]
+    for end in ends:
+        assert (end.spec.user_data, end.user_data_secret, end.user_data_digest) == (None, None, None)
+        assert msgspec.structs.replace(end.spec, user_data=user_data) == found.spec, "all else is told"
 
 
 def test_an_older_version_of_the_guest_signs_nothing() -> None:

@@ -17,7 +17,7 @@ from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderOperat
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, OrderOutcome, Power
 from innkeeper.views.assignment import Assignment
-from innkeeper.views.guest import Guest, GuestAddress
+from innkeeper.views.guest import Guest, GuestAddress, GuestSpec
 
 _LEFT_OUT = frozenset(
     {
@@ -52,7 +52,8 @@ def desired(guest: Guest) -> Desired:
 def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
     """Return an order of a guest."""
     amounts = Amounts.of(guest.status.resources)
-    secret = guest.spec.user_data.secret_name if guest.spec.user_data else None
+    spec = _without_user_data(guest.spec) if ingredients.ending is Desired.DESTROYED else guest.spec
+    secret = spec.user_data.secret_name if spec.user_data else None
     return Order(
         host=ingredients.host,
         store_id=ingredients.store_id,
@@ -60,7 +61,7 @@ def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
         namespace=guest.metadata.namespace,
         name=guest.metadata.name,
         generation=guest.metadata.generation,
-        spec=guest.spec,
+        spec=spec,
         resources=OrderResources(
             cpu_millis=amounts.cpu_millis, memory_bytes=amounts.memory_bytes, disk_bytes=amounts.disk_bytes
         ),
@@ -84,11 +85,19 @@ def to_destroy(signed: Order, assignment: Assignment, *, store_id: str) -> Order
     return msgspec.structs.replace(
         signed,
         store_id=store_id,
+        spec=_without_user_data(signed.spec),
         desired=Desired.DESTROYED,
         image=None,
         epoch=highest.epoch,
         serial=highest.serial + 1,
+        user_data_secret=None,
+        user_data_digest=None,
     )
+
+
+def _without_user_data(spec: GuestSpec) -> GuestSpec:
+    """Return what an order to destroy says of a guest: its host keeps that order long after the guest."""
+    return msgspec.structs.replace(spec, user_data=None)
 
 
 def assignment_spec(order: Order, text: str, *, image_digest: str) -> dict[str, Any]:
