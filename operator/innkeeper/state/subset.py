@@ -442,20 +442,21 @@ class Subset:
             self.wake(waiting.flavor(name))
 
     def _apply_image(self, change: Change[Image]) -> None:
-        _set(self.images, change.key, change.new)
-        self.wake(waiting.image(*change.key))
+        old, new = self.images.get(change.key), change.new
+        _set(self.images, change.key, new)
+        if (old and old.facts) != (new and new.facts):
+            self.wake(waiting.image(*change.key))
 
     def _apply_cluster(self, change: Change[Cluster]) -> None:
-        name = change.key[1]
+        name, new = change.key[1], change.new
         old = self.clusters.get(name)
-        _set(self.clusters, name, change.new)
-        if change.new is None:
+        _set(self.clusters, name, new)
+        if new is None:
             self.fleet.remove_cluster(name)
         else:
-            strategy = Strategy(change.new.spec.scheduling.strategy)
-            facts = ClusterFacts(name=name, labels=change.new.metadata.labels, strategy=strategy)
-            self.fleet.put_cluster(facts)
-        is_relabelled = _labels_of(old) != _labels_of(change.new)
+            strategy = Strategy(new.spec.scheduling.strategy)
+            self.fleet.put_cluster(ClusterFacts(name=name, labels=new.metadata.labels, strategy=strategy))
+        is_relabelled = (old and old.metadata.labels) != (new and new.metadata.labels)
         if is_relabelled and any(each.spec.cluster_selector is not None for each in self.pools.values()):
             self._have_clusters_served_changed()
 
@@ -483,10 +484,6 @@ class Subset:
         """Have every guest that waits for a cause look again."""
         for key in self.waiting.wake(cause):
             self.on_guest(key)
-
-
-def _labels_of(cluster: Cluster | None) -> Mapping[str, str] | None:
-    return cluster.metadata.labels if cluster is not None else None
 
 
 def _set(table: dict[Any, V], name: str | Key, view: V | None) -> None:

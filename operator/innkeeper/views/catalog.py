@@ -1,5 +1,7 @@
 """Image, Flavor and Cluster as the hot path reads them."""
 
+import msgspec
+
 from innkeeper.views.host import Network
 from innkeeper.views.meta import Condition, Meta, Resources, View
 
@@ -75,6 +77,12 @@ class Image(View, frozen=True, kw_only=True):
     def served_digest(self) -> str:
         """The digest of the bytes that hosts get; empty while nobody knows what a compressed image unpacks to."""
         return self.spec.digest if self.spec.compression is None else self.status.content_digest or ""
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """What decides whether guests may boot it, and what they are told: all but how far the image server is."""
+        status = msgspec.structs.replace(self.status, progress=None)
+        return self.spec, self.metadata.deletion_timestamp, status
 
 
 class Flavor(View, frozen=True, kw_only=True):

@@ -85,10 +85,9 @@ class ImageWorker:
         name = f"{image.metadata.namespace}/{image.metadata.name}"
         ready = find(image.status.conditions, ConditionType.READY)
         if ready is None or ready.status != "False" or ready.reason == "Preparing":
-            progress = f" ({image.status.progress})" if image.status.progress else ""
-            return self._blocked(
-                guest, GuestReason.IMAGE_NOT_READY, f"the Image {name} is being read{progress}"
-            )
+            # How far that is would be told anew to each guest that waits, at each percent: there may be many.
+            message = f"the Image {name} is being read; its status tells how far"
+            return self._blocked(guest, GuestReason.IMAGE_NOT_READY, message)
         message = f"the Image {name} cannot be used: {ready.reason}: {ready.message}"
         return self._blocked(guest, GuestReason.IMAGE_FAILED, message)
 

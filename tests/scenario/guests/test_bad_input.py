@@ -174,7 +174,7 @@ CASES = [
         wrong=_image_in_the_making,
         step="ImageResolved",
         reason="ImageNotReady",
-        says=("37%",),
+        says=("default/new is being read",),
         stalled=False,
         mended=_image_made,
     ),
