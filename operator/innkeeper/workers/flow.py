@@ -222,7 +222,12 @@ class GuestFlow:
         return delay
 
     def _keep_place(self, key: Key, *, until: float | None) -> None:
-        """Have those behind a guest in its line wait until it was tried again; None: they have their turn at once."""
+        """Have those behind a guest in its line wait until it was tried again; None: they have their turn at once.
+
+        So they have in the lines of addresses: it stands there again once it was tried and finds none.
+        """
+        if until is None:
+            self._subset.stop_waiting(key)
         guest = self._subset.guests.get(key)
         line = self._line_of(guest) if guest is not None and until is not None else None
         if guest is None or line is None or until is None:

@@ -64,6 +64,31 @@ async def test_a_guest_that_waits_and_goes_passes_the_freed_address_on(scene: Gu
     await scene.until_ready("third")
 
 
+@pytest.mark.parametrize("by", ["the pool", "the namespace's limit"])
+async def test_a_guest_whose_every_claim_is_refused_keeps_no_free_address_from_those_behind_it(
+    scene: GuestScene, by: str
+) -> None:
+    if by == "the pool":
+        await one_address(scene)
+    else:
+        scene.api.patch(IP_POOLS, "lab", {"spec": {"maxPerNamespace": 1}})
+        await scene.seen()
+    reason = "PoolExhausted" if by == "the pool" else "PoolLimitReached"
+    for number, name in enumerate(("holder", "early", "late"), start=1):
+        scene.add_guest(name, number=number)
+        await (scene.until_ready(name) if name == "holder" else scene.until_reason(reason, name))
+    fault = scene.api.faults.fail("create ipaddresses", status=403)
+    scene.delete_guest("holder")
+    await eventually(lambda: scene.guest("holder") is None)
+    if by == "the pool":
+        assert isinstance(scene.clock, ManualClock)
+        scene.clock.advance(31)
+        await scene.operators[0].sweeper.sweep()
+    await scene.until_ready("late")
+    assert len(fault.met) == 1, "it is tried again after a while, which is not over"
+    await scene.until_reason(reason, "early")
+
+
 async def test_two_addresses_of_a_pool_that_has_one_are_waited_for_without_a_call(scene: GuestScene) -> None:
     await one_address(scene)
     with_interfaces(scene, 2)
