@@ -73,10 +73,10 @@ class _MemorySession:
     def __init__(self, api: MemoryApi) -> None:
         self.is_cut = False
         self._api = api
-        self._streams: set[_MemoryStream] = set()
+        self._streams: dict[_MemoryStream, None] = {}  # in the order of their begin
 
     def end_streams(self) -> None:
-        for stream in self._streams:
+        for stream in tuple(self._streams):
             stream.abort()
 
     @asynccontextmanager
@@ -96,13 +96,13 @@ class _MemorySession:
             async with asyncio.timeout(timeout.total):
                 await asyncio.wait({work, request.opened}, return_when=asyncio.FIRST_COMPLETED)
             if request.opened.done():
-                self._streams.add(request.opened.result())
+                self._streams[request.opened.result()] = None
                 yield _Response(200, CIMultiDict(), request.opened.result())
             else:
                 yield work.result()
         finally:
             if request.opened.done():
-                self._streams.discard(request.opened.result())
+                self._streams.pop(request.opened.result(), None)
             work.cancel()
             with suppress(asyncio.CancelledError, aiohttp.ClientError):
                 await work

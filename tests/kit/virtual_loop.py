@@ -1,15 +1,17 @@
 """An event loop in which time passes only while nothing can be done, and clocks that read it.
 
 Where nothing is ready, the loop jumps to the next timer: an hour of back-offs costs no time, and asyncio's own deadlines
-are virtual too. Work for threads is done in the loop itself, in its order, so two runs with one seed are the same run. It
-reads no socket: what runs in it talks in memory.
+are virtual too. Work for threads is done in the loop itself, in its order, and sets of tasks have an order that does not
+depend on where in memory each lies, so two runs with one seed are the same run. It reads no socket: what runs in it talks
+in memory.
 """
 
 import asyncio
+import itertools
 import selectors
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,14 +36,30 @@ class _Jumping(selectors.SelectSelector):
         return []
 
 
+class _NumberedTask(asyncio.Task[Any]):
+    """The tasks of a group are cancelled in the order of a set: by the numbers of tasks, not by their addresses."""
+
+    _number: int
+
+    def __new__(cls, *_args: Any, loop: "VirtualLoop", **_words: Any) -> Self:
+        task = super().__new__(cls)
+        task._number = next(loop.numbers)
+        return task
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Give it to `asyncio.Runner(loop_factory=VirtualLoop)`."""
 
     def __init__(self) -> None:
         self._virtual = 1000.0
+        self.numbers = itertools.count()
         selector = _Jumping()
         super().__init__(selector)
         selector.passed = self._pass
+        self.set_task_factory(lambda loop, work, **words: _NumberedTask(work, loop=loop, **words))
 
     def time(self) -> float:
         """Return the virtual seconds."""

@@ -1,6 +1,7 @@
 """The histories find planted bugs: each is put into the product, and one of the first seeds must complain of it."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -32,6 +33,7 @@ from innkeeper.workers.sweeper import Sweeper
 from tests.kit.history import histories
 from tests.kit.history.parts import HostPart, WitnessedDriver
 from tests.kit.history.world import World
+from tests.kit.virtual_loop import VirtualLoop
 
 pytestmark = pytest.mark.timeout(900)  # some look at many histories, on a machine that may be busy
 
@@ -214,6 +216,26 @@ def test_a_guest_that_crashed_and_is_left_down(
 
 def test_one_seed_is_one_history() -> None:
     assert histories.run(3).log == histories.run(3).log
+
+
+def test_tasks_are_ended_in_one_order_wherever_they_lie_in_memory() -> None:
+    async def nothing() -> None:
+        pass
+
+    async def in_order(*, places: random.Random) -> list[str]:
+        kept: list[object] = []
+        tasks: set[asyncio.Task[None]] = set()
+        for number in range(20):
+            kept.append(bytearray(places.randrange(1, 2000)))
+            tasks.add(asyncio.create_task(nothing(), name=str(number)))
+        del kept
+        return [each.get_name() for each in tasks]
+
+    orders = set()
+    for seed in range(20):
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            orders.add(tuple(runner.run(in_order(places=random.Random(seed)))))  # noqa: S311 - no secret
+    assert len(orders) == 1
 
 
 def test_a_story_tells_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
