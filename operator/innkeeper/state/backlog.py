@@ -73,9 +73,13 @@ class Backlog:
 
     def behind_until(self, guest: Key) -> float | None:
         """Return until when the first of a guest's line rests; None where it does not, or is the guest itself."""
-        request = self._requests.get(guest)
-        first = self._lines[request].first() if request is not None else None
+        first = self.first_of_line(guest)
         return self._resting.get(first) if first is not None and first != guest else None
+
+    def first_of_line(self, guest: Key) -> Key | None:
+        """Return who is first in a guest's line, which may be the guest itself; None where it stands in none."""
+        request = self._requests.get(guest)
+        return self._lines[request].first() if request is not None else None
 
     def leave(self, guest: Key) -> Key | None:
         """Take a guest out of its line; return who is next there, for whom there may be room as well."""

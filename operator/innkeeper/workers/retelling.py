@@ -85,10 +85,17 @@ class Retelling:
                 continue
             cost += 1
             if message is None:
-                self._look(key)
+                self._look_behind(key)
             else:
                 self._blocked[key] = replace(blocked, message=message)
                 self._tell(key)
+
+    def _look_behind(self, key: Key) -> None:
+        """Have a guest tried where the first of its line has no address; else room woke that one, or is on its way."""
+        first = self._subset.backlog.first_of_line(key)
+        before = self._blocked.get(first) if first is not None and first != key else None
+        if before is not None and before.keeps_line is not None:
+            self._look(key)
 
     def _request_of(self, key: Key) -> Request | None:
         blocked = self._blocked.get(key)
