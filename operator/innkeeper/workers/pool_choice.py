@@ -3,7 +3,7 @@
 Reads the subset only. Pools can rule each other out: two families on one interface, one VLAN, the last address of a pool.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from innkeeper.domain.addressing.pool import Pool
@@ -62,7 +62,10 @@ class Search:
     refusals: Refusals
     asked: Sequence[Wish]
     places: Sequence[int]  # of the wishes in the guest's own order
-    held: Sequence[frozenset[str]]  # for each wish, the pools that it has an address of already
+    held: Sequence[
+        Mapping[str, int]
+    ]  # for each wish, the pools that it has an address of already, the first one first
+    kept: Sequence[Sequence[str]]  # those of them that it is bound to and that labels do not choose any more
     # By wish: the pools that could give nothing by themselves, and the clusters where all of them are such.
     useless: set[tuple[int, str]] = field(default_factory=set)
     empty: set[tuple[int, frozenset[str] | None]] = field(default_factory=set)
@@ -82,8 +85,35 @@ class PoolChoice:
         # Certain addresses come first: who may have any takes none of them.
         placed = sorted(enumerate(wishes(guest)), key=lambda each: each[1].address is None)
         asked = [wish for _, wish in placed]
-        held = [frozenset(each.spec.pool for each in self._claims_for(guest, wish)) for wish in asked]
-        return Search(guest, refusals, asked, [place for place, _ in placed], held)
+        held = [self._pools_of(guest, wish) for wish in asked]
+        kept = [self._kept(guest, nth, asked, held[nth]) for nth in range(len(asked))]
+        return Search(guest, refusals, asked, [place for place, _ in placed], held, kept)
+
+    def _pools_of(self, guest: Guest, wish: Wish) -> Mapping[str, int]:
+        """Return the pools of what a guest has for a wish already, in the order in which it is bound to them."""
+        bound = {each.address: place for place, each in enumerate(guest.status.addresses)}
+        claims = [each.spec for each in self._claims_for(guest, wish)]
+        claims.sort(key=lambda each: (bound.get(each.address, len(bound)), each.pool))
+        return {each.pool: place for place, each in enumerate(claims)}
+
+    def _kept(self, guest: Guest, nth: int, asked: Sequence[Wish], held: Iterable[str]) -> Sequence[str]:
+        """Return the pools that a guest is bound to for a wish and that no wish of the interface chooses any more.
+
+        What another one chooses is left to it: a wish for IPv4 must not take the address that one for IPv6 has.
+        """
+        interface = asked[nth].interface
+        if asked[nth].selector is None:
+            return ()
+        bound = {each.pool for each in guest.status.addresses if each.interface == interface}
+        wished = [each for each in asked if each.interface == interface]
+        return [
+            each for each in held if each in bound and not any(self._chooses(one, each) for one in wished)
+        ]
+
+    def _chooses(self, wish: Wish, name: str) -> bool:
+        if wish.selector is None:
+            return wish.pool == name
+        return name in self._subset.served.labelled(wish.selector).names
 
     def together(self, search: Search, within: frozenset[str] | None) -> tuple[Wanted, ...] | None:
         """Return the first addresses, by names of pools, that a guest may have together, or None.
@@ -153,14 +183,18 @@ class PoolChoice:
         if (nth, within) in search.empty:
             return ()
         serving = self._subset.served.serving(wish.selector, within) if wish.selector is not None else ()
-        if not serving:
+        kept = [each for each in search.kept[nth] if self._serves(each, within)]
+        if not serving and not kept:
             search.refusals.add(earlier, self._none_serves(search.guest, wish))
-        if all((nth, name) in search.useless for name in serving):
+        if all((nth, name) in search.useless for name in (*kept, *serving)):
             search.empty.add((nth, within))
             return ()
         # An address that is held already decides; after that the first pool that can give one.
         held = search.held[nth]
-        return sorted(serving, key=lambda name: name not in held) if held else serving
+        return sorted((*kept, *serving), key=lambda name: held.get(name, len(held))) if held else serving
+
+    def _serves(self, name: str, within: frozenset[str] | None) -> bool:
+        return both(within, self._subset.served.of(name)) != frozenset()
 
     def _none_serves(self, guest: Guest, wish: Wish) -> Blocked:
         cluster = cluster_of(guest)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from innkeeper.domain.addressing.wishes import wishes
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.domain.scheduling.selectors import Selector
 from innkeeper.state.served_clusters import both
 from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
@@ -81,8 +82,17 @@ class Reach:
         found = self._served.by_all(_named(guest))
         for wish in wishes(guest):
             if wish.selector is not None:
-                found = both(found, self._served.labelled(wish.selector).clusters)
+                found = both(found, self._chosen(guest, wish.selector, wish.interface))
         return _at_home(guest, found)
+
+    def _chosen(self, guest: Guest, selector: Selector, interface: str) -> frozenset[str] | None:
+        """Return where pools with such labels serve, and those that an interface of the guest is bound to."""
+        found = self._served.labelled(selector).clusters
+        for each in guest.status.addresses:
+            if each.interface == interface and found is not None:
+                bound = self._served.of(each.pool)
+                found = None if bound is None else found | bound
+        return found
 
     def _way(self, search: Search, within: frozenset[str] | None) -> Way | None:
         wanted = self._choice.together(search, within)

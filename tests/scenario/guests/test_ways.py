@@ -9,6 +9,7 @@ from innkeeper.views.guest import Guest
 from innkeeper.workers.explaining import Explained, Explainer
 from innkeeper.workers.sweeper import SIGHTINGS
 from tests.kit import objects
+from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE, Document
 from tests.kit.waiting import eventually
@@ -181,6 +182,92 @@ async def test_a_hard_spread_counts_every_cluster_that_some_pool_serves(scene: G
     await scene.until_reason("NoHostFits", "g2")
     close(scene, "in-two", closed=False)
     await until_at(scene, "in-two", "two-public", "g2")
+
+
+def labelled(scene: GuestScene, name: str, net: str, **spec: Any) -> None:
+    """Make a pool with a label, or change that of one."""
+    made = objects.pool(name, gateway=None, dns=[], clusters=["one"], **spec)
+    made["metadata"]["labels"] = {"net": net}
+    if scene.api.get(IP_POOLS, name) is None:
+        scene.api.create(IP_POOLS, made)
+    else:
+        scene.api.patch(IP_POOLS, name, {"metadata": {"labels": {"net": net}}})
+
+
+def by_labels(*nets: str) -> Document:
+    return {
+        "name": "eth0",
+        "addresses": [{"poolSelector": {"matchLabels": {"net": each}}} for each in nets],
+    }
+
+
+async def refused(scene: GuestScene, *nets: str) -> list[str]:
+    """Have a guest refused by the one host of its cluster; return the addresses that it keeps."""
+    scene.hosts["in-one"].refuses = "InsufficientCapacity"
+    scene.add_guest(spec={"interfaces": [by_labels(*nets)]})
+    await scene.until_reason("NoHostFits")
+    found = scene.guest()
+    assert found is not None
+    return [each.address for each in found.status.addresses]
+
+
+@pytest.mark.parametrize("has_another", [True, False])
+async def test_a_guest_that_is_placed_again_keeps_its_address_though_its_pool_has_other_labels_now(
+    scene: GuestScene, *, has_another: bool
+) -> None:
+    before = await refused(scene, "public")
+    if has_another:
+        labelled(scene, "another", "public", cidr="10.30.0.0/29")
+    labelled(scene, "one-public", "old")
+    await scene.seen()
+    scene.add_host("also-one", cluster="one", store_id="store-also")
+    await until_at(scene, "also-one", "one-public")
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == before
+    asks(scene, "next", number=2)
+    await until_at(
+        scene, *(("also-one", "another") if has_another else ("in-two", "two-public")), name="next"
+    )
+
+
+@pytest.mark.parametrize(
+    "relabelled", [["z-four"], ["a-six"], ["z-four", "a-six"]], ids=["IPv4", "IPv6", "both"]
+)
+async def test_both_families_of_an_interface_stay_as_they_are_though_their_pools_have_other_labels_now(
+    scene: GuestScene, relabelled: list[str]
+) -> None:
+    labelled(scene, "z-four", "four", cidr="10.30.0.0/29")
+    labelled(scene, "a-six", "six", cidr="2001:db8::/64", ranges=[])
+    before = await refused(scene, "four", "six")
+    labelled(scene, "b-four", "four", cidr="10.31.0.0/29")
+    labelled(scene, "b-six", "six", cidr="2001:db8:1::/64", ranges=[])
+    for each in relabelled:
+        labelled(scene, each, "old")
+    await scene.seen()
+    scene.add_host("also-one", cluster="one", store_id="store-also")
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == before
+
+
+async def test_a_pool_that_one_wish_of_an_interface_chose_is_no_other_wishs(scene: GuestScene) -> None:
+    """The IPv4 address is in use: its wish takes no place of the other one, whose labels IPv4 pools have as well."""
+    labelled(scene, "x-four", "x", cidr="10.30.0.0/29")
+    labelled(scene, "z-four", "y", cidr="10.31.0.0/29")
+    labelled(scene, "y-six", "y", cidr="2001:db8::/64", ranges=[])
+    host = scene.hosts["in-one"]
+
+    def refuses_once(call: Call, moment: str) -> None:
+        if moment == "before" and call.matches("create assignments *"):
+            host.refuses = "AddressInUse"
+            host.conflict = next(each.spec.address for each in scene.addresses() if "." in each.spec.address)
+        elif moment == "after" and call.matches("create assignments *"):
+            host.refuses = None
+
+    scene.on_write = refuses_once
+    scene.add_guest(spec={"interfaces": [by_labels("x", "y")]})
+    found = await scene.until_ready()
+    assert (found.status.epoch, len(scene.addresses(held=False))) == (2, 1)
+    assert [each.pool for each in found.status.addresses] == ["x-four", "y-six"]
 
 
 def with_mac(scene: GuestScene, name: str, *, number: int, **spec: Any) -> None:
