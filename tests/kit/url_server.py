@@ -1,5 +1,6 @@
 """An image server as agents see it, which breaks off, lies or refuses when a test says so."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -19,6 +20,7 @@ class UrlServer:
     knows_packed: bool = True  # else the URL leads to a replica of an earlier version
     cut_after: int | None = None  # bytes of one answer, then the connection breaks; holds once
     urls_status: int = 200
+    may_answer: asyncio.Event | None = None  # for which each answer with URLs waits
     blob_status: int | None = None
     endless: bool = False
     manifest: bytes | None = None  # what it says of the chunks
@@ -47,6 +49,8 @@ class UrlServer:
     async def _urls(self, request: web.Request) -> web.Response:
         guest_id = (await request.json())["guestId"]
         self.asked.append((request.headers["Authorization"], guest_id))
+        if self.may_answer is not None:
+            await self.may_answer.wait()
         if self.urls_status != 200:
             return web.json_response({"message": "not for you"}, status=self.urls_status)
         answer = {"url": f"{request.url.origin()}/blob", "expiresAt": "2099-01-01T00:00:00Z"}

@@ -40,6 +40,11 @@ class Comparisons:
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._unnoted: set[str] = set()  # found to be equal, and the disk refuses the note
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether an image is being compared, or waits for its turn."""
+        return bool(self._running)
+
     async def is_whole(self, name: str, chunks: Chunks) -> bool:
         """Tell whether the whole image of a stream is here and is what the stream's manifest says.
 

@@ -60,7 +60,7 @@ async def run_stream(settings: StreamSettings) -> None:
             log.info("stream_started", version=__version__, images=len(streams))
             try:
                 ended, _ = await asyncio.wait(
-                    (serving, asyncio.create_task(_until_idle(streams, clock, settings.idle_s))),
+                    (serving, asyncio.create_task(until_idle(streams, clock, settings.idle_s))),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in ended:
@@ -72,9 +72,12 @@ async def run_stream(settings: StreamSettings) -> None:
                 await streams.close()
 
 
-async def _until_idle(streams: Streams, clock: Clock, idle_s: float) -> None:
+async def until_idle(streams: Streams, clock: Clock, idle_s: float) -> None:
+    """Wait until nobody needed the process for so long; for ever where that is 0."""
     idle_since = clock.monotonic()
-    while idle_s == 0 or clock.monotonic() - idle_since < idle_s:
-        if len(streams):
+    while True:
+        if streams.is_needed:
             idle_since = clock.monotonic()
+        elif idle_s and clock.monotonic() - idle_since >= idle_s:
+            return
         await clock.sleep(1.0)

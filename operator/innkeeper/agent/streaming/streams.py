@@ -54,12 +54,18 @@ class Streams:
         self._files: ImageFiles = around.files
         self._token = token
         self._slots: dict[str, _Slot] = {}
+        self._asked = 0  # how many wait in `serve`, some of them for an image that has no slot yet
         self._reopening: set[asyncio.Task[None]] = set()
         self.clients = clients
         self.hang_up: Callable[[str], Awaitable[None]] = _nobody_reads
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    @property
+    def is_needed(self) -> bool:
+        """Tell whether an image is served, asked for, or compared for a guest that asks again later."""
+        return bool(self._slots) or self._asked > 0 or self._around.comparisons.is_busy
 
     def find(self, name: str) -> Stream | None:
         """Return an image that may be read: one whose head was checked."""
@@ -85,6 +91,13 @@ class Streams:
         Raises:
             InnkeeperError: it cannot, and the reason is one of a guest's.
         """
+        self._asked += 1
+        try:
+            return await self._asked_to_serve(wanted)
+        finally:
+            self._asked -= 1
+
+    async def _asked_to_serve(self, wanted: Serve) -> ImageStatus:
         name = stream_name(wanted.image)
         until = asyncio.get_running_loop().time() + OPEN_S
         while True:
