@@ -142,11 +142,17 @@ class Blobs:
 
 
 def _range_header(request: web.Request, info: SourceInfo) -> str | None:
-    """Return the Range header, unless `If-Range` names another version than there is now."""
-    condition = request.headers.get("If-Range")
+    """Return the Range header, unless `If-Range` names another version than there is now.
+
+    Nor does a copy that broke off go on where the source knows no ranges: it is given the whole, and begins anew.
+    """
+    header, condition = request.headers.get("Range"), request.headers.get("If-Range")
     if condition is not None and condition != _etag(info):
         return None
-    return request.headers.get("Range")
+    # All that lies before the rest would have to come within the deadline for the first byte, and at no try would it.
+    if not info.has_ranges and ranges.is_the_rest(header):
+        return None
+    return header
 
 
 def _unsatisfiable(info: SourceInfo) -> web.Response:
@@ -154,7 +160,9 @@ def _unsatisfiable(info: SourceInfo) -> web.Response:
 
 
 def _headers(info: SourceInfo) -> dict[str, str]:
-    headers = _UNKEPT | {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+    headers = _UNKEPT | {"Content-Type": "application/octet-stream"}
+    if info.has_ranges:
+        headers |= {"Accept-Ranges": "bytes"}
     return headers | {"ETag": _etag(info)} if info.etag else headers
 
 

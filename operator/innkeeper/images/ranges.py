@@ -18,6 +18,12 @@ class ByteRange:
     end: int
 
 
+def is_the_rest(header: str | None) -> bool:
+    """Tell whether all is asked for from some byte on, as by who goes on with a copy."""
+    match = _ONE.fullmatch((header or "").replace(" ", ""))
+    return match is not None and match[1] != "" and match[2] == ""
+
+
 def wanted(header: str | None, *, size: int) -> ByteRange | None:
     """Return the range that is asked for; None means the whole, as for any header that is not understood.
 

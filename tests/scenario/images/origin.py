@@ -27,6 +27,8 @@ class Origin:
     silent: bool = False  # it takes every request, and says nothing
     silent_body: bool = False  # it sends the head of an answer only
     drip_s: float | None = None  # it sends one byte, waits for so long, and so on
+    pauses_at: int | None = None  # it sends so many bytes, and the others once the test has it go on
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -70,6 +72,10 @@ class Origin:
             for byte in body:
                 await response.write(bytes([byte]))
                 await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self.drip_s)
+        if self.pauses_at is not None:
+            await response.write(body[: self.pauses_at])
+            body = body[self.pauses_at :]
+            await self.goes_on.wait()
         if self.cut_after is not None and len(body) > self.cut_after:
             await response.write(body[: self.cut_after])
             assert request.transport is not None

@@ -333,6 +333,31 @@ async def test_a_source_that_gives_no_byte_ends_with_an_answer(tmp_path: Path, o
         assert server.streams == 0
 
 
+async def test_a_copy_that_broke_off_begins_anew_where_a_slow_origin_knows_no_ranges(tmp_path: Path) -> None:
+    """What the host has already takes longer than the first byte may, at each try."""
+    origin = Origin(DISK, ranges=False, pauses_at=64 * 1024)
+    rest = {"Range": f"bytes={len(DISK) // 2}-"}
+    async with (
+        serving(tmp_path, origin, StreamLimits(at_once=8, answer_s=0.5)) as server,
+        server.http.get(server.url("slow"), headers=rest) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        assert "Accept-Ranges" not in answer.headers
+        origin.goes_on.set()
+        assert await answer.read() == DISK
+
+
+async def test_a_part_of_an_image_is_given_although_the_origin_knows_no_ranges(tmp_path: Path) -> None:
+    """So does a guest read on whose image was read in parts before."""
+    part = {"Range": f"bytes={len(DISK) // 2}-{len(DISK) - 1}"}
+    async with (
+        serving(tmp_path, Origin(DISK, ranges=False), StreamLimits(at_once=8)) as server,
+        server.http.get(server.url("slow"), headers=part) as answer,
+    ):
+        assert answer.status == 206
+        assert await answer.read() == DISK[len(DISK) // 2 :]
+
+
 async def test_a_reader_who_leaves_a_silent_origin_leaves_no_place_taken(tmp_path: Path) -> None:
     origin = Origin(DISK, silent=True)
     async with serving(tmp_path, origin, StreamLimits(at_once=8, answer_s=HOUR)) as server:
