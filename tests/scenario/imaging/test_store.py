@@ -256,10 +256,42 @@ async def test_the_image_of_a_forgotten_guest_stays_until_somebody_removed_its_f
 async def test_no_image_goes_while_a_guests_note_is_missing(site: Site) -> None:
     """After a power loss a note may be gone: the guest's disk still needs its image."""
     path = await site.fetch(site.image(), "guest-1")
-    (site.directory.parent / "guests" / "guest-1").mkdir(parents=True)
+    disk = site.directory.parent / "guests" / "guest-1" / "disk.qcow2"
+    disk.parent.mkdir(parents=True)
+    disk.touch()
     (site.directory / "uses" / "guest-1").unlink()
     await site.fetch(site.image(), "guest-2")
     await site.store.release("guest-2")
+    assert path.exists()
+
+
+async def test_what_is_no_guest_keeps_no_image(site: Site) -> None:
+    """The directory of guests may be a file system of its own, and people lay things down there."""
+    path = await site.fetch(site.image(), "guest-1")
+    guests = site.directory.parent / "guests"
+    for name in ("lost+found", "guest-1.bak", "backup"):
+        (guests / name).mkdir(parents=True)
+    (guests / "lost+found" / "disk.qcow2").touch()
+    (guests / "notes").touch()
+    await site.store.release("guest-1")
+    assert not path.exists()
+
+
+async def test_no_image_goes_while_a_guests_disk_cannot_be_looked_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await site.fetch(site.image(), "guest-1")
+    (site.directory.parent / "guests" / "guest-2").mkdir(parents=True)
+    real = Path.lstat
+
+    def lstat(self: Path) -> os.stat_result:
+        if self.name == "disk.qcow2":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "lstat", lstat)
+        await site.store.release("guest-1")
     assert path.exists()
 
 

@@ -24,6 +24,7 @@ from innkeeper.agent.imaging.files import ImageFiles, stream_name
 from innkeeper.agent.imaging.header import ImageUnreadableError, check_header
 from innkeeper.agent.imaging.image_server import ImageServerSession
 from innkeeper.agent.imaging.partial import on_disk
+from innkeeper.agent.paths import GuestFiles, is_guest_id
 from innkeeper.agent.streaming.messages import ImageStatus, Mode
 from innkeeper.agent.streaming.ordered_manifest import ManifestWrongError, ordered_manifest
 from innkeeper.agent.streaming.origin import ImageServerOrigin
@@ -333,7 +334,9 @@ class HostImageStore:
         uses, directory = self._files.uses, self._files.directory
         used = {note.read_text() for note in uses.iterdir()}
         guests = directory.parent / "guests"
-        unnoted = {each.name for each in guests.iterdir()} if guests.is_dir() else set()
+        unnoted = (
+            {each.name for each in guests.iterdir() if _may_have_disk(each)} if guests.is_dir() else set()
+        )
         unnoted -= {note.name for note in uses.iterdir()}
         if unnoted or "" in used:
             # A disk whose image nobody noted: it could be any of them.
@@ -354,6 +357,22 @@ class HostImageStore:
                     for beside in directory.glob(f"{image.stem}*.{kind}"):
                         beside.unlink()
                 log.info("image_dropped", file=image.name)
+
+
+def _may_have_disk(directory: Path) -> bool:
+    """Tell whether something in the directory of guests has a guest's disk, as far as it can be seen.
+
+    On a file system of its own that directory holds `lost+found`, and people lay things down there.
+    """
+    if not is_guest_id(directory.name):
+        return False
+    try:
+        GuestFiles(directory).disk.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _name(image: OrderImage) -> str:
