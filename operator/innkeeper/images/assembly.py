@@ -76,6 +76,7 @@ def build(
         directory=settings.directory,
         credentials=Credentials(client, clock=clock),
         deadlines=origins,
+        clock=clock,
     )
     signer = UrlSigner(
         load_key(settings.url_key_file),

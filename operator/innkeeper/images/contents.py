@@ -3,15 +3,25 @@
 An unpacked image that the store has not, or has no more, is made again: who asks is told to come back, or why it fails.
 """
 
+from typing import Protocol
+
 from innkeeper.errors import InnkeeperError
 from innkeeper.images.access import Access
 from innkeeper.images.answers import Failed, InspectRequest
 from innkeeper.images.figures import Figures
-from innkeeper.images.given_manifest import Opener
 from innkeeper.images.inspection import Inspector, Resting
 from innkeeper.images.signing import BlobName
 from innkeeper.images.sources.source import Source, SourceError
 from innkeeper.images.unpacking.store import Store
+from innkeeper.views.catalog import ImageSource
+
+
+class Opener(Protocol):
+    """Opens the source of an Image."""
+
+    async def open(self, source: ImageSource, *, namespace: str, for_hosts: bool) -> Source:
+        """Return the source, unread; for hosts, places that gave nothing lately come last."""
+        ...
 
 
 class BusyError(InnkeeperError):
@@ -47,7 +57,8 @@ class Contents:
             SourceError: it cannot be unpacked, or the source cannot be opened.
         """
         if not await self._access.is_compressed(blob):
-            return await self._opener.open(await self._access.source_of(blob), namespace=blob.namespace)
+            source = await self._access.source_of(blob)
+            return await self._opener.open(source, namespace=blob.namespace, for_hosts=True)
         found = self._store.find(blob.digest) if self._store is not None else None
         self._figures.store_lookups.labels(outcome="miss" if found is None else "hit").inc()
         if found is not None:

@@ -1,20 +1,25 @@
 """From an Image's `spec.source` to the source itself: the one place that knows which kinds of source there are."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
+from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.credentials import Credentials
 from innkeeper.images.sources.credential import Credential, CredentialsError
 from innkeeper.images.sources.deadlines import OriginDeadlines
 from innkeeper.images.sources.directory import DirectoryFile
 from innkeeper.images.sources.http import HttpFile
+from innkeeper.images.sources.left_places import LeftPlaces
 from innkeeper.images.sources.mirrored import Mirrored
 from innkeeper.images.sources.origins import OriginPolicy
 from innkeeper.images.sources.source import Source, SourceError
 from innkeeper.views.catalog import ImageSource
+
+MAX_MIRRORED = 10_000  # images of which is kept what their places gave lately
 
 
 class SourceOpener:
@@ -28,15 +33,21 @@ class SourceOpener:
         directory: Path | None,
         credentials: Credentials,
         deadlines: OriginDeadlines | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._session = session
         self._policy = policy
         self._directory = directory
         self._credentials = credentials
         self._deadlines = deadlines
+        self._clock = clock or SystemClock()
+        self._left: OrderedDict[tuple[str, ...], LeftPlaces] = OrderedDict()
 
-    async def open(self, source: ImageSource, *, namespace: str) -> Source:
+    async def open(self, source: ImageSource, *, namespace: str, for_hosts: bool = False) -> Source:
         """Return the source of an Image in a namespace, unread.
+
+        For hosts, which ask chunk by chunk, places that gave nothing lately come last. Mirrors may name versions
+        differently: who looks whether a source changed asks in the Image's order, so that no failure looks like a change.
 
         Raises:
             SourceError: it names none or several, or a kind that this server does not serve.
@@ -53,7 +64,9 @@ class SourceOpener:
                     "must name exactly that, or the Image another Secret"
                 )
             files = [self._file(url, credential) for url in urls]
-            return files[0] if len(files) == 1 else Mirrored(files)
+            if len(files) == 1:
+                return files[0]
+            return Mirrored(files, self._left_of(namespace, *urls) if for_hosts else None)
         if source.directory is not None and self._directory is not None:
             return DirectoryFile(self._directory, source.directory.path)
         raise _refused("this image server serves no directory; start it with --directory, or use source.http")
@@ -65,6 +78,14 @@ class SourceOpener:
             CredentialsError: the Secret cannot be used.
         """
         return self._file(url, await self._credential(source, namespace))
+
+    def _left_of(self, *image: str) -> LeftPlaces:
+        """Return what is known of an image's places; of one that nobody asks for it is forgotten in the end."""
+        left = self._left.pop(image, None) or LeftPlaces(len(image) - 1, self._clock)
+        self._left[image] = left
+        if len(self._left) > MAX_MIRRORED:
+            self._left.popitem(last=False)
+        return left
 
     def _file(self, url: str, credential: Credential | None) -> HttpFile:
         return HttpFile(
