@@ -96,6 +96,12 @@ class Claims:
         spaces = {space for pool, space in self._sources if pool == name}
         return {each for space in spaces for each in self._catalog.kept_from(name, space)}
 
+    def hinders_others(self, claim: IPAddress) -> bool:
+        """Tell whether a claim may keep other spaces from its number: what rests does while its pool is there."""
+        return claim.spec.owner is not None or self._catalog.is_there(
+            claim.spec.pool, claim.spec.address_space
+        )
+
     def recount(self, pool: Pool, address: str) -> None:
         """Have `taken` say of one address what is known of it: a claim that was tried may have failed."""
         if address_name(pool.space, address) not in self.by_name:

@@ -383,7 +383,7 @@ class Subset:
         if old is None:
             return
         owner = old.spec.owner
-        if new is None:
+        if new is None or not self.claims.hinders_others(new):
             for pool in self.pool_catalog.may_give(old):
                 self.offer(waiting.pool(pool))
         if owner is not None and (new is None or new.spec.owner is None):
@@ -399,6 +399,8 @@ class Subset:
         if self.pool_catalog.put(name, change.new):
             # What overlapped with it may serve now, too, or no more; or give what guests of this one hold.
             others = {other for other, _ in concerned ^ self._concerned_by(name)}
+            if change.new is None:  # what rests of it hinders no other space any more
+                others |= {other for other, overlap in concerned if overlap is None}
             for each in {name} | others:
                 self.wake(waiting.pool(each))
                 self.wake(waiting.spec_of_pool(each))

@@ -131,7 +131,10 @@ async def meeting(scene: GuestScene, how: str) -> str:
 async def test_an_address_in_use_is_given_by_no_pool_of_another_space_that_meets_it(
     scene: GuestScene, how: str
 ) -> None:
-    """Neither a pool that comes to serve a cluster nor the loss of one frees what a guest there holds."""
+    """Neither a pool that comes to serve a cluster nor the loss of one frees what a guest there holds.
+
+    Once it is released, it rests where its pool is there; of one that is lost it rests in its own space alone.
+    """
     pool = await meeting(scene, how)
     scene.add_guest("next", number=2, spec=with_pool(pool))
     found = await scene.until_ready("next")
@@ -144,12 +147,36 @@ async def test_an_address_in_use_is_given_by_no_pool_of_another_space_that_meets
     scene.delete_guest("fixed")
     scene.delete_guest("holder")
     await eventually(lambda: scene.guest("holder") is None)
-    await scene.until_reason("PoolExhausted", name="last")
+    await scene.until_reason("PoolExhausted" if how == "widened" else "Running", name="last")
+    assert len(scene.addresses(held=False)) == 1
     assert isinstance(scene.clock, ManualClock)
     scene.clock.advance(301)
     await scene.operators[0].sweeper.sweep()
     found = await scene.until_ready("last")
     assert [each.address for each in found.status.addresses] == ["10.7.0.2"]
+    await eventually(lambda: not scene.addresses(held=False))
+
+
+async def test_what_rests_of_a_pool_is_given_in_another_space_as_soon_as_that_pool_is_gone(
+    scene: GuestScene,
+) -> None:
+    """It rests in its own address space alone then; a guest that waits is offered it, and none that comes later."""
+    last, other = ([{"start": f"10.9.0.{number}", "end": f"10.9.0.{number}"}] for number in (3, 1))
+    network = {"cidr": "10.9.0.0/29", "gateway": None, "dns": [], "clusters": ["lab"]}
+    scene.api.create(IP_POOLS, objects.pool("old", addressSpace="old", ranges=last, **network))
+    scene.add_guest("holder", spec=with_pool("old"))
+    await scene.until_ready("holder")
+    scene.api.patch(IP_POOLS, "old", {"spec": {"ranges": other}})
+    await scene.seen()
+    scene.api.create(IP_POOLS, objects.pool("new", addressSpace="new", ranges=last, **network))
+    scene.add_guest(number=2, spec=with_pool("new"))
+    scene.delete_guest("holder")
+    await scene.until_gone("holder")
+    await scene.until_reason("PoolExhausted")
+    scene.api.delete(IP_POOLS, "old")
+    found = await scene.until_ready()
+    assert [each.address for each in found.status.addresses] == ["10.9.0.3"]
+    assert len(scene.addresses(held=False)) == 1, "the rest is not over"
 
 
 async def test_a_pool_that_is_being_deleted_gives_no_address_and_stands_in_nobodys_way(
