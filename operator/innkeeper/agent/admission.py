@@ -51,8 +51,13 @@ class Refusal:
     conflict: AddressInUse | None = None
 
 
-def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Refusal | None:
-    """Return why the order is refused, or None where it is accepted. `others` are the guests accepted before."""
+def refusal(
+    order: Order, facts: HostFacts, *, others: Iterable[Order], waiting: Iterable[Order] = ()
+) -> Refusal | None:
+    """Return why the order is refused, or None where it is accepted. `others` are the guests accepted before.
+
+    `waiting` are accepted guests that a copy of the store alone knows: they hold their room, and not their addresses.
+    """
     if facts.hypervisor is HypervisorKind.EMULATION and not facts.allow_emulation:
         return _refused(
             GuestReason.EMULATION_NOT_ALLOWED,
@@ -61,8 +66,9 @@ def refusal(order: Order, facts: HostFacts, *, others: Iterable[Order]) -> Refus
     if facts.no_network is not None:
         return _refused(GuestReason.BRIDGE_MISSING, facts.no_network)
     beside = [other for other in others if other.guest_id != order.guest_id]
+    holding = [other for other in waiting if other.guest_id != order.guest_id]
     return (
-        _does_not_fit(order, facts.allocatable, beside)
+        _does_not_fit(order, facts.allocatable, [*beside, *holding])
         or _address_in_use(order, facts.network, beside)
         or _answered(facts.in_use)
     )
@@ -87,14 +93,19 @@ def _amounts(order: Order) -> Amounts:
     return Amounts(wanted.cpu_millis, wanted.memory_bytes, wanted.disk_bytes)
 
 
-def _address_in_use(order: Order, network: Network, others: Iterable[Order]) -> Refusal | None:
+def shared(order: Order, others: Iterable[Order], network: Network) -> OrderAddress | None:
+    """Return an address of the order that one of the others has, as that one has it."""
     mine = {_used(address, network) for address in order.addresses}
-    for other in others:
-        for taken in other.addresses:
-            if _used(taken, network) in mine:
-                message = f"another guest on this host has the address {taken.address}"
-                return _refused(GuestReason.ADDRESS_IN_USE, message, AddressInUse(taken.address, taken.mac))
-    return None
+    taken = (address for other in others for address in other.addresses)
+    return next((address for address in taken if _used(address, network) in mine), None)
+
+
+def _address_in_use(order: Order, network: Network, others: Iterable[Order]) -> Refusal | None:
+    taken = shared(order, others, network)
+    if taken is None:
+        return None
+    message = f"another guest on this host has the address {taken.address}"
+    return _refused(GuestReason.ADDRESS_IN_USE, message, AddressInUse(taken.address, taken.mac))
 
 
 def _used(address: OrderAddress, network: Network) -> tuple[Segment | None, str]:

@@ -4,15 +4,15 @@ It is asked about one guest at a time, by its ID, after everything that happens 
 so a newer order is always read at once. An Assignment that is gone or going changes nothing.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
-from innkeeper.agent import admission, refusals
-from innkeeper.agent.asking import Asking
-from innkeeper.agent.drivers.driver import DomainPhase, Hypervisor
+from innkeeper.agent import refusals
+from innkeeper.agent.admitting import Admitting
+from innkeeper.agent.copied import Copied
+from innkeeper.agent.drivers.driver import DomainPhase
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.goal import Goal, goal_of, outlives
 from innkeeper.agent.host_orders import HostOrders
@@ -20,7 +20,7 @@ from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.judge import Meaning, held_rank, meaning, read_order
 from innkeeper.agent.ledger import HeldGuest, Ledger
-from innkeeper.agent.net.network import HostNet, Wanted
+from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.operations.operating import Operating
 from innkeeper.agent.plan import RUNNING, Do, JobKind, Restart, Settle, next_step
 from innkeeper.agent.readiness.prober import Prober
@@ -32,9 +32,7 @@ from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready
 from innkeeper.agent.trials import Trials
 from innkeeper.agent.work import GuestWork
 from innkeeper.clock import Clock, rfc3339_micro
-from innkeeper.domain.allocatable import allocatable
 from innkeeper.domain.orders import Order, OrderInvalidError, OrderOperation
-from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import (
     Desired,
     GuestReason,
@@ -74,10 +72,9 @@ class Reconciler:
     ledger: Ledger
     inventory: Inventory
     host_orders: HostOrders
-    network: HostNet
-    asking: Asking
+    admitting: Admitting
+    copied: Copied
     prober: Prober
-    hypervisor: Hypervisor
     work: GuestWork
     operating: Operating
     jobs: Jobs
@@ -89,7 +86,6 @@ class Reconciler:
     build_slots: Slots
     start_slots: Slots  # of their own: a guest that crashed does not wait for builds, which may copy an image
     trials: dict[str, Trials] = field(default_factory=dict)
-    admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def reconcile(self, guest_id: str, assignment: Assignment | None) -> None:
         """Look at one guest."""
@@ -136,7 +132,7 @@ class Reconciler:
                 )
                 self._say_invalid(guest_id, verdict, OrderInvalidError(message))
             case _:
-                kept = await self._keep(found, order, assignment, held)
+                kept = await self._keep(found, order, assignment, held, tombstone=tombstone)
                 if kept is not None:
                     told = replace(
                         verdict,
@@ -147,28 +143,31 @@ class Reconciler:
                     self.report.say(guest_id, told)
 
     async def _keep(
-        self, found: Meaning, order: Order, assignment: Assignment, held: HeldGuest | None
+        self,
+        found: Meaning,
+        order: Order,
+        assignment: Assignment,
+        held: HeldGuest | None,
+        *,
+        tombstone: Tombstone | None,
     ) -> HeldGuest | None:
         """Keep the order; return the guest as it is held now, or None where nothing can be said yet."""
-        text, created = assignment.spec.order, assignment.metadata.creation_timestamp
+        text = assignment.spec.order
         log = structlog.get_logger(__name__).bind(
             guest=order.guest_id, epoch=order.epoch, serial=order.serial
         )
         if found is Meaning.SAME:
             return held
         if found is Meaning.REFUSED_BEFORE and held is not None:
-            old = held.record
+            before = held.record
             record = self._record(
-                order, text, old.outcome, life=Life.NEW, ready=old.ready, conflict=old.conflict
+                order, text, before.outcome, life=Life.NEW, ready=before.ready, conflict=before.conflict
             )
-            await self._put(order, record)
+            await self.ledger.put(record, refusals.remnant(order), what=f"{record.outcome} {order.desired}")
         elif found is Meaning.ADMIT:
-            if self.host_orders.settings is None:
-                return None  # the HostAgent will wake all guests when it is seen
-            if not self.asking.is_asked(order, self.host_orders.settings.network, created=created):
-                return None  # the wire is asked first; its answer, or its silence, wakes the guest
-            async with self.admitting:  # two guests must not both be promised the same address or memory
-                await self._admit(order, text)
+            old = held.record if held is not None else None
+            if not await self.admitting.admit(order, assignment, record=old, tombstone=tombstone):
+                return None
         else:
             await self._update(order, text, seen=held)
             self.trials.pop(order.guest_id, None)
@@ -185,52 +184,6 @@ class Reconciler:
             return self._record(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=held)
 
         await self.ledger.change(order, make, what=f"{OrderOutcome.ACCEPTED} {order.desired}")
-
-    async def _admit(self, order: Order, text: str) -> None:
-        """Accept or refuse; either is stored before anybody is told."""
-        log = structlog.get_logger(__name__).bind(
-            guest=order.guest_id, epoch=order.epoch, serial=order.serial
-        )
-        refused = await self._refusal(order)
-        if refused is None:
-            ready = Ready(status=False, reason=GuestReason.ACCEPTED)
-            record = self._record(order, text, OrderOutcome.ACCEPTED, life=Life.NEW, ready=ready)
-            await self._put(order, record)
-            log.info("order_accepted", namespace=order.namespace, name=order.name)
-        else:
-            record = self._record(
-                order,
-                text,
-                OrderOutcome.REFUSED,
-                life=Life.NEW,
-                ready=refused.ready,
-                conflict=refused.conflict,
-            )
-            await self._put(order, record)
-            log.warning("order_refused", reason=refused.ready.reason, message=refused.ready.message)
-
-    async def _refusal(self, order: Order) -> admission.Refusal | None:
-        settings = self.host_orders.settings
-        if settings is None:
-            raise InnkeeperError("no HostAgent was seen yet")
-        has = self.hypervisor.capacity
-        facts = admission.HostFacts(
-            no_network=await self.network.missing(order, settings.network),
-            in_use=self.asking.take(order),
-            hypervisor=self.hypervisor.kind,
-            allow_emulation=settings.allow_emulation,
-            allocatable=allocatable(
-                Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes),
-                reserved=settings.reserved,
-                overcommit=settings.overcommit,
-            ),
-            network=settings.network,
-        )
-        return admission.refusal(order, facts, others=[guest.order for guest in self.ledger.promised()])
-
-    async def _put(self, order: Order, record: GuestRecord) -> None:
-        held = refusals.remnant(order) if record.outcome == OrderOutcome.REFUSED else order
-        await self.ledger.put(record, held, what=f"{record.outcome} {order.desired}")
 
     def _record(
         self,
@@ -305,7 +258,7 @@ class Reconciler:
         Like a start it waits until newer orders were looked for: a store that was put back may lack what became of it.
         """
         operation, goal = self.operating.book.due(guest.order), goal_of(guest.record, guest.order)
-        if operation is None or goal.desired == Desired.DESTROYED or self.gate.hold(guest) is not None:
+        if operation is None or goal.desired == Desired.DESTROYED or self._hold(guest) is not None:
             return False
         if goal.desired != Desired.RUNNING:
             await self.operating.fail(
@@ -375,7 +328,7 @@ class Reconciler:
             return
         # A machine that was paused by an operation, whose end nobody kept, is not paused by a person's hand.
         is_operated = self.operating.book.due(guest.order) is not None and goal.desired == Desired.RUNNING
-        held_up = self.gate.hold(guest) if step.job in _STARTS or is_operated else None
+        held_up = self._hold(guest) if step.job in _STARTS or is_operated else None
         if held_up is not None:
             self.ledger.show(guest_id, held_up)
             return
@@ -389,6 +342,12 @@ class Reconciler:
         if isinstance(step, Restart):
             self.figures.restarts.inc()
         self.jobs.start(guest_id, step.job, desired=goal.desired, work=self._job(guest, goal, step.job))
+
+    def _hold(self, guest: HeldGuest) -> Ready | None:
+        """Return how a guest stands that must not be started yet, or None where it may."""
+        settings = self.host_orders.settings
+        taken = self.copied.hold(guest, settings.network) if settings is not None else None
+        return taken or self.gate.hold(guest)
 
     async def _job(self, guest: HeldGuest, goal: Goal, kind: JobKind) -> None:
         guest_id = guest.order.guest_id
@@ -424,7 +383,8 @@ class Reconciler:
         match kind:
             case JobKind.BUILD:
                 async with self.build_slots.taken(guest.start_rank):
-                    await self.work.build(self._newest(guest), self._wanted)
+                    has_machine = guest.order.guest_id in self.inventory.phases
+                    await self.work.build(self._newest(guest), self._wanted, has_machine=has_machine)
             case JobKind.START:
                 async with self.start_slots.taken(guest.start_rank):
                     await self.work.start(self._newest(guest), self._wanted)
@@ -446,7 +406,7 @@ class Reconciler:
         settings = self.host_orders.settings
         if settings is None:
             return None
-        return Wanted(settings.network, tuple(guest.order for guest in self.ledger.promised()))
+        return Wanted(settings.network, tuple(self.copied.on_network(settings.network)))
 
     def _wanted(self) -> Wanted:
         found = self.network_wanted()

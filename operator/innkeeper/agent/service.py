@@ -13,8 +13,10 @@ from pathlib import Path
 import structlog
 
 from innkeeper import __version__
+from innkeeper.agent.admitting import Admitting
 from innkeeper.agent.asking import Asking
 from innkeeper.agent.build.builder import Builder
+from innkeeper.agent.copied import Copied
 from innkeeper.agent.drivers.driver import Hypervisor
 from innkeeper.agent.drivers.patient import PatientDriver
 from innkeeper.agent.figures import AgentFigures
@@ -260,15 +262,26 @@ class Agent:
             stop_grace_s=parts.stop_grace_s,
         )
         start_slots = Slots(parts.max_builds)
+        copied = Copied(ledger, self._inventory, store.store_id)
         return Reconciler(
             identity=Identity(host=parts.host, store_id=store.store_id),
             ledger=ledger,
             inventory=self._inventory,
             host_orders=host_orders,
-            network=parts.network,
-            asking=self._asking,
+            admitting=Admitting(
+                ledger=ledger,
+                inventory=self._inventory,
+                copied=copied,
+                host_orders=host_orders,
+                network=parts.network,
+                asking=self._asking,
+                hypervisor=hypervisor,
+                paths=parts.paths,
+                clock=parts.clock,
+                wake=self._wake,
+            ),
+            copied=copied,
             prober=self._prober,
-            hypervisor=hypervisor,
             work=work,
             operating=Operating(
                 book=book,
@@ -282,7 +295,7 @@ class Agent:
             report=self._report,
             figures=self._figures,
             clock=parts.clock,
-            wake=lambda guest_id, after_s: self._queue.add(guest_id, after_s=after_s),
+            wake=self._wake,
             gate=gate,
             build_slots=Slots(parts.max_builds),
             start_slots=start_slots,
@@ -414,6 +427,9 @@ class Agent:
         if self._gate is not None:
             self._gate.arrived(key)
         self._queue.add(key)
+
+    def _wake(self, guest_id: str, after_s: float) -> None:
+        self._queue.add(guest_id, after_s=after_s)
 
     def _wake_all(self) -> None:
         """Have every guest looked at, in the order in which they start."""

@@ -39,14 +39,15 @@ class GuestWork:
     paths: StatePaths
     stop_grace_s: float
 
-    async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
-        """Bring a guest from its order to a running machine."""
-        await self.builder.run(self._build(guest, wanted))
+    async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted], *, has_machine: bool) -> None:
+        """Bring a guest from its order to a running machine. One that the hypervisor knows was made over a disk."""
+        was_built = has_machine or guest.record.life is not Life.NEW
+        await self.builder.run(self._build(guest, wanted, was_built=was_built))
         await self.started(guest)
 
     async def start(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Start a guest that was built: the same machine, the same disk."""
-        await self.builder.start(self._build(guest, wanted))
+        await self.builder.start(self._build(guest, wanted, was_built=True))
         await self.started(guest)
 
     async def resume(self, guest: HeldGuest) -> None:
@@ -78,7 +79,7 @@ class GuestWork:
         await self.images.release(guest_id)
         await self.ledger.bury(guest.order, guest.record.order)
 
-    def _build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> Build:
+    def _build(self, guest: HeldGuest, wanted: Callable[[], Wanted], *, was_built: bool) -> Build:
         guest_id = guest.order.guest_id
         return Build(
             order=guest.order,
@@ -90,7 +91,7 @@ class GuestWork:
             user_data=self.user_data,
             stopwatch=Stopwatch(),
             show=partial(self.ledger.show, guest_id),
-            was_built=guest.record.life is not Life.NEW,
+            was_built=was_built,
         )
 
     async def forget(self, guest: HeldGuest, *, by: str) -> None:

@@ -22,6 +22,7 @@ class SimulatedNetwork:
         self.trouble: str | None = None
         self.answering: dict[str, str] = {}  # MACs by address
         self.prepared: set[str] = set()
+        self.wanted: Callable[[], Wanted | None] = lambda: None
 
     async def missing(self, order: Order, network: Network) -> str | None:
         """Tell of a bridge that is not there."""
@@ -49,5 +50,6 @@ class SimulatedNetwork:
         self.prepared.discard(guest_id)
 
     async def run(self, wanted: Callable[[], Wanted | None], *, on_trouble: Callable[[], None]) -> None:  # noqa: ARG002 - as declared
-        """Keep nothing."""
+        """Keep nothing but whom to ask what is wanted."""
+        self.wanted = wanted
         await asyncio.Event().wait()

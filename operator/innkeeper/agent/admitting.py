@@ -1,0 +1,144 @@
+"""Accepts or refuses guests that are new to this store: either is kept before anybody is told.
+
+New to the store is not always new to the host. A store that was lost, or put back from a copy, does not know of guests
+whose machines live here, or whose disks lie here: they were promised before, and a refusal would have them built a
+second time elsewhere. So they are not asked whether they fit.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from innkeeper.agent import admission, refusals
+from innkeeper.agent.asking import Asking
+from innkeeper.agent.copied import Copied
+from innkeeper.agent.drivers.driver import Hypervisor
+from innkeeper.agent.host_orders import HostOrders, HostSettings
+from innkeeper.agent.inventory import Inventory
+from innkeeper.agent.ledger import Ledger
+from innkeeper.agent.net.network import HostNet
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.clock import Clock, rfc3339_micro
+from innkeeper.domain.allocatable import allocatable
+from innkeeper.domain.orders import Order
+from innkeeper.domain.quantity import Amounts
+from innkeeper.domain.reasons import GuestReason, OrderOutcome
+from innkeeper.views.assignment import Assignment
+
+MACHINES_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Admitting:
+    """One host's admission. `wake` has a guest looked at again."""
+
+    ledger: Ledger
+    inventory: Inventory
+    copied: Copied
+    host_orders: HostOrders
+    network: HostNet
+    asking: Asking
+    hypervisor: Hypervisor
+    paths: StatePaths
+    clock: Clock
+    wake: Callable[[str, float], None]  # Guest ID, seconds from now
+    one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def admit(
+        self, order: Order, assignment: Assignment, *, record: GuestRecord | None, tombstone: Tombstone | None
+    ) -> bool:
+        """Accept or refuse an order, and keep that; False where nothing can be said yet.
+
+        `record` or `tombstone` is what this store holds of the guest.
+        """
+        settings = self.host_orders.settings
+        if settings is None:
+            return False  # the HostAgent will wake all guests when it is seen
+        life = self._life(order, record)
+        created = assignment.metadata.creation_timestamp
+        if life is None and not self.asking.is_asked(order, settings.network, created=created):
+            return False  # the wire is asked first; its answer, or its silence, wakes the guest
+        async with self.one_by_one:  # two guests must not both be promised the same address or memory
+            refused = await self._refusal(order, settings) if life is None else None
+            if refused is not None and await self._has_disk(order, record, tombstone):
+                refused, life = None, Life.UP
+            if refused is not None and not self.inventory.known.is_set():
+                # It may run here. Nobody waits for the hypervisor: the next question is asked after a while.
+                self.wake(order.guest_id, MACHINES_AGAIN_S)
+                return False
+            await self._keep(order, assignment.spec.order, refused=refused, life=life or Life.NEW)
+        return True
+
+    def _life(self, order: Order, record: GuestRecord | None) -> Life | None:
+        """Return how a guest stands that a store before this one knew, or None where the guest is new here.
+
+        It counts as started: what its machine is found doing says the rest. One that is being stopped, since it was to
+        live elsewhere, is off by order.
+        """
+        phase = self.inventory.phases.get(order.guest_id)
+        if _is_left(record):
+            return Life.OFF if phase is not None and phase.alive else None
+        return Life.UP if phase is not None else None
+
+    async def _has_disk(self, order: Order, record: GuestRecord | None, tombstone: Tombstone | None) -> bool:
+        """Tell whether a disk lies here of which this store does not know."""
+        if _is_left(record) or (tombstone is not None and tombstone.forgotten):
+            return False
+        return await asyncio.to_thread(self.paths.guest(order.guest_id).disk.exists)
+
+    async def _refusal(self, order: Order, settings: HostSettings) -> admission.Refusal | None:
+        has = self.hypervisor.capacity
+        facts = admission.HostFacts(
+            no_network=await self.network.missing(order, settings.network),
+            in_use=self.asking.take(order),
+            hypervisor=self.hypervisor.kind,
+            allow_emulation=settings.allow_emulation,
+            allocatable=allocatable(
+                Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes),
+                reserved=settings.reserved,
+                overcommit=settings.overcommit,
+            ),
+            network=settings.network,
+        )
+        promised = list(self.ledger.promised())
+        return admission.refusal(
+            order,
+            facts,
+            others=[each.order for each in promised if not self.copied.waits(each)],
+            waiting=[each.order for each in promised if self.copied.waits(each)],
+        )
+
+    async def _keep(self, order: Order, text: str, *, refused: admission.Refusal | None, life: Life) -> None:
+        log = structlog.get_logger(__name__).bind(
+            guest=order.guest_id, epoch=order.epoch, serial=order.serial
+        )
+        self.asking.take(order)  # where nobody needed the answer
+        outcome = OrderOutcome.REFUSED if refused else OrderOutcome.ACCEPTED
+        accepted = Ready(status=False, reason=GuestReason.ACCEPTED)
+        record = GuestRecord(
+            guest_id=order.guest_id,
+            order=refusals.text_of(order) if refused else text,
+            rank=order.rank,
+            namespace=order.namespace,
+            name=order.name,
+            outcome=outcome,
+            life=Life.NEW if refused else life,
+            ready=refused.ready if refused else accepted,
+            conflict=refused.conflict if refused else None,
+            accepted_at=rfc3339_micro(self.clock.now()),
+        )
+        kept = refusals.remnant(order) if refused else order
+        await self.ledger.put(record, kept, what=f"{outcome} {order.desired}")
+        if refused:
+            log.warning("order_refused", reason=refused.ready.reason, message=refused.ready.message)
+        else:
+            lived_here = life is not Life.NEW
+            log.info("order_accepted", namespace=order.namespace, name=order.name, lived_here=lived_here)
+
+
+def _is_left(record: GuestRecord | None) -> bool:
+    """Tell whether this store knows why a machine and a disk of a guest are here: it gave up its place, and left them."""
+    return record is not None and record.outcome == OrderOutcome.ACCEPTED

@@ -1,0 +1,60 @@
+"""Guests that a store has from the copy it was put back from: they are off, and no newer order of them was read.
+
+Such a guest may have been destroyed since the copy was taken, or live elsewhere. It keeps its room here. Its addresses
+go to any guest that has them by an order for this store, since the operator signs none for an address of another.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from innkeeper.agent import admission
+from innkeeper.agent.inventory import Inventory
+from innkeeper.agent.ledger import HeldGuest, Ledger
+from innkeeper.agent.store.records import Ready
+from innkeeper.domain.orders import Order
+from innkeeper.domain.reasons import GuestReason
+from innkeeper.views.host import Network
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Looks at one host's guests."""
+
+    ledger: Ledger
+    inventory: Inventory
+    store_id: str
+
+    def waits(self, guest: HeldGuest) -> bool:
+        """Tell whether a guest is off and known by a copy alone."""
+        if guest.order.store_id == self.store_id:
+            return False
+        phase = self.inventory.phases.get(guest.order.guest_id)
+        return phase is None or not phase.alive
+
+    def on_network(self, network: Network) -> list[Order]:
+        """Return the orders of all guests that this host promised to run, but of those whose addresses are another's."""
+        promised = list(self.ledger.promised())
+        waiting = [each for each in promised if self.waits(each)]
+        if not waiting:
+            return [each.order for each in promised]
+        sure = [each.order for each in promised if not self.waits(each)]
+        return [*sure, *(each.order for each in waiting if _shared(each, sure, network) is None)]
+
+    def hold(self, guest: HeldGuest, network: Network) -> Ready | None:
+        """Return how a guest stands that must not start, not even by a person's word, or None where it may."""
+        if not self.waits(guest):
+            return None
+        sure = (each.order for each in self.ledger.promised() if not self.waits(each))
+        address = _shared(guest, sure, network)
+        if address is None:
+            return None
+        message = (
+            "the host's store was put back from a copy, and another guest here has the address "
+            f"{address} by a newer order"
+        )
+        return Ready(status=False, reason=GuestReason.WAITING_FOR_ORDERS, message=message)
+
+
+def _shared(guest: HeldGuest, others: Iterable[Order], network: Network) -> str | None:
+    found = admission.shared(guest.order, others, network)
+    return found.address if found is not None else None

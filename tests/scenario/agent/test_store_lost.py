@@ -1,0 +1,179 @@
+"""A store that was lost knows less than its host: whose machines and disks are here is not for it alone to say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from innkeeper.agent.backup.copying import BackupMark, copy_store
+from innkeeper.agent.backup.restore import restore
+from innkeeper.agent.drivers.driver import Capacity
+from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.local.asking import ask
+from innkeeper.agent.local.messages import Question, Verb
+from innkeeper.agent.net.network import Wanted
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store.store import Store
+from innkeeper.clock import SystemClock
+from innkeeper.domain.orders import Order, OrderResources
+from innkeeper.kube.resources import HOST_AGENTS, LEASES
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import GIB, HOST, STORE, address, guest_id, order
+from tests.kit.waiting import settled
+
+OLD, GUEST, NEWER = guest_id(1), guest_id(2), guest_id(3)
+NEW = "22222222-2222-4222-8222-222222222222"
+MARK = BackupMark(store_id=STORE, taken_at="2026-01-01T00:00:00Z", agent_version="1")
+
+
+@pytest.fixture
+async def small(host: AgentHost) -> AgentHost:
+    """A machine with room for one guest of `order`."""
+    capacity = Capacity(cpu_millis=1000, memory_bytes=GIB, disk_bytes=4 * GIB)
+    host.driver._hypervisor = SimulatedDriver(host.clock, capacity=capacity)._hypervisor
+    return host
+
+
+@pytest.fixture
+async def replaced(small: AgentHost) -> tuple[AgentHost, Path]:
+    """A backup knows the first guest; that one was destroyed since, and the second one has its room and its address."""
+    small.start()
+    await small.assign(order(1))
+    await small.told(OLD, "Running")
+    backup = small.directory / "inn-a.1.db"
+    copy_store(StatePaths(small.directory).database, backup, MARK)
+    await small.assign(order(1, serial=2, desired="Destroyed"))
+    await small.told(OLD, "Destroyed", outcome="Destroyed")
+    await small.assign(second())
+    await small.told(GUEST, "Running")
+    return small, backup
+
+
+def second(**changes: Any) -> Order:
+    """Return an order for the second guest, which has the address of the first."""
+    return order(2, addresses=[address(11, guest=GUEST)], **changes)
+
+
+async def lose_store(host: AgentHost, *, backup: Path | None = None) -> None:
+    """The host has a new store, empty or from a backup, and the old heartbeat is over."""
+    await host.kill()
+    for path in host.directory.glob("agent.db*"):
+        path.unlink()
+    if backup is not None:
+        restore(backup, StatePaths(host.directory), host=HOST, new_id=NEW, trusts_copy=False)
+    else:
+        await (await Store.open(host.directory / "agent.db", host=HOST, new_id=NEW)).close()
+    await host.admin.delete(LEASES, "heartbeat", namespace=host.namespace)
+
+
+async def lists(host: AgentHost) -> dict[str, str]:
+    answer = await ask(StatePaths(host.directory), Question(verb=Verb.LIST), clock=SystemClock())
+    return {line.guest_id: line.reason for line in answer.guests}
+
+
+def on_network(host: AgentHost) -> set[str]:
+    wanted: Wanted | None = host.network.wanted()
+    return {each.guest_id for each in wanted.orders} if wanted is not None else set()
+
+
+async def test_a_guest_that_runs_here_is_not_refused_for_one_that_only_a_copy_knows(
+    replaced: tuple[AgentHost, Path],
+) -> None:
+    host, backup = replaced
+    await lose_store(host, backup=backup)
+    host.start()
+    await host.assign(second(serial=2, store_id=NEW))
+    await host.told(GUEST, "Running")
+    assert host.driver.running() == {GUEST}
+    assert host.driver.starts[GUEST] == 1
+
+
+async def test_nobody_at_the_host_starts_a_copied_guest_beside_the_one_that_has_its_address(
+    replaced: tuple[AgentHost, Path],
+) -> None:
+    host, backup = replaced
+    await lose_store(host, backup=backup)
+    host.start()
+    await host.assign(second(serial=2, store_id=NEW))
+    await host.told(GUEST, "Running")
+    assert on_network(host) == {GUEST}, "an address stands twice in what the host's network is made from"
+    question = Question(verb=Verb.START, guest=OLD, by="root")
+    await ask(StatePaths(host.directory), question, clock=SystemClock())
+    await settled(host.driver.running)
+    assert host.driver.running() == {GUEST}
+    assert (await lists(host))[OLD] == "WaitingForOrders"
+
+
+async def test_a_new_guest_may_have_the_address_of_one_that_only_a_copy_knows_but_not_its_room(
+    replaced: tuple[AgentHost, Path],
+) -> None:
+    host, backup = replaced
+    large = Capacity(cpu_millis=3000, memory_bytes=3 * GIB, disk_bytes=12 * GIB)
+    host.driver._hypervisor = SimulatedDriver(host.clock, capacity=large)._hypervisor
+    await host.driver.remove(GUEST)
+    await lose_store(host, backup=backup)
+    host.start()
+    await host.assign(order(3, store_id=NEW, addresses=[address(11, guest=NEWER)]))
+    await host.told(NEWER, "Running")
+    much = OrderResources(cpu_millis=2000, memory_bytes=GIB, disk_bytes=4 * GIB)
+    await host.assign(order(4, store_id=NEW, resources=much))
+    refused = await host.told(guest_id(4), "InsufficientCapacity", outcome="Refused")
+    assert "has promised 2 to other guests" in refused.message
+
+
+@pytest.mark.parametrize("machine", ["runs", "off", "undefined"])
+async def test_a_guest_whose_machine_or_disk_is_here_is_asked_by_no_new_store_whether_it_fits(
+    small: AgentHost, machine: str
+) -> None:
+    """What the host may promise was lowered since: that evicts nobody."""
+    small.start()
+    await small.assign(order(2))
+    await small.told(GUEST, "Running")
+    small.disk(GUEST).write_text("what the guest wrote")
+    await lose_store(small)
+    if machine != "runs":
+        small.driver.reboot()
+    if machine == "undefined":
+        await small.driver.remove(GUEST)
+    reserved = {"reserved": {"memory": "1Gi"}}
+    await small.admin.patch(HOST_AGENTS, "host", {"spec": reserved}, namespace=small.namespace)
+    small.network.answering = {"10.0.0.12": "52:54:00:00:00:01"}
+    small.start()
+    await small.assign(order(2, serial=2, store_id=NEW))
+    await small.told(GUEST, "Running")
+    assert small.driver.starts[GUEST] == (1 if machine == "runs" else 2)
+    assert small.disk(GUEST).read_text() == "what the guest wrote"
+    await small.assign(order(3, store_id=NEW))
+    await small.told(NEWER, "InsufficientCapacity", outcome="Refused")
+
+
+async def test_nobody_is_refused_before_it_is_known_which_machines_are_here(small: AgentHost) -> None:
+    small.start()
+    await small.assign(order(2))
+    await small.told(GUEST, "Running")
+    await lose_store(small)
+    small.disk(GUEST).parent.rename(small.directory / "not-mounted")
+    small.gates.held.add("domains")
+    small.network.answering = {"10.0.0.12": "52:54:00:00:00:01"}
+    small.start()
+    await small.assign(order(2, serial=2, store_id=NEW))
+    await small.gates.reached["domains"].wait()
+    await small.assign(order(3, store_id=NEW, desired="Superseded", image=None))
+    await small.told(NEWER, "Stopping")  # others are looked at meanwhile
+    assert GUEST not in await lists(small)
+    small.gates.open()
+    await small.told(GUEST, "Running")
+    assert small.driver.starts[GUEST] == 1
+
+
+async def test_a_guest_that_rests_is_not_run_again_by_a_new_store(running: AgentHost) -> None:
+    rests = order(2, spec={"restart_policy": "Never"})
+    await running.assign(rests)
+    await running.told(GUEST, "Running")
+    running.driver.power_off(GUEST)
+    await running.told(GUEST, "Completed")
+    await lose_store(running)
+    running.start()
+    await running.assign(order(2, serial=2, store_id=NEW, spec={"restart_policy": "Never"}))
+    await running.told(GUEST, "Completed")
+    assert running.driver.starts[GUEST] == 1
