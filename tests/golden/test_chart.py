@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from kit.reference import settings
 
 from innkeeper import __version__
 from innkeeper.agent.settings import AgentSettings
+from innkeeper.clock import SystemClock
 from innkeeper.domain.reasons import OrphanPolicy
 from innkeeper.domain.rebuild.gate import RebuildPolicy
+from innkeeper.images.unpacking.store import Store
 from innkeeper.telemetry.logs import LogFormat, LogLevel
 from tests.kit.chart import CHART, ORDER_KEY, WITH_AGENTS, HelmError, find, pod_specs, render, run_helm
 from tests.kit.install import CHECKOUT
@@ -101,6 +104,56 @@ def test_agents_take_backups_by_the_variables_that_the_page_shows() -> None:
     assert settings.variable(AgentSettings, "backup_url") == "INNKEEPER_AGENT_BACKUP_URL"
     [state] = [each for each in agent["volumeMounts"] if each["name"] == "state"]
     assert state["mountPropagation"] == "HostToContainer"  # a file system that is mounted there later
+
+
+SHARED = ("--set", "images.persistence.accessModes={ReadWriteMany}")
+WITHOUT_VOLUME = ("--set", "images.persistence.enabled=false")
+SEVERAL = ("--set", "images.replicas=3")
+
+
+def place_of(pod: dict[str, Any], option: str, *, shared: Path, own: Path) -> Path:
+    """Return where a directory of an image server lies, were one directory the volume and another one its node."""
+    [container] = pod["containers"]
+    [inside] = [each.partition("=")[2] for each in container["args"] if each.startswith(f"{option}=")]
+    [mount] = [each for each in container["volumeMounts"] if each["mountPath"] == inside]
+    [volume] = [each for each in pod["volumes"] if each["name"] == mount["name"]]
+    place = (own if "emptyDir" in volume else shared) / volume["name"] / mount.get("subPath", "")
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+@pytest.mark.parametrize("words", [(), SHARED, WITHOUT_VOLUME, SHARED + SEVERAL, WITHOUT_VOLUME + SEVERAL])
+def test_image_servers_that_run_at_once_have_each_a_store(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Else all but one end at once; while they are replaced, one of the new ones runs beside the old ones."""
+    spec = find(render(*words), "Deployment", "innkeeper-images")["spec"]
+    at_once = spec["replicas"] + (spec["strategy"]["type"] == "RollingUpdate")
+    with ExitStack() as running:
+        for number in range(at_once):
+            place = place_of(
+                spec["template"]["spec"],
+                "--store-directory",
+                shared=tmp_path,
+                own=tmp_path / f"node-{number}",
+            )
+            running.enter_context(closing(Store(place, clock=SystemClock())))
+
+
+@pytest.mark.parametrize("words", [(), SHARED])
+def test_a_single_image_server_finds_again_what_it_unpacked(words: tuple[str, ...], tmp_path: Path) -> None:
+    pod = pod_specs(render(*words))["innkeeper-images"]
+    places = [
+        place_of(pod, "--store-directory", shared=tmp_path, own=tmp_path / node) for node in ("one", "other")
+    ]
+    assert places[0] == places[1]
+
+
+def test_image_servers_share_manifests_on_their_volume(tmp_path: Path) -> None:
+    pod = pod_specs(render(*SHARED, *SEVERAL))["innkeeper-images"]
+    places = [
+        place_of(pod, "--manifest-directory", shared=tmp_path, own=tmp_path / node)
+        for node in ("one", "other")
+    ]
+    assert places[0] == places[1]
 
 
 def test_the_version_is_the_programs() -> None:

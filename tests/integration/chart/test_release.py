@@ -346,6 +346,15 @@ def test_what_once_held_the_keys_is_deleted_as_the_page_says(cluster: Path) -> N
     assert key not in secrets_in(cluster)
 
 
+def test_image_servers_that_share_a_volume_may_become_one(cluster: Path) -> None:
+    """The API server refuses, beside Recreate, what it added to a rolling update by itself: Helm takes it away."""
+    shared = ("--set", "images.persistence.accessModes={ReadWriteMany}")
+    install(cluster, *shared, "--set", "images.replicas=2")
+    assert get(cluster, "deployment", "innkeeper-images")["spec"]["strategy"]["rollingUpdate"]
+    helm(cluster, "upgrade", RELEASE, CHART, *shared)
+    assert get(cluster, "deployment", "innkeeper-images")["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def secrets_in(cluster: Path) -> str:
     """Return all that the Secrets of the release's namespace hold, Helm's releases unpacked."""
     found = json.loads(run(cluster, "get", "secrets", f"--namespace={NAMESPACE}", "--output=json").stdout)
