@@ -54,6 +54,8 @@ taints = st.builds(
     Taint, key=st.sampled_from(("x", "y")), effect=st.sampled_from(Effect), value=st.sampled_from(("", "v"))
 )
 host_labels = _labels("zone", "rack")
+guest_labels = _labels("app", "part", "name")
+guest_labels = _labels("app", "part", "name")
 hosts = st.builds(
     HostFacts,
     name=st.sampled_from(HOSTS),

@@ -5,6 +5,9 @@ is asked of those hosts alone, and only its first guest is woken; the next one f
 So of many equal guests two are looked at for one free place: the one that gets it, and the one that finds it gone. Where
 the first finds room but no address, it stays: nobody behind it would find one. Where it rests, as the API server did not
 take what it wrote, nobody behind it is woken until it looked again.
+
+Requests of a line leave out labels that no rule looks at. Where one does by now, the first is woken whatever changed:
+it finds its line among those that share these labels, and the next one follows it.
 """
 
 import heapq
@@ -132,7 +135,7 @@ class Backlog:
             yield [key for _, key, request in part if self._could_help(gained, request)]
 
     def _could_help(self, gained: Gained, request: Request) -> bool:
-        if gained.rows is None:
+        if gained.rows is None or self._fleet.crowd.looks_at_more(request):
             return True
         if _guests_could_help(gained, request):
             return True

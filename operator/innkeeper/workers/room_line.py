@@ -29,8 +29,9 @@ class RoomLine:
         `claims` are those that set it apart from guests that have none. A hard spread counts the places where the guest
         may be now, so its line is that of the ways that it has.
         """
-        standing = replace(asked, pools=self._asked_of_pools(guest, claims))
-        return standing if asked.spread else replace(standing, clusters=self._reach.served(guest))
+        clusters = asked.clusters if asked.spread else self._reach.served(guest)
+        standing = replace(asked, pools=self._asked_of_pools(guest, claims), clusters=clusters)
+        return self._subset.fleet.crowd.in_common(standing)
 
     def keeps_without_address(self, guest: Guest) -> bool:
         """Tell whether who stands behind a guest in its line finds no address either, where this one finds none."""

@@ -13,7 +13,7 @@ from tests.kit.waiting import eventually, settled
 EQUAL = 12
 
 
-async def room_for(scene: GuestScene, cpus: int) -> None:
+async def room_for(scene: GuestScene, cpus: float) -> None:
     """Have the one host take so many guests in all, and wait until the operator knows."""
     amounts = {"cpu": str(cpus), "memory": "64Gi", "disk": "900Gi"}
     scene.patch_status(HOSTS, "a", {"allocatable": amounts})
@@ -87,6 +87,68 @@ async def test_equal_guests_that_wait_are_bound_beside_each_other_where_there_is
     claims.gate.set()
     for name in names:
         await scene.until_ready(name)
+
+
+def add_with_labels(
+    scene: GuestScene, name: str, *, number: int, spec: Document | None = None, **labels: str
+) -> None:
+    """Apply a Guest with labels, the younger the higher its number."""
+    created = f"2026-01-01T00:00:{number:02}Z"
+    made = objects.guest(name, number=number, spec=spec or {}, creationTimestamp=created)
+    made["metadata"]["labels"] = labels
+    if "resources" in made["spec"]:
+        del made["spec"]["flavor"]
+    scene.api.create(GUESTS, made, namespace=NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    "apart", [False, True], ids=["that no rule looks at", "beside one that a rule looks at"]
+)
+async def test_one_free_place_is_offered_to_few_of_many_with_labels_of_their_own(
+    scene: GuestScene, *, apart: bool
+) -> None:
+    term = {"selector": {"matchLabels": {"app": "db"}}, "topologyKey": "innkeeper.dev/host"}
+    spec = {"placement": {"antiAffinity": {"required": [term]}}} if apart else {}
+    await room_for(scene, 0)
+    for number in range(EQUAL):
+        name = f"g{number:02}"
+        add_with_labels(scene, name, number=number, spec=spec, app="web", instance=name)
+    decisions = await all_wait(scene, EQUAL)
+    await room_for(scene, 1)
+    await scene.until_ready("g00")
+    await settled(lambda: len(decisions), for_s=1)
+    assert decisions == ["placed", "no_host_fits"], "the first, and the one behind it"
+
+
+@pytest.mark.parametrize(
+    "kept_out",
+    [{"operator": "In", "values": ["front"]}, {"operator": "NotIn", "values": ["back"]}],
+    ids=["who has a label", "who has not another one"],
+)
+async def test_who_stands_behind_a_guest_that_another_one_came_to_keep_out_has_its_turn(
+    scene: GuestScene, kept_out: Document
+) -> None:
+    """They stand in one line until somebody looks at the label that tells them apart."""
+    await room_for(scene, 0)
+    for number, tier in enumerate(("front", "back"), start=1):
+        add_with_labels(scene, tier, number=number, tier=tier)
+    term = {
+        "selector": {"matchExpressions": [{"key": "tier", **kept_out}]},
+        "topologyKey": "innkeeper.dev/host",
+    }
+    half = {"cpu": "500m", "memory": "1Gi", "disk": "10Gi"}
+    spec = {"resources": half, "placement": {"antiAffinity": {"required": [term]}}}
+    add_with_labels(scene, "keeper", number=3, spec=spec, tier="back")
+    await all_wait(scene, 3)
+    await room_for(scene, 0.5)
+    await scene.until_ready("keeper")
+    await all_wait(scene, 2)
+    await room_for(scene, 1.5)
+    await scene.until_ready("back")
+    await room_for(scene, 2.5)
+    await all_wait(scene, 1)
+    scene.delete_guest("keeper")
+    await scene.until_ready("front")
 
 
 async def test_one_free_place_is_offered_to_few_of_many_that_wait(scene: GuestScene) -> None:

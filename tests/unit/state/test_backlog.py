@@ -214,6 +214,28 @@ def test_a_guest_that_waits_for_something_else_leaves_its_place_to_the_next() ->
     assert backlog.wait(B, LARGE, (0, "2")) == C
 
 
+def test_guests_that_a_newcomer_tells_apart_by_a_label_all_have_a_look() -> None:
+    """Nobody looked at the label while they came to wait, so they wait in one line."""
+    fleet = full()
+    tiers = {key: replace(SMALL, labels=(("tier", key[1]),)) for key in (A, B, C)}
+    lines = {key: fleet.crowd.in_common(asks) for key, asks in tiers.items()}
+    assert len(set(lines.values())) == 1
+    backlog = waiting(fleet, *((key, line, (0, key[1])) for key, line in lines.items()))
+    fleet.put_host(EMPTY)
+    assert helped(backlog) == [A]
+    others = Selector((Requirement("tier", Operator.NOT_IN, frozenset({"b"})),))
+    fleet.reserve(
+        "k", Resident(host="e", amounts=Amounts(), namespace="n", apart=(Term(Group("n", others)),))
+    )
+    assert helped(backlog) == [A], "it may be kept out now, and others not"
+    assert backlog.wait(A, fleet.crowd.in_common(tiers[A]), (0, "a")) == B
+    assert backlog.leave(B) == C
+    assert backlog.wait(C, fleet.crowd.in_common(tiers[C]), (0, "c")) is None
+    assert helped(backlog) == []
+    fleet.release("k")
+    assert helped(backlog) == [A, C]
+
+
 ASKS_WEB = replace(SMALL, labels=(("app", "web"),))
 ELSEWHERE = replace(HOST, name="e", labels={"zone": "b"})
 NOWHERE = replace(HOST, name="x", allocatable=Amounts())

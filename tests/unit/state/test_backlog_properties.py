@@ -76,6 +76,14 @@ class Lines(ChangingFleet):
             self.comers += 1
             self.look((request.namespace, f"g{self.comers}"), request)
 
+    @rule(
+        request=fleets.requests() | fleets.plain_requests,
+        labels=st.lists(fleets.guest_labels, min_size=2, max_size=4),
+    )
+    def guests_with_labels_of_their_own_ask(self, request: Request, labels: list[dict[str, str]]) -> None:
+        for each in labels[: MOST - len(self.asks)]:
+            self.equal_guests_ask(replace(request, labels=tuple(sorted(each.items()))), equals=1)
+
     @rule(data=st.data(), request=fleets.requests())
     def a_guest_asks_for_something_else(self, data: Any, request: Request) -> None:
         assume(self.asks)
@@ -91,7 +99,8 @@ class Lines(ChangingFleet):
         decision = self.shortlists.decide(request, seed=0)
         if not isinstance(decision, Placement):
             self.asks[key] = request
-            self.look_next(self.backlog.wait(key, request, (0, key[1])))
+            line = self.fleet.crowd.in_common(request)
+            self.look_next(self.backlog.wait(key, line, (0, key[1])))
             return
         resident = Resident(
             host=decision.host,

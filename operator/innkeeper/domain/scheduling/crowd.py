@@ -30,6 +30,8 @@ class Namespace:
 
     guests: dict[str, tuple[Resident, int]] = field(default_factory=dict)  # by Guest ID, with its row
     keepers: dict[Term, Tally] = field(default_factory=dict)
+    # Keys of labels that its keepers look at. Who goes leaves them: it may come back, and part those again who wait.
+    looked_at: frozenset[str] = frozenset()
 
 
 class Crowd:
@@ -58,6 +60,7 @@ class Crowd:
         for term in resident.apart:
             if term not in space.keepers:
                 space.keepers[term] = Tally(self._labels)
+                space.looked_at |= term.group.selector.keys
                 self._forget_keepers()
             space.keepers[term].add(row, 1)
 
@@ -131,6 +134,21 @@ class Crowd:
             self._against[request.namespace, request.labels] = known
         return known
 
+    def in_common(self, request: Request) -> Request:
+        """Return a request with those labels alone that a rule looks at now: for guests that share it, all find the same.
+
+        Many guests have a label of their own, such as their name.
+        """
+        return request.cut_to(self._looked_at(request) | request.speaks_of) if request.labels else request
+
+    def looks_at_more(self, request: Request) -> bool:
+        """Tell whether guests that share a request may find different things by now: a keeper looks at more labels."""
+        return request.label_keys is not None and not self._looked_at(request) <= request.label_keys
+
+    def _looked_at(self, request: Request) -> frozenset[str]:
+        space = self._namespaces.get(request.namespace)
+        return space.looked_at if space is not None else frozenset()
+
     def closing(self, request: Request) -> tuple[int, int]:
         """Return what stays the same while no keeper closes a place of several hosts to this request.
 
@@ -200,6 +218,7 @@ class Crowd:
         space.keepers.pop(term, None)
         if counted:
             space.keepers[term] = Tally.of(self._labels, counted)
+            space.looked_at |= term.group.selector.keys
         self._forget_keepers()
         return True
 

@@ -4,7 +4,7 @@ Everything in it is immutable and hashable. `asking` makes one from a Guest.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from innkeeper.domain.quantity import Amounts
@@ -81,12 +81,13 @@ class Request:
     `clusters` are those that all its pools serve (None: every cluster); `addresses_free` is false where one of its pools
     has no address left for it. `pools` rules out no host: it tells guests apart that wait, by what they ask of pools. In
     the clusters of `mac_in_use` another guest has its MAC. `labels` are the guest's own, sorted pairs, which other
-    guests' terms may speak of.
+    guests' terms may speak of; where `label_keys` are given, only those with these keys: see `Crowd.in_common`.
     """
 
     amounts: Amounts
     namespace: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    label_keys: frozenset[str] | None = None
     image: str = ""  # its digest
     cluster: str | None = None
     cluster_selector: Selector = EVERYTHING
@@ -126,6 +127,18 @@ class Request:
     def is_helped_by_arrivals(self) -> bool:
         """Whether a guest that comes can make a host fit: as company, or by filling the emptiest place of a spread."""
         return bool(self.near or self.spread)
+
+    @property
+    def speaks_of(self) -> frozenset[str]:
+        """The keys of the labels that its own terms look at."""
+        spread, wishes = (each.term for each in self.spread), (each.term for each in self.wishes)
+        terms = (*self.near, *self.apart, *spread, *wishes, *self.spread_wishes)
+        return frozenset[str]().union(*(each.group.selector.keys for each in terms))
+
+    def cut_to(self, keys: frozenset[str]) -> "Request":
+        """Return the request without the labels of all other keys; itself where it has none."""
+        labels = tuple(each for each in self.labels if each[0] in keys)
+        return self if labels == self.labels else replace(self, labels=labels, label_keys=keys)
 
     def is_of(self, group: Group) -> bool:
         """Tell whether the guest that asks belongs to a group."""

@@ -64,6 +64,11 @@ class Selector:
         )
         return cls((*labels, *expressions))
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the labels that it looks at."""
+        return frozenset(each.key for each in self.requirements)
+
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether an object with these labels is selected."""
         return all(each.allows(labels.get(each.key)) for each in self.requirements)

@@ -1,8 +1,9 @@
 """Equal requests share their work: what fitted the first one, ranked, serves the next ones.
 
-An entry counts only while its row has not changed since it was scored; changed rows are asked again, many at once.
-Requests that speak of other guests are decided anew each time, since any guest's coming can change what is best for
-them. What fits nowhere is not asked again until something could help it; where other guests rule that, it always is.
+Labels that no rule looks at make none unequal. An entry counts only while its row has not changed since it was scored;
+changed rows are asked again, many at once. Requests that speak of other guests are decided anew each time, since any
+guest's coming can change what is best for them. What fits nowhere is not asked again until something could help it;
+where other guests rule that, it always is.
 """
 
 import heapq
@@ -65,6 +66,7 @@ class Shortlists:
         """Choose a host; the caller notes the promise before it asks again."""
         if request.is_ruled_by_guests:
             return cycle.decide(request, self._fleet, seed=seed, enough=self._enough)
+        request = self._fleet.crowd.in_common(request)
         hopeless = self._hopeless.get(request)
         if hopeless is not None and hopeless[0] == self._standing():
             return hopeless[1]

@@ -8,7 +8,8 @@ from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling import cycle
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.facts import Resident
-from innkeeper.domain.scheduling.request import Request, Term, Wish
+from innkeeper.domain.scheduling.request import Group, Request, Term, Wish
+from innkeeper.domain.scheduling.selectors import Operator, Requirement, Selector
 from innkeeper.domain.scheduling.shortlist import Shortlists
 from innkeeper.views.placement import CLUSTER_TOPOLOGY, HOST_TOPOLOGY
 from tests.unit.domain.scheduling.test_rules import ASK, GIB, HOST, WEB, a_fleet, web
@@ -62,11 +63,39 @@ def test_equal_guests_that_fit_nowhere_cost_one_scan(scans: Scans, asks: Request
     assert shortlists.decide(large, seed=0) == Placement("larger", "lab")
 
 
-def test_a_burst_of_equal_guests_costs_a_few_scans(scans: Scans) -> None:
+def named(asks: Request, number: int) -> Request:
+    """Ask as one of many guests that have a label of their own."""
+    return replace(asks, labels=(*asks.labels, ("instance", f"vm-{number}")))
+
+
+def test_guests_with_labels_of_their_own_that_fit_nowhere_cost_one_scan(scans: Scans) -> None:
+    fleet = a_fleet(*HOSTS)
+    shortlists = Shortlists(fleet)
+    large = replace(ASK, amounts=Amounts(9000, GIB, GIB))
+    answers = {shortlists.decide(named(large, number), seed=number) for number in range(GUESTS)}
+    assert answers == {NoHostFits("0 of 400 hosts fit: 400 lack cpu")}
+    assert (scans.decided, scans.counted) == (1, 1)
+
+
+def test_a_label_of_their_own_that_some_guest_looks_at_tells_guests_apart() -> None:
+    fleet = a_fleet(HOST)
+    shortlists = Shortlists(fleet)
+    found = [shortlists.decide(named(ASK, number), seed=number) for number in (1, 2)]
+    assert found == [Placement(HOST.name, HOST.cluster)] * 2
+    second = Group("n", Selector((Requirement("instance", Operator.IN, frozenset({"vm-2"})),)))
+    fleet.reserve("keeper", Resident(host=HOST.name, amounts=Amounts(), namespace="n", apart=(Term(second),)))
+    for number, fits in ((2, False), (1, True), (2, False), (3, True)):
+        assert isinstance(shortlists.decide(named(ASK, number), seed=number), Placement) is fits
+    fleet.release("keeper")
+    assert isinstance(shortlists.decide(named(ASK, 2), seed=2), Placement)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["with equal labels", "with labels of their own"])
+def test_a_burst_of_equal_guests_costs_a_few_scans(scans: Scans, *, own: bool) -> None:
     fleet = a_fleet(*HOSTS)
     shortlists = Shortlists(fleet)
     for number in range(GUESTS):
-        found = shortlists.decide(ASK, seed=number)
+        found = shortlists.decide(named(ASK, number) if own else ASK, seed=number)
         assert isinstance(found, Placement)
         fleet.reserve(f"g{number}", Resident(host=found.host, amounts=ASK.amounts))
     assert scans.decided <= 2 * GUESTS / cycle.ENOUGH + 2
