@@ -2,12 +2,13 @@
 
 New to the store is not always new to the host. A store that was lost, or put back from a copy, does not know of guests
 whose machines live here, or whose disks lie here: they were promised before, and a refusal would have them built a
-second time elsewhere. So they are not asked whether they fit.
+second time elsewhere. So they are not asked whether they fit. What an earlier store told in an Assignment's status
+counts as well: a guest that had a disk here gets no empty one.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -17,7 +18,8 @@ from innkeeper.agent.copied import Copied
 from innkeeper.agent.drivers.driver import Hypervisor
 from innkeeper.agent.host_orders import HostOrders, HostSettings
 from innkeeper.agent.inventory import Inventory
-from innkeeper.agent.ledger import Ledger
+from innkeeper.agent.judge import held_rank
+from innkeeper.agent.ledger import HeldGuest, Ledger
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
@@ -57,7 +59,7 @@ class Admitting:
         settings = self.host_orders.settings
         if settings is None:
             return False  # the HostAgent will wake all guests when it is seen
-        life = self._life(order, record)
+        life = self._life(order, assignment, record=record, tombstone=tombstone)
         created = assignment.metadata.creation_timestamp
         if life is None and not self.asking.is_asked(order, settings.network, created=created):
             return False  # the wire is asked first; its answer, or its silence, wakes the guest
@@ -72,12 +74,26 @@ class Admitting:
             await self._keep(order, assignment.spec.order, refused=refused, life=life or Life.NEW)
         return True
 
-    def _life(self, order: Order, record: GuestRecord | None) -> Life | None:
+    def built_since(self, held: HeldGuest | None, assignment: Assignment) -> HeldGuest | None:
+        """Return a guest as it is held; one that this store has from a copy may have been built since."""
+        if held is None or held.record.life is not Life.NEW or not self.copied.is_copied(held):
+            return held
+        told = assignment.status.built_epoch or 0
+        if told < held.order.epoch and held.order.guest_id not in self.inventory.phases:
+            return held
+        return replace(held, record=replace(held.record, life=Life.UP))
+
+    def _life(
+        self, order: Order, assignment: Assignment, *, record: GuestRecord | None, tombstone: Tombstone | None
+    ) -> Life | None:
         """Return how a guest stands that a store before this one knew, or None where the guest is new here.
 
         It counts as started: what its machine is found doing says the rest. One that is being stopped, since it was to
         live elsewhere, is off by order.
         """
+        known, told = held_rank(record, tombstone), assignment.status.built_epoch
+        if told is not None and (known is None or told > known.epoch):
+            return Life.UP  # this host itself said so, by an order that this store never read
         phase = self.inventory.phases.get(order.guest_id)
         if _is_left(record):
             return Life.OFF if phase is not None and phase.alive else None

@@ -24,9 +24,13 @@ class Copied:
     inventory: Inventory
     store_id: str
 
+    def is_copied(self, guest: HeldGuest) -> bool:
+        """Tell whether a guest is known by a copy alone."""
+        return guest.order.store_id != self.store_id
+
     def waits(self, guest: HeldGuest) -> bool:
-        """Tell whether a guest is off and known by a copy alone."""
-        if guest.order.store_id == self.store_id:
+        """Tell whether it is off, too."""
+        if not self.is_copied(guest):
             return False
         phase = self.inventory.phases.get(guest.order.guest_id)
         return phase is None or not phase.alive

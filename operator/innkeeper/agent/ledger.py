@@ -56,6 +56,12 @@ class HeldGuest:
         return self.record.outcome == OrderOutcome.ACCEPTED and not is_left
 
     @property
+    def built_epoch(self) -> int | None:
+        """The epoch of the order by which it has a disk here; None where it has none yet."""
+        is_built = self.record.outcome == OrderOutcome.ACCEPTED and self.record.life is not Life.NEW
+        return self.record.rank.epoch if is_built else None
+
+    @property
     def start_rank(self) -> tuple[int, str, str]:
         """What guests that are to start compare by: the higher priority first, then who was promised earlier."""
         return (-self.order.spec.priority, self.record.accepted_at, self.order.guest_id)

@@ -169,18 +169,19 @@ class Reconciler:
             if not await self.admitting.admit(order, assignment, record=old, tombstone=tombstone):
                 return None
         else:
-            await self._update(order, text, seen=held)
+            await self._update(order, assignment, seen=held)
             self.trials.pop(order.guest_id, None)
             log.info("order_updated", desired=order.desired)
         return self.ledger.get(order.guest_id)
 
-    async def _update(self, order: Order, text: str, *, seen: HeldGuest | None) -> None:
+    async def _update(self, order: Order, assignment: Assignment, *, seen: HeldGuest | None) -> None:
         """Keep a newer order beside what a job or a person at the host writes of the guest meanwhile."""
 
         def make(held: HeldGuest | None) -> GuestRecord | None:
             if held is None and seen is not None:
                 return None  # it was taken off this host: its tombstone answers the order
-            life, ready = _carried_over(order, held)
+            life, ready = _carried_over(order, self.admitting.built_since(held, assignment))
+            text = assignment.spec.order
             return self._record(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=held)
 
         await self.ledger.change(order, make, what=f"{OrderOutcome.ACCEPTED} {order.desired}")

@@ -49,6 +49,7 @@ class AssignmentReport:
         namespace: str,
         shown: Callable[[str], Ready | None],
         operation: Callable[[str], OperationRecord | None],
+        built_epoch: Callable[[str], int | None],
         read: Callable[[Key], Assignment | None],
         touch: Touch,
         clock: Clock,
@@ -56,6 +57,7 @@ class AssignmentReport:
         self._namespace = namespace
         self._shown = shown
         self._operation = operation
+        self._built_epoch = built_epoch
         self._read = read
         self._touch = touch
         self._clock = clock
@@ -91,12 +93,21 @@ class AssignmentReport:
             "held": _held(verdict.held),
             "conflict": _conflict(verdict.conflict),
             "operation": _operation(self._operation(guest_id)),
+            "builtEpoch": self._built(guest_id, verdict, told=assignment.status.built_epoch),
         }
         ready = verdict.ready or self._shown(guest_id)
         if ready is not None:
             condition = condition_of(ready, generation=verdict.generation)
             status["conditions"] = documents(assignment.status.conditions, [condition], now=self._clock.now())
         return None if _is_told(status, assignment.status) else status
+
+    def _built(self, guest_id: str, verdict: Verdict, *, told: int | None) -> int | None:
+        """Return by which epoch the guest has a disk here.
+
+        Where the order is not for this store, what an earlier one said stays: it is asked for with the order that is.
+        """
+        known = [self._built_epoch(guest_id), told if verdict.outcome == OrderOutcome.INVALID else None]
+        return max((each for each in known if each is not None), default=None)
 
 
 def condition_of(ready: Ready, *, generation: int) -> Condition:
@@ -140,5 +151,6 @@ def _is_told(status: dict[str, Any], told: AssignmentStatus) -> bool:
         "held": _held(told.held),
         "conflict": _conflict(told.conflict),
         "operation": _operation(told.operation),
+        "builtEpoch": told.built_epoch,
         **({"conditions": [document(each) for each in told.conditions]} if told.conditions else {}),
     }

@@ -101,6 +101,7 @@ class Agent:
             namespace=self._namespace,
             shown=self._shown,
             operation=self._operation,
+            built_epoch=self._built_epoch,
             read=self._assignments.objects.get,
             touch=self._touch_assignment,
             clock=parts.clock,
@@ -450,6 +451,10 @@ class Agent:
     def _operation(self, guest_id: str) -> OperationRecord | None:
         guest = self._ledger.get(guest_id) if self._ledger is not None else None
         return None if guest is None or self._book is None else self._book.get(guest.order)
+
+    def _built_epoch(self, guest_id: str) -> int | None:
+        guest = self._ledger.get(guest_id) if self._ledger is not None else None
+        return None if guest is None else guest.built_epoch
 
     def _operation_changed(self, guest_id: str) -> None:
         self._report.touch(guest_id, urgent=True)

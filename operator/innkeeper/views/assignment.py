@@ -49,6 +49,9 @@ class AssignmentStatus(View, frozen=True, kw_only=True):
     held: Held | None = None
     conflict: AddressConflict | None = None
     operation: OperationReport | None = None
+    built_epoch: int | None = (
+        None  # of the order by which the guest was last seen to have a disk on this host
+    )
     conditions: list[Condition] = []
 
 

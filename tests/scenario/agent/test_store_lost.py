@@ -16,7 +16,7 @@ from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import Order, OrderResources
-from innkeeper.kube.resources import HOST_AGENTS, LEASES
+from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, LEASES
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import GIB, HOST, STORE, address, guest_id, order
 from tests.kit.waiting import settled
@@ -54,7 +54,7 @@ def second(**changes: Any) -> Order:
     return order(2, addresses=[address(11, guest=GUEST)], **changes)
 
 
-async def lose_store(host: AgentHost, *, backup: Path | None = None) -> None:
+async def lose_store(host: AgentHost, *, backup: Path | None = None, store_id: str = NEW) -> None:
     """The host has a new store, empty or from a backup, and the old heartbeat is over."""
     await host.kill()
     for path in host.directory.glob("agent.db*"):
@@ -62,8 +62,13 @@ async def lose_store(host: AgentHost, *, backup: Path | None = None) -> None:
     if backup is not None:
         restore(backup, StatePaths(host.directory), host=HOST, new_id=NEW, trusts_copy=False)
     else:
-        await (await Store.open(host.directory / "agent.db", host=HOST, new_id=NEW)).close()
+        await (await Store.open(host.directory / "agent.db", host=HOST, new_id=store_id)).close()
     await host.admin.delete(LEASES, "heartbeat", namespace=host.namespace)
+
+
+async def nothing_is_told(host: AgentHost) -> None:
+    """The second guest's Assignment was lost as well, and with it what the host told of the guest."""
+    await host.admin.delete(ASSIGNMENTS, GUEST, namespace=host.namespace)
 
 
 async def lists(host: AgentHost) -> dict[str, str]:
@@ -81,6 +86,7 @@ async def test_a_guest_that_runs_here_is_not_refused_for_one_that_only_a_copy_kn
 ) -> None:
     host, backup = replaced
     await lose_store(host, backup=backup)
+    await nothing_is_told(host)
     host.start()
     await host.assign(second(serial=2, store_id=NEW))
     await host.told(GUEST, "Running")
@@ -121,25 +127,33 @@ async def test_a_new_guest_may_have_the_address_of_one_that_only_a_copy_knows_bu
     assert "has promised 2 to other guests" in refused.message
 
 
-@pytest.mark.parametrize("machine", ["runs", "off", "undefined"])
+@pytest.mark.parametrize("machine", ["runs", "off", "undefined", "gone"])
 async def test_a_guest_whose_machine_or_disk_is_here_is_asked_by_no_new_store_whether_it_fits(
     small: AgentHost, machine: str
 ) -> None:
     """What the host may promise was lowered since: that evicts nobody."""
+    away = small.directory / "not-mounted"
     small.start()
     await small.assign(order(2))
     await small.told(GUEST, "Running")
     small.disk(GUEST).write_text("what the guest wrote")
     await lose_store(small)
+    if machine != "gone":
+        await nothing_is_told(small)
     if machine != "runs":
         small.driver.reboot()
-    if machine == "undefined":
+    if machine in ("undefined", "gone"):
         await small.driver.remove(GUEST)
+    if machine == "gone":
+        small.disk(GUEST).parent.rename(away)
     reserved = {"reserved": {"memory": "1Gi"}}
     await small.admin.patch(HOST_AGENTS, "host", {"spec": reserved}, namespace=small.namespace)
     small.network.answering = {"10.0.0.12": "52:54:00:00:00:01"}
     small.start()
     await small.assign(order(2, serial=2, store_id=NEW))
+    if machine == "gone":
+        await small.told(GUEST, "DiskMissing")
+        away.rename(small.disk(GUEST).parent)
     await small.told(GUEST, "Running")
     assert small.driver.starts[GUEST] == (1 if machine == "runs" else 2)
     assert small.disk(GUEST).read_text() == "what the guest wrote"
@@ -152,6 +166,7 @@ async def test_nobody_is_refused_before_it_is_known_which_machines_are_here(smal
     await small.assign(order(2))
     await small.told(GUEST, "Running")
     await lose_store(small)
+    await nothing_is_told(small)
     small.disk(GUEST).parent.rename(small.directory / "not-mounted")
     small.gates.held.add("domains")
     small.network.answering = {"10.0.0.12": "52:54:00:00:00:01"}
@@ -177,3 +192,119 @@ async def test_a_guest_that_rests_is_not_run_again_by_a_new_store(running: Agent
     await running.assign(order(2, serial=2, store_id=NEW, spec={"restart_policy": "Never"}))
     await running.told(GUEST, "Completed")
     assert running.driver.starts[GUEST] == 1
+
+
+@pytest.fixture
+async def written(running: AgentHost) -> AgentHost:
+    """The second guest was built and wrote something."""
+    await running.assign(order(2))
+    await running.told(GUEST, "Running")
+    running.disk(GUEST).write_text("what the guest wrote")
+    return running
+
+
+async def reinstall(host: AgentHost, *, backup: Path | None = None) -> Path:
+    """The machine was installed anew, the disks are not mounted; return where they are."""
+    await lose_store(host, backup=backup)
+    for each in (OLD, GUEST):
+        await host.driver.remove(each)
+    away = host.directory / "not-mounted"
+    (host.directory / "guests").rename(away)
+    return away
+
+
+@pytest.mark.parametrize("read", ["both orders", "the new order"])
+async def test_a_guest_that_a_new_store_does_not_know_gets_no_empty_disk(
+    written: AgentHost, read: str
+) -> None:
+    away = await reinstall(written)
+    if read == "the new order":
+        await written.assign(order(2, serial=2, store_id=NEW))
+        written.start()
+    else:
+        written.start()
+        await written.told(GUEST, "OrderInvalid", outcome="Invalid")
+        await written.kill()
+        written.start()
+        await written.assign(order(2, serial=2, store_id=NEW))
+    await written.told(GUEST, "DiskMissing")
+    assert not written.disk(GUEST).exists()
+    away.rename(written.directory / "guests")
+    await written.told(GUEST, "Running")
+    assert written.disk(GUEST).read_text() == "what the guest wrote"
+
+
+async def test_a_host_that_rebooted_without_its_disks_says_so_of_all_guests(written: AgentHost) -> None:
+    backup = written.directory / "inn-a.1.db"
+    copy_store(StatePaths(written.directory).database, backup, MARK)
+    await written.assign(order(3))
+    await written.told(NEWER, "Running")
+    await lose_store(written, backup=backup)
+    written.driver.reboot()
+    (written.directory / "guests").rename(written.directory / "not-mounted")
+    written.start()
+    for number in (1, 2, 3):
+        await written.assign(order(number, serial=2, store_id=NEW))
+        await written.told(guest_id(number), "DiskMissing")
+    assert not written.driver.running()
+
+
+async def test_two_losses_of_the_store_make_no_empty_disk_either(written: AgentHost) -> None:
+    await reinstall(written)
+    written.start()
+    await written.assign(order(2, serial=2, store_id=NEW))
+    await written.told(GUEST, "DiskMissing")
+    third = "33333333-3333-4333-8333-333333333333"
+    await lose_store(written, store_id=third)
+    written.start()
+    await written.assign(order(2, serial=3, store_id=third))
+    await written.told(GUEST, "DiskMissing")
+    assert not written.disk(GUEST).exists()
+
+
+async def test_a_guest_that_a_copy_knows_as_not_built_yet_gets_no_empty_disk(running: AgentHost) -> None:
+    await running.assign(order(2, desired="Stopped"))
+    await running.told(GUEST, "Stopped")
+    backup = running.directory / "inn-a.1.db"
+    copy_store(StatePaths(running.directory).database, backup, MARK)
+    await running.assign(order(2, serial=2))
+    await running.told(GUEST, "Running")
+    await reinstall(running, backup=backup)
+    running.start()
+    await running.assign(order(2, serial=3, store_id=NEW))
+    await running.told(GUEST, "DiskMissing")
+    assert not running.disk(GUEST).exists()
+
+
+@pytest.mark.parametrize("before", ["never-run", "elsewhere", "refused", "destroyed"])
+async def test_a_guest_that_had_no_disk_here_is_built(running: AgentHost, before: str) -> None:
+    match before:
+        case "never-run":
+            await running.assign(order(2, desired="Stopped"))
+            await running.told(GUEST, "Stopped")
+        case "refused":
+            running.network.answering = {"10.0.0.12": "52:54:00:00:00:01"}
+            await running.assign(order(2))
+            await running.told(GUEST, "AddressInUse", outcome="Refused")
+        case "destroyed":
+            await running.assign(order(2))
+            await running.told(GUEST, "Running")
+            await running.assign(order(2, serial=2, desired="Destroyed"))
+            await running.told(GUEST, "Destroyed", outcome="Destroyed")
+    running.network.answering = {}
+    await reinstall(running)
+    running.start()
+    await running.assign(order(2, epoch=2, store_id=NEW))
+    await running.told(GUEST, "Running")
+    assert running.disk(GUEST).exists()
+
+
+async def test_a_guest_that_was_destroyed_and_made_anew_is_built_by_the_same_store(
+    running: AgentHost,
+) -> None:
+    await running.assign(order(serial=2, desired="Destroyed"))
+    await running.told(OLD, "Destroyed", outcome="Destroyed")
+    assert (await running.assignment(OLD)).status.built_epoch is None
+    await running.assign(order(epoch=2))
+    await running.told(OLD, "Running")
+    assert (await running.assignment(OLD)).status.built_epoch == 2

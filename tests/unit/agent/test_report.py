@@ -1,5 +1,10 @@
 """What is told of an Assignment, and when nothing is."""
 
+from dataclasses import replace
+
+import msgspec
+import pytest
+
 from innkeeper.agent.report import AssignmentReport, Key, Verdict
 from innkeeper.agent.store.records import Ready
 from innkeeper.domain.orders import Rank
@@ -39,10 +44,12 @@ class Scene:
             metadata=metadata, spec=SPEC, status=status or AssignmentStatus()
         )
         self.touched: list[bool] = []
+        self.built_epoch: int | None = None
         self.report = AssignmentReport(
             namespace="host-inn-a",
             shown=lambda _: Ready(True, "Running"),
             operation=lambda _: None,
+            built_epoch=lambda _: self.built_epoch,
             read=lambda _: self.assignment,
             touch=self.touch,
             clock=ManualClock(),
@@ -63,6 +70,7 @@ def test_a_verdict_becomes_a_status() -> None:
         "held": {"epoch": 1, "serial": 2},
         "conflict": None,
         "operation": None,
+        "builtEpoch": None,
         "conditions": [
             {
                 "type": "Ready",
@@ -96,3 +104,29 @@ def test_nothing_is_told_of_an_assignment_that_is_gone() -> None:
     scene.report.touch("g", urgent=True)
     assert scene.touched == [True]
     assert scene.report.render(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "held", "told", "then"),
+    [
+        (OrderOutcome.ACCEPTED, 2, 1, 2),
+        (
+            OrderOutcome.INVALID,
+            None,
+            1,
+            1,
+        ),  # an order for a store that was lost, which is no more asked what it knew
+        (OrderOutcome.INVALID, 1, 2, 2),
+        (OrderOutcome.DESTROYED, None, 1, None),
+        (OrderOutcome.REFUSED, None, 1, None),
+    ],
+)
+def test_that_a_guest_was_built_here_is_told_until_this_store_knows_better(
+    outcome: OrderOutcome, held: int | None, told: int, then: int | None
+) -> None:
+    scene = Scene(status=msgspec.structs.replace(TOLD, built_epoch=told))
+    scene.built_epoch = held
+    scene.report.say("g", replace(VERDICT, outcome=outcome))
+    status = scene.report.render(KEY)
+    assert status is not None
+    assert status["builtEpoch"] == then

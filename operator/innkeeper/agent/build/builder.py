@@ -33,7 +33,7 @@ class Builder:
 
     async def start(self, build: Build) -> None:
         """Start a guest that was built: what it needs of its host is made again, its disk and seed stay."""
-        await self._go(build, (rest_on.rest_on, *STARTING), told="guest_started")
+        await self._go(build, (own_disk.find, rest_on.rest_on, *STARTING), told="guest_started")
 
     async def _go(self, build: Build, steps: tuple[BuildStep, ...], *, told: str) -> None:
         watch = build.stopwatch

@@ -1,6 +1,7 @@
 """Step 0, of a guest that was built before: its disk is there. One that is lost is never replaced by an empty one.
 
-The store may have been put back on a machine without the disks, or the disks may lie on what is not mounted.
+The store may have been put back, or made anew, on a machine without the disks, or these lie on what is not mounted. So
+it is not for the store alone to say that a guest was built before: see `agent.admitting`.
 """
 
 from innkeeper.agent.build.build import Build

@@ -104,6 +104,9 @@ class AssignmentStatus(ApiModel):
     """Why the order was refused, where the reason is `AddressInUse`."""
     operation: OperationReport | None = None
     """What became of the operation in the order, once the agent began it."""
+    built_epoch: Counter | None = None
+    """The epoch of the order by which the guest was last seen to have a disk here. An agent whose store was lost goes by
+    it, and makes no empty disk for such a guest."""
     conditions: Conditions = Field(default_factory=list)
     """`Ready`: the guest is as ordered; its reasons are the steps on the host."""
 
