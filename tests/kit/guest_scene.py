@@ -262,7 +262,8 @@ class GuestScene:
         }
         store_id = self.hosts[host].store_id
         asked_at = self.clock.now().timestamp()
-        operator.records.replace(host, HostRecord(Cursor(store_id, 1), asked_at, guests, {}))
+        ends = {guest_id: each.rank for guest_id, each in self.hosts[host].tombstones.items()}
+        operator.records.replace(host, HostRecord(Cursor(store_id, 1), asked_at, guests, ends))
         operator.subset.wake(waiting.host_record(host))
 
     def operate(self, kind: str, name: str = "op", *, guest: str = "web", **spec: Any) -> str:

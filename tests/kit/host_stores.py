@@ -54,10 +54,13 @@ class HostStore:
 
     def bury(self, order: Order, *, proven: bool = True) -> None:
         """Have the store tell that it destroyed a guest, by the order next to the given one."""
-        end = _ended(order)
-        self.guests.pop(order.guest_id, None)
-        self.tombstones[order.guest_id] = TombstoneEntry(
-            guest_id=order.guest_id,
+        self.bury_by(_ended(order), proven=proven)
+
+    def bury_by(self, end: Order, *, proven: bool = True) -> None:
+        """Have the store tell that it destroyed a guest by the given order."""
+        self.guests.pop(end.guest_id, None)
+        self.tombstones[end.guest_id] = TombstoneEntry(
+            guest_id=end.guest_id,
             epoch=end.epoch,
             serial=end.serial,
             destroyed_at="2026-01-01T00:00:00Z",

@@ -81,10 +81,16 @@ class HostRecords:
         found = {host: self._hosts[host].guests.get(guest_id) for host in self._holders.get(guest_id, ())}
         return {host: each for host, each in found.items() if each is not None}
 
-    def tombstone(self, guest_id: str) -> Rank | None:
-        """Return the highest rank at which some host destroyed a guest."""
-        ranks = (self._hosts[host].tombstones.get(guest_id) for host in self._holders.get(guest_id, ()))
-        return max((rank for rank in ranks if rank is not None), default=None)
+    def is_over(self, guest_id: str, host: str, rank: Rank) -> bool:
+        """Tell whether a guest that `host` has by the order of a rank was destroyed since: there, or elsewhere later on.
+
+        In one epoch a guest has one host: what another one destroyed in it is what that one kept, a disk.
+        """
+        for other in self._holders.get(guest_id, ()):
+            end = self._hosts[other].tombstones.get(guest_id)
+            if end is not None and (end > rank if other == host else end.epoch > rank.epoch):
+                return True
+        return False
 
     def guests(self) -> Iterator[tuple[str, str, HeldGuest]]:
         """Yield every held guest as (host, Guest ID, guest); records may change meanwhile."""

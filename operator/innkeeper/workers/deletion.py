@@ -20,6 +20,7 @@ from innkeeper.state.subset import Subset, guest_id_of
 from innkeeper.views.assignment import Assignment, AssignmentSpec
 from innkeeper.views.guest import Guest
 from innkeeper.workers.assigner import AssignerWorker
+from innkeeper.workers.held import HeldByHosts
 from innkeeper.workers.network import NetworkWorker
 
 log = structlog.get_logger()
@@ -40,12 +41,19 @@ class DeletionWorker:
     """Leads deleted guests out."""
 
     def __init__(
-        self, client: Client, subset: Subset, *, assigner: AssignerWorker, network: NetworkWorker
+        self,
+        client: Client,
+        subset: Subset,
+        *,
+        assigner: AssignerWorker,
+        network: NetworkWorker,
+        held: HeldByHosts,
     ) -> None:
         self._client = client
         self._subset = subset
         self._assigner = assigner
         self._network = network
+        self._held = held
 
     async def advance(self, guest: Guest) -> Blocked | None:
         """Go as far as can be gone now; return what is waited for.
@@ -109,8 +117,11 @@ class DeletionWorker:
                 return
 
     def _held_elsewhere(self, guest_id: str, host: str) -> bool:
-        """Tell whether another host may still run the guest, and so use its addresses."""
-        return any(
+        """Tell whether another host may still run the guest, and so use its addresses.
+
+        One whose Assignment is gone may have told of it; where it does so no more, the sweeper finds the addresses.
+        """
+        return self._held.is_held(guest_id, but=host) or any(
             other != host and may_hold(order) and not self._subset.host_is_lost(other)
             for other, order in self._subset.assignments_of(guest_id).items()
         )

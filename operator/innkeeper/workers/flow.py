@@ -94,7 +94,9 @@ class GuestFlow:
             user_data=UserDataWorker(client),
             orders=held.orders,
         )
-        self._deletion = DeletionWorker(client, subset, assigner=self._assigner, network=self.network)
+        self._deletion = DeletionWorker(
+            client, subset, assigner=self._assigner, network=self.network, held=held
+        )
         self.scheduler = SchedulerWorker(subset, clock)
         self._worker = GuestWorker(
             client,

@@ -38,10 +38,13 @@ class HeldByHosts:
         held = self._read(assignment.spec.order, assignment.spec.guest_id, host)
         return held.order if held is not None else None
 
-    def is_held(self, guest_id: str) -> bool:
-        """Tell whether some host was heard to hold a guest and is not lost: it uses its addresses."""
+    def is_held(self, guest_id: str, *, but: str | None = None) -> bool:
+        """Tell whether some host, `but` that one, was heard to hold a guest and is not lost: it uses its addresses."""
         holders = self.records.holders(guest_id).items()
-        return any(_uses_addresses(each) and not self.subset.host_is_lost(host) for host, each in holders)
+        return any(
+            host != but and _uses_addresses(each) and not self.subset.host_is_lost(host)
+            for host, each in holders
+        )
 
     def is_denied(self, guest_id: str, host: str, since: datetime) -> bool:
         """Tell whether a host that was asked after a moment told all that it holds, and no guest of that ID.

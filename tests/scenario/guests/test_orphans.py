@@ -333,6 +333,46 @@ async def test_a_claim_of_a_guest_of_which_a_host_keeps_the_disk_alone_is_releas
     assert scene.addresses() == []
 
 
+async def removed_where_its_disk_was_left(scene: GuestScene, operator: Operator) -> None:
+    """Have the disk be removed while nobody hears where the guest lives, and the disk's host be asked once more."""
+    operator.orphans._sightings.clear()
+    operator.orphans.ask = lambda host: scene.remember(host, operator) if host == "a" else None
+    await look(operator)
+    [left] = operator.orphans.find(NAMESPACE, guest_id())
+    assert operator.orphans.state_of(left) is OrphanState.SUPERSEDED
+    await operator.word.remove(left)
+    await eventually(lambda: scene.hosts["a"].destroyed == [guest_id()])
+    await eventually(lambda: not scene.assignments())
+    scene.remember("a", operator)
+
+
+async def test_a_left_disk_that_is_removed_does_not_end_the_guest(scene: GuestScene) -> None:
+    """Its host comes back after that; the guest runs there, and is brought back with its address."""
+    operator = await moved_and_orphaned(scene, "b", by_assignment=False)
+    operator.records.forget("b")
+    await removed_where_its_disk_was_left(scene, operator)
+    scene.remember("b", operator)
+    operator.orphans.ask = lambda host: scene.remember(host, operator)
+    await look(operator)
+    [orphan] = operator.orphans.find(NAMESPACE, guest_id())
+    assert (orphan.host, operator.orphans.state_of(orphan)) == ("b", OrphanState.HELD)
+    await operator.word.adopt(orphan)
+    assert (await scene.until_ready()).status.host == "b"
+    assert [each.spec.owner.id for each in scene.addresses() if each.spec.owner] == [guest_id()]
+    assert scene.hosts["b"].destroyed == []
+
+
+async def test_a_left_disk_that_is_removed_frees_no_address_that_another_host_told_of(
+    scene: GuestScene,
+) -> None:
+    """What that host told is old, so that it counts for no orphan until it is asked again."""
+    operator = await moved_and_orphaned(scene, "b", by_assignment=False)
+    await removed_where_its_disk_was_left(scene, operator)
+    for _ in range(4):
+        await operator.sweeper.sweep()
+    assert [each.spec.owner.id for each in scene.addresses() if each.spec.owner] == [guest_id()]
+
+
 @pytest.mark.parametrize("policy", list(OrphanPolicy))
 async def test_the_policy_keeps_or_adopts_and_tells_once(scene: GuestScene, policy: OrphanPolicy) -> None:
     await orphaned(scene)

@@ -234,6 +234,21 @@ async def test_a_destroyed_guest_does_not_come_back(scene: Scene) -> None:
     assert scene.addresses() == {}
 
 
+@pytest.mark.parametrize("heard", [("a", "b"), ("a",)])
+async def test_a_disk_that_was_left_and_removed_since_ends_no_guest_that_lives_elsewhere(
+    scene: Scene, heard: tuple[str, ...]
+) -> None:
+    a, b = scene.host("a"), scene.host("b")
+    b.hold(b.order(epoch=2))
+    await scene.run()
+    a.bury(a.order(epoch=2))  # as high as the order by which the guest lives
+    scene.api.calls.clear()
+    outcome = await scene.run(hosts=heard)
+    assert scene.api.writes() == []
+    assert not outcome.missing
+    assert list(scene.addresses().values()) == [guest_id()]
+
+
 async def test_a_guest_that_a_pipeline_applied_meanwhile_becomes_the_one_that_runs(scene: Scene) -> None:
     host = scene.host("a")
     order = host.order()

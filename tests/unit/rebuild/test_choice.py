@@ -6,14 +6,18 @@ import msgspec
 import pytest
 
 from innkeeper.domain.host_store import GuestEntry, TombstoneEntry
+from innkeeper.domain.lifecycle.ordering import to_destroy
 from innkeeper.domain.orders import Signer
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.rebuild.choice import Choice, choose
 from innkeeper.domain.rebuild.findings import FindingKind
 from innkeeper.domain.rebuild.testimony import Judging
+from innkeeper.views.assignment import Assignment
 from innkeeper.views.host import Network
+from tests.kit import objects
 from tests.kit.agent_orders import GIB, KEYS, guest_id
 from tests.kit.host_stores import SETTINGS, HostStore
+from tests.kit.objects import view
 
 FORGER = Signer(b"\x66" * 32)
 
@@ -62,8 +66,8 @@ def test_the_text_that_counts_is_the_one_that_the_host_holds(hosts: tuple[HostSt
     assert [each.text for each in chosen(*hosts).guests] == [text]
 
 
-@pytest.mark.parametrize(("epoch", "comes_back"), [(1, False), (2, False), (3, True)])
-def test_a_guest_that_was_destroyed_in_its_epoch_or_later_is_not_made_anew(
+@pytest.mark.parametrize(("epoch", "comes_back"), [(1, False), (2, True), (3, True)])
+def test_a_guest_that_another_host_destroyed_in_a_later_epoch_is_not_made_anew(
     hosts: tuple[HostStore, HostStore], epoch: int, *, comes_back: bool
 ) -> None:
     a, b = hosts
@@ -72,6 +76,32 @@ def test_a_guest_that_was_destroyed_in_its_epoch_or_later_is_not_made_anew(
     choice = chosen(a, b)
     assert (guest_id() in holders(choice)) is comes_back
     assert (FindingKind.DESTROYED in kinds(choice)) is not comes_back
+
+
+def test_a_host_that_destroyed_the_disk_that_it_kept_ends_no_guest_that_lives_elsewhere(
+    hosts: tuple[HostStore, HostStore],
+) -> None:
+    """The order for that is of the guest's present epoch, and by all that it says it might be the guest's own end."""
+    a, b = hosts
+    left = a.order(epoch=2, serial=7, desired="Superseded", image=None)
+    there = view(objects.assignment(rank=(2, 7)), Assignment)
+    a.bury_by(to_destroy(left, there, store_id=left.store_id))
+    b.hold(b.order(epoch=2))
+    choice = chosen(a, b)
+    assert holders(choice) == {guest_id(): ("b", 2, 1)}
+    [finding] = choice.findings
+    assert (finding.kind, finding.host) == (FindingKind.SUPERSEDED, "a")
+    assert (
+        "host a destroyed what it kept of it, by the order 2.8; it lives on host b, by 2.1" in finding.message
+    )
+
+
+def test_a_guest_that_its_own_host_destroyed_is_not_made_anew(hosts: tuple[HostStore, HostStore]) -> None:
+    a, b = hosts
+    order = b.order(epoch=2)
+    b.bury(order)
+    b.hold(order)
+    assert holders(chosen(a, b)) == {}
 
 
 def test_no_host_ends_the_guest_of_another_by_its_word_alone(hosts: tuple[HostStore, HostStore]) -> None:

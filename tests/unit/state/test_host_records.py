@@ -61,9 +61,9 @@ def test_a_guest_that_two_hosts_hold_is_found_at_both() -> None:
     assert records.oldest_at() == 6.0
     records.forget("a")
     assert set(records.holders("g1")) == {"b"}
-    assert records.tombstone("dead") == Rank(3, 4)
+    assert records.is_over("dead", "b", Rank(3, 3))
     records.forget("b")
-    assert records.tombstone("dead") is None
+    assert not records.is_over("dead", "b", Rank(3, 3))
     assert records.oldest_at() is None
 
 
@@ -73,4 +73,23 @@ def test_an_end_that_was_told_elsewhere_is_noted() -> None:
     records.note_end("a", "g1", Rank(2, 1))
     records.note_end("b", "g1", Rank(9, 1))
     assert records.holders("g1") == {}
-    assert records.tombstone("g1") == Rank(2, 1)
+    assert records.is_over("g1", "a", Rank(1, 1))
+    assert not records.is_over("g1", "a", Rank(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("host", "rank", "is_over"),
+    [
+        ("a", Rank(3, 3), True),
+        ("a", Rank(3, 4), False),  # a later order than the one that ended it
+        ("b", Rank(2, 9), True),
+        ("b", Rank(3, 1), False),  # that epoch is its own: the other one kept a disk
+    ],
+)
+def test_a_guest_is_over_where_it_was_destroyed_and_elsewhere_by_a_later_epoch_alone(
+    host: str, rank: Rank, *, is_over: bool
+) -> None:
+    records = HostRecords()
+    records.replace("a", record("g1"))
+    records.replace("b", HostRecord(Cursor("store-b", 1), 1.0, {}, {}))
+    assert records.is_over("dead", host, rank) is is_over

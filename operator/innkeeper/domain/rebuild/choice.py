@@ -1,7 +1,8 @@
 """Which order of each guest counts when several hosts speak, and what their API server should hold.
 
 Per Guest ID the highest (epoch, serial) wins, of the orders by which a host has the guest: one that says that it lives
-elsewhere is told of only, whatever its rank. A guest that was destroyed in its epoch or a later one is not made anew.
+elsewhere is told of only, whatever its rank. A guest that its host destroyed in its epoch, or any in a later one, is not
+made anew.
 What hosts tell of their Cluster and of Flavors is compared; most of them count. Pure.
 """
 
@@ -22,19 +23,32 @@ T = TypeVar("T", Network, Amounts)
 
 @dataclass(kw_only=True)
 class Ends:
-    """Which guests were destroyed, by the latest order of each."""
+    """Which guests were destroyed, by the latest order of each; by Guest ID and host.
 
-    proven: dict[str, Rank] = field(default_factory=dict)  # by Guest ID
-    # By Guest ID and host: that host's word alone.
-    told: dict[str, dict[str, Rank]] = field(default_factory=dict)
+    In one epoch a guest has one host. Another one may have been told to destroy what it kept of it, a disk, by an order
+    of that very epoch: that ends no guest that its host shows. An order of a later epoch does, whoever shows it.
+    """
+
+    proven: dict[str, dict[str, Rank]] = field(default_factory=dict)  # by a signed order that the host shows
+    told: dict[str, dict[str, Rank]] = field(default_factory=dict)  # by that host's word alone
 
     def of(self, guest_id: str, host: str | None, *, epoch: int) -> Rank | None:
         """Return by which rank a guest was destroyed that is, or was to be, on `host` in `epoch`; None: it was not."""
-        ranks = [self.proven.get(guest_id)]
+        ranks = [self.proof(guest_id, host, epoch=epoch)]
         if host is not None:
             ranks.append(self.told.get(guest_id, {}).get(host))
         latest = max((each for each in ranks if each is not None), default=None)
         return latest if latest is not None and latest.epoch >= epoch else None
+
+    def proof(self, guest_id: str, host: str | None, *, epoch: int) -> Rank | None:
+        """Return the same, by signed orders alone; None as the host: it is not known whose the epoch is."""
+        shown = self.proven.get(guest_id, {}).items()
+        ranks = (
+            rank
+            for other, rank in shown
+            if rank.epoch > epoch or (rank.epoch == epoch and host in (None, other))
+        )
+        return max(ranks, default=None)
 
 
 @dataclass(kw_only=True)
@@ -85,7 +99,7 @@ def _ends(heard: Iterable[Testimony]) -> Ends:
     ends = Ends()
     for each in heard:
         for guest_id, rank in each.ends.items():
-            ends.proven[guest_id] = max(rank, ends.proven.get(guest_id, rank))
+            ends.proven.setdefault(guest_id, {})[each.host] = rank
         for guest_id, rank in each.own_ends.items():
             ends.told.setdefault(guest_id, {})[each.host] = rank
     return ends
@@ -103,7 +117,7 @@ def _choose_guests(heard: Iterable[Testimony], choice: Choice) -> None:
         if end is None:
             choice.guests.append(first)
             choice.findings += (_superseded(each, first) for each in others)
-            choice.findings += _unproven(choice.ends, first)
+            choice.findings += _ended_elsewhere(choice.ends, first)
         else:
             choice.findings += (_destroyed(each, end) for each in orders)
     choice.guests.sort(key=lambda each: (each.order.namespace, each.order.name, each.order.guest_id))
@@ -115,7 +129,8 @@ def _tell_of_superseded(heard: Iterable[Testimony], choice: Choice) -> None:
     for testimony in heard:
         for guest_id, held in testimony.superseded.items():
             order = held.order
-            end = choice.ends.of(guest_id, order.host, epoch=order.epoch)
+            # The epoch is another host's, whichever that is.
+            end = choice.ends.of(guest_id, None, epoch=order.epoch)
             if guest_id in chosen:
                 choice.superseded.append(held)
                 choice.findings.append(_lives_elsewhere(order, chosen[guest_id].order))
@@ -133,16 +148,26 @@ def _choose_ending(heard: Iterable[Testimony], choice: Choice) -> None:
             choice.findings.append(_is_ending(held.order))
 
 
-def _unproven(ends: Ends, held: HeldOrder) -> Iterator[Finding]:
-    """Tell of hosts that say without proof that they destroyed a guest which another one holds."""
+def _ended_elsewhere(ends: Ends, held: HeldOrder) -> Iterator[Finding]:
+    """Tell of hosts that say that they destroyed a guest which another one holds: without proof, or a disk of it."""
     order = held.order
+    name, shown = f"{order.namespace}/{order.name}", ends.proven.get(order.guest_id, {})
     for host, rank in ends.told.get(order.guest_id, {}).items():
-        if host != order.host and rank.epoch >= order.epoch:
+        if host == order.host or rank.epoch < order.epoch:
+            continue
+        if host in shown:
             message = (
-                f"host {host} says that it destroyed {order.namespace}/{order.name}, and shows no order to do so: it "
-                f"counts as running on host {order.host}"
+                f"{name}: host {host} destroyed what it kept of it, by the order {rank_text(rank)}; it lives on host "
+                f"{order.host}, by {rank_text(order.rank)}. If it was to be deleted, delete its Guest again"
             )
-            yield Finding(kind=FindingKind.END_NOT_PROVEN, host=host, subject=order.guest_id, message=message)
+            kind = FindingKind.SUPERSEDED
+        else:
+            message = (
+                f"host {host} says that it destroyed {name}, and shows no order to do so: it counts as running on host "
+                f"{order.host}"
+            )
+            kind = FindingKind.END_NOT_PROVEN
+        yield Finding(kind=kind, host=host, subject=order.guest_id, message=message)
 
 
 def _superseded(held: HeldOrder, by: HeldOrder) -> Finding:

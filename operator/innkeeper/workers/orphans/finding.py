@@ -34,7 +34,7 @@ class OrphanState(StrEnum):
     """What can be done with an orphan."""
 
     HELD = "Held"  # adopted or removed
-    SUPERSEDED = "Superseded"  # it lives on another host, or was destroyed there by a later order: it can be removed only
+    SUPERSEDED = "Superseded"  # it lives on another host, or was destroyed since: it can be removed only
     REMOVING = "Removing"  # a person asked for its end; its host has not been told, or does not hear
 
 
@@ -106,9 +106,8 @@ class Orphans:
         assignment = self._held.subset.assignment(orphan.guest_id, orphan.host)
         if assignment is not None and is_to_be_removed(assignment):
             return OrphanState.REMOVING
-        end = self._held.records.tombstone(orphan.guest_id)
-        is_over = orphan.superseded or (end is not None and end > orphan.rank)
-        return OrphanState.SUPERSEDED if is_over else OrphanState.HELD
+        is_over = self._held.records.is_over(orphan.guest_id, orphan.host, orphan.rank)
+        return OrphanState.SUPERSEDED if orphan.superseded or is_over else OrphanState.HELD
 
     async def look(self) -> None:
         """Look once at all that hosts hold."""

@@ -116,8 +116,8 @@ class Ending:
 
         Such an order is signed only after a deletion. A host's word alone does not count.
         """
-        end = self._ends.proven.get(guest_id_of(guest))
-        return end is not None and end.epoch >= guest.status.epoch
+        status = guest.status
+        return self._ends.proof(guest_id_of(guest), status.host, epoch=status.epoch) is not None
 
     async def finish(self, guest: Guest) -> None:
         """Delete a Guest once more that was deleted since the copy, because another one has its name since.
