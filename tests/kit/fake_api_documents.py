@@ -16,16 +16,28 @@ _COMMA = re.compile(r",(?![^(]*\))")
 class RefusedError(Exception):
     """The API server says no; carries what its Status would."""
 
-    def __init__(self, status: int, reason: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        cause: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
         self.retry_after_s = retry_after_s
+        self.cause = cause
 
     def document(self) -> Document:
         """Return the `metav1.Status`."""
-        return status_document(self.status, self.reason, self.message)
+        document = status_document(self.status, self.reason, self.message)
+        if self.cause is not None:
+            document["details"] = {"causes": [{"reason": self.cause, "message": self.message}]}
+        return document
 
 
 def status_document(code: int, reason: str, message: str) -> Document:

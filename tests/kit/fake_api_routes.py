@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from tests.kit.fake_api_documents import Matcher, RefusedError, selector, status_document
+from tests.kit.fake_api_documents import Matcher, RefusedError, selector
 from tests.kit.fake_api_faults import Call, CutError, Faults, Hook
 from tests.kit.fake_api_kinds import Document, Kind
 from tests.kit.fake_api_store import Event, Store
@@ -311,5 +311,4 @@ def _json(document: Document, *, status: int = 200) -> web.Response:
 
 def _refused(refusal: RefusedError) -> web.Response:
     headers = {"Retry-After": str(refusal.retry_after_s)} if refusal.retry_after_s is not None else None
-    document = status_document(refusal.status, refusal.reason, refusal.message)
-    return web.json_response(document, status=refusal.status, headers=headers)
+    return web.json_response(refusal.document(), status=refusal.status, headers=headers)

@@ -264,7 +264,8 @@ class Store:
             raise RefusedError(404, "NotFound", f'namespaces "{namespace}" not found')
         if "deletionTimestamp" in found["metadata"]:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise RefusedError(403, "Forbidden", f'{kind.qualified} "{name}" is forbidden: {why}')
+            message = f'{kind.qualified} "{name}" is forbidden: {why}'
+            raise RefusedError(403, "Forbidden", message, cause="NamespaceTerminating")
 
     def _check_guards(self, kind: Kind, old: Document, guards: Document, *, deletion: bool = False) -> None:
         name = old["metadata"]["name"]

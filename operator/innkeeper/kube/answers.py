@@ -38,12 +38,27 @@ class MetadataOnly(View, frozen=True, kw_only=True):
     metadata: Meta
 
 
+class _Cause(View, frozen=True, kw_only=True):
+    reason: str = ""
+
+
+class _Details(View, frozen=True, kw_only=True):
+    causes: list[_Cause] | None = None
+
+
 class StatusAnswer(View, frozen=True, kw_only=True):
     """A `metav1.Status`: how the API server says no."""
 
     reason: str = ""
     message: str = ""
     code: int = 0
+    details: _Details | None = None
+
+    @property
+    def causes(self) -> frozenset[str]:
+        """What the API server names as causes."""
+        causes = self.details.causes if self.details is not None else None
+        return frozenset(each.reason for each in causes or ())
 
 
 class _RawEvent(msgspec.Struct):
@@ -114,6 +129,7 @@ async def refusal(response: aiohttp.ClientResponse) -> errors.ApiError:
         response.status,
         reason=answer.reason,
         message=answer.message or f"HTTP {response.status}",
+        causes=answer.causes,
         retry_after_s=float(after) if after.isdigit() else None,
     )
 

@@ -3,9 +3,12 @@
 The class tells what to do, the message is the API server's own, cut to a length that fits a condition.
 """
 
+from collections.abc import Collection
+
 from innkeeper.errors import InnkeeperError
 
 MAX_MESSAGE = 300
+NAMESPACE_TERMINATING = "NamespaceTerminating"  # a cause, as the API server names it
 
 
 class ApiError(InnkeeperError):
@@ -61,6 +64,10 @@ class ForbiddenError(ApiError):
     reason = "Forbidden"
 
 
+class NamespaceTerminatingError(ForbiddenError):
+    """Nothing is made in a namespace that is being deleted."""
+
+
 class ThrottledError(ApiError):
     """The API server asks to come back later (429)."""
 
@@ -87,8 +94,17 @@ class UnreadableError(ApiError):
     reason = "Unreadable"
 
 
-def from_answer(status: int, *, reason: str, message: str, retry_after_s: float | None = None) -> ApiError:
+def from_answer(
+    status: int,
+    *,
+    reason: str,
+    message: str,
+    causes: Collection[str] = (),
+    retry_after_s: float | None = None,
+) -> ApiError:
     """Return the error that an answer of the API server means."""
+    if status == 403 and NAMESPACE_TERMINATING in causes:  # noqa: PLR2004 - HTTP's own number
+        return NamespaceTerminatingError(message, status=status)
     if status == 409:  # noqa: PLR2004 - HTTP's own number
         kind = AlreadyExistsError if reason == "AlreadyExists" else ConflictError
         return kind(message, status=status)

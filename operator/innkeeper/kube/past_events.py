@@ -12,7 +12,12 @@ import structlog
 
 from innkeeper.clock import parse_rfc3339, rfc3339, rfc3339_micro
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import AlreadyExistsError, ForbiddenError, InvalidError, NotFoundError
+from innkeeper.kube.errors import (
+    AlreadyExistsError,
+    InvalidError,
+    NamespaceTerminatingError,
+    NotFoundError,
+)
 from innkeeper.kube.events import MAX_MESSAGE
 from innkeeper.kube.resources import EVENTS, GUESTS
 from innkeeper.views.meta import Meta
@@ -47,6 +52,7 @@ async def write(client: Client, event: PastEvent) -> bool:
     So does one that the API server never takes as it is: what comes behind it must not wait for it for ever.
 
     Raises:
+        ForbiddenError: a quota or a webhook of the namespace refuses it, or our rights are being renewed.
         ApiError: it was not written.
         ValueError: `at` is no time.
     """
@@ -54,7 +60,7 @@ async def write(client: Client, event: PastEvent) -> bool:
         await client.create(EVENTS, _body(event), namespace=event.about.namespace)
     except AlreadyExistsError:
         return False
-    except (NotFoundError, ForbiddenError) as error:
+    except (NotFoundError, NamespaceTerminatingError) as error:
         log.info("past_event_refused", about=event.about.name, message=error.message)
         return False
     except InvalidError as error:

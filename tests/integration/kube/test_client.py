@@ -244,7 +244,7 @@ async def test_nothing_is_made_in_a_namespace_that_ends(api: Api) -> None:
     body = {"metadata": {"name": "a", "finalizers": ["innkeeper.dev/test"]}}
     await api.client.create(CONFIG_MAPS, body, namespace=name)
     await api.client.delete(NAMESPACES, name)
-    with pytest.raises(errors.ForbiddenError, match="being terminated"):
+    with pytest.raises(errors.NamespaceTerminatingError, match="being terminated"):
         await api.client.create(CONFIG_MAPS, {"metadata": {"name": "b"}}, namespace=name)
 
     async def marked() -> bool:

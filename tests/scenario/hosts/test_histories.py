@@ -10,15 +10,15 @@ import pytest
 
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import ApiError, ConflictError
+from innkeeper.kube.errors import ApiError, ConflictError, ForbiddenError
 from innkeeper.kube.events import MAX_MESSAGE
 from innkeeper.kube.informer import Change
-from innkeeper.kube.resources import EVENTS, GUESTS, HOSTS
+from innkeeper.kube.resources import EVENTS, GUESTS, HOSTS, NAMESPACES
 from innkeeper.state.host_records import Cursor
 from innkeeper.state.subset import Subset
 from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host
-from innkeeper.workers.hosts.histories import HistoryTeller, Outcome, Source
+from innkeeper.workers.hosts.histories import FORBIDDEN_S, HistoryTeller, Outcome, Source
 from innkeeper.workers.order_reader import OrderReader
 from tests.kit import objects
 from tests.kit.agent_orders import SIGNER
@@ -251,6 +251,49 @@ async def test_an_event_that_the_api_server_never_takes_holds_nothing_up(scene: 
     await scene.teller().tell("a")
     assert scene.told() == [(at(2), "Completed")]
     assert scene.told("db") == [(at(3), "Crashed")]
+
+
+async def test_an_event_that_is_refused_for_a_while_is_told_then_and_in_order(scene: Scene) -> None:
+    """A quota is full, a webhook denies, or the operator's rights are being renewed."""
+    teller = scene.teller()
+    scene.host.happen(GUEST, (at(1), "Crashed"), (at(2), "Completed"))
+    scene.api.faults.fail("create events *", status=403, times=3)
+    for _ in range(3):
+        with pytest.raises(ForbiddenError):
+            await teller.tell("a")
+        scene.clock.advance(300)
+    teller = scene.teller()  # whoever leads next knows nothing of it
+    await teller.tell("a")
+    assert scene.told() == [(at(1), "Crashed"), (at(2), "Completed")]
+
+
+async def test_one_account_that_takes_no_events_holds_up_the_others_for_a_while_only(scene: Scene) -> None:
+    scene.api.create(NAMESPACES, {"metadata": {"name": "other"}})
+    scene.api.create(GUESTS, objects.guest("mail", number=3, namespace="other"), namespace="other")
+    scene.api.patch(GUESTS, "mail", {"status": {"host": "a"}}, namespace="other", subresource="status")
+    scene.host.hold(3, guest_id=guest_id(3))
+    teller = scene.teller()
+    await teller.tell("a")
+    scene.host.happen(guest_id(3), (at(1), "Crashed"), (at(2), "Completed"))
+    scene.host.happen(GUEST, (at(3), "Crashed"))
+    scene.api.faults.fail("create events other/*", status=403, times=None)
+    with pytest.raises(ForbiddenError):
+        await teller.tell("a")
+    assert scene.told() == []
+    scene.clock.advance(FORBIDDEN_S)
+    await teller.tell("a")
+    assert scene.told() == [(at(3), "Crashed")]
+
+
+async def test_events_of_a_namespace_that_is_being_deleted_hold_nothing_up(scene: Scene) -> None:
+    scene.host.happen(GUEST, (at(1), "Crashed"))
+    kept = {"metadata": {"finalizers": ["innkeeper.dev/test"]}}
+    scene.api.patch(GUESTS, "web", kept, namespace=NAMESPACE)
+    scene.api.delete(NAMESPACES, NAMESPACE)
+    assert scene.api.get(NAMESPACES, NAMESPACE), "something is left in it"
+    await scene.teller().tell("a")
+    [host] = scene.api.objects(HOSTS)
+    assert host["status"]["told"]["seq"] == len(scene.host.log)
 
 
 async def test_a_message_is_as_long_as_the_api_server_takes_it(scene: Scene) -> None:

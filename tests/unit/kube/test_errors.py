@@ -33,6 +33,13 @@ def test_the_class_tells_what_to_do(
     assert (error.status, error.message, error.retryable) == (status, "because", retryable)
 
 
+def test_a_namespace_that_goes_is_told_from_a_lack_of_rights() -> None:
+    causes = ["NamespaceTerminating"]
+    gone = errors.from_answer(403, reason="Forbidden", message="because", causes=causes)
+    assert type(gone) is errors.NamespaceTerminatingError
+    assert type(errors.from_answer(409, reason="Conflict", message="", causes=causes)) is errors.ConflictError
+
+
 def test_a_message_fits_a_condition() -> None:
     assert len(errors.from_answer(422, reason="Invalid", message="x" * 5000).message) == 300
 

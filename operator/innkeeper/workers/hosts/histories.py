@@ -23,7 +23,7 @@ from innkeeper.hosts import reading
 from innkeeper.hosts.ports import GapError, HostReader
 from innkeeper.kube import past_events
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import ThrottledError
+from innkeeper.kube.errors import ForbiddenError, ThrottledError
 from innkeeper.kube.past_events import PastEvent
 from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import HOSTS
@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 WORKERS = 2
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 5.0, 300.0
 BETWEEN_WRITES_S = 0.05  # of one worker: the API server has better things to do
+FORBIDDEN_S = 1800.0  # how long one account's Events hold up the others of a host, while they are refused
 KEEP_EVERY = 1000  # lines of a log in which nothing was worth telling
 
 
@@ -45,7 +46,7 @@ class Outcome(StrEnum):
     """What became of a step that was worth telling."""
 
     TOLD = "told"
-    KNOWN = "known"  # it was told before, its namespace is gone, or the API server never takes it
+    KNOWN = "known"  # it was told before, its namespace is gone, or the API server does not take it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,7 @@ class HistoryTeller:
         self._clock = clock
         self._cursors: dict[str, HistoryCursor] = {}
         self._unmarked: set[str] = set()  # hosts of which more was told than the mark says
+        self._forbidden: dict[str, float] = {}  # by namespace: since when it takes no Events, monotonic
         self._queue: LatestQueue[str] = LatestQueue(
             clock, first_delay_s=FIRST_BACKOFF_S, last_delay_s=LAST_BACKOFF_S
         )
@@ -133,7 +135,7 @@ class HistoryTeller:
         is_new_store = before is None or before.store_id != cursor.store_id
         steps = [] if is_new_store else self._steps(host, entries, after=before.step if before else 0)
         for event in steps:
-            is_new = await past_events.write(self._client, event)
+            is_new = await self._write(event)
             self.observe(Outcome.TOLD if is_new else Outcome.KNOWN, 1)
             await self._clock.sleep(BETWEEN_WRITES_S)
         self._cursors[host] = cursor
@@ -142,6 +144,28 @@ class HistoryTeller:
             # The Host is written to meanwhile, more often than not, while many Events are.
             await self._keep(self._subset.hosts.get(host, found), cursor)
             self._unmarked.discard(host)
+
+    async def _write(self, event: PastEvent) -> bool:
+        """Write an Event; tell whether it is new. One of a namespace that has taken none for long is passed over.
+
+        A quota, a webhook and our own rights may be set right soon; but others of this host wait for it meanwhile.
+
+        Raises:
+            ApiError: it was not written.
+        """
+        namespace = event.about.namespace
+        try:
+            is_new = await past_events.write(self._client, event)
+        except ForbiddenError as error:
+            now = self._clock.monotonic()
+            if now - self._forbidden.setdefault(namespace, now) < FORBIDDEN_S:
+                raise
+            log.warning(
+                "past_event_refused", about=event.about.name, told=event.reason, message=error.message
+            )
+            return False
+        self._forbidden.pop(namespace, None)
+        return is_new
 
     async def _read(
         self, host: str, reader: HostReader, before: HistoryCursor | None
