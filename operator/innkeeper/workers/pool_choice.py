@@ -153,13 +153,15 @@ class PoolChoice:
     def _is_useless(self, search: Search, name: str, earlier: Sequence[Wanted], refusal: Blocked) -> bool:
         """Note why a pool gives nothing; tell whether it would give nothing by itself either, whatever is beside it."""
         nth = len(earlier)
-        by_name = search.asked[nth].selector is None
-        causes = refusal.causes if by_name else (*refusal.causes, waiting.any_pool())
+        is_beside = bool(earlier) and isinstance(self._from(search, name, (), nth=nth), Wanted)
+        # Beside another pool with the labels of an earlier wish it may give one.
+        open_wishes = search.asked[0 if is_beside else nth : nth + 1]
+        by_labels = any(each.selector is not None for each in open_wishes)
+        causes = (*refusal.causes, waiting.any_pool()) if by_labels else refusal.causes
         search.refusals.add(earlier, replace(refusal, causes=causes))
-        if earlier and isinstance(self._from(search, name, (), nth=nth), Wanted):
-            return False
-        search.useless.add((nth, name))
-        return True
+        if not is_beside:
+            search.useless.add((nth, name))
+        return not is_beside
 
     def _cut_short(self, search: Search, left_out: Sequence[str], nth: int) -> None:
         """Too many combinations: whatever happens to the pools that are left out may help as well."""

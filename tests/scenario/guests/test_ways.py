@@ -168,6 +168,26 @@ async def test_a_wish_that_only_the_second_pool_of_another_one_leaves_open_is_me
     assert [each.pool for each in found.status.addresses] == ["two-public", "two-storage"]
 
 
+async def test_a_wish_by_labels_that_took_what_a_named_pool_has_left_waits_for_other_pools(
+    scene: GuestScene,
+) -> None:
+    asked = [
+        {"name": "eth0", "addresses": [{"poolSelector": {"matchLabels": {"net": "few"}}}]},
+        {"name": "eth1", "pool": "few"},
+    ]
+    few = objects.pool("few", cidr="10.30.0.0/30", gateway=None, exclude=["10.30.0.2"])
+    other = objects.pool("other", cidr="10.31.0.0/30", gateway=None)
+    for each in (few, other):
+        each["metadata"]["labels"] = {"net": "few"}
+    scene.api.create(IP_POOLS, few)
+    await scene.seen()
+    asks(scene, interfaces=asked)
+    await scene.until_reason("PoolExhausted")
+    scene.api.create(IP_POOLS, other)
+    found = await scene.until_ready()
+    assert [each.pool for each in found.status.addresses] == ["other", "few"]
+
+
 async def test_a_hard_spread_counts_every_cluster_that_some_pool_serves(scene: GuestScene) -> None:
     close(scene, "in-two")
     await knows_closed(scene, "in-two")
