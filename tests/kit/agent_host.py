@@ -73,6 +73,7 @@ class GatedImages:
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
         self.users: set[str] = set()
+        self.aside: set[str] = set()  # guests whose images stay for files that were set aside
         self.seeds: dict[str, Seed] = {}
         self.streams: dict[str, Streamed] = {}  # what is served, by name
         self.on_stream: set[str] = set()  # guests whose disks lie over one
@@ -157,6 +158,7 @@ class GatedImages:
 
     async def set_aside(self, guest_id: str) -> None:
         """Keep the image for files that were set aside."""
+        self.aside.add(guest_id)
 
     async def release(self, guest_id: str) -> None:
         """Let go of the guest's image."""

@@ -67,9 +67,19 @@ class StatePaths:
         """Where the agent listens to people at this host."""
         return self.root / "agent.sock"
 
+    @property
+    def guests(self) -> Path:
+        """A directory for each guest."""
+        return self.root / "guests"
+
+    @property
+    def forgotten_guests(self) -> Path:
+        """The directories of guests that a person took off this host."""
+        return self.root / "forgotten"
+
     def forgotten(self, guest_id: str) -> Path:
         """Where the files of a guest lie that a person took off this host."""
-        return self.root / "forgotten" / self.guest(guest_id).directory.name
+        return self.forgotten_guests / self.guest(guest_id).directory.name
 
     def guest(self, guest_id: str) -> GuestFiles:
         """Return the files of a guest.
@@ -79,4 +89,4 @@ class StatePaths:
         """
         if not is_guest_id(guest_id):
             raise TerminalError(f"{guest_id!r} is no Guest ID", reason="OrderInvalid")
-        return GuestFiles(self.root / "guests" / guest_id)
+        return GuestFiles(self.guests / guest_id)

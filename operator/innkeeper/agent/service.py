@@ -168,6 +168,7 @@ class Agent:
                 trusts_copy=await store.meta(TRUSTS_COPY) is not None,
             )
             reconciler = self._reconciler(store, ledger, book, host_orders, hypervisor, gate)
+            await reconciler.work.finish_forgetting()
             self._figures.crashing.set_function(reconciler.crashing)
             stack.push_async_callback(self._prober.close)
             stack.push_async_callback(self._asking.close)

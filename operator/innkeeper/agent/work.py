@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from innkeeper.agent.build.build import Build, UserDataSource
 from innkeeper.agent.build.builder import Builder
 from innkeeper.agent.build.ports import ImageStore
@@ -20,10 +22,13 @@ from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.goal import goal_of
 from innkeeper.agent.ledger import HeldGuest, Ledger
 from innkeeper.agent.net.network import HostNet, Wanted
-from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.paths import StatePaths, is_guest_id
 from innkeeper.agent.plan import NOT_YET, RUNNING
 from innkeeper.agent.store.records import Life, Ready
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,28 @@ class GuestWork:
         await self.network.release(guest_id)
         # The tombstone first: a record whose disk is gone would be built anew. Its image stays as long as the disk does.
         await self.ledger.forget(guest.order, by=by)
+        await self._put_aside(guest_id)
+
+    async def finish_forgetting(self) -> None:
+        """Set aside what an agent left that was killed between a tombstone of `forget` and its last step."""
+        for guest_id in await asyncio.to_thread(self._of_whom_files_are_here):
+            if self.ledger.get(guest_id) is not None:
+                continue
+            tombstone = await self.ledger.tombstone(guest_id)
+            if tombstone is None or not tombstone.forgotten:
+                continue
+            try:
+                await self._put_aside(guest_id)
+            except (InnkeeperError, OSError) as error:
+                # Other guests must not wait for that; the next start tries again.
+                log.warning("files_not_set_aside", guest=guest_id, error=str(error))
+
+    def _of_whom_files_are_here(self) -> list[str]:
+        there = (self.paths.guests, self.paths.forgotten_guests)
+        names = {each.name.partition(".")[0] for place in there if place.is_dir() for each in place.iterdir()}
+        return sorted(filter(is_guest_id, names))
+
+    async def _put_aside(self, guest_id: str) -> None:
         await asyncio.to_thread(
             _set_aside, self.paths.guest(guest_id).directory, self.paths.forgotten(guest_id)
         )

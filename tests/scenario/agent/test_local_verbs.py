@@ -221,3 +221,51 @@ async def test_what_cannot_be_read_is_answered_and_disturbs_nobody(running: Agen
     writer.close()
     assert "cannot be read" in answer["error"]
     assert (await listed(running)).reason == "Running"
+
+
+@pytest.mark.parametrize("killed", ["before the files were moved", "before their image was noted"])
+async def test_what_a_killed_forget_left_is_set_aside_at_the_next_start(
+    running: AgentHost, killed: str
+) -> None:
+    running.disk(GUEST).write_text("what the guest wrote")
+    await stopped(running)
+    await say(running, Verb.FORGET)
+    await running.kill()
+    aside = StatePaths(running.directory).forgotten(GUEST)
+    running.images.aside.clear()
+    if killed == "before the files were moved":
+        aside.rename(running.disk(GUEST).parent)
+    running.start()
+    await eventually(lambda: running.images.aside == {GUEST})
+    assert (aside / "disk.qcow2").read_text() == "what the guest wrote"
+    await running.assign(order(epoch=2))
+    await running.told(GUEST, "Running")
+    assert running.disk(GUEST).read_text() == "a new disk"
+    await running.kill()
+    running.start()
+    await running.assign(order(epoch=2, serial=2, desired="Stopped"))
+    await running.told(GUEST, "Stopped")
+    assert running.disk(GUEST).exists(), "a guest that is here again keeps its files"
+
+
+async def test_files_that_cannot_be_set_aside_keep_no_guest_from_its_start(running: AgentHost) -> None:
+    await running.assign(order(2))
+    await running.told(guest_id(2), "Running")
+    await stopped_of_two(running)
+    await running.kill()
+    aside = StatePaths(running.directory).forgotten(GUEST)
+    aside.rename(running.disk(GUEST).parent)
+    aside.parent.rmdir()
+    aside.parent.write_text("no directory")
+    running.driver.reboot()
+    running.start()
+    await eventually(lambda: running.driver.running() == {guest_id(2)})
+    assert running.disk(GUEST).exists()
+
+
+async def stopped_of_two(host: AgentHost) -> None:
+    """The first of two guests was stopped and forgotten at the host."""
+    await say(host, Verb.STOP)
+    await host.told(GUEST, "StoppedAtHost")
+    await eventually(lambda: host.driver.running() == {guest_id(2)})
+    await say(host, Verb.FORGET)
