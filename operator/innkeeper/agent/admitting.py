@@ -27,10 +27,12 @@ from innkeeper.clock import Clock, rfc3339_micro
 from innkeeper.domain.allocatable import allocatable
 from innkeeper.domain.orders import Order
 from innkeeper.domain.quantity import Amounts
-from innkeeper.domain.reasons import GuestReason, OrderOutcome
+from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
+from innkeeper.kube.conditions import find
 from innkeeper.views.assignment import Assignment
 
 MACHINES_AGAIN_S = 2.0
+_OFF_BY_ORDER = frozenset({GuestReason.STOPPED, GuestReason.STOPPED_AT_HOST, GuestReason.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,17 @@ class Admitting:
         settings = self.host_orders.settings
         if settings is None:
             return False  # the HostAgent will wake all guests when it is seen
-        life = self._life(order, assignment, record=record, tombstone=tombstone)
+        life = self._lives(order, record)
         created = assignment.metadata.creation_timestamp
         if life is None and not self.asking.is_asked(order, settings.network, created=created):
             return False  # the wire is asked first; its answer, or its silence, wakes the guest
         async with self.one_by_one:  # two guests must not both be promised the same address or memory
-            refused = await self._refusal(order, settings) if life is None else None
-            if refused is not None and await self._has_disk(order, record, tombstone):
-                refused, life = None, Life.UP
+            refused = None
+            if life is None:
+                refused = await self._refusal(order, settings)
+                life = await self._was_here(order, assignment, record=record, tombstone=tombstone)
+            if life is not None and not _is_twin(order, refused):
+                refused = None
             if refused is not None and not self.inventory.known.is_set():
                 # It may run here. Nobody waits for the hypervisor: the next question is asked after a while.
                 self.wake(order.guest_id, MACHINES_AGAIN_S)
@@ -83,27 +88,37 @@ class Admitting:
             return held
         return replace(held, record=replace(held.record, life=Life.UP))
 
-    def _life(
+    def _lives(self, order: Order, record: GuestRecord | None) -> Life | None:
+        """Return how a guest stands whose machine lives here, or None where none does.
+
+        Where this store knows the guest, it is being stopped, since it was to live elsewhere: off by order.
+        """
+        phase = self.inventory.phases.get(order.guest_id)
+        if phase is None or not phase.alive:
+            return None
+        return Life.UP if record is None else Life.OFF
+
+    async def _was_here(
         self, order: Order, assignment: Assignment, *, record: GuestRecord | None, tombstone: Tombstone | None
     ) -> Life | None:
-        """Return how a guest stands that a store before this one knew, or None where the guest is new here.
+        """Return how a guest stands that is off and that a store before this one knew; None where it is new here.
 
-        It counts as started: what its machine is found doing says the rest. One that is being stopped, since it was to
-        live elsewhere, is off by order.
+        What its machine is found to have done says the rest, unless the host itself told that it was off by order.
         """
         known, told = held_rank(record, tombstone), assignment.status.built_epoch
-        if told is not None and (known is None or told > known.epoch):
-            return Life.UP  # this host itself said so, by an order that this store never read
-        phase = self.inventory.phases.get(order.guest_id)
-        if _is_left(record):
-            return Life.OFF if phase is not None and phase.alive else None
-        return Life.UP if phase is not None else None
+        # This host itself said so, by an order that this store never read.
+        is_told = told is not None and (known is None or told > known.epoch)
+        if not is_told and not await self._has_left(order, record, tombstone):
+            return None
+        ready = find(assignment.status.conditions, ConditionType.READY)
+        return Life.OFF if ready is not None and ready.reason in _OFF_BY_ORDER else Life.UP
 
-    async def _has_disk(self, order: Order, record: GuestRecord | None, tombstone: Tombstone | None) -> bool:
-        """Tell whether a disk lies here of which this store does not know."""
-        if _is_left(record) or (tombstone is not None and tombstone.forgotten):
+    async def _has_left(self, order: Order, record: GuestRecord | None, tombstone: Tombstone | None) -> bool:
+        """Tell whether a machine or a disk is here of which this store does not know why."""
+        if record is not None or (tombstone is not None and tombstone.forgotten):
             return False
-        return await asyncio.to_thread(self.paths.guest(order.guest_id).disk.exists)
+        is_machine = order.guest_id in self.inventory.phases
+        return is_machine or await asyncio.to_thread(self.paths.guest(order.guest_id).disk.exists)
 
     async def _refusal(self, order: Order, settings: HostSettings) -> admission.Refusal | None:
         has = self.hypervisor.capacity
@@ -155,6 +170,7 @@ class Admitting:
             log.info("order_accepted", namespace=order.namespace, name=order.name, lived_here=lived_here)
 
 
-def _is_left(record: GuestRecord | None) -> bool:
-    """Tell whether this store knows why a machine and a disk of a guest are here: it gave up its place, and left them."""
-    return record is not None and record.outcome == OrderOutcome.ACCEPTED
+def _is_twin(order: Order, refused: admission.Refusal | None) -> bool:
+    """Tell whether the guest itself answers on the wire, from another machine: it must not run here too."""
+    conflict = refused.conflict if refused is not None else None
+    return conflict is not None and any(each.mac == conflict.mac for each in order.addresses)

@@ -384,8 +384,7 @@ class Reconciler:
         match kind:
             case JobKind.BUILD:
                 async with self.build_slots.taken(guest.start_rank):
-                    has_machine = guest.order.guest_id in self.inventory.phases
-                    await self.work.build(self._newest(guest), self._wanted, has_machine=has_machine)
+                    await self.work.build(self._newest(guest), self._wanted)
             case JobKind.START:
                 async with self.start_slots.taken(guest.start_rank):
                     await self.work.start(self._newest(guest), self._wanted)

@@ -44,9 +44,9 @@ class GuestWork:
     paths: StatePaths
     stop_grace_s: float
 
-    async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted], *, has_machine: bool) -> None:
-        """Bring a guest from its order to a running machine. One that the hypervisor knows was made over a disk."""
-        was_built = has_machine or guest.record.life is not Life.NEW
+    async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
+        """Bring a guest from its order to a running machine."""
+        was_built = guest.record.life is not Life.NEW
         await self.builder.run(self._build(guest, wanted, was_built=was_built))
         await self.started(guest)
 

@@ -194,6 +194,42 @@ async def test_a_guest_that_rests_is_not_run_again_by_a_new_store(running: Agent
     assert running.driver.starts[GUEST] == 1
 
 
+@pytest.mark.parametrize("here", ["its machine", "its disk", "what was told of it"])
+async def test_a_guest_that_answers_from_another_machine_is_not_started_by_a_new_store(
+    running: AgentHost, here: str
+) -> None:
+    """The host was replaced, its disks were copied, and the machine before still runs its guests."""
+    await running.assign(order(2))
+    await running.told(GUEST, "Running")
+    await lose_store(running)
+    if here != "what was told of it":
+        await nothing_is_told(running)
+    running.driver.reboot()
+    if here != "its machine":
+        await running.driver.remove(GUEST)
+    running.network.answering = {"10.0.0.12": order(2).addresses[0].mac}
+    running.start()
+    await running.assign(order(2, serial=2, store_id=NEW))
+    await running.told(GUEST, "AddressInUse", outcome="Refused")
+    assert GUEST not in running.driver.running()
+
+
+@pytest.mark.parametrize("policy", ["OnFailure", "Never"])
+async def test_a_guest_that_was_off_by_order_is_started_by_a_new_store(
+    running: AgentHost, policy: str
+) -> None:
+    rests = {"restart_policy": policy}
+    await running.assign(order(2, spec=rests))
+    await running.told(GUEST, "Running")
+    await running.assign(order(2, serial=2, desired="Stopped", spec=rests))
+    await running.told(GUEST, "Stopped")
+    await lose_store(running)
+    running.start()
+    await running.assign(order(2, serial=3, store_id=NEW, spec=rests))
+    await running.told(GUEST, "Running")
+    assert running.driver.starts[GUEST] == 2
+
+
 @pytest.fixture
 async def written(running: AgentHost) -> AgentHost:
     """The second guest was built and wrote something."""
