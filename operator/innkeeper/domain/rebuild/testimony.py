@@ -28,7 +28,7 @@ class Testimony:
     ending: dict[str, HeldOrder] = field(default_factory=dict)  # to be destroyed here, and not yet
     ends: dict[str, Rank] = field(
         default_factory=dict
-    )  # by a signed order, carried out or not: final, and counts everywhere
+    )  # by a signed order, carried out or not: it counts elsewhere too
     own_ends: dict[str, Rank] = field(default_factory=dict)  # destroyed, by the host's word: counts of itself
     findings: list[Finding] = field(default_factory=list)
 
