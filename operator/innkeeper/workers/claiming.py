@@ -65,7 +65,8 @@ class Claiming:
             if none_left := [each.wanted for each in chosen if each.address is None]:
                 raise Unclaimable(none_left[0])
             # Where most likely somebody was faster is asked first: who fails there holds nothing else meanwhile.
-            chosen = deque(sorted(chosen, key=self._left))
+            # Two that ask for the same addresses ask in one order, so that one of them gets all.
+            chosen = deque(sorted(chosen, key=lambda each: (self._left(each), each.address or "")))
             while chosen:
                 mine = await self._have(guest, chosen[0])
                 self._settle(guest, choice := chosen.popleft(), had=mine is not None)
@@ -122,10 +123,12 @@ class Claiming:
         return count_free(pool, self._subset.claims.taken(pool), most=_MANY)
 
     def _candidates(self, guest: Guest, wanted: Wanted) -> Iterator[str]:
-        if wanted.fixed is not None:
-            yield wanted.fixed
-            return
         taken = self._subset.claims.taken(wanted.pool)
+        if wanted.fixed is not None:
+            # Chosen for another guest a moment ago, and perhaps not claimed yet: who claims the rest would wait with it.
+            if number_of(wanted.fixed)[1] not in taken:
+                yield wanted.fixed
+            return
         for number in wanted.pool.reserved_for(owner_of(guest)):
             if number not in taken:
                 yield wanted.pool.text(number)

@@ -1,5 +1,7 @@
 """What a claim leaves behind when it breaks off: in the operator's memory, and in the API server."""
 
+import asyncio
+
 import pytest
 
 from innkeeper.domain.addressing.pool import number_of, understand
@@ -55,6 +57,32 @@ async def test_what_was_claimed_stays_the_guests_where_the_rest_is_taken() -> No
         assert isinstance(answer, Blocked)
         owners = {each["spec"]["address"]: each["spec"]["owner"]["id"] for each in api.objects(IP_ADDRESSES)}
         assert owners == {"10.7.0.3": guest_id(), "10.7.0.4": guest_id(), "10.7.0.5": "somebody"}
+
+
+async def test_of_two_that_ask_for_the_same_addresses_crosswise_one_gets_both() -> None:
+    """None of them waits with one of the two for ever: neither where one process serves both, nor where two do."""
+    pool = understand(view(objects.pool(), IPPool).spec)
+    spec = {"interfaces": [{"name": name, "pool": "lab"} for name in ("eth0", "eth1")]}
+    guests = [view(objects.guest(f"g{number}", number=number, spec=spec), Guest) for number in (1, 2)]
+    wanted = [
+        [
+            Wanted(interface=name, name="lab", pool=pool, fixed=f"10.7.0.{last}", held=None)
+            for name, last in zip(("eth0", "eth1"), order, strict=True)
+        ]
+        for order in ((3, 4), (4, 3))
+    ]
+    for subsets in ([Subset()] * 2, [Subset(), Subset()]):
+        async with FakeApi() as api, Client(api.credentials()) as client:
+            workers = [NetworkWorker(client, each, ManualClock()) for each in subsets]
+            answers = await asyncio.gather(
+                *(
+                    each.claim(*which)
+                    for each, which in zip(workers, zip(guests, wanted, strict=True), strict=True)
+                )
+            )
+            owners = {each["spec"]["owner"]["name"] for each in api.objects(IP_ADDRESSES)}
+        assert len(owners) == 1
+        assert sorted(isinstance(each, Blocked) for each in answers) == [False, True]
 
 
 def two_pools(scene: GuestScene) -> None:
