@@ -48,7 +48,9 @@ class Retelling:
 
     def have_told_behind(self, first: Key, line: Request) -> None:
         """A guest has room now, and no address: so has everybody behind it in its line."""
-        self._firsts.setdefault(line, first)
+        noted = self._firsts.get(line)
+        if noted is None or not self._subset.backlog.stands(noted, line):
+            self._firsts[line] = first
 
     async def run(self) -> None:
         """Look every minute, for ever."""
@@ -83,19 +85,19 @@ class Retelling:
             is_same = blocked is not None and blocked.waits_for_room == request
             if blocked is None or not is_same or message == blocked.message:
                 continue
-            cost += 1
-            if message is None:
-                self._look_behind(key)
-            else:
+            if message is not None:
                 self._blocked[key] = replace(blocked, message=message)
                 self._tell(key)
+                cost += 1
+            elif self._is_behind(key):
+                self._look(key)
+                cost += 1
 
-    def _look_behind(self, key: Key) -> None:
-        """Have a guest tried where the first of its line has no address; else room woke that one, or is on its way."""
+    def _is_behind(self, key: Key) -> bool:
+        """Tell whether the first of a guest's line has no address; else room woke that one, or is on its way."""
         first = self._subset.backlog.first_of_line(key)
         before = self._blocked.get(first) if first is not None and first != key else None
-        if before is not None and before.keeps_line is not None:
-            self._look(key)
+        return before is not None and before.keeps_line is not None
 
     def _request_of(self, key: Key) -> Request | None:
         blocked = self._blocked.get(key)

@@ -158,18 +158,14 @@ async def test_the_message_follows_hosts_that_help_nobody(frozen_scene: GuestSce
         await eventually(partial(told_anew, name))
 
 
-async def test_who_stands_behind_a_guest_that_has_room_and_no_address_is_told_so(
-    frozen_scene: GuestScene,
-) -> None:
-    """The guest before both takes the last addresses; that is why they wait, not for the room that was lacking."""
-    scene, clock = frozen_scene, frozen_scene.clock
-    assert isinstance(clock, ManualClock)
+async def the_first_has_room_and_no_address(scene: GuestScene, *others: str) -> None:
+    """Have guests wait for room in one line; then there is room, and one before them takes the last addresses."""
     full, roomy = ({"cpu": cpu, "memory": "64Gi", "disk": "900Gi"} for cpu in ("0", "8"))
     scene.patch_status(HOSTS, "a", {"allocatable": full})
     scene.api.create(IP_POOLS, objects.pool("tiny", cidr="10.9.0.0/30", gateway=None))
     await scene.seen()
-    for number, (name, count) in enumerate({"both": 2, "first": 1, "second": 1}.items(), start=1):
-        interfaces = [{"name": f"eth{each}", "pool": "tiny"} for each in range(count)]
+    for number, name in enumerate(("both", "first", *others), start=1):
+        interfaces = [{"name": f"eth{each}", "pool": "tiny"} for each in range(2 if name == "both" else 1)]
         created = f"2026-01-01T00:00:{number:02}Z"
         scene.add_guest(name, number=number, spec={"interfaces": interfaces}, creationTimestamp=created)
         await scene.until_reason("NoHostFits", name)
@@ -177,11 +173,33 @@ async def test_who_stands_behind_a_guest_that_has_room_and_no_address_is_told_so
     await scene.until_ready("both")
     await scene.until_reason("PoolExhausted", "first")
 
+
+async def is_told_of_the_pool(scene: GuestScene, name: str) -> None:
+    """Wait for a message that is told anew: a guest waits for an address, not for the room that was lacking."""
+    clock = scene.clock
+    assert isinstance(clock, ManualClock)
+
     def told_why() -> bool:
         clock.advance(1)
-        ready = scene.condition("Ready", "second")
+        ready = scene.condition("Ready", name)
         assert ready is not None
         assert ready.reason == "PoolExhausted", ready.message
         return ready.message.endswith("1 guest is before this one")
 
     await eventually(told_why)
+
+
+async def test_who_stands_behind_a_guest_that_has_room_and_no_address_is_told_so(
+    frozen_scene: GuestScene,
+) -> None:
+    await the_first_has_room_and_no_address(frozen_scene, "second")
+    await is_told_of_the_pool(frozen_scene, "second")
+
+
+async def test_who_stands_behind_the_next_one_is_told_so_where_the_first_is_gone_by_then(
+    frozen_scene: GuestScene,
+) -> None:
+    await the_first_has_room_and_no_address(frozen_scene, "second", "third")
+    frozen_scene.delete_guest("first")
+    await frozen_scene.until_reason("PoolExhausted", "second")
+    await is_told_of_the_pool(frozen_scene, "third")
