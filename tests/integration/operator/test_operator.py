@@ -164,7 +164,7 @@ async def test_an_image_is_not_taken_from_under_its_guests(admin: Client, name: 
         async def says_so() -> bool:
             found = await admin.get(IMAGES, name, namespace="default")
             in_use = find(found.status.conditions, "InUse")
-            return in_use is not None and f"default/{name}" in in_use.message
+            return in_use is not None and in_use.message.endswith(f"delete {name}")
 
         await eventually(says_so, deadline_s=20)
         await scene.guest(admin, f"{name}-late", of=name)
