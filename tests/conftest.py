@@ -8,6 +8,7 @@ below ends whatever else hangs.
 import asyncio
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import pytest_timeout
@@ -32,6 +33,36 @@ def pytest_configure() -> None:
     when it is collected fails with a ResourceWarning.
     """
     asyncio.set_event_loop(None)
+
+
+# What shares a lab goes to one worker of `--dist loadgroup`, in its order; the longest begins first. An emulated guest
+# boots on one processor, so two labs suit two.
+_HERE = Path(__file__).parent
+_LABS = {
+    "guests": _HERE / "e2e",
+    "documents": _HERE / "docs",
+    "cluster": _HERE / "e2e" / "cluster",
+    "libvirt": _HERE / "e2e" / "drivers",
+    "network": _HERE / "integration" / "host_network",
+    "others": _HERE,
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that need a lab in front, lab by lab, each with the name of its group."""
+    labs = {item: _lab_of(item.path) for item in items if item.get_closest_marker("lab") is not None}
+    for item, name in labs.items():
+        item.add_marker(pytest.mark.xdist_group(name))
+    ranks = [*_LABS, None]
+    items.sort(key=lambda item: ranks.index(labs.get(item)))
+
+
+def _lab_of(path: Path) -> str:
+    """Return the group of the innermost folder."""
+    return max(
+        (name for name in _LABS if path.is_relative_to(_LABS[name])), key=lambda name: len(str(_LABS[name]))
+    )
 
 
 @pytest.hookimpl(wrapper=True)

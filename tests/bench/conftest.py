@@ -1,7 +1,7 @@
 """Every test of a bench runs alone: what runs beside it would change what it measures.
 
 That holds for counts too: work that takes long is reported on, so more is written. `make test` runs what carries the
-marker `alone` in its serial part.
+marker `alone` at its end, one test after another.
 """
 
 from pathlib import Path

@@ -38,7 +38,7 @@ from tests.kit.waiting import eventually
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "domain"
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("libvirt")]
+pytestmark = pytest.mark.lab
 
 
 class LibvirtBench:
