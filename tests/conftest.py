@@ -48,14 +48,17 @@ _LABS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test that needs a lab the name of its group, before pytest-xdist reads it."""
+    if item.get_closest_marker("lab") is not None:
+        item.add_marker(pytest.mark.xdist_group(_lab_of(item.path)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that need a lab in front, lab by lab, each with the name of its group."""
-    labs = {item: _lab_of(item.path) for item in items if item.get_closest_marker("lab") is not None}
-    for item, name in labs.items():
-        item.add_marker(pytest.mark.xdist_group(name))
-    ranks = [*_LABS, None]
-    items.sort(key=lambda item: ranks.index(labs.get(item)))
+    """Put the tests that need a lab in front, lab by lab."""
+    ranks = {name: rank for rank, name in enumerate(_LABS)}
+    groups = {item: item.get_closest_marker("xdist_group") for item in items}
+    items.sort(key=lambda item: len(ranks) if (mark := groups[item]) is None else ranks[mark.args[0]])
 
 
 def _lab_of(path: Path) -> str:
