@@ -37,7 +37,7 @@ test: ## everything: set-up, verify, all tests, real guests too (needs root; ove
 	hack/audit
 	hack/verify
 	$(PYTEST) tests -n 2 -m "not lab and not alone"
-	$(PYTEST) tests -n 2 --dist loadgroup -m "lab and not alone" -p no:randomly
+	$(PYTEST) tests -n 2 --dist loadgroup --no-loadscope-reorder -m "lab and not alone" -p no:randomly
 	$(PYTEST) tests -m alone -p no:randomly
 
 unit: ## the tests that need no root, no cluster and no libvirt

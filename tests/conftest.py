@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_timeout
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # Hypothesis gives an example 200 ms of wall-clock time: that measures the machine, not the product. All else stays as
 # Hypothesis chose it, its profile for CI included. A conftest is read before the tests, and by each worker.
@@ -48,24 +50,32 @@ _LABS = {
 }
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a test that needs a lab the name of its group, before pytest-xdist reads it."""
-    if item.get_closest_marker("lab") is not None:
-        item.add_marker(pytest.mark.xdist_group(_lab_of(item.path)))
+def _lab_of(path: Path) -> str:
+    """Return the group of the innermost folder."""
+    around = (name for name in _LABS if path.is_relative_to(_LABS[name]))
+    return max(around, key=lambda name: len(_LABS[name].parts))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that need a lab in front, lab by lab."""
     ranks = {name: rank for rank, name in enumerate(_LABS)}
-    groups = {item: item.get_closest_marker("xdist_group") for item in items}
-    items.sort(key=lambda item: len(ranks) if (mark := groups[item]) is None else ranks[mark.args[0]])
+
+    def rank(item: pytest.Item) -> int:
+        return len(ranks) if item.get_closest_marker("lab") is None else ranks[_lab_of(item.path)]
+
+    items.sort(key=rank)
 
 
-def _lab_of(path: Path) -> str:
-    """Return the group of the innermost folder."""
-    return max(
-        (name for name in _LABS if path.is_relative_to(_LABS[name])), key=lambda name: len(str(_LABS[name]))
-    )
+class _LabByLab(LoadScopeScheduling):
+    """pytest-xdist's own groups put their names into the IDs of tests, which pytest 9.2 does not let it do."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _lab_of(_HERE.parent / nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Have the tests of one lab in one worker."""
+    return _LabByLab(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(wrapper=True)
