@@ -73,6 +73,7 @@ class _LabByLab(LoadScopeScheduling):
         return _lab_of(_HERE.parent / nodeid.partition("::")[0])
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist too
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
     """Have the tests of one lab in one worker."""
     return _LabByLab(config, log) if config.getvalue("dist") == "loadgroup" else None
