@@ -45,7 +45,7 @@ async def eventually(check: Callable[[], Any], *, deadline_s: float = 10) -> Any
             name = getattr(check, "__qualname__", repr(check))
             seen = repr(trouble) if trouble else f"it answered {answer!r}"
             raise NotSoError(f"not so after {deadline_s} s: {name}: {seen}") from trouble
-        await asyncio.sleep(pause)
+        await asyncio.sleep(pause)  # between two looks: the deadline is above
         pause = min(pause * 1.5, _LONGEST_POLL_S)
 
 
@@ -59,13 +59,13 @@ def until(check: Callable[[], T], *, what: str, within_s: float = 60) -> T:
     while not (answer := check()):
         if time.monotonic() > end:
             raise NotSoError(f"waited {within_s:.0f} s for {what}; the last answer was {answer!r}")
-        time.sleep(_PAUSE_S)
+        time.sleep(_PAUSE_S)  # between two looks: the deadline is above
     return answer
 
 
 async def one_turn() -> None:
     """Let everything that is due have its turn; no time passes."""
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop
 
 
 async def settled(value: Callable[[], T], *, for_s: float = 0.2, deadline_s: float = 10) -> T:

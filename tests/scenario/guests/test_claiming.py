@@ -99,6 +99,15 @@ def taken(scene: GuestScene, pool: str, address: str) -> None:
     scene.api.create(IP_ADDRESSES, made)
 
 
+async def the_second_pool_is_taken_unheard(scene: GuestScene) -> None:
+    """Have somebody else hold both addresses of `other`, while the operator hears nothing of any IPAddress."""
+    two_pools(scene)
+    await scene.seen()
+    scene.api.faults.hold_watch("ipaddresses", user="operator-1")
+    for last in (1, 2):
+        taken(scene, "other", f"10.8.0.{last}")
+
+
 def claimed_by_web(scene: GuestScene) -> list[str]:
     owned = ((each.spec.address, each.spec.owner) for each in scene.addresses())
     return sorted(address for address, owner in owned if owner is not None and owner.id == guest_id())
@@ -114,11 +123,7 @@ async def test_what_a_guest_is_bound_to_is_claimed_by_it_however_old_the_view_of
 ) -> None:
     """Its second address was taken, and its pool gets another one, while nothing is heard of any IPAddress."""
     scene = frozen_scene
-    two_pools(scene)
-    await scene.seen()
-    scene.api.faults.hold_watch("ipaddresses", user="operator-1")
-    for last in (1, 2):
-        taken(scene, "other", f"10.8.0.{last}")
+    await the_second_pool_is_taken_unheard(scene)
     scene.add_guest(spec=BOTH)
     await scene.until_reason("PoolExhausted")
     scene.api.patch(IP_POOLS, "other", {"spec": {"ranges": [MORE]}})
@@ -134,12 +139,8 @@ async def test_an_operator_that_fails_to_claim_takes_nothing_from_a_guest_that_a
 ) -> None:
     """The other one saw the first claim, and knew sooner of a second address."""
     scene = frozen_scene
-    two_pools(scene)
-    await scene.seen()
-    scene.api.faults.hold_watch("ipaddresses", user="operator-1")
+    await the_second_pool_is_taken_unheard(scene)
     scene.api.faults.hold_watch("ippools", user="operator-1")
-    for last in (1, 2):
-        taken(scene, "other", f"10.8.0.{last}")
     faults: list[Fault] = []
 
     def hold_the_second(call: Call, moment: str) -> None:
@@ -172,11 +173,7 @@ async def test_what_a_guest_holds_while_it_waits_for_the_rest_rests_when_it_goes
     frozen_scene: GuestScene,
 ) -> None:
     scene = frozen_scene
-    two_pools(scene)
-    await scene.seen()
-    scene.api.faults.hold_watch("ipaddresses", user="operator-1")
-    for last in (1, 2):
-        taken(scene, "other", f"10.8.0.{last}")
+    await the_second_pool_is_taken_unheard(scene)
     scene.add_guest(spec=BOTH)
     await scene.until_reason("PoolExhausted")
     scene.delete_guest()
