@@ -2,9 +2,11 @@
 
 import pytest
 
+from innkeeper.agent.imaging.seed import network_config
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
+from tests.kit.two_cards import FIRST, ROUTER, SECOND, four, six, two_cards
 from tests.kit.waiting import eventually
 
 GUEST = guest_id()
@@ -105,3 +107,14 @@ async def test_trouble_with_the_network_is_told_of_the_host(host: AgentHost) -> 
         ]
 
     await eventually(told)
+
+
+async def test_a_guest_is_told_one_default_route_of_each_family(host: AgentHost) -> None:
+    """It answers over the interface that it was asked at: two equal routes would have it lie by its address."""
+    host.start()
+    await host.assign(two_cards(four(FIRST), six(FIRST, gateway=False), four(SECOND), six(SECOND)))
+    await host.told(GUEST, "Running")
+    cards = network_config(host.images.seeds[GUEST].addresses)["ethernets"]
+    assert cards[FIRST]["routes"] == [{"to": "0.0.0.0/0", "via": "10.70.0.1"}]
+    assert cards[SECOND]["routes"] == [{"to": "::/0", "via": ROUTER}]
+    assert cards[SECOND]["addresses"] == ["10.71.0.11/24", "fd00:71::11/64"]

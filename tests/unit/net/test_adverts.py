@@ -7,6 +7,7 @@ from innkeeper.agent.net.ports import Port, ports_of
 from innkeeper.domain.orders import OrderAddress
 from innkeeper.views.host import Network
 from tests.kit.agent_orders import order
+from tests.kit.two_cards import FIRST, ROUTER, SECOND, six, two_cards
 
 
 def port(gateway: str | None) -> Port:
@@ -54,3 +55,20 @@ def test_what_is_taken_back_says_nothing_of_name_servers() -> None:
     server = ipaddress.IPv6Address("fd00:9::53").packed
     assert server not in over
     assert server in now
+
+
+def test_a_gateway_that_no_default_route_leads_over_says_so_itself() -> None:
+    """An older agent told it as a router, for 18 hours, and nobody else can take that back."""
+    first, second = ports_of(two_cards(), Network(bridge="br0"))
+    assert routers(Adverts().frames(first, router=None)) == [(ROUTER, 65535)]
+    for told in (Adverts(), Adverts()):
+        assert routers(told.frames(second, router=None)) == [(ROUTER, 0)]
+
+
+def test_a_router_whose_guest_has_its_default_route_elsewhere_now_is_taken_back() -> None:
+    """The pool of its first interface has a gateway by now."""
+    before = two_cards(six(FIRST, gateway=False), six(SECOND))
+    told = Adverts()
+    assert routers(told.frames(ports_of(before, Network(bridge="br0"))[1], router=None)) == [(ROUTER, 65535)]
+    now = ports_of(two_cards(six(FIRST), six(SECOND)), Network(bridge="br0"))[1]
+    assert routers(told.frames(now, router=None)) == [(ROUTER, 0)]

@@ -1,12 +1,14 @@
 """Step 4: what cloud-init reads at the first boot: host name, keys, addresses, user data."""
 
 import asyncio
+from collections.abc import Iterator
 
 import msgspec
 
 from innkeeper.agent.build.build import Build
 from innkeeper.agent.build.ports import Seed
-from innkeeper.domain.orders import OrderAddress
+from innkeeper.domain import default_routes
+from innkeeper.domain.orders import Order, OrderAddress
 from innkeeper.domain.reasons import GuestReason
 
 
@@ -21,15 +23,22 @@ async def write(build: Build) -> None:
         hostname=order.spec.hostname or order.name,
         ssh_keys=tuple(order.spec.ssh_keys),
         user_data=await _user_data(build),
-        addresses=tuple(_within(address, mtu) for address in order.addresses),
+        addresses=tuple(_addresses(order, mtu)),
     )
     await build.images.write_seed(seed, build.files.seed)
 
 
-def _within(address: OrderAddress, mtu: int | None) -> OrderAddress:
-    """Return an address whose guest sends no larger packets than its network carries."""
-    known = [each for each in (address.mtu, mtu) if each is not None]
-    return msgspec.structs.replace(address, mtu=min(known, default=None))
+def _addresses(order: Order, mtu: int | None) -> Iterator[OrderAddress]:
+    """Yield the addresses as their guest is to use them.
+
+    It sends no larger packets than its network carries, and knows the gateways of its default routes alone.
+    """
+    leading = set(default_routes.interfaces(order.addresses).items())
+    for address in order.addresses:
+        known = [each for each in (address.mtu, mtu) if each is not None]
+        leads = (default_routes.version(address), address.interface) in leading
+        gateway = address.gateway if leads else None
+        yield msgspec.structs.replace(address, mtu=min(known, default=None), gateway=gateway)
 
 
 async def _user_data(build: Build) -> bytes | None:

@@ -1,7 +1,8 @@
 """Router advertisements for this host's guests, put into their taps one by one: no frame of them is ever on the wire.
 
 They tell an IPv6 guest that its address comes by DHCPv6, what is on its link, and its router where that can be said: an
-advertisement speaks for the address it comes from, so the gateway must be link-local, or this host itself (NAT).
+advertisement speaks for the address it comes from, so the gateway must be link-local, or this host itself (NAT). A
+gateway over which the guest's default route does not lead says of itself that it is no router.
 """
 
 import ipaddress
@@ -61,8 +62,7 @@ class Adverts:
             going[before.source] = (before, TAKEN_BACK_TIMES)
         if now is not None:
             self._told[port.device] = now
-            if now.is_router:
-                going.pop(now.source, None)
+            going.pop(now.source, None)  # what is said of it now counts
         left = {source: (each, times - 1) for source, (each, times) in going.items() if times > 1}
         if left:
             self._taken_back[port.device] = left
@@ -87,10 +87,11 @@ def _told(port: Port, address: OrderAddress, router: Link | None) -> packets.Adv
         source, mac = str(address.gateway), _SOURCE_MAC
     else:
         source, mac = link_local(_SOURCE_MAC), _SOURCE_MAC
+    # A gateway over which no default route leads speaks, too: an older agent may have told it as the router.
     return packets.Advert(
         source=source,
         source_mac=mac,
-        is_router=router is not None or has_link_local_gateway(address),
+        is_router=V6 in port.default_routes and (router is not None or has_link_local_gateway(address)),
         names_mac=router is not None,
         prefix=str(network),
         mtu=port.mtu,

@@ -83,8 +83,8 @@ def _options(port: Port) -> Iterator[str]:
     """Yield what a guest is told beside its addresses; what it is not told is said to be nothing."""
     fours = [each for each in port.addresses if _version(each) == V4]
     sixes = [each for each in port.addresses if _version(each) == V6]
-    gateway = next((each.gateway for each in fours if each.gateway), None)
-    yield f"option:router,{gateway}" if gateway else "option:router"
+    gateways = [each.gateway for each in fours if each.gateway and V4 in port.default_routes]
+    yield ",".join(["option:router", *gateways[:1]])
     yield f"{_HOSTNAME},{port.hostname}"
     if port.mtu is not None:
         yield f"{_MTU},{port.mtu}"

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from innkeeper.domain import default_routes
 from innkeeper.domain.orders import Order, OrderAddress, OrderInvalidError
 from innkeeper.views.host import Network
 
@@ -56,6 +57,7 @@ class Port:
     addresses: tuple[OrderAddress, ...]
     hostname: str
     mtu: int | None = None  # bytes
+    default_routes: frozenset[int] = frozenset()  # IP versions whose default route leads over this interface
 
     @property
     def device(self) -> str:
@@ -91,6 +93,7 @@ def _port(order: Order, interface: str, addresses: tuple[OrderAddress, ...], net
     if len(segments) > 1 or len(macs) > 1:
         what = "VLAN" if len(segments) > 1 else "MAC address"
         raise OrderInvalidError(f"the addresses of {interface!r} have more than one {what}")
+    routes = default_routes.interfaces(order.addresses)
     mtus = [each for each in (network.mtu, *(address.mtu for address in addresses)) if each is not None]
     return Port(
         guest_id=order.guest_id,
@@ -100,6 +103,7 @@ def _port(order: Order, interface: str, addresses: tuple[OrderAddress, ...], net
         addresses=addresses,
         hostname=order.spec.hostname or order.name,
         mtu=min(mtus, default=None),
+        default_routes=frozenset(version for version, found in routes.items() if found == interface),
     )
 
 

@@ -151,7 +151,8 @@ class GuestSpec(ApiModel):
     interfaces: Annotated[
         list[Interface], Field(min_length=1, max_length=8), map_keys("name"), _OWN_MACS, _OWN_ADDRESSES
     ]
-    """Network interfaces, each on the network of the guest's Cluster."""
+    """Network interfaces, each on the network of the guest's Cluster. Of each family the first one whose pool has a
+    gateway has the default route; the others are used in their own networks."""
     placement: Placement | None = None
     """Where the guest may run; anywhere when absent."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0

@@ -167,7 +167,9 @@ class IPPoolSpec(ApiModel):
     )
     """Addresses that only their owners get."""
     gateway: IpAddress | None = None
-    """The guests' default gateway; none when absent."""
+    """The guests' default gateway; none when absent. A guest with several interfaces uses, of each family, that of the
+    first one whose pool has a gateway. An IPv6 guest without cloud-init learns one only if it is link-local, or its
+    Cluster says `nat`."""
     dns: Annotated[list[IpAddress], Field(max_length=4), SET] = Field(default_factory=list)
     """Name servers for the guests."""
     search_domains: Annotated[list[DomainName], Field(max_length=8), ATOMIC] = Field(default_factory=list)
