@@ -15,6 +15,7 @@ from innkeeper.agent.drivers.driver import (
     DomainSpec,
     DriverError,
     HypervisorAwayError,
+    HypervisorKind,
     StartFailedError,
 )
 from innkeeper.agent.drivers.libvirt import driver as driver_module
@@ -105,6 +106,25 @@ async def libvirt_bench(libvirtd: PrivateLibvirt) -> AsyncIterator[LibvirtBench]
         await cleaner.remove(guest_id)
     await cleaner.close()
     await made.driver.close()
+
+
+async def test_kvm_that_qemus_user_may_not_open_is_not_used(
+    libvirt_bench: LibvirtBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent is root, and opens what guests' QEMUs may not."""
+
+    async def runs_code() -> bool:
+        return True
+
+    monkeypatch.setattr(driver_module, "kvm_runs_code", runs_code)
+    own = libvirt_bench.libvirtd.directory / "kvm"
+    libvirt_bench.libvirtd.inside(
+        "sh",
+        "-euc",
+        f"mknod -m 0600 {own} c 10 232; [ -e /dev/kvm ] || exit 0; mount --bind {own} /dev/kvm",
+    )
+    hypervisor = await libvirt_bench.driver.probe()
+    assert hypervisor.kind is HypervisorKind.EMULATION
 
 
 class TestLibvirt(DriverConformance):

@@ -16,7 +16,7 @@ import pytest
 
 from innkeeper.agent.doctor import registry
 from innkeeper.agent.doctor.checks import clock as clock_check
-from innkeeper.agent.doctor.checks import disk, identity, images, network, programs
+from innkeeper.agent.doctor.checks import disk, identity, images, kvm, network, programs
 from innkeeper.agent.doctor.finding import Finding, Verdict, ok
 from innkeeper.agent.doctor.look import Joined, Machine, look
 from innkeeper.agent.only_one import only_one
@@ -25,6 +25,7 @@ from innkeeper.agent.trust import encode_keys
 from innkeeper.kube.errors import ForbiddenError, UnauthorizedError
 from innkeeper.kube.tokens import Token
 from innkeeper.views.host import HostAgentSpec, ManagedBridge, Network
+from tests.kit import fake_programs
 from tests.kit.account_tokens import token
 from tests.kit.agent_orders import KEYS
 from tests.kit.clock import ManualClock
@@ -100,6 +101,36 @@ async def test_a_libvirt_that_does_not_answer(machine: Machine, state: Path) -> 
     uri = f"qemu+unix:///system?socket={state}/nobody"
     away = Machine(join_file=machine.join_file, paths=machine.paths, libvirt_uri=uri, clock=machine.clock)
     is_fault(await programs.libvirt(away, NOBODY), "does not answer", "systemctl enable --now libvirtd")
+
+
+REFUSED = "libvirt: invalid argument: KVM is not supported by '/usr/bin/qemu-system-x86_64' on this host"
+
+
+async def runs_code() -> None:
+    """KVM runs code for this user, so there is no reason against it."""
+
+
+async def test_kvm_that_only_this_user_may_open_is_none_for_guests(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, state: Path
+) -> None:
+    """As where /dev/kvm belongs to a group that QEMU's user is not in: in containers, and without udev."""
+    python = fake_programs.put(state, "python", f"cat <<'END'\n{json.dumps({'whyNot': REFUSED})}\nEND")
+    monkeypatch.setattr(kvm, "why_not_kvm", runs_code)
+    monkeypatch.setattr("sys.executable", str(python))
+    is_fault(await kvm.check(machine, NOBODY), REFUSED, "chgrp kvm /dev/kvm")
+    emulating = Joined(orders=HostAgentSpec(cluster="c", network=Network(), allow_emulation=True))
+    told = await kvm.check(machine, emulating)
+    is_fault(told, "guests are emulated", "chgrp kvm /dev/kvm", verdict=Verdict.WARN)
+
+
+@pytest.mark.parametrize("uri", ["test:///default", "qemu+unix:///system?socket=/nowhere"])
+async def test_a_libvirt_that_says_nothing_of_kvm_leaves_it_at_what_was_tried(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    pytest.importorskip("libvirt")
+    monkeypatch.setattr(kvm, "why_not_kvm", runs_code)
+    found = await kvm.check(replace(machine, libvirt_uri=uri), NOBODY)
+    assert found == ok("code runs under KVM")
 
 
 @pytest.mark.parametrize(
