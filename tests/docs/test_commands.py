@@ -44,7 +44,7 @@ LEFT_OUT = {
     "docs/how-to/retire-a-host.md": 1,
     "docs/how-to/rotate-an-authority.md": 3,
     "docs/how-to/rotate-the-order-key.md": 1,
-    "docs/how-to/try-on-a-real-cluster.md": 5,
+    "docs/how-to/try-on-a-real-cluster.md": 6,
     "docs/how-to/use-your-own-cluster.md": 3,
 }
 """How many blocks of each page no test runs."""

@@ -1,8 +1,9 @@
 """A real cluster with the chart in it, as tests see it: install, upgrade, kill pods, look at guests from the node.
 
-By default it is one of `hack/cluster`. With INNKEEPER_E2E_KUBECONFIG it is one that runs already, such as kind's; then
-INNKEEPER_E2E_ON_NODE is the command that runs a program on its node, and INNKEEPER_E2E_IMAGES the directory there with
-the guest image. Whoever gives a cluster has loaded the container images.
+By default it is one of `hack/cluster`; with `--k8s-provider kind` one that pytest-kubernetes makes (`kind_cluster`). With
+INNKEEPER_E2E_KUBECONFIG it is one that runs already; then INNKEEPER_E2E_ON_NODE is the command that runs a program on its
+node, and INNKEEPER_E2E_IMAGES the directory there with the guest image. Whoever gives a cluster has loaded the container
+images.
 """
 
 import json
@@ -10,7 +11,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,20 @@ VALUES = paths.HACK / "cluster.d" / "values.yaml"
 CHART = paths.CHECKOUT / "charts" / "innkeeper"
 NAME = "e2e-cluster"
 NEXT_VERSION = "9.9.9"
+KUBECONFIG, ON_NODE, IMAGES = "INNKEEPER_E2E_KUBECONFIG", "INNKEEPER_E2E_ON_NODE", "INNKEEPER_E2E_IMAGES"
 # Slow enough that a guest boots, and agents come and go, while its image still arrives.
 FILL_MIB_S = 4
 # What a test waits for pods: a busy machine of two processors takes its time.
 PODS_WITHIN_S = 240
 NODE_WITHIN_S = 300
+
+
+@dataclass(frozen=True)
+class RemoteKey:
+    """A key for ssh that lies on the node, and its public half."""
+
+    path: Path
+    public: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,17 @@ class RealCluster(Applied):
         )
         assert done.returncode == 0 or not check, f"{shlex.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout if done.returncode == 0 else None
+
+    @contextmanager
+    def new_key(self) -> Iterator[RemoteKey]:
+        """Make a key on the node, in a directory that nobody else reads, and remove it in the end."""
+        directory = Path((self.run_on_node("mktemp", "--directory", "--tmpdir=/tmp") or "").strip())
+        key = directory / "key"
+        try:
+            self.run_on_node("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+            yield RemoteKey(key, (self.run_on_node("cat", f"{key}.pub") or "").strip())
+        finally:
+            self.run_on_node("rm", "-r", str(directory))
 
     def helm(self, *words: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run helm on the release and wait until its pods are ready.
@@ -139,13 +161,14 @@ class RealCluster(Applied):
         ]
 
 
-def given() -> RealCluster | None:
+def given(environment: Mapping[str, str] = os.environ) -> RealCluster | None:
     """Return the cluster that the environment names, or None where it names none."""
-    kubeconfig = os.environ.get("INNKEEPER_E2E_KUBECONFIG")
+    kubeconfig = environment.get(KUBECONFIG)
     if kubeconfig is None:
         return None
-    on_node = tuple(shlex.split(os.environ["INNKEEPER_E2E_ON_NODE"]))
-    return RealCluster(Path(kubeconfig), on_node, os.environ["INNKEEPER_E2E_IMAGES"])
+    return RealCluster(
+        Path(kubeconfig).resolve(), tuple(shlex.split(environment[ON_NODE])), environment[IMAGES]
+    )
 
 
 def own() -> RealCluster:

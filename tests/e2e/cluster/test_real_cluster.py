@@ -13,7 +13,7 @@ from kit.container_image import images
 
 from tests.kit import documents, real_cluster, ssh
 from tests.kit.lab import guest
-from tests.kit.real_cluster import RealCluster
+from tests.kit.real_cluster import RealCluster, RemoteKey
 from tests.kit.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -29,7 +29,7 @@ class Debian:
     """The guest that all tests look at."""
 
     cluster: RealCluster
-    key: Path
+    key: RemoteKey
     address: str
 
     def answers_ping(self) -> bool:
@@ -39,7 +39,7 @@ class Debian:
 
     def run(self, command: str) -> str | None:
         """Run a command in it; return what it prints, or None where it cannot be reached."""
-        return self.cluster.run_on_node(*ssh.command(self.key, self.address, command), check=False)
+        return self.cluster.run_on_node(*ssh.command(self.key.path, self.address, command), check=False)
 
     def boot(self) -> str:
         """Return the name of this very run of its kernel."""
@@ -59,14 +59,14 @@ class Debian:
 
 
 @pytest.fixture(scope="module")
-def debian(cluster: RealCluster, key: Path) -> Debian:
+def debian(cluster: RealCluster, key: RemoteKey) -> Debian:
     """Apply the guest; it runs, and its image is still on its way."""
     cluster.apply(
         guest(
             NAME,
             resources={"cpu": "1", "memory": "512Mi", "disk": "4Gi"},
             image={"name": "debian-12"},
-            sshKeys=[ssh.public(key)],
+            sshKeys=[key.public],
         )
     )
     running = cluster.wait_ready(NAME, reason="Running", within_s=120)
