@@ -156,6 +156,11 @@ class GatedImages:
         self.seeds[seed.guest_id] = seed
         _write_once(target, "seed")
 
+    async def user_data_in(self, seed: Path) -> bytes | None:
+        """Return what was written for the guest of the directory."""
+        is_there = await asyncio.to_thread(seed.exists)
+        return self.seeds[seed.parent.name].user_data if is_there else None
+
     async def set_aside(self, guest_id: str) -> None:
         """Keep the image for files that were set aside."""
         self.aside.add(guest_id)

@@ -1,5 +1,6 @@
 """The seed: what cloud-init finds, whatever users write, and the volume that carries it."""
 
+import contextlib
 import json
 import shutil
 import struct
@@ -166,3 +167,26 @@ def test_readers_of_others_agree(tmp_path: Path) -> None:
     ).stdout
     assert "Volume id: cidata" in about
     assert "Joliet with UCS level 3 found" in about
+
+
+def test_user_data_is_read_back(tmp_path: Path) -> None:
+    target = tmp_path / "seed.iso"
+    seed.write(a_seed(user_data=b"#!/bin/sh\n" * 900), target)
+    assert seed.user_data_in(target) == b"#!/bin/sh\n" * 900
+
+
+@pytest.mark.parametrize("left", [0, 100, 24 * 2048, 25 * 2048, -2048])
+def test_a_damaged_seed_has_no_user_data(tmp_path: Path, left: int) -> None:
+    target = tmp_path / "seed.iso"
+    assert seed.user_data_in(target) is None
+    seed.write(a_seed(user_data=b"#!/bin/sh\n" * 900), target)
+    target.write_bytes(target.read_bytes()[:left])
+    assert seed.user_data_in(target) is None
+
+
+@given(st.binary(max_size=4096))
+def test_noise_in_a_directory_is_no_volume(noise: bytes) -> None:
+    made = bytearray(seed.seed_volume(a_seed(user_data=b"x")))
+    made[24 * 2048 : 24 * 2048 + len(noise)] = noise
+    with contextlib.suppress(ValueError, LookupError, struct.error):
+        iso9660.files(bytes(made))

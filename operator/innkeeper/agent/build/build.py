@@ -49,6 +49,12 @@ class Build:
             raise OrderInvalidError("the order names no image")
         return self.order.image
 
+    @property
+    def newest(self) -> Order:
+        """The guest's order as it is held now: to wait for an image may take long."""
+        orders = self.wanted().orders
+        return next((each for each in orders if each.guest_id == self.order.guest_id), self.order)
+
     def at(self, reason: GuestReason, message: str = "") -> None:
         """Show that the build has come to a step."""
         self.show(Ready(status=False, reason=reason, message=message))

@@ -88,6 +88,9 @@ class ImageStore(Protocol):
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write the NoCloud seed as an ISO image; one that is there is replaced whole."""
 
+    async def user_data_in(self, seed: Path) -> bytes | None:
+        """Return the user data that a seed carries; None where there is none that can be read."""
+
     async def set_aside(self, guest_id: str) -> None:
         """The guest's files were set aside: its image stays for as long as they lie there. Absence is success."""
 

@@ -60,6 +60,10 @@ class SimulatedImages:
     async def write_seed(self, seed: Seed, target: Path) -> None:
         """Write no seed."""
 
+    async def user_data_in(self, seed: Path) -> bytes | None:  # noqa: ARG002 - as declared
+        """Have none."""
+        return None
+
     async def set_aside(self, guest_id: str) -> None:
         """Keep nothing."""
 

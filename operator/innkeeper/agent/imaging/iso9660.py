@@ -1,4 +1,4 @@
-"""A writer of small ISO 9660 volumes (ECMA-119) with Joliet names: a few files in the root, and nothing else.
+"""Small ISO 9660 volumes (ECMA-119) with Joliet names, written and read back: a few files in the root, nothing else.
 
 The same files give the same bytes: there is no clock in it. Readers without Joliet see the names in upper case, which
 Linux turns into lower case. Pure; decision record 0003 says why it is here.
@@ -44,6 +44,25 @@ def volume(label: str, files: Mapping[str, bytes]) -> bytes:
         *(_padded(files[name]) for name in sorted(files)),
     ]
     return b"".join(sectors)
+
+
+def files(made: bytes) -> dict[str, bytes]:
+    """Return the files of a volume that was made here.
+
+    Raises:
+        ValueError: it is none, or damaged; so say LookupError and struct.error.
+    """
+    records = made[SECTOR * _JOLIET_ROOT :][:SECTOR]
+    found = {}
+    while records[0]:
+        start, length = struct.unpack("<I4xI", records[2:14])
+        name, content = records[33 : 33 + records[32]], made[SECTOR * start :][:length]
+        if len(content) < length:
+            raise ValueError("the volume is cut off")
+        if not records[25] & _DIRECTORY:
+            found[name.decode("utf-16-be").removesuffix(";1")] = content
+        records = records[records[0] :]
+    return found
 
 
 def _descriptor(kind: int, label: str, encode: Encode, *, sectors: int, table: int, root: int) -> bytes:

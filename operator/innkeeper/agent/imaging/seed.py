@@ -6,6 +6,7 @@ passed on as it is. Documents are JSON, which every YAML reader takes: no text o
 
 import json
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from innkeeper.agent.imaging import iso9660
 from innkeeper.domain.orders import OrderAddress
 
 LABEL = "cidata"
+_USER_DATA = "user-data"
+_MOST_BYTES = 1024 * 1024  # all that is in a seed has a limit: keys, addresses, user data
 NO_USER_DATA = b"#cloud-config\n{}\n"
 
 
 def seed_volume(seed: Seed) -> bytes:
     """Return the seed; the same one gives the same bytes."""
-    files = {"meta-data": _json(_meta_data(seed)), "user-data": seed.user_data or NO_USER_DATA}
+    files = {"meta-data": _json(_meta_data(seed)), _USER_DATA: seed.user_data or NO_USER_DATA}
     if seed.addresses:
         files["network-config"] = _json(network_config(seed.addresses))
     return iso9660.volume(LABEL, files)
@@ -35,6 +38,15 @@ def write(seed: Seed, target: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(target)
+
+
+def user_data_in(path: Path) -> bytes | None:
+    """Return the user data of a seed that was written here; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return iso9660.files(file.read(_MOST_BYTES)).get(_USER_DATA)
+    except (OSError, ValueError, LookupError, struct.error):
+        return None
 
 
 def _meta_data(seed: Seed) -> dict[str, Any]:

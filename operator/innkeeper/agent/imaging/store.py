@@ -275,6 +275,10 @@ class HostImageStore:
         """Write what cloud-init reads."""
         await asyncio.to_thread(seeds.write, seed, target)
 
+    async def user_data_in(self, seed: Path) -> bytes | None:
+        """Read it back."""
+        return await asyncio.to_thread(seeds.user_data_in, seed)
+
     async def set_aside(self, guest_id: str) -> None:
         """The guest's files were set aside; its image is let go once somebody has removed them."""
         async with self._books:
