@@ -29,6 +29,9 @@ class ObedientHost:
         self.says = ""  # the message of each report
         self.conflict: str | None = None  # the address that it finds in use
         self.conflict_mac = "02:00:00:00:00:99"  # who answers for it
+        self.conflict_interface: str | None = (
+            None  # whose address it is; None: as an earlier agent, it does not say
+        )
         self.room: int | None = None  # how many guests it may have; None: any number
         self.records: dict[str, GuestRecord] = {}
         self.tombstones: dict[str, Tombstone] = {}
@@ -137,6 +140,12 @@ class ObedientHost:
         blank = dict.fromkeys(("startedAt", "finishedAt", "reason", "message"))
         return None if found is None else {**blank, **found}
 
+    def _told_conflict(self) -> dict[str, Any] | None:
+        if self.conflict is None:
+            return None
+        told = {"address": self.conflict, "mac": self.conflict_mac}
+        return told if self.conflict_interface is None else {**told, "interface": self.conflict_interface}
+
     def _report(self, assignment: Assignment, found: Meaning) -> None:
         guest_id = assignment.metadata.name
         record, tombstone = self.records.get(guest_id), self.tombstones.get(guest_id)
@@ -171,7 +180,7 @@ class ObedientHost:
             "outcome": str(outcome),
             "held": {"epoch": held.epoch, "serial": held.serial} if held else None,
             "operation": self._told_operation(metadata.name),
-            "conflict": {"address": self.conflict, "mac": self.conflict_mac} if self.conflict else None,
+            "conflict": self._told_conflict(),
             "conditions": [
                 {
                     "type": "Ready",

@@ -105,7 +105,10 @@ def _address_in_use(order: Order, network: Network, others: Iterable[Order]) -> 
     if taken is None:
         return None
     message = f"another guest on this host has the address {taken.address}"
-    return _refused(GuestReason.ADDRESS_IN_USE, message, AddressInUse(taken.address, taken.mac))
+    own = next(each for each in order.addresses if _used(each, network) == _used(taken, network))
+    return _refused(
+        GuestReason.ADDRESS_IN_USE, message, AddressInUse(taken.address, taken.mac, own.interface)
+    )
 
 
 def _used(address: OrderAddress, network: Network) -> tuple[Segment | None, str]:

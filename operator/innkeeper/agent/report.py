@@ -125,8 +125,10 @@ def _held(rank: Rank | Held | None) -> dict[str, int] | None:
     return None if rank is None else {"epoch": rank.epoch, "serial": rank.serial}
 
 
-def _conflict(found: AddressInUse | AddressConflict | None) -> dict[str, str] | None:
-    return None if found is None else {"address": found.address, "mac": found.mac}
+def _conflict(found: AddressInUse | AddressConflict | None) -> dict[str, str | None] | None:
+    if found is None:
+        return None
+    return {"address": found.address, "mac": found.mac, "interface": found.interface}
 
 
 def _operation(found: OperationRecord | OperationReport | None) -> dict[str, str | None] | None:

@@ -24,10 +24,14 @@ class Held(View, frozen=True, kw_only=True):
 
 
 class AddressConflict(View, frozen=True, kw_only=True):
-    """An address of the order that another machine on the wire uses, and that machine's MAC."""
+    """An address of the order that another machine on the wire uses, and that machine's MAC.
+
+    An earlier agent does not say of which interface it is.
+    """
 
     address: str
     mac: str
+    interface: str | None = None
 
 
 class OperationReport(View, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from innkeeper.kube.client import Client
 from innkeeper.kube.conditions import find
 from innkeeper.kube.resources import GUESTS
 from innkeeper.state.subset import Subset, guest_id_of
-from innkeeper.views.assignment import Assignment
+from innkeeper.views.assignment import AddressConflict, Assignment
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.workers.assigner import AssignerWorker
 from innkeeper.workers.binding import write_facts
@@ -208,9 +208,8 @@ class GuestWorker:
         return written
 
 
-def _conflict(assignment: Assignment | None) -> str | None:
-    conflict = assignment.status.conflict if assignment else None
-    return conflict.address if conflict else None
+def _conflict(assignment: Assignment | None) -> AddressConflict | None:
+    return assignment.status.conflict if assignment else None
 
 
 def _reason(assignment: Assignment | None) -> str:

@@ -13,6 +13,7 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.domain import names
+from innkeeper.domain.addressing.claim import is_meant, use_of
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.kube.client import Client
@@ -158,22 +159,23 @@ class NetworkWorker:
             if not is_kept_for(held, host):
                 self._subset.assume(await change_claim(self._client, held, kept_for(host)))
 
-    async def replace(self, guest: Guest, conflict: str | None) -> list[dict[str, Any]] | None:
+    async def replace(self, guest: Guest, conflict: AddressConflict | None) -> list[dict[str, Any]] | None:
         """Release the address that another machine uses, or all where the host did not say which; return what is left.
 
         Raises:
             ApiError: the API server refused, or is away.
         """
-        bound = [each.address for each in guest.status.addresses]
-        gone = {conflict} if conflict in bound else set(bound)
+        bound = {(each.interface, each.address) for each in guest.status.addresses}
+        gone = {each for each in bound if conflict is not None and is_meant(conflict, *each)} or bound
         guest_id = guest_id_of(guest)
         for held in self._subset.claims.of_guest(guest_id):
-            if held.spec.address == conflict:
+            use = use_of(held)
+            if use is not None and conflict is not None and is_meant(conflict, *use):
                 self._subset.refusals.claim_was_in_use(guest_id, held.metadata.uid)
-            if held.spec.address in gone:
+            if use in gone:
                 await self.release(held)
-        left = [msgspec.to_builtins(each) for each in guest.status.addresses if each.address not in gone]
-        return left or None
+        left = [each for each in guest.status.addresses if (each.interface, each.address) not in gone]
+        return [msgspec.to_builtins(each) for each in left] or None
 
     def waits_for_twin(self, guest: Guest) -> Blocked | None:
         """Tell that the host which found a machine with a MAC of this guest is not to be asked again yet."""
@@ -186,9 +188,8 @@ class NetworkWorker:
 
     def owns(self, guest: Guest) -> bool:
         """Tell whether each bound address is held by this guest: checked before an order is signed."""
-        guest_id = guest_id_of(guest)
-        mine = {held.spec.address for held in self._subset.claims.of_guest(guest_id)}
-        return all(each.address in mine for each in guest.status.addresses)
+        mine = {use_of(held) for held in self._subset.claims.of_guest(guest_id_of(guest))}
+        return all((each.interface, each.address) in mine for each in guest.status.addresses)
 
 
 def twin_of(guest: Guest, assignment: Assignment | None) -> AddressConflict | None:

@@ -91,10 +91,13 @@ class PoolChoice:
 
     def _pools_of(self, guest: Guest, wish: Wish) -> Mapping[str, int]:
         """Return the pools of what a guest has for a wish already, in the order in which it is bound to them."""
-        bound = {each.address: place for place, each in enumerate(guest.status.addresses)}
-        claims = [each.spec for each in self._claims_for(guest, wish)]
-        claims.sort(key=lambda each: (bound.get(each.address, len(bound)), each.pool))
-        return {each.pool: place for place, each in enumerate(claims)}
+        uses = ((each.interface, each.address) for each in guest.status.addresses)
+        bound = {use: place for place, use in enumerate(uses)}
+        claims = sorted(
+            self._claims_for(guest, wish),
+            key=lambda each: (bound.get((wish.interface, each.spec.address), len(bound)), each.spec.pool),
+        )
+        return {each.spec.pool: place for place, each in enumerate(claims)}
 
     def _kept(self, guest: Guest, nth: int, asked: Sequence[Wish], held: Iterable[str]) -> Sequence[str]:
         """Return the pools that a guest is bound to for a wish and that no wish of the interface chooses any more.

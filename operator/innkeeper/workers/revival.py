@@ -16,6 +16,7 @@ from innkeeper.domain.lifecycle.holder import holder_of_address
 from innkeeper.domain.lifecycle.revival import (
     HeldOrder,
     NotRevivableError,
+    Places,
     binding_of,
     claim_documents,
     guest_document,
@@ -35,8 +36,6 @@ from innkeeper.workers.claim_writes import change_claim, is_kept_for, kept_for
 from innkeeper.workers.creation import create_or_get
 
 log = structlog.get_logger()
-
-Places = Mapping[str, tuple[str, str]]  # address -> (address space, pool)
 
 
 class NameTakenError(NotRevivableError):
@@ -147,16 +146,16 @@ class Revival:
         others: list[IPAddress] = []
         for body in claim_documents(order, places=places):
             claim = await create_or_get(self._client, IP_ADDRESSES, body)
-            if claim.spec.owner is None:
-                claim = await self._end_rest(claim, body)
+            if _is_to_be_taken(claim, body["spec"]["owner"]):
+                claim = await self._take(claim, body)
             self._assume(claim)
             (own if is_held_by(claim, order.guest_id) else others).append(claim)
         if others:
             raise _held_by_another(others[0], order)
         return own
 
-    async def _end_rest(self, claim: IPAddress, body: Mapping[str, Any]) -> IPAddress:
-        """Take an address out of its quarantine: that keeps it from everybody but the guest that still uses it."""
+    async def _take(self, claim: IPAddress, body: Mapping[str, Any]) -> IPAddress:
+        """Give a claim to the interface that uses the address; its quarantine ends, if it rests."""
         change = {
             "metadata": {"labels": body["metadata"]["labels"]},
             "spec": {"owner": body["spec"]["owner"], "releasedAt": None},
@@ -209,6 +208,17 @@ async def claims_of(client: Client, guest_id: str) -> list[IPAddress]:
     """
     labelled = await client.list(IP_ADDRESSES, label_selector=f"{names.GUEST_ID_LABEL}={guest_id}")
     return [each for each in labelled.items if is_held_by(each, guest_id)]
+
+
+def _is_to_be_taken(claim: IPAddress, owner: Mapping[str, Any]) -> bool:
+    """Tell whether an address rests, which keeps it from everybody but the guest that still uses it.
+
+    Or it is that guest's and names another interface, as in an older copy of the store.
+    """
+    if claim.spec.owner is None:
+        return True
+    guest_id, interface = owner["id"], owner["interface"]
+    return is_held_by(claim, guest_id) and not is_held_by(claim, guest_id, interface=interface)
 
 
 def _held_by_another(claim: IPAddress, order: Order) -> AddressHeldError:

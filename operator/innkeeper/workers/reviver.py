@@ -46,7 +46,11 @@ class Reviver:
                 GuestReason.REVIVAL_WAITS, f"this guest runs on host {name}, and {missing}", causes=causes
             )
         claims = self._subset.claims.of_guest(guest_id)
-        places = {each.spec.address: (each.spec.address_space, each.spec.pool) for each in claims}
+        places = {
+            (owner.interface, each.spec.address): (each.spec.address_space, each.spec.pool)
+            for each in claims
+            if (owner := each.spec.owner) is not None
+        }
         try:
             return await self._revival.complete(guest, held, cluster=host.spec.cluster, places=places)
         except NotRevivableError as error:

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from innkeeper.domain.addressing.claim import is_meant
 from innkeeper.domain.addressing.pool import Pool, number_of
 from innkeeper.domain.addressing.search import count_free
 from innkeeper.domain.addressing.wishes import wishes
@@ -78,7 +79,8 @@ class Shortage:
         fresh = [each for each in same_pool if each.held is None]
         certain = {number_of(each.fixed)[1] for each in fresh if each.fixed is not None}
         any_one = sum(each.fixed is None for each in fresh)
-        mine = {number_of(each.spec.address)[1] for each in self._subset.claims.of_guest(guest_id_of(guest))}
+        held = self._subset.claims.of_guest(guest_id_of(guest))
+        mine = {number_of(each.spec.address)[1] for each in held if each.spec.address_space == pool.space}
         reserved = [each for each in pool.reserved_for(owner_of(guest)) if each not in certain | mine]
         free_reserved = sum(each not in taken for each in reserved)
         if any_one < free_reserved:
@@ -144,7 +146,7 @@ class Shortage:
         if there is None:
             return None
         awaited = (*causes(wanted), waiting.address(there.metadata.name))
-        owner, user = there.spec.owner, self._used_by(guest, there)
+        owner, user = there.spec.owner, self._used_by(guest, there, wanted.interface)
         what = f"{address}, {which}" if which else f"{address} "
         if owner is not None:
             holder = holder_of_address(
@@ -162,12 +164,12 @@ class Shortage:
             message = f"{what}still rests"
         return blocked(GuestReason.ADDRESS_TAKEN, message, *awaited)
 
-    def _used_by(self, guest: Guest, there: IPAddress) -> str | None:
+    def _used_by(self, guest: Guest, there: IPAddress, interface: str) -> str | None:
         """Say who answered at an address when a host refused this guest for it; None where that never was."""
         guest_id = guest_id_of(guest)
         for each in self._subset.assignments_of(guest_id).values():
             conflict = each.status.conflict
-            if conflict is not None and canonical(conflict.address) == there.spec.address:
+            if conflict is not None and is_meant(conflict, interface, there.spec.address):
                 return f"the machine {conflict.mac}"
         return "a machine" if self._subset.refusals.was_in_use(guest_id, there.metadata.uid) else None
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 import structlog
 
 from innkeeper.clock import Clock, parse_rfc3339
+from innkeeper.domain.addressing.claim import use_of
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import has_free
 from innkeeper.domain.lifecycle.destroyed import destroyed_since
@@ -106,9 +107,9 @@ class Sweeper:
             if number % _SLICE == 0:
                 # There may be many; other work goes on between slices.
                 await asyncio.sleep(0)
-            held = {each.spec.address for each in self._subset.claims.of_guest(guest_id_of(guest))}
+            held = {use_of(each) for each in self._subset.claims.of_guest(guest_id_of(guest))}
             for bound in guest.status.addresses:
-                if bound.address in held:
+                if (bound.interface, bound.address) in held:
                     continue
                 try:
                     await self._look_at_bound(guest, bound, before)
@@ -134,7 +135,7 @@ class Sweeper:
             return
         guest_id = guest_id_of(guest)
         there = self._subset.claims.by_name.get(address_name(pool.space, bound.address))
-        if self._seen_enough(f"{guest_id}/{bound.address}", before):
+        if self._seen_enough(f"{guest_id}/{bound.interface}/{bound.address}", before):
             self._found(Finding.GUEST_WITHOUT_CLAIM)
             again = there is None and await self._network.claim_again(guest, bound)
             holder = there.spec.owner if there is not None else None
@@ -185,7 +186,13 @@ class Sweeper:
             return bool(self._subset.assignments_of(owner.id)) or self._is_held(owner.id)
         if guest.status.host is None:
             return True
-        return any(each.address == address.spec.address for each in guest.status.addresses)
+        held = {use_of(each) for each in self._subset.claims.of_guest(owner.id)}
+        return any(
+            each.address == address.spec.address
+            # A claim may name another interface, as one of an older copy of the store: nothing in use is given away.
+            and (each.interface == owner.interface or (each.interface, each.address) not in held)
+            for each in guest.status.addresses
+        )
 
     async def _end_quarantine(self, address: IPAddress) -> None:
         if address.spec.released_at is None:

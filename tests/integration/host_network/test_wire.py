@@ -68,7 +68,7 @@ async def test_a_machine_on_the_wire_is_found(site: HostNet, network: HostNetwor
     """The answer names the address and who has it."""
     ip("-n", site.wire, "addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
     found = await network.conflict(dual(), NETWORK)
-    assert found == AddressInUse(address.partition("/")[0], mac_of_wire(site))
+    assert found == AddressInUse(address.partition("/")[0], mac_of_wire(site), "eth0")
 
 
 @pytest.mark.parametrize("address", ["10.0.0.11", SIX])
@@ -77,7 +77,7 @@ async def test_another_machine_that_is_about_to_take_the_address_is_found(
 ) -> None:
     """It asks at the same moment, and nobody has the address yet."""
     theirs = question(ipaddress.ip_address(address), FOREIGN)
-    assert await conflict_beside(site, network, theirs) == AddressInUse(address, FOREIGN)
+    assert await conflict_beside(site, network, theirs) == AddressInUse(address, FOREIGN, "eth0")
 
 
 async def test_no_guest_denies_others_their_addresses(site: HostNet, network: HostNetwork) -> None:
@@ -111,7 +111,7 @@ async def test_an_answer_of_another_vlan_is_none(
     tag = struct.pack("!HHH", 0x8100, vlan, 0x0806)
     theirs = b"\xff" * 6 + spoof.octets(FOREIGN) + tag + spoof.arp(FOREIGN, "10.0.0.11")
     found = await conflict_beside(site, network, theirs)
-    assert found == (AddressInUse("10.0.0.11", FOREIGN) if is_heard else None)
+    assert found == (AddressInUse("10.0.0.11", FOREIGN, "eth0") if is_heard else None)
 
 
 async def test_what_is_no_claim_does_not_reach_who_asks(site: HostNet, network: HostNetwork) -> None:
@@ -149,7 +149,7 @@ async def test_another_guest_of_this_host_is_found(site: HostNet, network: HostN
     # As the order's own guest it would be no conflict: it may run here already.
     assert await network.conflict(other, NETWORK) is None
     mine = order(addresses=[msgspec.structs.replace(order().addresses[0], mac="02:00:00:00:00:99")])
-    assert await network.conflict(mine, NETWORK) == AddressInUse("10.0.0.11", port.mac)
+    assert await network.conflict(mine, NETWORK) == AddressInUse("10.0.0.11", port.mac, "eth0")
 
 
 async def test_a_machine_that_has_the_guests_mac_as_well_is_found(
@@ -158,7 +158,9 @@ async def test_a_machine_that_has_the_guests_mac_as_well_is_found(
     """A guest that does not run here is on the wire already: its host was given up, and runs it still."""
     ip("-n", site.wire, "link", "set", "eth0", "address", order().addresses[0].mac)
     ip("-n", site.wire, "addr", "add", "10.0.0.11/24", "dev", "eth0")
-    assert await network.conflict(order(), NETWORK) == AddressInUse("10.0.0.11", order().addresses[0].mac)
+    assert await network.conflict(order(), NETWORK) == AddressInUse(
+        "10.0.0.11", order().addresses[0].mac, "eth0"
+    )
 
 
 async def test_a_guest_with_the_mac_of_a_link_of_the_host_is_not_taken(

@@ -14,7 +14,7 @@ THEIRS = "52:54:00:00:00:99"
 
 
 async def test_an_address_that_somebody_answers_for_is_refused_with_its_mac(host: AgentHost) -> None:
-    """The report names address and MAC, and a new agent says the same from its store."""
+    """The report names interface, address and MAC, and a new agent says the same from its store."""
     host.network.answering["10.0.0.11"] = THEIRS
     host.start()
     await host.assign(order())
@@ -22,7 +22,7 @@ async def test_an_address_that_somebody_answers_for_is_refused_with_its_mac(host
     assert THEIRS in told.message
     conflict = (await host.assignment(GUEST)).status.conflict
     assert conflict is not None
-    assert (conflict.address, conflict.mac) == ("10.0.0.11", THEIRS)
+    assert (conflict.interface, conflict.address, conflict.mac) == ("eth0", "10.0.0.11", THEIRS)
     assert GUEST not in host.driver.running()
 
     await host.kill()

@@ -76,6 +76,17 @@ def test_two_guests_have_one_address_only_in_two_vlans(
     assert (found is not None) == is_refused
 
 
+def test_of_two_interfaces_with_one_address_the_one_that_meets_another_guest_is_named() -> None:
+    """The other guest calls its own interface as it likes."""
+    taken = msgspec.structs.replace(order(1).addresses[0], interface="lan", vlan=6)
+    both = [
+        msgspec.structs.replace(taken, interface=name, vlan=vlan) for name, vlan in (("eth0", 7), ("eth1", 6))
+    ]
+    found = refusal(order(2, addresses=both), FACTS, others=[order(1, addresses=[taken])])
+    assert found is not None
+    assert found.conflict == AddressInUse(taken.address, taken.mac, "eth1")
+
+
 def test_a_guest_is_not_in_its_own_way() -> None:
     assert refusal(order(1, epoch=2), FACTS, others=[order(1)]) is None
 

@@ -62,7 +62,7 @@ async def test_an_earlier_database_is_opened_with_all_that_it_held(tmp_path: Pat
             conflict=AddressInUse("10.0.0.9", "52:54:00:00:00:01") if version >= 2 else None,
             accepted_at="" if version >= 4 else AT,
         )
-    ]
+    ], "an earlier agent did not note of which interface the address was"
     assert await store.tombstone("g0") == Tombstone("g0", Rank(1, 2))
     assert [line.what for line in await store.changes()] == ["Destroyed", "Refused Running"]
     await store.bury(Tombstone("g1", Rank(3, 1), "signed to destroy", "guests", "web"), at=AT)

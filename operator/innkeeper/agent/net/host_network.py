@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -95,7 +96,7 @@ class HostNetwork:
             finally:
                 self._in_question -= Counter([port.segment])
             if found is not None:
-                return found
+                return replace(found, interface=port.interface)
         return None
 
     async def prepare(self, order: Order, wanted: Callable[[], Wanted]) -> tuple[DomainInterface, ...]:

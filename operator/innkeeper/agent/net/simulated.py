@@ -34,7 +34,7 @@ class SimulatedNetwork:
         """Answer for the addresses that were put in."""
         for each in order.addresses:
             if each.address in self.answering:
-                return AddressInUse(each.address, self.answering[each.address])
+                return AddressInUse(each.address, self.answering[each.address], each.interface)
         return None
 
     async def prepare(self, order: Order, wanted: Callable[[], Wanted]) -> tuple[DomainInterface, ...]:

@@ -28,10 +28,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class AddressInUse:
-    """An address of an order that another machine uses, and that machine's MAC."""
+    """An address of an order that another machine uses, that machine's MAC, and whose address it is in the order."""
 
     address: str
     mac: str
+    interface: str | None = None  # None: noted by an earlier agent
 
 
 TRUSTS_COPY = "trusts_copy"  # a setting: a person lets guests of a store that was put back start by it

@@ -25,10 +25,10 @@ _MAX_STEP_MESSAGE = 400
 
 _PUT = """INSERT OR REPLACE INTO guests
     (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-     conflict_address, conflict_mac, accepted_at, wish, wish_by, wish_at, updated)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+     conflict_address, conflict_mac, conflict_interface, accepted_at, wish, wish_by, wish_at, updated)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _GET = """SELECT guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-    conflict_address, conflict_mac, accepted_at, wish, wish_by, wish_at, updated FROM guests"""
+    conflict_address, conflict_mac, conflict_interface, accepted_at, wish, wish_by, wish_at, updated FROM guests"""
 _TOMBSTONE = (
     'SELECT guest_id, epoch, serial, "order", namespace, name, forgotten, destroyed_at FROM tombstones'
 )
@@ -153,8 +153,7 @@ def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
         str(ready.status),
         ready.reason,
         ready.message,
-        conflict.address if conflict else None,
-        conflict.mac if conflict else None,
+        *((conflict.address, conflict.mac, conflict.interface) if conflict else (None, None, None)),
         record.accepted_at,
         *((wish.power, wish.by, wish.at) if wish else (None, None, None)),
     )
@@ -162,7 +161,7 @@ def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
 
 def _record(row: Sequence[Any]) -> tuple[GuestRecord, str]:
     guest_id, order, epoch, serial, namespace, name, outcome, life, status, reason, message = row[:11]
-    address, mac, accepted_at, power, wished_by, wished_at, updated = row[11:]
+    address, mac, interface, accepted_at, power, wished_by, wished_at, updated = row[11:]
     record = GuestRecord(
         guest_id=guest_id,
         order=order,
@@ -172,7 +171,7 @@ def _record(row: Sequence[Any]) -> tuple[GuestRecord, str]:
         outcome=OrderOutcome(outcome),
         life=Life(life),
         ready=Ready(status == str(True), reason, message),
-        conflict=None if address is None else AddressInUse(address, mac),
+        conflict=None if address is None else AddressInUse(address, mac, interface),
         accepted_at=accepted_at,
         wish=None if power is None else LocalWish(LocalPower(power), wished_by, wished_at),
     )

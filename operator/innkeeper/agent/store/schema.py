@@ -83,6 +83,8 @@ STEPS = (
             WHERE outcome = 'Refused'
             AND CASE WHEN json_valid("order") THEN json_valid(json_extract("order", '$.payload')) ELSE 0 END""",
     ),
+    # Of which interface the address was that an order was refused for.
+    ("ALTER TABLE guests ADD COLUMN conflict_interface TEXT",),
 )
 
 

@@ -72,6 +72,8 @@ class AddressConflict(ApiModel):
     """The address."""
     mac: MacAddress
     """The machine that answered for it."""
+    interface: Annotated[str, Field(max_length=15)] | None = None
+    """The guest's interface that it is for."""
 
 
 class OperationReport(ApiModel):

@@ -14,12 +14,15 @@ from innkeeper.domain import names
 from innkeeper.domain.addressing.claim import claim_document
 from innkeeper.domain.lifecycle.binding import binding
 from innkeeper.domain.lifecycle.ordering import assignment_document, assignment_spec
-from innkeeper.domain.orders import Order, OrderImage
+from innkeeper.domain.orders import Order, OrderAddress, OrderImage
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired
 from innkeeper.errors import TerminalError
 from innkeeper.views.guest import Guest, GuestAddress
 from innkeeper.views.network import AddressOwner
+
+# Interface and address -> address space and pool: of two interfaces each may have the same address in a space of its own.
+Places = Mapping[tuple[str, str], tuple[str, str]]
 
 
 class NotRevivableError(TerminalError):
@@ -61,9 +64,7 @@ def guest_document(order: Order) -> dict[str, Any]:
     }
 
 
-def binding_of(
-    order: Order, *, cluster: str, places: Mapping[str, tuple[str, str]] | None = None
-) -> dict[str, Any]:
+def binding_of(order: Order, *, cluster: str, places: Places | None = None) -> dict[str, Any]:
     """Return the facts of the Guest's status; `places` as for `claim_documents`.
 
     Raises:
@@ -73,7 +74,7 @@ def binding_of(
     addresses = [
         GuestAddress(
             interface=each.interface,
-            pool=_place(order, each.address, places)[1],
+            pool=_place(order, each, places)[1],
             address=each.address,
             mac=each.mac,
         )
@@ -90,9 +91,7 @@ def binding_of(
     )
 
 
-def claim_documents(
-    order: Order, *, places: Mapping[str, tuple[str, str]] | None = None
-) -> list[dict[str, Any]]:
+def claim_documents(order: Order, *, places: Places | None = None) -> list[dict[str, Any]]:
     """Return the IPAddresses to create.
 
     `places` gives address space and pool of addresses for orders of an older version, which do not name them.
@@ -102,7 +101,7 @@ def claim_documents(
     """
     found = []
     for each in order.addresses:
-        space, pool = _place(order, each.address, places)
+        space, pool = _place(order, each, places)
         owner = AddressOwner(
             id=order.guest_id, namespace=order.namespace, name=order.name, interface=each.interface
         )
@@ -137,15 +136,14 @@ def image_of(order: Order) -> OrderImage:
     return order.image
 
 
-def _place(order: Order, address: str, places: Mapping[str, tuple[str, str]] | None) -> tuple[str, str]:
+def _place(order: Order, used: OrderAddress, places: Places | None) -> tuple[str, str]:
     """Return address space and pool."""
-    for each in order.addresses:
-        if each.address == address and each.space and each.pool:
-            return each.space, each.pool
-    known = (places or {}).get(address)
+    if used.space and used.pool:
+        return used.space, used.pool
+    known = (places or {}).get((used.interface, used.address))
     if known is None:
         raise NotRevivableError(
-            f"it is not known which IPPool the address {address} of {order.namespace}/{order.name} is of: the order "
-            "does not say, and nobody holds the address"
+            f"it is not known which IPPool the address {used.address} of {order.namespace}/{order.name} is of: the "
+            "order does not say, and nobody holds the address"
         )
     return known

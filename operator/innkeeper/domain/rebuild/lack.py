@@ -4,13 +4,14 @@ The one exception is a Guest that was bound in an earlier epoch than the one tha
 the operator, so the API server's store is older than the host's. Pure.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool, number_of
-from innkeeper.domain.lifecycle.revival import HeldOrder
-from innkeeper.domain.orders import Order, Rank
+from innkeeper.domain.lifecycle.revival import HeldOrder, Places
+from innkeeper.domain.orders import Order, OrderAddress, Rank
 from innkeeper.domain.rebuild.choice import Choice
 from innkeeper.views.guest import Guest
 
@@ -26,8 +27,9 @@ class Present:
     lost: frozenset[str] = frozenset()  # Hosts that a person said are lost
     guests: Mapping[str, Guest] = field(default_factory=dict)  # by Guest ID
     orders: frozenset[tuple[str, str]] = frozenset()  # (host, Guest ID) of Assignments
-    claims: Mapping[str, str] = field(default_factory=dict)  # name of an IPAddress -> Guest ID of its owner
-    held: frozenset[tuple[str, str]] = frozenset()  # (Guest ID, address) of the same
+    # Name of an IPAddress -> its owner's Guest ID and interface.
+    claims: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    held: frozenset[tuple[str, str, str]] = frozenset()  # (Guest ID, interface, address) of the same
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by name
 
 
@@ -84,19 +86,23 @@ def _is_whole(order: Order, present: Present) -> bool:
         return False
     if guest.metadata.deletion_timestamp is not None:
         return True
-    names_held = (names.address_name(each.space, each.address) for each in order.addresses if each.space)
-    is_held = all(present.claims.get(each) == order.guest_id for each in names_held)
+    is_held = all(_is_claimed(order, each, present) for each in order.addresses if each.space)
     return guest.status.host == order.host and is_held and (order.host, order.guest_id) in present.orders
 
 
 def _lacks_claim(order: Order, present: Present) -> bool:
     """Tell whether a guest does not hold an address of its order; one of an older version does not name the space."""
     return any(
-        present.claims.get(names.address_name(each.space, each.address)) != order.guest_id
+        not _is_claimed(order, each, present)
         if each.space
-        else (order.guest_id, each.address) not in present.held
+        else (order.guest_id, each.interface, each.address) not in present.held
         for each in order.addresses
     )
+
+
+def _is_claimed(order: Order, used: OrderAddress, present: Present) -> bool:
+    name = names.address_name(used.space, used.address)
+    return present.claims.get(name) == (order.guest_id, used.interface)
 
 
 def _lacks_order(order: Order, present: Present) -> bool:
@@ -114,12 +120,17 @@ def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[Ended]:
             yield Ended(guest=guest, rank=rank, is_over=guest_id not in ending)
 
 
-def places_of(order: Order, pools: Mapping[str, Pool]) -> dict[str, tuple[str, str]]:
-    """Return address space and pool of addresses whose order, of an older version, does not say: where one has it."""
-    found = {}
+def places_of(order: Order, pools: Mapping[str, Pool]) -> Places:
+    """Return address space and pool of addresses whose order, of an older version, does not say: where one has it.
+
+    An address of one space is one interface's only: where two would be of it, one of them is of a pool that is not there.
+    """
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     for each in order.addresses:
         number = number_of(each.address)
         having = [(pool.space, name) for name, pool in pools.items() if pool.contains(number)]
         if not each.pool and len(having) == 1:
-            found[each.address] = having[0]
-    return found
+            found[each.interface, each.address] = having[0]
+    uses = Counter((each.space, each.address) for each in order.addresses)
+    uses.update((space, address) for (_, address), (space, _) in found.items())
+    return {key: place for key, place in found.items() if uses[place[0], key[1]] == 1}

@@ -42,9 +42,15 @@ async def look(client: Client) -> Present:
         lost=frozenset(each.metadata.name for each in hosts.items if each.spec.lost is not None),
         guests={guest_id_of(each): each for each in guests.items},
         orders=frozenset((host, name) for host, name in places if host is not None),
-        claims={each.metadata.name: each.spec.owner.id for each in addresses.items if each.spec.owner},
+        claims={
+            each.metadata.name: (owner.id, owner.interface)
+            for each in addresses.items
+            if (owner := each.spec.owner) is not None
+        },
         held=frozenset(
-            (each.spec.owner.id, each.spec.address) for each in addresses.items if each.spec.owner
+            (owner.id, owner.interface, each.spec.address)
+            for each in addresses.items
+            if (owner := each.spec.owner) is not None
         ),
         pools=_understood(pools.items),
     )
