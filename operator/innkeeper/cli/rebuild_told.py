@@ -107,6 +107,11 @@ class Telling:
                 f"{len(outcome.unclaimed)} guest(s) use addresses that nobody holds, so no operator leads yet; see "
                 "above, and run it again"
             )
+        if outcome.lagging:
+            raise RebuildIncompleteError(
+                f"the power of {len(outcome.lagging)} guest(s) is an older copy's, so no operator leads yet; see above, "
+                "and run it again"
+            )
         if outcome.failures:
             raise RebuildIncompleteError(
                 f"{len(outcome.failures)} thing(s) could not be set right; see above"

@@ -72,16 +72,19 @@ class EventWriter:
         while True:
             await self._told.wait()
             while self._waiting:
-                news = self._waiting.popleft()
-                try:
-                    await self._write(news)
-                except InnkeeperError as error:
-                    self.dropped += 1
-                    log.info("event_not_written", about=news.about.name, reason=error.reason)
-                except Exception:  # what is only told must end nothing else
-                    log.exception("event_broke", about=news.about.name)
+                await self.tell_now(self._waiting.popleft())
                 await self._clock.sleep(BETWEEN_WRITES_S)
             self._told.clear()
+
+    async def tell_now(self, news: News) -> None:
+        """Write an Event at once: for whoever is about to end, and tells of each object once."""
+        try:
+            await self._write(news)
+        except InnkeeperError as error:
+            self.dropped += 1
+            log.info("event_not_written", about=news.about.name, reason=error.reason)
+        except Exception:  # what is only told must end nothing else
+            log.exception("event_broke", about=news.about.name)
 
     def _is_allowed(self, uid: str) -> bool:
         now = self._clock.monotonic()

@@ -5,12 +5,13 @@ it hears them itself. While this process leads it looks whether the store still 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
 
 from innkeeper.clock import Clock
+from innkeeper.domain.rebuild.findings import Finding
 from innkeeper.domain.rebuild.gate import Action, RebuildPolicy, RebuildState, Standing, Store, action
 from innkeeper.errors import InnkeeperError, TerminalError
 from innkeeper.hosts.directory import HostDirectory
@@ -302,14 +303,18 @@ class Gate:
 def _incomplete(outcome: Outcome) -> str:
     if outcome.unheard:
         return _unheard(outcome)
-    return _unclaimed(outcome) if outcome.unclaimed else NOBODY
+    if outcome.unclaimed:
+        return (
+            f"addresses in use are held by nobody, and may be given to others: {_first_of(outcome.unclaimed)}"
+        )
+    if outcome.lagging:
+        return f"guests would be switched by the word of an older copy: {_first_of(outcome.lagging)}"
+    return NOBODY
 
 
-def _unclaimed(outcome: Outcome) -> str:
-    first = outcome.unclaimed[0]
-    others = len(outcome.unclaimed) - 1
-    more = f", and {others} more" if others else ""
-    return f"addresses in use are held by nobody, and may be given to others: {first.message}{more}"
+def _first_of(findings: Sequence[Finding]) -> str:
+    others = len(findings) - 1
+    return f"{findings[0].message}{f', and {others} more' if others else ''}"
 
 
 def _unheard(outcome: Outcome) -> str:

@@ -1,6 +1,6 @@
 """A store that is put back to an older copy beneath hosts that go on: what tests of it do and ask."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 
 from innkeeper.clock import SystemClock
@@ -29,11 +29,15 @@ async def restore(scene: GuestScene, backup: object) -> None:
     scene.api.store.put_back(backup)  # type: ignore[arg-type] # what `backup` gave
 
 
-async def hear(scene: GuestScene, *, user: str = "healer") -> Outcome:
-    """Hear the hosts, and make what is missing."""
+async def hear(scene: GuestScene, *, user: str = "healer", unheard: Container[str] = ()) -> Outcome:
+    """Hear the hosts, but those that nobody knows how to reach, and make what is missing."""
     stores = {name: ObedientStore(host, cluster="lab") for name, host in scene.hosts.items()}
+
+    def reader(host: str) -> ObedientStore | None:
+        return None if host in unheard else stores[host]
+
     async with Client(scene.api.credentials(user)) as client:
-        hearing = Hearing(stores.get, keys=KEYS, clock=SystemClock())
+        hearing = Hearing(reader, keys=KEYS, clock=SystemClock())
         return await Rebuild(client, hearing, clock=SystemClock()).run(stores)
 
 

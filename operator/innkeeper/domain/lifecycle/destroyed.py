@@ -5,20 +5,17 @@ says so, written by the operator once the hosts were heard. A person deletes the
 again.
 """
 
-import re
-
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.blocked import Blocked
+from innkeeper.domain.lifecycle.caught_up import rank_in
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.views.guest import Guest
-
-_RANK = re.compile(r"(?P<epoch>[0-9]{1,18})\.[0-9]{1,18}")
 
 
 def destroyed_since(guest: Guest) -> Blocked | None:
     """Return why a Guest goes no further, if its guest was destroyed; a later binding voids the note."""
-    written = _RANK.fullmatch(guest.metadata.annotations.get(names.DESTROYED_ANNOTATION, ""))
-    if written is None or int(written["epoch"]) < guest.status.epoch:
+    end = rank_in(guest.metadata.annotations.get(names.DESTROYED_ANNOTATION, ""))
+    if end is None or end.epoch < guest.status.epoch:
         return None
     message = (
         "the order to destroy this guest was given after the moment that the API server's store was put back to: delete "

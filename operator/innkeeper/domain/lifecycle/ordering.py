@@ -13,6 +13,7 @@ import msgspec
 
 from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool
+from innkeeper.domain.lifecycle.caught_up import caught_up_with
 from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderOperation, OrderResources, Rank
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import Desired, OrderOutcome, Power
@@ -26,6 +27,7 @@ _LEFT_OUT = frozenset(
         names.FORCE_DELETE_ANNOTATION,
         names.REVIVED_FROM_ANNOTATION,
         names.DESTROYED_ANNOTATION,
+        names.CAUGHT_UP_ANNOTATION,
     }
 )
 
@@ -73,9 +75,18 @@ def compose(guest: Guest, ingredients: Ingredients, *, rank: Rank) -> Order:
         user_data_secret=names.user_data_secret(ingredients.guest_id) if secret else None,
         user_data_digest=ingredients.user_data_digest,
         labels=guest.metadata.labels,
-        annotations={key: value for key, value in guest.metadata.annotations.items() if key not in _LEFT_OUT},
+        annotations=_ordered(guest.metadata.annotations),
         operation=ingredients.operation,
     )
+
+
+def is_ordered_annotation(key: str) -> bool:
+    """Tell whether orders carry a Guest's annotation of this name."""
+    return key not in _LEFT_OUT
+
+
+def _ordered(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in annotations.items() if is_ordered_annotation(key)}
 
 
 def to_destroy(signed: Order, assignment: Assignment, *, store_id: str) -> Order:
@@ -178,8 +189,9 @@ def is_outdated(guest: Guest, guest_id: str, signed: Order | None, *, destroy: b
         return False
     if signed.desired == Desired.DESTROYED and not destroy:
         return True
-    # An object that was made anew counts its generations from one again.
-    return guest_id == guest.metadata.uid and signed.generation > guest.metadata.generation
+    # An object that was made anew counts its generations from one again; one of an older copy of the store, from there.
+    is_later = guest_id == guest.metadata.uid and signed.generation > guest.metadata.generation
+    return is_later and signed.rank > caught_up_with(guest)
 
 
 def next_rank(

@@ -22,6 +22,13 @@ class FindingKind(StrEnum):
     SETTINGS_DIFFER = (
         "SettingsDiffer"  # hosts tell different things of one Cluster or Flavor; most of them count
     )
+    CAUGHT_UP = (
+        "CaughtUp"  # a Guest of an older copy of the store was brought to what its host was ordered since
+    )
+    CHANGED_SINCE = "ChangedSince"  # somebody changed a Guest after the store was put back: that stays
+    NOT_CAUGHT_UP = (
+        "NotCaughtUp"  # the power of a Guest is an older copy's, and the API server refuses its host's
+    )
     NOT_MADE = "NotMade"  # the API server refuses an object as it is
     NOT_CLAIMED = "NotClaimed"  # an address in use is held by nobody: nothing may be given before it is
     NOT_REVIVED = "NotRevived"  # something is in the way of a guest's objects; the guest itself runs on
@@ -32,6 +39,7 @@ FAILURES = frozenset(
     {
         FindingKind.SETTINGS_UNKNOWN,
         FindingKind.NOT_MADE,
+        FindingKind.NOT_CAUGHT_UP,
         FindingKind.NOT_CLAIMED,
         FindingKind.NOT_REVIVED,
         FindingKind.NOT_ENDED,

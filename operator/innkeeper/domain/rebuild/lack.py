@@ -1,7 +1,7 @@
 """What an API server lacks of what hosts hold. What exists wins: it is compared and told of, never changed.
 
-The one exception is a Guest that was bound in an earlier epoch than the one that its host shows: epochs are only given by
-the operator, so the API server's store is older than the host's. Pure.
+The exceptions are Guests of an older copy of the store: one that was bound in an earlier epoch than the one that its host
+shows, since epochs are only given by the operator; and one that was changed since, which its host's order tells. Pure.
 """
 
 from collections import Counter
@@ -12,7 +12,9 @@ from innkeeper.domain import names
 from innkeeper.domain.addressing.pool import Pool, number_of
 from innkeeper.domain.lifecycle.revival import HeldOrder, Places
 from innkeeper.domain.orders import Order, OrderAddress, Rank
+from innkeeper.domain.rebuild.catching_up import CatchingUp, catching_up, may_lag
 from innkeeper.domain.rebuild.choice import Choice
+from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 
 
@@ -31,6 +33,8 @@ class Present:
     claims: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     held: frozenset[tuple[str, str, str]] = frozenset()  # (Guest ID, interface, address) of the same
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by name
+    # Of those that `lagging` names, by Guest ID, where there are any.
+    standing: Mapping[str, Assignment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,13 @@ class Lack:
     superseded: list[HeldOrder] = field(default_factory=list)  # whose Assignments are missing
     ending: list[HeldOrder] = field(default_factory=list)  # whose Assignments have to carry them
     ended: list[Ended] = field(default_factory=list)
+    catching_up: list[CatchingUp] = field(default_factory=list)  # Guests that changed since, by their hosts
+
+
+def lagging(choice: Choice, present: Present) -> list[Guest]:
+    """Return the Guests that may be older than their hosts' orders: their Assignments tell."""
+    found = ((each.order, present.guests.get(each.order.guest_id)) for each in choice.guests)
+    return [guest for order, guest in found if guest is not None and may_lag(guest, order)]
 
 
 def lack(choice: Choice, present: Present) -> Lack:
@@ -76,6 +87,7 @@ def lack(choice: Choice, present: Present) -> Lack:
         superseded=[each for each in choice.superseded if _lacks_order(each.order, present)],
         ending=[each for each in choice.ending if each.order.host not in present.lost],
         ended=list(_ended(choice, present.guests)),
+        catching_up=list(_catching_up(choice, present)),
     )
 
 
@@ -108,6 +120,15 @@ def _is_claimed(order: Order, used: OrderAddress, present: Present) -> bool:
 def _lacks_order(order: Order, present: Present) -> bool:
     """Tell whether nothing would have a former host give up what it keeps, once the Guest is deleted."""
     return (order.host, order.guest_id) not in present.orders and order.host not in present.lost
+
+
+def _catching_up(choice: Choice, present: Present) -> Iterator[CatchingUp]:
+    for held in choice.guests:
+        guest_id = held.order.guest_id
+        guest = present.guests.get(guest_id)
+        found = catching_up(guest, held, present.standing.get(guest_id)) if guest is not None else None
+        if found is not None:
+            yield found
 
 
 def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[Ended]:

@@ -1,11 +1,13 @@
 """Looks at what an API server holds already, whole: before anything is made anew."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from innkeeper.domain.addressing.pool import Pool
-from innkeeper.domain.names import host_of_namespace
+from innkeeper.domain.names import host_namespace, host_of_namespace
 from innkeeper.domain.rebuild.lack import Present
 from innkeeper.kube.client import Client
+from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import (
     ASSIGNMENTS,
     CLUSTERS,
@@ -19,7 +21,12 @@ from innkeeper.kube.resources import (
 )
 from innkeeper.state.pool_catalog import PoolCatalog
 from innkeeper.state.subset import guest_id_of
+from innkeeper.views.assignment import Assignment
+from innkeeper.views.guest import Guest
 from innkeeper.views.network import IPPool
+from innkeeper.workers.rebuild.pool import for_each
+
+WORKERS = 32
 
 
 async def look(client: Client) -> Present:
@@ -54,6 +61,38 @@ async def look(client: Client) -> Present:
         ),
         pools=_understood(pools.items),
     )
+
+
+async def standing_orders(client: Client, guests: Iterable[Guest]) -> dict[str, Assignment]:
+    """Return the Assignments that the API server holds of these Guests, by Guest ID.
+
+    Raises:
+        ApiError: the API server refused, or is away.
+    """
+    found: dict[str, Assignment] = {}
+
+    async def read(guest: Guest) -> None:
+        there = await standing_order(client, guest)
+        if there is not None:
+            found[guest_id_of(guest)] = there
+
+    await for_each(guests, read, workers=WORKERS)
+    return found
+
+
+async def standing_order(client: Client, guest: Guest) -> Assignment | None:
+    """Return the Assignment of one of them, on the host that it is bound to.
+
+    Raises:
+        ApiError: the API server refused, or is away.
+    """
+    host = guest.status.host
+    if host is None:
+        return None
+    try:
+        return await client.get(ASSIGNMENTS, guest_id_of(guest), namespace=host_namespace(host))
+    except NotFoundError:
+        return None
 
 
 async def _names(client: Client, resource: Resource[Any]) -> frozenset[str]:

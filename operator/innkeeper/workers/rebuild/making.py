@@ -17,6 +17,7 @@ from innkeeper.domain.lifecycle.revival import HeldOrder, NotRevivableError
 from innkeeper.domain.orders import Order
 from innkeeper.domain.rebuild import documents
 from innkeeper.domain.rebuild.adoption import may_take_over, take_over
+from innkeeper.domain.rebuild.catching_up import CatchingUp
 from innkeeper.domain.rebuild.choice import Choice
 from innkeeper.domain.rebuild.findings import Finding, FindingKind
 from innkeeper.domain.rebuild.lack import Ended, Lack, Present, places_of
@@ -41,6 +42,7 @@ from innkeeper.state.subset import guest_id_of
 from innkeeper.views.guest import Guest
 from innkeeper.views.meta import View
 from innkeeper.views.network import IPAddress
+from innkeeper.workers.rebuild.catching_up import Catching
 from innkeeper.workers.rebuild.ending import Ending, not_ended
 from innkeeper.workers.rebuild.patience import patiently
 from innkeeper.workers.rebuild.pool import for_each
@@ -75,6 +77,7 @@ class Making:
         self._workers = workers
         self._revival = Revival(client, assume=assume)
         self._ending = Ending(client, choice, clock=clock, made=self.made, assume=assume)
+        self._catching = Catching(client, clock=clock, made=self.made, assume=assume)
         self._unclaimed: set[str] = set()  # Guest IDs
         self._claimed: dict[
             str, list[IPAddress]
@@ -88,6 +91,7 @@ class Making:
         """
         await for_each(lack.ended, self._note_end, workers=self._workers)
         await for_each(lack.claims, self._claim, workers=self._workers)
+        await for_each(lack.catching_up, self._bring, workers=self._workers)
         await for_each(self._places(lack), self._create, workers=self._workers)
         await for_each(lack.ending, self._give_back, workers=self._workers)
         settings = self._choice.hosts.items()
@@ -241,6 +245,15 @@ class Making:
         except ApiError as error:
             log.warning("guest_not_ended", guest=guest_id_of(ended.guest), message=error.message)
             self.findings.append(not_ended(ended, error.message))
+
+    async def _bring(self, found: CatchingUp) -> None:
+        try:
+            await self._catching.bring(found)
+        except _AWAY:
+            raise
+        except ApiError as error:
+            log.warning("guest_not_caught_up", guest=found.held.order.guest_id, message=error.message)
+            self.findings.append(found.not_taken(error.message))
 
     def _not_assigned(self, order: Order, why: str) -> None:
         message = f"the Assignment of {order.guest_id} for host {order.host} cannot be made: {why}"

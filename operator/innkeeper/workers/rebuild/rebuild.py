@@ -6,17 +6,17 @@ order of any guest, and use any address. Run again, it goes on where it was ende
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.rebuild.choice import Choice, choose
 from innkeeper.domain.rebuild.findings import FAILURES, Finding, FindingKind
-from innkeeper.domain.rebuild.lack import Lack, Present, lack
+from innkeeper.domain.rebuild.lack import Lack, Present, lack, lagging
 from innkeeper.kube.client import Client
 from innkeeper.views.meta import View
 from innkeeper.workers.rebuild.hearing import Hearing
-from innkeeper.workers.rebuild.looking import look
+from innkeeper.workers.rebuild.looking import look, standing_orders
 from innkeeper.workers.rebuild.making import Making
 from innkeeper.workers.rebuild.patience import patiently
 
@@ -40,14 +40,20 @@ class Outcome:
     def is_complete(self) -> bool:
         """Whether every host was heard, and all addresses that they use are held: only then may any be given.
 
-        Where no host was heard, nobody said that nothing is missing.
+        Nor is a guest to be switched by the word of an older copy. Where no host was heard, nobody said that nothing is
+        missing.
         """
-        return self.heard > 0 and not self.unheard and not self.unclaimed
+        return self.heard > 0 and not self.unheard and not self.unclaimed and not self.lagging
 
     @property
     def unclaimed(self) -> list[Finding]:
         """Addresses in use that nobody holds."""
         return [each for each in self.findings if each.kind is FindingKind.NOT_CLAIMED]
+
+    @property
+    def lagging(self) -> list[Finding]:
+        """Guests whose power is an older copy's, and could not be changed."""
+        return [each for each in self.findings if each.kind is FindingKind.NOT_CAUGHT_UP]
 
     @property
     def failures(self) -> list[Finding]:
@@ -92,18 +98,23 @@ class Rebuild:
         wanted = sorted(set(hosts))
         heard = await self._hearing.hear(wanted, done=self._counting("hosts heard", len(wanted)))
         choice = choose(heard.testimonies.values())
-        present = await patiently(lambda: look(self._client), self._clock)
+        present = await patiently(lambda: self._look_around(choice), self._clock)
         lacking = lack(choice, present)
         outcome = Outcome(
             heard=len(heard.testimonies),
             unheard=heard.unheard,
             guests=len(choice.guests),
             missing=_counted(lacking, present),
-            findings=list(choice.findings),
+            findings=[*choice.findings, *(told for each in lacking.catching_up for told in each.findings())],
             absent_pools=sorted(choice.pools - present.pools.keys()),
             images=sorted(choice.images),
         )
         return Found(outcome, lacking, choice, present)
+
+    async def _look_around(self, choice: Choice) -> Present:
+        present = await look(self._client)
+        standing = await standing_orders(self._client, lagging(choice, present))
+        return replace(present, standing=standing)
 
     async def make(self, found: Found) -> Outcome:
         """Make what was found missing.
@@ -152,6 +163,7 @@ def _counted(lacking: Lack, present: Present) -> Counter[str]:
         ),  # beside those of Guests
         "Assignment": len(orders),
         "Destroyed": len(lacking.ended),
+        "CaughtUp": sum(bool(each.changes) for each in lacking.catching_up),
     }
     return Counter({kind: count for kind, count in counts.items() if count})
 
