@@ -90,6 +90,23 @@ def test_options_make_the_manifest_that_a_person_would_write(case: str, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--interface=pool=b", "--pool=a", "--pool=c"], ["eth0", "eth1", "eth2"]),
+        (["--interface=name=eth1,pool=b", "--pool=a"], ["eth1", "eth2"]),
+        (["--interface=name=eth2,pool=b", "--pool=a", "--pool=c"], ["eth2", "eth1", "eth3"]),
+        (["--interface=name=eth1,pool=b", "--interface=pool=c", "--pool=a"], ["eth1", "eth2", "eth3"]),
+        (["--interface=pool=b", "--interface=name=eth0,pool=c"], ["eth1", "eth0"]),
+    ],
+)
+def test_no_interface_gets_the_name_that_another_was_given(
+    words: list[str], names: list[str], tmp_path: Path
+) -> None:
+    document = yaml.safe_load(made(["--image=debian-12", "--flavor=small", *words], tmp_path))
+    assert [each["name"] for each in document["spec"]["interfaces"]] == names
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
         (["--pool=lab"], "--cpu, --memory and --disk"),
@@ -99,6 +116,9 @@ def test_options_make_the_manifest_that_a_person_would_write(case: str, tmp_path
         (["--flavor=small", "--interface=name=eth0"], "names no pool"),
         (["--flavor=small", "--interface=address=10.0.0.1,pool=a"], "before it"),
         (["--flavor=small", "--interface=vlan=7"], "an interface is"),
+        (["--flavor=small", "--interface=name=lan,pool=a", "--interface=name=lan,pool=b"], "named 'lan'"),
+        (["--flavor=small", "--interface=name=eth0,name=eth1,pool=a"], "an interface has one name"),
+        (["--flavor=small", "--interface=mac=02:00:00:00:00:01,pool=a,mac=02:00:00:00:00:02"], "one mac"),
         (["--flavor=small", "--pool=lab", "-l", "app"], "KEY=VALUE"),
         (["--flavor=small", "--pool=lab", "--toleration=a:NoExecute"], "NoSchedule"),
         (["--flavor=small", "--pool=lab", "--toleration==x"], "no key"),

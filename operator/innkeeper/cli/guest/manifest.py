@@ -5,6 +5,7 @@ Only the form of each option is looked at here. Whether the values make sense, t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from innkeeper.cli.guest.placement import PlacementOptions, placement
@@ -115,17 +116,30 @@ def _resources(options: GuestOptions) -> Document | None:
 
 
 def _interfaces(options: GuestOptions) -> list[Document]:
-    named = [_interface(word, at) for at, word in enumerate(options.interfaces)]
-    pools = [{"name": f"eth{at}", "pool": pool} for at, pool in enumerate(options.pools, start=len(named))]
-    found = [*named, *pools]
+    found = [_interface(word) for word in options.interfaces]
+    found += [{"pool": pool} for pool in options.pools]
     if not found:
         raise ValueError("give --pool, or --interface, at least once")
+    return _named(found)
+
+
+def _named(interfaces: list[Document]) -> list[Document]:
+    """Give a name to each interface that has none: `ethN` by its place, or the next that nobody has asked for."""
+    asked = [each["name"] for each in interfaces if "name" in each]
+    if twice := next((name for name in asked if asked.count(name) > 1), None):
+        raise ValueError(f"two interfaces are named {twice[:60]!r}: each has a name of its own")
+    taken = set(asked)
+    found: list[Document] = []
+    for at, each in enumerate(interfaces):
+        name = each.get("name") or next(free for n in count(at) if (free := f"eth{n}") not in taken)
+        taken.add(name)
+        found.append({"name": name, **each})
     return found
 
 
-def _interface(word: str, at: int) -> Document:
+def _interface(word: str) -> Document:
     """Read `name=eth0,mac=02:..,pool=v4,address=10.0.0.5,pool=v6`: each pool begins an address."""
-    found: Document = {"name": f"eth{at}"}
+    found: Document = {}
     addresses: list[Document] = []
     for part in word.split(","):
         key, _, value = part.partition("=")
@@ -133,12 +147,14 @@ def _interface(word: str, at: int) -> Document:
             raise ValueError(f"{part[:60]!r}: an interface is name=NAME,mac=MAC,pool=POOL,address=ADDRESS")
         if key == "pool":
             addresses.append({"pool": value})
-        elif key != "address":
-            found[key] = value
-        elif not addresses or "address" in addresses[-1]:
-            raise ValueError(f"{part[:60]!r}: name the pool of an address before it")
-        else:
+        elif key == "address":
+            if not addresses or "address" in addresses[-1]:
+                raise ValueError(f"{part[:60]!r}: name the pool of an address before it")
             addresses[-1]["address"] = value
+        elif key in found:
+            raise ValueError(f"{part[:60]!r}: an interface has one {key}; give --interface again for another")
+        else:
+            found[key] = value
     if not addresses:
         raise ValueError(f"{word[:60]!r} names no pool")
     if len(addresses) == 1 and "address" not in addresses[0]:
