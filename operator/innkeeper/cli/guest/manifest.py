@@ -60,7 +60,7 @@ def guest(options: GuestOptions) -> Document:
         interfaces=_interfaces(options),
         placement=placement(options.placement, labels=options.labels),
         priority=options.priority,
-        sshKeys=list(options.ssh_keys),
+        sshKeys=_ssh_keys(options.ssh_keys),
         userData=_user_data(options),
         hostname=options.hostname,
     )
@@ -103,6 +103,8 @@ def _without_none(**values: Any) -> Document:
 
 def _image(word: str) -> Document:
     namespace, separator, name = word.rpartition("/")
+    if not name or "/" in namespace or (separator and not namespace):
+        raise ValueError(f"{word[:60]!r}: an image is NAME, or NAMESPACE/NAME of a shared one")
     return {"name": name, "namespace": namespace} if separator else {"name": name}
 
 
@@ -173,7 +175,15 @@ def _probe(word: str | None) -> Document | None:
     raise ValueError(f"{word[:60]!r}: a guest is ready when it answers {PROBES}")
 
 
+def _ssh_keys(words: Sequence[str]) -> list[str]:
+    if not all(word.strip() for word in words):
+        raise ValueError("--ssh-key is empty: give a public key, or leave it out")
+    return list(words)
+
+
 def _user_data(options: GuestOptions) -> Document | None:
     if options.user_data is not None and options.user_data_secret is not None:
         raise ValueError("give --user-data or --user-data-secret")
+    if "" in (options.user_data, options.user_data_secret):
+        raise ValueError("the user data, or the name of its Secret, is empty: leave the option out")
     return _without_none(inline=options.user_data, secretName=options.user_data_secret)
