@@ -55,13 +55,16 @@ class FakeKubectl:
         file.chmod(0o755)
 
     def lay(self, path: str, answer: Mapping[str, Any] | None) -> None:
-        """Answer a path, with its query or with any, with a document from now on; None: with that there is none."""
+        """Answer a path, with its query or with any, with a document from now on; None: with that there is none.
+
+        It says a kind, as every object of the API does, also where that is left out here.
+        """
         file = self.home / quote(path, safe="")
         if answer is None:
             file.unlink(missing_ok=True)
             return
         new = self.home / "new"
-        new.write_text(json.dumps(answer))
+        new.write_text(json.dumps({"kind": "Any", **answer}))
         new.replace(file)
 
     def lay_created(self, answer: Mapping[str, Any]) -> None:

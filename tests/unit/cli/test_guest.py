@@ -265,14 +265,14 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '#!/bin/sh\nprintf "%s\\n" "$@" > "$0.words"\ncat "$0.says"\ncat "$0.complains" >&2\nexit $(cat "$0.code")\n'
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    for name, text in (("says", "{}"), ("complains", ""), ("code", "0")):
+    for name, text in (("says", '{"kind": "Any"}'), ("complains", ""), ("code", "0")):
         (tmp_path / f"kubectl.{name}").write_text(text)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     return program
 
 
 def test_it_asks_through_kubectl_with_the_options_given(kubectl: Path) -> None:
-    assert Kubectl(["--context=prod"]).get("/apis/x") == {}
+    assert Kubectl(["--context=prod"]).get("/apis/x") == {"kind": "Any"}
     assert Path(f"{kubectl}.words").read_text().split() == ["--context=prod", "get", "--raw", "/apis/x"]
 
 
@@ -303,6 +303,15 @@ def test_what_kubectl_complains_of_is_told(kubectl: Path, path: str, complaint: 
     Path(f"{kubectl}.code").write_text("1")
     with pytest.raises(AskingError, match=told):
         Kubectl().get(path)
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "null", '"x"', "{}", '{"error": "log in"}', '{"kind": 7}', "[" * 100_000]
+)
+def test_what_is_no_answer_of_an_api_server_is_told_as_such(kubectl: Path, answer: str) -> None:
+    Path(f"{kubectl}.says").write_text(answer)
+    with pytest.raises(AskingError, match=r"no Kubernetes API server|no JSON"):
+        Kubectl().get("/apis/x")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ print("Warning: use v2", file=sys.stderr)
 words = sys.argv[1:]
 if "-f" in words:
     pathlib.Path({home!r}, "sent").write_text(pathlib.Path(words[words.index("-f") + 1]).read_text())
-print('{{"metadata": {{"name": "web", "uid": "u1"}}, "spec": {{"image": {{"name": "d"}}}}}}')
+print('{{"kind": "Guest", "metadata": {{"name": "web", "uid": "u1"}}, "spec": {{"image": {{"name": "d"}}}}}}')
 """
 CREATE = ["create", "web", "-n", "shop", "--image=d", "--flavor=s", "--pool=p"]
 
@@ -81,7 +81,7 @@ def test_completion_asks_nobody(kubectl: FakeKubectl) -> None:
 def test_a_warning_is_told_once_however_often_it_comes(
     kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kubectl.program("kubectl", "#!/bin/sh\necho 'Warning: use v2' >&2\necho '{}'\n")
+    kubectl.program("kubectl", "#!/bin/sh\necho 'Warning: use v2' >&2\necho '{\"kind\": \"Any\"}'\n")
     caller = Kubectl()
     caller.get("/a")
     caller.with_options(["--as=alice"]).get("/b")
@@ -118,7 +118,9 @@ def test_only_a_person_at_a_terminal_who_was_asked_has_time_to_log_in(
 ) -> None:
     answered = kubectl.home / "answered"
     os.mkfifo(answered)
-    kubectl.program("kubectl", f"#!/bin/sh\necho 'Enter code 7' >&2\nread _ < {answered}\necho '{{}}'\n")
+    kubectl.program(
+        "kubectl", f"#!/bin/sh\necho 'Enter code 7' >&2\nread _ < {answered}\necho '{{\"kind\": \"Any\"}}'\n"
+    )
     clock = Clock()
 
     class Heard(Hearing):
@@ -133,7 +135,7 @@ def test_only_a_person_at_a_terminal_who_was_asked_has_time_to_log_in(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: typed, raising=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: seen, raising=False)
     if has_time:
-        assert Kubectl(asks=asks).get("/a") == {}
+        assert Kubectl(asks=asks).get("/a") == {"kind": "Any"}
     else:
         with pytest.raises(AskingError, match="no answer within 60 s"):
             Kubectl(asks=asks).get("/a")
@@ -193,7 +195,8 @@ def test_what_is_sent_needs_no_place_for_temporary_files(
 ) -> None:
     kubectl.program("kubectl", ECHOES)
     monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
-    assert Kubectl().create("/a", {"b": "c" * 100_000}) == {"b": "c" * 100_000}
+    sent = {"kind": "Any", "b": "c" * 100_000}
+    assert Kubectl().create("/a", sent) == sent
 
 
 def test_a_system_without_files_in_memory_uses_a_temporary_one(
@@ -201,7 +204,7 @@ def test_a_system_without_files_in_memory_uses_a_temporary_one(
 ) -> None:
     kubectl.program("kubectl", ECHOES)
     monkeypatch.delattr(os, "memfd_create")
-    assert Kubectl().create("/a", {"b": "c"}) == {"b": "c"}
+    assert Kubectl().create("/a", {"kind": "Any"}) == {"kind": "Any"}
     monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
     with pytest.raises(AskingError, match="No usable temporary directory"):
         Kubectl().create("/a", {})
@@ -216,10 +219,9 @@ def no_room() -> None:
 def test_only_at_a_terminal_what_is_sent_goes_beside_the_standard_input(
     kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, word: str
 ) -> None:
-    kubectl.program("kubectl", '#!/bin/sh\nfor last; do :; done\necho "[\\"$last\\"]"\n')
+    kubectl.program("kubectl", '#!/bin/sh\nfor last; do :; done\necho "{\\"kind\\": \\"$last\\"}"\n')
     monkeypatch.setattr(sys.stdin, "isatty", lambda: is_terminal, raising=False)
-    [last] = Kubectl().create("/a", {})
-    assert last.startswith(word)
+    assert Kubectl().create("/a", {})["kind"].startswith(word)
 
 
 def test_a_kubectl_that_hangs_is_ended(kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,8 +234,10 @@ def test_a_kubectl_that_hangs_is_ended(kubectl: FakeKubectl, monkeypatch: pytest
 
 
 def test_what_a_plug_in_leaves_running_is_not_waited_for(kubectl: FakeKubectl) -> None:
-    kubectl.program("kubectl", f"#!/bin/sh\nsleep 600 &\necho $! > {kubectl.home}/pid\necho '{{}}'\n")
+    kubectl.program(
+        "kubectl", f'#!/bin/sh\nsleep 600 &\necho $! > {kubectl.home}/pid\necho \'{{"kind": "Any"}}\'\n'
+    )
     try:
-        assert Kubectl().get("/a") == {}
+        assert Kubectl().get("/a") == {"kind": "Any"}
     finally:
         os.kill(int((kubectl.home / "pid").read_text()), signal.SIGKILL)

@@ -106,18 +106,16 @@ class Kubectl:
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the document at a path."""
-        return self._document("get", "--raw", path)
+        return self._object("get", "--raw", path)
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a document to a path and return the answer."""
-        return self._document("create", "--raw", path, "-f", body=json.dumps(body))
+        return self._object("create", "--raw", path, "-f", body=json.dumps(body))
 
     def patch(self, resource: str, name: str, change: dict[str, Any], *, namespace: str) -> dict[str, Any]:
         """Merge a change into an object and return it."""
         where = (resource, name, f"--namespace={namespace}")
-        return self._document(
-            "patch", *where, "--type=merge", f"--patch={json.dumps(change)}", "--output=json"
-        )
+        return self._object("patch", *where, "--type=merge", f"--patch={json.dumps(change)}", "--output=json")
 
     def rest(self, seconds: float) -> None:
         """Sleep."""
@@ -139,12 +137,21 @@ class Kubectl:
         template = "jsonpath={.clusters[0].cluster}"
         return self._document("config", "view", "--raw", "--minify", "--flatten", "-o", template)
 
+    def _object(self, *words: str, body: str | None = None) -> dict[str, Any]:
+        """Return an object of the API: each says its kind. What does not comes from something in between."""
+        found = self._document(*words, body=body)
+        if not isinstance(found.get("kind"), str):
+            raise AskingError(f"what answers is no Kubernetes API server: {json.dumps(found)[:200]}")
+        return found
+
     def _document(self, *words: str, body: str | None = None) -> dict[str, Any]:
         text = self._run(*words, body=body)
         try:
-            found: dict[str, Any] = json.loads(text)
-        except ValueError as error:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise AskingError(f"the answer is no JSON: {text[:200]}") from error
+        if not isinstance(found, dict):
+            raise AskingError(f"what answers is no Kubernetes API server: {text[:200]}")
         return found
 
     def _run(self, *words: str, body: str | None = None) -> str:
