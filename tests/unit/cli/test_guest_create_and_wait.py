@@ -1,13 +1,16 @@
 """create --wait and wait as processes: what they print in a pipe and on a terminal, and what they end with."""
 
+import json
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from innkeeper.cli.guest.exit_codes import ExitCode
 from tests.kit.fake_kubectl import FakeKubectl
@@ -15,6 +18,7 @@ from tests.kit.lab import until
 from tests.kit.terminal import read_until
 
 PATH = "/apis/innkeeper.dev/v1alpha1/namespaces/default/guests/web"
+INTERRUPTED = 130  # as a shell tells of Ctrl-C
 CREATE = ["create", "web", "--image=debian-12", "--flavor=small", "--pool=lab"]
 Document = dict[str, Any]
 
@@ -124,6 +128,46 @@ def test_a_guest_that_is_deleted_meanwhile_ends_the_wait(kubectl: FakeKubectl, t
     _, errors = process.communicate(timeout=60)
     assert process.returncode == ExitCode.DELETED
     assert "deleted" in errors
+
+
+@pytest.mark.parametrize("output", ["json", "yaml", "name"])
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [
+        (guest(), ExitCode.TIMED_OUT),
+        (stalled("ImageNotFound"), ExitCode.STALLED),
+        (None, ExitCode.DELETED),
+    ],
+)
+def test_a_script_learns_which_guest_it_made_also_where_waiting_fails(
+    kubectl: FakeKubectl, then: Document | None, code: ExitCode, output: str
+) -> None:
+    kubectl.lay_created(guest())
+    kubectl.lay(PATH, then)
+    done = kubectl.run(*CREATE, "--wait=ready", "--timeout=100ms", "-o", output)
+    assert done.returncode == code, done.stderr
+    if output == "name":
+        assert done.stdout == "guest.innkeeper.dev/web\n"
+    else:
+        assert yaml.safe_load(done.stdout)["metadata"]["uid"] == "u1"
+
+
+def test_a_script_that_is_interrupted_learns_it_too(kubectl: FakeKubectl) -> None:
+    kubectl.lay_created(guest())
+    kubectl.lay(PATH, guest())
+    process = subprocess.Popen(
+        kubectl.command(*CREATE, "--wait=ready", "-o", "json"),
+        env=kubectl.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "web: Pending" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert json.loads(out)["metadata"]["uid"] == "u1"
 
 
 def test_what_is_asked_for_after_the_verb_reaches_kubectl(kubectl: FakeKubectl) -> None:

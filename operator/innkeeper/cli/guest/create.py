@@ -9,7 +9,7 @@ import typer
 
 from innkeeper.cli.guest import create_options as given
 from innkeeper.cli.guest import manifest
-from innkeeper.cli.guest.asking import Asking
+from innkeeper.cli.guest.asking import Asking, AskingError
 from innkeeper.cli.guest.following import TIMEOUT, Timeout
 from innkeeper.cli.guest.layers import Layer
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, say, show_guests
@@ -117,8 +117,15 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
     _show_made(made, dry_run, output, is_final=wait is None)
     if wait is not None:
         waiting = Waiting(asking, wait, waits_for_room=wait_for_room)
-        found = waiting.until(target, within_s=timeout, uid=made["metadata"]["uid"])
-        show_guests([found], output, done=f"reached {wait}")
+        try:
+            found = waiting.until(target, within_s=timeout, uid=made["metadata"]["uid"])
+        except (AskingError, KeyboardInterrupt):
+            # It was made all the same: a script has to know which guest that is.
+            if output in (Output.JSON, Output.YAML):
+                show_guests([made], output)
+            raise
+        if output is not Output.NAME:
+            show_guests([found], output, done=f"reached {wait}")
 
 
 def _refuse_contradictions(wait: Layer | None, dry_run: DryRun, power: Power | None) -> None:
@@ -129,8 +136,8 @@ def _refuse_contradictions(wait: Layer | None, dry_run: DryRun, power: Power | N
 
 
 def _show_made(made: dict[str, Any], dry_run: DryRun, output: Output, *, is_final: bool) -> None:
-    """Print what was made. People read it at once; where it is waited for, machines read the guest at the end alone."""
-    if is_final or output is Output.TABLE:
+    """Print what was made: at once for people and as a name; machines that wait read one document, at the end."""
+    if is_final or output in (Output.TABLE, Output.NAME):
         show_guests([made], output, done=_DONE[dry_run])
     if dry_run is DryRun.NONE and output in (Output.TABLE, Output.WIDE):
         say(urn_of(_id_of(made)))
