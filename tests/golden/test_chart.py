@@ -82,6 +82,13 @@ def test_is_rendered_as_checked_in(case: str) -> None:
     assert text == file.read_text()
 
 
+def test_the_notes_name_no_file_that_a_packaged_chart_has_not() -> None:
+    """The tutorial's manifests least of all: they are of a demo, whose hosts emulate and promise more than there is."""
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    files = re.findall(r"(?<![\w./-])[\w-]+(?:/[\w.-]+)*/(?=[\w\s])[\w.-]*", re.sub(r"{{.*?}}", "", notes))
+    assert [each for each in files if not (CHART / each).exists()] == []
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_lint_finds_nothing(case: str) -> None:
     run_helm("lint", "--strict", CHART, "--values", GOLDEN / case / "values.yaml")
