@@ -77,7 +77,8 @@ class FakeKubectl:
 
     def calls(self) -> list[list[str]]:
         """Return the words of every call."""
-        return [json.loads(line) for line in (self.home / "calls").read_text().splitlines()]
+        file = self.home / "calls"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def command(self, *words: str, module: str = "commands") -> list[str]:
         """Return how the plug-in is started."""

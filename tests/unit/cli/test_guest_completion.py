@@ -64,14 +64,6 @@ def test_a_cluster_that_cannot_be_asked_offers_nothing(kubectl: FakeKubectl) -> 
     assert (done.stdout, done.stderr) == (":4\n", "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_are_given_a_script(kubectl: FakeKubectl, shell: str) -> None:
-    script = kubectl.run("completion", shell).stdout
-    assert "_KUBECTL_GUEST_COMPLETE=complete_" in script.replace("env ", "")
-    if shell == "bash":
-        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-
-
 def test_kubectl_is_given_a_program(kubectl: FakeKubectl) -> None:
     program = kubectl.run("completion", "kubectl").stdout
     plugin = "\n".join(["#!/bin/sh", f'exec {" ".join(map(_quoted, kubectl.command()))} "$@"', ""])
