@@ -18,7 +18,8 @@ TABLE = """CREATE TABLE operations (
     message TEXT,
     PRIMARY KEY (guest_id, id)
 ) STRICT"""
-KEPT_OF_A_GUEST = 16
+# An API server that was put back to an older copy may ask for any of them again.
+KEPT_OF_A_GUEST = 256
 _LONGEST_REASON = 128
 
 _COLUMNS = "guest_id, id, kind, phase, instance, started_at, finished_at, reason, message"

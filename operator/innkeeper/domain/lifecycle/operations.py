@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from innkeeper.domain.lifecycle.projection import newest_report
-from innkeeper.domain.orders import Order, OrderInvalidError, OrderOperation, peek
+from innkeeper.domain.orders import Order, OrderInvalidError, OrderOperation, Rank, peek
 from innkeeper.domain.reasons import (
     ConditionType,
     GuestReason,
@@ -91,11 +91,14 @@ def to_carry(
     """Return the operation that the order of a guest carries: the one that stands there until it is over, then the next.
 
     `operations` are those for the guest's name that are not given up. One that is over stays, since to take it away
-    would be worth no order of its own.
+    would be worth no order of its own; but where the host holds a later order than the one that stands. That one is
+    from an older copy of the store then: the host may have done so much since that it would do this one once more.
     """
     standing = signed.operation if signed is not None and signed.store_id == store_id else None
     if standing is not None and _stands(standing.id, operations, assignment):
         return standing
+    if signed is not None and _holds_more(assignment, signed.rank):
+        standing = None
     following = next((each for each in in_turn(operations) if is_meant(each, guest_id)), None)
     # Its guest is written down before it is ordered: a later Guest of that name is never meant.
     if following is None or following.status.guest_id is None:
@@ -246,6 +249,11 @@ def _stands(uid: str, operations: Sequence[GuestOperation], assignment: Assignme
         return not is_over(known)
     report = _report_of(uid, assignment)
     return report is None or not OperationPhase(report.phase).is_final
+
+
+def _holds_more(assignment: Assignment | None, rank: Rank) -> bool:
+    held = assignment.status.held if assignment is not None else None
+    return held is not None and Rank(held.epoch, held.serial) > rank
 
 
 def _may_begin(guest: Guest, assignment: Assignment | None) -> bool:
