@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 from pyroute2 import AsyncIPRoute
 
 from innkeeper.agent.drivers.driver import DomainInterface
-from innkeeper.agent.net import dhcp, gateway, presence, wire, wiring
+from innkeeper.agent.net import dhcp, filter_news, gateway, presence, wire, wiring
 from innkeeper.agent.net.adverts import PERIOD_S, Adverts
-from innkeeper.agent.net.border import Border, border_of
+from innkeeper.agent.net.border import TABLE, Border, border_of
 from innkeeper.agent.net.border_table import BorderTable
 from innkeeper.agent.net.dnsmasq import Dnsmasq
 from innkeeper.agent.net.drops import Drops
@@ -165,10 +165,11 @@ class HostNetwork:
             raise troubles[0]
 
     async def run(self, wanted: Callable[[], Wanted | None], *, on_trouble: Callable[[], None]) -> None:
-        """Set it right from time to time, and whenever a link changes."""
+        """Set it right from time to time, and whenever a link changes or something of the filter is removed."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(wanted, on_trouble), name="follow")
             tasks.create_task(self._listen(), name="links")
+            tasks.create_task(self._listen_to_filter(), name="filter")
             tasks.create_task(self._advertise(), name="adverts")
 
     async def _follow(self, wanted: Callable[[], Wanted | None], on_trouble: Callable[[], None]) -> None:
@@ -211,6 +212,19 @@ class HostNetwork:
                 log.info("link_changes_lost", error=str(error))
                 self._stale.set()
             await self._clock.sleep(_SETTLE_S)
+
+    async def _listen_to_filter(self) -> None:
+        """Hear of what somebody removes of the filter; where nothing can be heard the looks by the clock remain."""
+        told = ""
+        while True:
+            try:
+                async for _ in filter_news.removals(TABLE):
+                    self._stale.set()
+            except OSError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("filter_unheard", error=told, looked_at_every_s=self._look_again_s)
+            await self._clock.sleep(self._look_again_s)
 
     async def _advertise(self) -> None:
         adverts = Adverts()
