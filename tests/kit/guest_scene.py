@@ -256,7 +256,13 @@ class GuestScene:
         """Have an operator know what a host's agent would tell it."""
         guests = {
             guest_id: HeldGuest(
-                each.namespace, each.name, each.rank, peek(each.order).desired, each.outcome, each.order
+                each.namespace,
+                each.name,
+                each.rank,
+                peek(each.order).desired,
+                each.outcome,
+                each.order,
+                each.accepted_at or None,
             )
             for guest_id, each in self.hosts[host].records.items()
         }

@@ -35,7 +35,9 @@ class HostStore:
         placed = {"addresses": [_of_pool(address)], "host": self.host}
         return agent_orders.order(number, **{**placed, **changes})
 
-    def hold(self, order: Order, *, outcome: str = "Accepted", signer: Signer | None = None) -> str:
+    def hold(
+        self, order: Order, *, outcome: str = "Accepted", signer: Signer | None = None, accepted_at: str = ""
+    ) -> str:
         """Have the store hold a guest by an order, and return the order as it was signed."""
         text = (signer or self._signer).sign(order)
         self.guests[order.guest_id] = GuestEntry(
@@ -45,6 +47,7 @@ class HostStore:
             life="Up",
             ready=outcome == "Accepted",
             reason="Running" if outcome == "Accepted" else "InsufficientCapacity",
+            accepted_at=accepted_at,
         )
         return text
 

@@ -6,6 +6,7 @@ JSON. A cursor is the store's own ID and a line's number in its change log: anot
 reach, is a gap, and everything is read again.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -50,7 +51,20 @@ class GuestEntry(Message, frozen=True):
     reason: str
     message: str = ""
     changed_at: str = ""
+    accepted_at: str = ""  # RFC 3339: when the host promised to run it; an older agent does not tell
     history: list[Step] = []  # the oldest first, bounded
+
+
+def held_since(entry: GuestEntry) -> str | None:
+    """Return since when a guest has been the host's, in the form of `metav1.Time`; None where that is no time.
+
+    A host's word alone: it is shown to people, and nothing is decided by it.
+    """
+    try:
+        moment = datetime.fromisoformat(entry.accepted_at)
+        return None if moment.tzinfo is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
+        return None
 
 
 class TombstoneEntry(Message, frozen=True):

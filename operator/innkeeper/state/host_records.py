@@ -43,6 +43,7 @@ class HeldGuest(msgspec.Struct, frozen=True, array_like=True):
     desired: str
     outcome: str
     text: str | None = None
+    since: str | None = None  # when the host promised to run it, by its own word
 
 
 class HostRecord(msgspec.Struct, array_like=True):

@@ -66,6 +66,7 @@ class AddressOwner(View, frozen=True, kw_only=True):
     namespace: str
     name: str
     interface: str
+    since: str | None = None  # None: an earlier operator did not note it
 
 
 class IPAddressSpec(View, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from innkeeper.clock import Clock, rfc3339
 from innkeeper.domain.addressing.claim import claim_document, is_held_by
 from innkeeper.domain.addressing.pool import number_of
 from innkeeper.domain.addressing.search import count_free, free_addresses
@@ -43,9 +44,10 @@ class Unclaimable(Exception):  # noqa: N818 - an answer to the caller, as StopIt
 class Claiming:
     """Makes the claims of one guest at a time."""
 
-    def __init__(self, client: Client, subset: Subset) -> None:
+    def __init__(self, client: Client, subset: Subset, clock: Clock) -> None:
         self._client = client
         self._subset = subset
+        self._clock = clock
 
     async def claim(self, guest: Guest, wanted: Iterable[Wanted]) -> dict[tuple[str, str], IPAddress]:
         """Claim an address for each wish; return them by interface and pool, of which each has one.
@@ -78,8 +80,10 @@ class Claiming:
                 self._settle(guest, each, had=False)
         return had
 
-    async def create(self, guest: Guest, wanted: Wanted, address: str) -> IPAddress | None:
-        """Claim one address; None when somebody else holds it.
+    async def create(
+        self, guest: Guest, wanted: Wanted, address: str, *, since: str | None
+    ) -> IPAddress | None:
+        """Claim one address; None when somebody else holds it. `since` is noted for people, where it is known.
 
         Raises:
             ApiError: the API server refused, or is away.
@@ -89,6 +93,7 @@ class Claiming:
             namespace=guest.metadata.namespace,
             name=guest.metadata.name,
             interface=wanted.interface,
+            since=since,
         )
         body = claim_document(address, pool=wanted.name, space=wanted.pool.space, owner=owner)
         try:
@@ -142,7 +147,8 @@ class Claiming:
 
     async def _have(self, guest: Guest, choice: _Choice) -> IPAddress | None:
         while choice.address is not None:
-            mine = await self.create(guest, choice.wanted, choice.address)
+            since = rfc3339(self._clock.now())
+            mine = await self.create(guest, choice.wanted, choice.address, since=since)
             if mine is not None:
                 return mine
             self._subset.claims.recount(choice.wanted.pool, choice.address)

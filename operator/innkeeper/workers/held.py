@@ -4,6 +4,7 @@ Only orders that are ours count. Nothing is asked of anybody here.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from innkeeper.domain.lifecycle.answered import may_hold
@@ -26,10 +27,12 @@ class HeldByHosts:
 
     def order(self, guest_id: str, host: str) -> HeldOrder | None:
         """Return the latest order by which a host keeps a guest, or its disk alone, where the text is known."""
-        found = (self._read(text, guest_id, host) for text in self._texts(guest_id, host))
-        return max(
-            (each for each in found if each is not None), key=lambda each: each.order.rank, default=None
-        )
+        read = (self._read(text, guest_id, host) for text in self._texts(guest_id, host))
+        found = [each for each in read if each is not None]
+        heard = self.records.holders(guest_id).get(host)
+        if not found or heard is None:
+            return max(found, key=lambda each: each.order.rank, default=None)
+        return replace(max(found, key=lambda each: each.order.rank), since=heard.since)
 
     def by_assignment(self, assignment: Assignment, host: str) -> Order | None:
         """Return the order by which an Assignment has its host keep a guest, or its disk alone, if it does."""

@@ -17,6 +17,7 @@ from innkeeper.domain.addressing.claim import is_meant, use_of
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.reasons import ConditionType, GuestReason
 from innkeeper.kube.client import Client
+from innkeeper.kube.conditions import find
 from innkeeper.kube.errors import NotFoundError
 from innkeeper.kube.resources import IP_ADDRESSES
 from innkeeper.state import waiting
@@ -42,7 +43,7 @@ class NetworkWorker:
         self._subset = subset
         self._clock = clock
         self._binding: dict[tuple[str, str], Guest] = {}  # (cluster, MAC) of guests that are being bound
-        self._claiming = Claiming(client, subset)
+        self._claiming = Claiming(client, subset, clock)
 
     @asynccontextmanager
     async def macs(self, guest: Guest, cluster: str) -> AsyncIterator[Blocked | None]:
@@ -109,6 +110,8 @@ class NetworkWorker:
     async def claim_again(self, guest: Guest, bound: GuestAddress) -> bool:
         """Claim an address that a bound guest uses and that nobody holds; False where somebody else holds it.
 
+        Since when it has it, its condition tells.
+
         Raises:
             ApiError: the API server refused, or is away.
         """
@@ -116,7 +119,10 @@ class NetworkWorker:
         if pool is None:
             return False
         wanted = Wanted(bound.interface, bound.pool, pool, bound.address, None)
-        return await self._claiming.create(guest, wanted, bound.address) is not None
+        assigned = find(guest.status.conditions, ConditionType.ADDRESSES_ASSIGNED)
+        is_told = assigned is not None and assigned.status == "True"
+        since = assigned.last_transition_time if assigned is not None and is_told else None
+        return await self._claiming.create(guest, wanted, bound.address, since=since) is not None
 
     async def free(self, address: IPAddress) -> None:
         """Remove an IPAddress that nobody uses, so that its address may be given again.

@@ -111,7 +111,7 @@ class Revival:
         """
         facts = binding_of(held.order, cluster=cluster, places=places)
         if claims is None:
-            claims = await self.claim(held.order, places)
+            claims = await self.claim(held, places)
         bound = await self._bind(guest, held.order, facts)
         await self._keep_for_guest(claims, held.order.host)  # the last write tells that all others were made
         await self.assign(held)
@@ -134,7 +134,7 @@ class Revival:
             )
         return guest
 
-    async def claim(self, order: Order, places: Places | None = None) -> list[IPAddress]:
+    async def claim(self, held: HeldOrder, places: Places | None = None) -> list[IPAddress]:
         """Hold every address of the order that no other guest holds, and return them.
 
         Raises:
@@ -142,9 +142,8 @@ class Revival:
             NotRevivableError: the pool of an address is not known; nothing was claimed.
             ApiError: the API server refused, or is away.
         """
-        own: list[IPAddress] = []
-        others: list[IPAddress] = []
-        for body in claim_documents(order, places=places):
+        order, own, others = held.order, list[IPAddress](), list[IPAddress]()
+        for body in claim_documents(order, places=places, since=held.since):
             claim = await create_or_get(self._client, IP_ADDRESSES, body)
             if _is_to_be_taken(claim, body["spec"]["owner"]):
                 claim = await self._take(claim, body)
@@ -156,9 +155,12 @@ class Revival:
 
     async def _take(self, claim: IPAddress, body: Mapping[str, Any]) -> IPAddress:
         """Give a claim to the interface that uses the address; its quarantine ends, if it rests."""
+        owner = dict(body["spec"]["owner"])
+        if claim.spec.owner is not None and claim.spec.owner.since is not None:
+            owner["since"] = claim.spec.owner.since
         change = {
             "metadata": {"labels": body["metadata"]["labels"]},
-            "spec": {"owner": body["spec"]["owner"], "releasedAt": None},
+            "spec": {"owner": owner, "releasedAt": None},
         }
         return await change_claim(self._client, claim, change)
 

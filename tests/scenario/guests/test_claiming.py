@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from innkeeper.clock import SystemClock
 from innkeeper.domain.addressing.pool import number_of, understand
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.kube.client import Client
@@ -32,7 +33,7 @@ async def test_a_choice_that_breaks_leaves_no_claim_begun_and_no_address_taken()
     subset = Subset()
     async with FakeApi() as api, Client(api.credentials()) as client:
         with pytest.raises(ValueError, match="no address"):
-            await Claiming(client, subset).claim(view(objects.guest(), Guest), wanted)
+            await Claiming(client, subset, SystemClock()).claim(view(objects.guest(), Guest), wanted)
         assert api.calls == []
     assert subset.claims.count_of_namespace("lab", "default") == 0
     assert number_of("10.7.0.4")[1] not in subset.claims.taken(pool)

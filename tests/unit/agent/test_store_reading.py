@@ -11,7 +11,7 @@ from innkeeper.agent.store import reading, rows
 from innkeeper.agent.store.reading import LogGapError
 from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.store import Store
-from innkeeper.domain.host_store import MAX_ANSWER_BYTES, Events, Snapshot
+from innkeeper.domain.host_store import MAX_ANSWER_BYTES, Events, Snapshot, held_since
 from innkeeper.domain.orders import MAX_ORDER_BYTES, Rank
 from innkeeper.domain.reasons import OrderOutcome
 
@@ -53,6 +53,12 @@ async def all_pages(store: Store, *, limit: int) -> list[Snapshot]:
     while (after := pages[-1].next_after) is not None:
         pages.append(await store.snapshot(after=after, limit=limit))
     return pages
+
+
+async def test_a_guest_tells_since_when_it_is_the_hosts_own(store: Store) -> None:
+    await store.put(record("g1", accepted_at="2021-03-04T05:06:07.000123Z"), what="Accepted Running", at=AT)
+    [told] = (await store.snapshot()).guests
+    assert held_since(told) == "2021-03-04T05:06:07Z"
 
 
 def ids(pages: list[Snapshot]) -> list[str]:

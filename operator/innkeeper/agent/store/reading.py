@@ -132,6 +132,7 @@ def _guest(connection: sqlite3.Connection, guest_id: str) -> GuestEntry | None:
         reason=record.ready.reason,
         message=record.ready.message,
         changed_at=changed_at,
+        accepted_at=record.accepted_at,
         history=rows.history(connection, guest_id),
     )
 

@@ -24,6 +24,9 @@ class AddressOwner(ApiModel):
     """Its name."""
     interface: Annotated[str, Field(max_length=15)]
     """The interface that the address is for."""
+    since: Time | None = None
+    """Since when the guest holds it. After a rebuild, and after an address in use was given back to its guest: since when
+    its host promised to run the guest."""
 
 
 class IPAddressSpec(ApiModel):
@@ -68,9 +71,10 @@ class IPAddress(Kind):
             Column("Namespace", ".spec.owner.namespace"),
             Column("Guest", ".spec.owner.name"),
             Column("Interface", ".spec.owner.interface"),
-            Column("Since", ".metadata.creationTimestamp", "date"),
+            Column("Since", ".spec.owner.since", "date"),
             Column("Released", ".spec.releasedAt", "date"),
             Column("Guest-Id", ".spec.owner.id", wide=True),
+            Column("Age", ".metadata.creationTimestamp", "date", wide=True),
         ),
     )
 

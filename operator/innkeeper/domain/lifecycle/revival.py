@@ -33,10 +33,11 @@ class NotRevivableError(TerminalError):
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOrder:
-    """An order that is known to be ours: read, and as it was signed."""
+    """An order that is known to be ours: read, and as it was signed. Its host promised to run the guest at `since`."""
 
     order: Order
     text: str
+    since: str | None = None
 
 
 def is_unbound_revival(guest: Guest) -> bool:
@@ -91,8 +92,10 @@ def binding_of(order: Order, *, cluster: str, places: Places | None = None) -> d
     )
 
 
-def claim_documents(order: Order, *, places: Places | None = None) -> list[dict[str, Any]]:
-    """Return the IPAddresses to create.
+def claim_documents(
+    order: Order, *, places: Places | None = None, since: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the IPAddresses to create; `since` is from when on the guest holds them, where it is known.
 
     `places` gives address space and pool of addresses for orders of an older version, which do not name them.
 
@@ -103,7 +106,11 @@ def claim_documents(order: Order, *, places: Places | None = None) -> list[dict[
     for each in order.addresses:
         space, pool = _place(order, each, places)
         owner = AddressOwner(
-            id=order.guest_id, namespace=order.namespace, name=order.name, interface=each.interface
+            id=order.guest_id,
+            namespace=order.namespace,
+            name=order.name,
+            interface=each.interface,
+            since=since,
         )
         found.append(claim_document(each.address, pool=pool, space=space, owner=owner))
     return found

@@ -5,9 +5,9 @@ neither claim a guest that it was not given nor end another host's guest.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from innkeeper.domain.host_store import GuestEntry, TombstoneEntry
+from innkeeper.domain.host_store import GuestEntry, TombstoneEntry, held_since
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import OrderInvalidError, Rank, verify
 from innkeeper.domain.reasons import Desired, OrderOutcome
@@ -62,7 +62,10 @@ class Judging:
         elif entry.outcome == OrderOutcome.REFUSED:
             self._held.pop(entry.guest_id, None)
         else:
-            self._held[entry.guest_id] = self._checked(entry.order, entry.guest_id)
+            held = self._checked(entry.order, entry.guest_id)
+            if isinstance(held, HeldOrder):
+                held = replace(held, since=held_since(entry))
+            self._held[entry.guest_id] = held
 
     def drop(self, guest_id: str) -> None:
         """Forget what the host said of a guest: it changed since."""

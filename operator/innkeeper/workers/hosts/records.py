@@ -14,7 +14,7 @@ from random import Random
 import structlog
 
 from innkeeper.clock import Clock
-from innkeeper.domain.host_store import Events, GuestEntry, Snapshot
+from innkeeper.domain.host_store import Events, GuestEntry, Snapshot, held_since
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import ConditionType, HostReason, OrderOutcome
@@ -257,6 +257,7 @@ class RecordKeeper:
             desired=order.desired,
             outcome=entry.outcome,
             text=None if is_carried else entry.order,
+            since=held_since(entry),
         )
 
 

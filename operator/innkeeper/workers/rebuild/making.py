@@ -110,7 +110,7 @@ class Making:
         places = places_of(order, self._present.pools)
         try:
             self._claimed[order.guest_id] = await patiently(
-                lambda: self._revival.claim(order, places), self._clock
+                lambda: self._revival.claim(held, places), self._clock
             )
         except AddressHeldError as error:
             log.warning("address_held", guest=order.guest_id, host=order.host, message=error.message)
