@@ -1,9 +1,11 @@
 """Building images, as far as it goes without root: what is missing is told first, and half an archive never stays."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+from kit import paths
 from kit.container_image import builder, images
 from kit.container_image.builder import Buildah
 from kit.steps import StepError
@@ -113,3 +115,27 @@ def test_an_image_that_buildah_does_not_know_is_never_called_unchanged(
     fake_programs.put(programs, "buildah", "exit 1")
     with pytest.raises(StepError, match=r"does not know localhost/innkeeper-operator:1\.2\.3"):
         images._export(Buildah(tmp_path / "store"), operator)
+
+
+def test_an_image_that_has_grown_fails_and_its_size_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "DIST", tmp_path)
+    made = [images.Image(target, "1.2.3") for target in images.TARGETS]
+    for image in made:
+        with image.archive.open("wb") as file:
+            file.truncate(images.LARGEST[image.target] * 2**20)
+    images.check_sizes(made)
+    with made[1].archive.open("ab") as file:
+        file.write(b"one more")
+    with pytest.raises(StepError, match=r"have grown \(agent: 491 MiB, of 491 at most\)"):
+        images.check_sizes(made)
+
+
+def test_the_page_tells_sizes_that_the_bound_allows() -> None:
+    """A tenth above what the page says: who allows more tells more."""
+    page = (paths.CHECKOUT / "docs" / "how-to" / "build-images.md").read_text()
+    told = {name: int(size) for name, size in re.findall(r"\| (operator|agent) \| (\d+) MiB \|", page)}
+    assert {name: size * 11 // 10 for name, size in told.items()} == {
+        name: pytest.approx(most, abs=1) for name, most in images.LARGEST.items()
+    }
