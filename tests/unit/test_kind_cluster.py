@@ -133,7 +133,7 @@ def run_pytest(*words: str) -> str:
     """Run tests in a process of their own; return what is told."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
     done = subprocess.run(
-        command, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False, timeout=280
     )
     return done.stdout + done.stderr
 

@@ -26,13 +26,20 @@ from tests.kit import documents
 from tests.kit.chart import CHART, NAMESPACE, WITH_AGENTS, HelmError, render, run_helm
 from tests.kit.install import CHECKOUT, CRDS, apply, ask_every_kind, run, wait_for_policies
 from tests.kit.own_plane import empty_plane
+from tests.kit.pipeline_crds import chart_crds
 from tests.kit.waiting import eventually
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(600)]
 
 RELEASE = "innkeeper"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:innkeeper-operator"
-FOREIGN = {"cert-manager.io", "monitoring.coreos.com"}  # kinds of others, which this API server does not have
+FOREIGN = {
+    "Certificate",
+    "PodMonitor",
+    "PrometheusRule",
+    "ServiceMonitor",
+}  # kinds of others that the chart makes
+CASES = ("default", "keys-outside", "nodes", "looked after by others")
 GOLDEN = Path(__file__).parents[2] / "golden" / "chart"
 GUEST = {
     "apiVersion": "innkeeper.dev/v1alpha1",
@@ -365,11 +372,47 @@ def secrets_in(cluster: Path) -> str:
     return "\n".join((*texts, *(gzip.decompress(each).decode() for each in packed)))
 
 
-@pytest.mark.parametrize("case", ["default", "keys-outside", "nodes"])
-def test_the_api_server_takes_every_object(cluster: Path, case: str) -> None:
+@pytest.fixture(scope="module")
+def with_foreign_kinds(plane: Path) -> None:
+    """The kinds of the Prometheus operator and of cert-manager, as these bring them."""
+    files = [f"--filename={path}" for path in chart_crds()]
+    run(plane, "apply", "--server-side", *files)
+    run(plane, "wait", "--for=condition=Established", "--timeout=60s", *files)
+
+
+@pytest.mark.usefixtures("with_foreign_kinds")
+@pytest.mark.parametrize("case", CASES)
+async def test_the_api_server_takes_every_object(cluster: Path, case: str) -> None:
     run(cluster, "create", "namespace", NAMESPACE, check=False)
-    objects = render("--values", GOLDEN / case / "values.yaml")
-    ours = [each for each in objects if each["apiVersion"].partition("/")[0] not in FOREIGN]
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": ours})
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": rendered(case)})
     how = ("--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
-    run(cluster, "apply", *how, "--filename=-", stdin=text)
+
+    def are_taken() -> bool:
+        applied = run(cluster, "apply", *how, "--filename=-", stdin=text, check=False)
+        # Admission knows a new kind only some time after its CRD is established.
+        assert applied.returncode == 0 or "no matches for kind" in applied.stderr, applied.stderr
+        return applied.returncode == 0
+
+    await eventually(are_taken, deadline_s=60)
+
+
+def test_kinds_of_others_are_among_them() -> None:
+    kinds = {each["kind"] for case in CASES for each in rendered(case)}
+    assert kinds >= FOREIGN
+
+
+def rendered(case: str) -> list[dict[str, Any]]:
+    if case != "looked after by others":
+        return render("--values", GOLDEN / case / "values.yaml")
+    switched_on = {f"monitoring.{each}": True for each in ("serviceMonitors", "rules", "dashboards")}
+    issued = {
+        key: value
+        for part in ("query", "images", "operator.hosts")
+        for key, value in ((f"{part}.tls.source", "CertManager"), (f"{part}.tls.issuerRef.name", "ours"))
+    }
+    named = {"images.tls.ipAddresses": "{192.0.2.1}", "images.tls.publicAuthority": True}
+    settings = {**switched_on, **issued, **named}
+    words = [
+        f"--set={key}={str(value).lower() if value is True else value}" for key, value in settings.items()
+    ]
+    return render("--values", GOLDEN / "nodes" / "values.yaml", *words)
