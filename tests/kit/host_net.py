@@ -150,13 +150,20 @@ class HostNet:
         self.ears.append(ear)
         return ear
 
+    def reboot(self) -> None:
+        """Take the power of the host, of its guests and of the wire: only files are left, and the process that asks."""
+        self.remove()
+        self.ears.clear()
+        self.guests.clear()
+        self.make()
+
     def remove(self) -> None:
         """Leave nothing behind."""
         for ear in self.ears:
             ear.close()
         for each in (*self.guests, self.host, self.wire):
             pids = subprocess.run(["ip", "netns", "pids", each], capture_output=True, text=True, check=False)
-            for pid in pids.stdout.split():
+            for pid in {int(each) for each in pids.stdout.split()} - {os.getpid()}:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), 9)
+                    os.kill(pid, 9)
             subprocess.run(["ip", "netns", "delete", each], capture_output=True, check=False)
