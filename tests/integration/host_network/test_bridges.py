@@ -112,6 +112,28 @@ async def test_guests_behind_nat_reach_the_world_and_each_other(site: HostNet, n
         assert pings(guests[0], far), far
 
 
+async def test_the_host_finds_back_to_guests_whose_gateway_is_link_local(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """Its own address there is in no network of theirs; the way goes when it is their gateway no more."""
+    ip("-n", site.host, "link", "set", "eth0", "nomaster")
+    for number, namespace in enumerate((site.host, site.wire), start=1):
+        ip("-n", namespace, "addr", "add", f"2001:db8:1::{number}/64", "dev", "eth0", "nodad")
+    mac = order().addresses[0].mac
+    six = OrderAddress(interface="eth0", address="fd00:9::1", prefix_length=64, mac=mac, gateway="fe80::1")
+    one = order(addresses=[six])
+    for _ in range(2):
+        await network.set_right(Wanted(Network(managed=ManagedBridge(nat=True)), (one,)))
+    guest = site.plug(ports_of(one, Network(managed=ManagedBridge(nat=True)))[0], bridge=OURS)
+    ip("-n", guest, "addr", "add", "fd00:9::1/64", "dev", "eth0", "nodad")
+    ip("-n", guest, "-6", "route", "add", "default", "via", "fe80::1", "dev", "eth0")
+    assert pings(guest, "2001:db8:1::2")
+
+    new = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
+    await new.set_right(Wanted(Network(managed=ManagedBridge()), (one,)))
+    assert "fd00:9::/64" not in of_bridge(site, "route")
+
+
 async def test_a_host_that_is_no_gateway_any_more_does_not_answer_for_it(
     site: HostNet, network: HostNetwork
 ) -> None:

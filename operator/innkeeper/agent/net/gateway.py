@@ -1,11 +1,16 @@
-"""A host that is its guests' gateway: it has their gateways' addresses and passes packets on (sysctl, addresses)."""
+"""A host that is its guests' gateway: it has their gateways' addresses and passes packets on (sysctl, addresses, routes).
+
+A gateway's address brings the way back to its guests' network, but for one that is link-local: that way is a route.
+"""
 
 import contextlib
+import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from innkeeper.agent.net import sysctl
+from innkeeper.agent.net.dhcp import has_link_local_gateway
 from innkeeper.agent.net.links import Link, LinkError, Links
 from innkeeper.agent.net.ports import Port
 
@@ -22,23 +27,47 @@ def addresses_of(ports: Iterable[Port]) -> set[tuple[str, int]]:
     }
 
 
-async def hold(links: Links, bridge: Link, wanted: set[tuple[str, int]], *, noted: Path) -> None:
-    """Have just these addresses on the bridge, of those that we ever put there: `noted` holds which.
+def networks_of(ports: Iterable[Port]) -> set[tuple[str, int]]:
+    """Return the networks of some guests in which their gateway has no address."""
+    return {
+        (str(ipaddress.ip_interface(f"{each.address}/{each.prefix_length}").network[0]), each.prefix_length)
+        for port in ports
+        for each in port.addresses
+        if has_link_local_gateway(each)
+    }
+
+
+async def hold(links: Links, bridge: Link, ports: Iterable[Port], *, notes: Path) -> None:
+    """Be the gateway of just these guests on the bridge: of what we ever set there all else goes. `notes` say what.
 
     A host that is no gateway any more must not answer for it beside the real one.
     """
-    before = _noted(noted)
+    found = list(ports)
+    addresses, routes = addresses_of(found), networks_of(found)
+    with _noted(notes / f"{bridge.name}.gateways", addresses) as gone:
+        for address, length in sorted(addresses):
+            await links.address(bridge, address, length)
+        for address, length in sorted(gone):
+            await links.remove_address(bridge, address, length)
+    with _noted(notes / f"{bridge.name}.routes", routes) as gone:
+        for network, length in sorted(routes):
+            await links.route(bridge, f"{network}/{length}")
+        for network, length in sorted(gone):
+            await links.remove_route(bridge, f"{network}/{length}")
+
+
+@contextlib.contextmanager
+def _noted(path: Path, wanted: set[tuple[str, int]]) -> Iterator[set[tuple[str, int]]]:
+    """Give what was noted and is not wanted any more; note what is wanted."""
+    before = _read(path)
     if wanted - before:
-        _note(noted, before | wanted)  # before the first is set: none is forgotten
-    for address, length in sorted(wanted):
-        await links.address(bridge, address, length)
-    for address, length in sorted(before - wanted):
-        await links.remove_address(bridge, address, length)
+        _note(path, before | wanted)  # before the first is set: none is forgotten
+    yield before - wanted
     if before - wanted:
-        _note(noted, wanted)
+        _note(path, wanted)
 
 
-def _noted(path: Path) -> set[tuple[str, int]]:
+def _read(path: Path) -> set[tuple[str, int]]:
     try:
         return {(address, length) for address, length in json.loads(path.read_text())}
     except (OSError, ValueError):

@@ -262,8 +262,8 @@ class HostNetwork:
     async def _bridge(self, links: Links, segment: Segment, network: Network) -> Link:
         bridge = await wiring.bridge(links, segment, network, presence=self._presence)
         if network.managed is not None:
-            gateways = gateway.addresses_of(self._of(segment)) if network.is_behind_hosts else set()
-            await gateway.hold(links, bridge, gateways, noted=self._directory / f"{bridge.name}.gateways")
+            ports = self._of(segment) if network.is_behind_hosts else []
+            await gateway.hold(links, bridge, ports, notes=self._directory)
         return bridge
 
     async def _wire(self, links: Links, segment: Segment, bridge: Link, network: Network) -> None:

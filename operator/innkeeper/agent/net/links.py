@@ -183,6 +183,14 @@ class Links:
             await self._do("addr", "del", index=link.index, address=address, prefixlen=prefix_length)
             log.info("address_removed", link=link.name, address=address)
 
+    async def route(self, link: Link, network: str) -> None:
+        """Have a route of IPv6 to a network over a link."""
+        await self._do("route", "replace", family=socket.AF_INET6, dst=network, oif=link.index)
+
+    async def remove_route(self, link: Link, network: str) -> None:
+        """Take a route of IPv6 to a network over a link; absence is success."""
+        await self._do("route", "del", family=socket.AF_INET6, dst=network, oif=link.index)
+
     async def forget_routers(self, link: Link) -> None:
         """Remove the routes over a link that its routers advertised; absence is success."""
         try:
@@ -242,7 +250,7 @@ class Links:
         try:
             await getattr(self._route, what)(verb, **words)
         except NetlinkError as error:
-            if error.code == (errno.ENODEV if verb == "del" else errno.EEXIST):
+            if error.code in ((errno.ENODEV, errno.ESRCH) if verb == "del" else (errno.EEXIST,)):
                 return  # a cable goes with either of its ends
             name = words.get("ifname") or next(
                 (each.name for each in self._links.values() if each.index == words.get("index")), "?"
