@@ -2,7 +2,8 @@
 
 A guest must fit beside all that was accepted before, within what the admin lets this host promise; its bridge must exist,
 KVM must work unless emulation is allowed, and nobody may have its addresses: no other guest here in the same VLAN, no
-machine that answers on the wire. It is asked about guests that are new here only: a setting that changes evicts nobody.
+machine that answers on the wire, which must have been asked. It is asked about guests that are new here only: a setting
+that changes evicts nobody.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,11 +33,18 @@ _RESOURCES: tuple[tuple[str, Callable[[Amounts], int], Callable[[int], str]], ..
 
 
 @dataclass(frozen=True)
+class Unasked:
+    """Nobody could be asked whether the addresses are free, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """What the decision needs to know of the machine."""
 
     no_network: str | None  # why the guest cannot be plugged in here
-    in_use: AddressInUse | None  # who answered for one of its addresses
+    in_use: AddressInUse | Unasked | None  # who answered for one of its addresses; None where all are silent
     hypervisor: HypervisorKind
     allow_emulation: bool
     allocatable: Amounts
@@ -116,9 +124,12 @@ def _used(address: OrderAddress, network: Network) -> tuple[Segment | None, str]
     return None if network.is_behind_hosts else segment_of(address, network), address.address
 
 
-def _answered(found: AddressInUse | None) -> Refusal | None:
+def _answered(found: AddressInUse | Unasked | None) -> Refusal | None:
     if found is None:
         return None
+    if isinstance(found, Unasked):
+        message = f"it cannot be asked whether the guest's addresses are free: {found.why}"
+        return _refused(GuestReason.NETWORK_FAILED, message)
     message = f"the machine {found.mac} on the wire has the address {found.address}: free it, or exclude it in its IPPool"
     return _refused(GuestReason.ADDRESS_IN_USE, message, found)
 

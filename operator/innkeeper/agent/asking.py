@@ -2,6 +2,10 @@
 
 A question takes a moment, so it runs beside everything else: a guest is looked at again when its answer is there, and
 those of all guests that come before it: who is answered first is not who came first.
+
+Silence is an answer, a question that nobody heard is none. A wire that cannot be asked, such as a bridge that is down
+while the host's networking starts again, is asked for a few seconds more; then the guest is refused for that.
+A bridge that is up and has no carrier can be asked: a network that ends at this host is one, too.
 """
 
 import asyncio
@@ -10,13 +14,21 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from innkeeper.agent.admission import Unasked
 from innkeeper.agent.net.network import HostNet
 from innkeeper.agent.store.records import AddressInUse
+from innkeeper.clock import Clock
 from innkeeper.domain.orders import Order, Rank
+from innkeeper.domain.reasons import GuestReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.host import Network
 
 log = structlog.get_logger()
+
+TRIES = 6
+AGAIN_S = 2.0  # between two of them
+
+Answer = AddressInUse | Unasked | None
 
 Turn = tuple[
     int, str
@@ -33,15 +45,16 @@ class _Question:
 
     rank: Rank
     turn: Turn
-    task: asyncio.Task[AddressInUse | None]
+    task: asyncio.Task[Answer]
     behind: set[str] = field(default_factory=set)
 
 
 class Asking:
     """The questions that were asked and not used yet. `wake` has a guest looked at again."""
 
-    def __init__(self, network: HostNet, *, wake: Callable[[str], None]) -> None:
+    def __init__(self, network: HostNet, *, clock: Clock, wake: Callable[[str], None]) -> None:
         self._network = network
+        self._clock = clock
         self._wake = wake
         self._questions: dict[str, _Question] = {}
 
@@ -58,7 +71,7 @@ class Asking:
             return False
         return found.task.done() and not found.behind
 
-    def take(self, order: Order) -> AddressInUse | None:
+    def take(self, order: Order) -> Answer:
         """Return the answer; the next order asks anew."""
         found = self._questions.pop(order.guest_id, None)
         if found is None or not found.task.done() or found.task.cancelled():
@@ -88,12 +101,18 @@ class Asking:
                 if not each.behind:
                     self._wake(name)
 
-    async def _ask(self, order: Order, network: Network) -> AddressInUse | None:
-        try:
-            return await self._network.conflict(order, network)
-        except (InnkeeperError, OSError) as error:
-            # Where there is no such bridge the order is refused for that; silence never holds a guest up.
-            log.warning("wire_not_asked", guest=order.guest_id, message=str(error))
-        except Exception:
-            log.exception("wire_not_asked", guest=order.guest_id)
-        return None
+    async def _ask(self, order: Order, network: Network) -> Answer:
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._network.conflict(order, network)
+            except InnkeeperError as error:
+                log.warning("wire_not_asked", guest=order.guest_id, message=error.message)
+                unasked = Unasked(error.message)
+                if not error.retryable or error.reason == GuestReason.BRIDGE_MISSING:
+                    break  # the order is refused for that at once
+            except Exception:
+                log.exception("wire_not_asked", guest=order.guest_id)
+                unasked = Unasked("the agent's log says why")
+            if left:
+                await self._clock.sleep(AGAIN_S)
+        return unasked

@@ -81,7 +81,7 @@ class Agent:
         )
         self._unkept: dict[str, StoreUnusableError] = {}  # whose order the store did not take
         self._jobs = Jobs(on_end=self._queue.add)
-        self._asking = Asking(parts.network, wake=self._queue.add)
+        self._asking = Asking(parts.network, clock=parts.clock, wake=self._queue.add)
         self._prober = Prober(parts.asker, parts.clock, on_change=self._queue.add)
         self._assignments: Informer[Assignment] = Informer(
             parts.client,

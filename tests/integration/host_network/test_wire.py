@@ -9,7 +9,7 @@ import pytest
 
 from innkeeper.agent.net import wire
 from innkeeper.agent.net.host_network import HostNetwork
-from innkeeper.agent.net.links import Link
+from innkeeper.agent.net.links import Link, LinkError
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.packets import question
 from innkeeper.agent.net.ports import ports_of
@@ -95,6 +95,25 @@ async def test_no_guest_denies_others_their_addresses(site: HostNet, network: Ho
     await network.set_right(wanted)
     told = network._drops.counts
     assert all(told[guest_id(2), why] for why in ("arp", "nd", "mac"))
+
+
+async def test_a_bridge_without_a_carrier_is_asked_and_one_that_is_down_cannot_be(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """A network that ends at this host has nobody else who could answer; of one that is down nobody knows."""
+    for port in bridge_ports(site):
+        ip("-n", site.host, "link", "set", port, "nomaster")
+    until(lambda: "NO-CARRIER" in ip("-n", site.host, "link", "show", BRIDGE), what="no carrier")
+    assert await network.conflict(dual(), NETWORK) is None
+    ip("-n", site.host, "link", "set", BRIDGE, "down")
+    with pytest.raises(LinkError, match=f"'{BRIDGE}': Network is down"):
+        await network.conflict(dual(), NETWORK)
+
+
+def bridge_ports(site: HostNet) -> list[str]:
+    """Return the devices that are ports of the bridge."""
+    lines = ip("-n", site.host, "-o", "link", "show", "master", BRIDGE).splitlines()
+    return [line.split(":")[1].strip().partition("@")[0] for line in lines]
 
 
 async def test_two_of_this_hosts_questions_are_no_answer(network: HostNetwork) -> None:

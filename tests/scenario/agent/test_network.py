@@ -2,10 +2,13 @@
 
 import pytest
 
+from innkeeper.agent import asking
 from innkeeper.agent.imaging.seed import network_config
+from innkeeper.agent.store.store import Store
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS
 from tests.kit.agent_host import AgentHost
-from tests.kit.agent_orders import guest_id, order
+from tests.kit.agent_orders import HOST, STORE, guest_id, order
+from tests.kit.clock import ManualClock
 from tests.kit.two_cards import FIRST, ROUTER, SECOND, four, six, two_cards
 from tests.kit.waiting import eventually
 
@@ -47,6 +50,87 @@ async def test_the_next_epoch_is_asked_anew(host: AgentHost) -> None:
     await host.assign(order(epoch=2))
     await host.told(GUEST, "Running")
     assert (await host.assignment(GUEST)).status.conflict is None
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask a wire that cannot be asked again at once."""
+    monkeypatch.setattr(asking, "AGAIN_S", 0.001)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("is_used", [False, True])
+async def test_a_wire_that_cannot_be_asked_for_a_moment_is_asked_again(
+    host: AgentHost, *, is_used: bool
+) -> None:
+    """As while somebody starts the host's networking again: what nobody heard is no silence."""
+    host.network.unaskable = asking.TRIES - 1
+    if is_used:
+        host.network.answering["10.0.0.11"] = THEIRS
+    host.start()
+    await host.assign(order())
+    if is_used:
+        await host.told(GUEST, "AddressInUse", outcome="Refused")
+    else:
+        await host.told(GUEST, "Running")
+    assert host.network.unaskable == 0
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_wire_that_cannot_be_asked_refuses_a_new_guest_and_says_why(host: AgentHost) -> None:
+    """No address is at fault, so none is replaced; the next order is asked for anew."""
+    host.network.unaskable = asking.TRIES
+    host.start()
+    await host.assign(order())
+    told = await host.told(GUEST, "NetworkFailed", outcome="Refused")
+    assert "addresses are free" in told.message
+    assert "Network is down" in told.message
+    assert (await host.assignment(GUEST)).status.conflict is None
+    await host.assign(order(epoch=2))
+    await host.told(GUEST, "Running")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_fault_of_the_question_is_no_silence_either(
+    host: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(host.network, "conflict", broken)
+    host.start()
+    await host.assign(order())
+    told = await host.told(GUEST, "NetworkFailed", outcome="Refused")
+    assert "log" in told.message
+    assert "broken" not in told.message
+
+
+async def test_a_bridge_that_is_not_there_is_told_at_once(host: AgentHost) -> None:
+    """Nobody waits for a wire: `test_a_missing_bridge_is_a_refusal` tells with what."""
+    wanted = {"spec": {"network": {"bridge": "br9"}}}
+    await host.admin.patch(HOST_AGENTS, "host", wanted, namespace=host.namespace)
+    host.clock = ManualClock()
+    host.start()
+    await host.assign(order())
+    await host.told(GUEST, "BridgeMissing", outcome="Refused")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_guest_whose_disk_is_here_is_not_refused_for_a_wire_that_cannot_be_asked(
+    running: AgentHost,
+) -> None:
+    """The store was lost: refused, it would be built a second time elsewhere."""
+    await running.kill()
+    for each in running.directory.glob("agent.db*"):
+        each.unlink()
+    store = await Store.open(running.directory / "agent.db", host=HOST, new_id=STORE)
+    await store.close()
+    running.driver.reboot()
+    running.network.unaskable = asking.TRIES
+    running.start()
+    await running.assign(order(serial=2))
+    await eventually(lambda: running.driver.running() == {GUEST})
+    assert running.network.unaskable == 0
 
 
 async def test_a_guest_that_was_accepted_is_not_asked_about_again(host: AgentHost) -> None:

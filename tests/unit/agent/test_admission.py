@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from innkeeper.agent.admission import HostFacts, refusal
+from innkeeper.agent.admission import HostFacts, Unasked, refusal
 from innkeeper.agent.drivers.driver import HypervisorKind
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order
@@ -43,6 +43,7 @@ def wanting(**amounts: int) -> Order:
         (wanting(cpu_millis=2001), FACTS, "InsufficientCapacity"),
         (order(2, addresses=[address(11)]), FACTS, "AddressInUse"),
         (order(), replace(FACTS, in_use=AddressInUse("10.0.0.11", "02:00:00:00:00:99")), "AddressInUse"),
+        (order(), replace(FACTS, in_use=Unasked("Network is down")), "NetworkFailed"),
     ],
 )
 def test_refusals(new: Order, facts: HostFacts, reason: str | None) -> None:

@@ -83,7 +83,11 @@ class HostNetwork:
         return None
 
     async def conflict(self, order: Order, network: Network) -> AddressInUse | None:
-        """Ask the wire; an address that this host itself has is in use, too."""
+        """Ask the wire; an address that this host itself has is in use, too.
+
+        Raises:
+            LinkError: nothing can be asked there, as where the bridge is down; without a carrier nobody answers.
+        """
         for port in ports_of(order, network):
             addresses = [each.address for each in port.addresses]
             self._in_question[port.segment] += 1  # its links stay meanwhile, though no guest is accepted yet
@@ -93,6 +97,9 @@ class HostNetwork:
                     found = await wiring.own_conflict(links, addresses)
                     runs_here = links.get(port.device) is not None
                 found = found or await wire.in_use(bridge, addresses, own_mac=port.mac if runs_here else None)
+            except OSError as error:
+                what = f"nothing can be sent out of the bridge {port.segment.bridge!r}"
+                raise LinkError(f"{what}: {error.strerror or error}") from error
             finally:
                 self._in_question -= Counter([port.segment])
             if found is not None:

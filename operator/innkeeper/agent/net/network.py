@@ -32,7 +32,11 @@ class HostNet(Protocol):
         """Return why a guest cannot be plugged in here, or None where it can."""
 
     async def conflict(self, order: Order, network: Network) -> AddressInUse | None:
-        """Ask the wire for the addresses of a guest that is new here; return the first that is in use."""
+        """Ask the wire for the addresses of a guest that is new here; return the first that is in use.
+
+        Raises:
+            InnkeeperError: it cannot be asked.
+        """
 
     async def prepare(self, order: Order, wanted: Callable[[], Wanted]) -> tuple[DomainInterface, ...]:
         """Have all ready that a guest's interfaces need, the packet filter first of all; return the interfaces.

@@ -1,6 +1,6 @@
 """A network without frames, for the simulated driver: bridges exist by name, and nobody answers for an address.
 
-Tests put addresses into `answering` to have the wire answer for them.
+Tests put addresses into `answering` to have the wire answer for them, and make it `unaskable` for some questions.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.net.ports import ports_of
 from innkeeper.agent.store.records import AddressInUse
 from innkeeper.domain.orders import Order
+from innkeeper.errors import InnkeeperError
 from innkeeper.views.host import Network
 
 
@@ -21,6 +22,7 @@ class SimulatedNetwork:
         self._bridges = bridges
         self.trouble: str | None = None
         self.answering: dict[str, str] = {}  # MACs by address
+        self.unaskable = 0  # how many questions more fail
         self.prepared: set[str] = set()
         self.wanted: Callable[[], Wanted | None] = lambda: None
 
@@ -30,8 +32,11 @@ class SimulatedNetwork:
         there = network.managed is not None or network.base in self._bridges
         return None if there else f"this host has no bridge {network.base!r}"
 
-    async def conflict(self, order: Order, network: Network) -> AddressInUse | None:  # noqa: ARG002 - as declared
+    async def conflict(self, order: Order, network: Network) -> AddressInUse | None:
         """Answer for the addresses that were put in."""
+        if self.unaskable:
+            self.unaskable -= 1
+            raise InnkeeperError(f"nothing can be sent out of the bridge {network.base!r}: Network is down")
         for each in order.addresses:
             if each.address in self.answering:
                 return AddressInUse(each.address, self.answering[each.address], each.interface)
