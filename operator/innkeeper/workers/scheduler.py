@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from innkeeper.clock import Clock
+from innkeeper.domain.lifecycle.answered import is_refused
 from innkeeper.domain.lifecycle.blocked import Blocked
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import ConditionType, GuestReason
@@ -16,6 +17,7 @@ from innkeeper.domain.scheduling.asking import request_of
 from innkeeper.domain.scheduling.cycle import NoHostFits, Placement
 from innkeeper.domain.scheduling.request import Request
 from innkeeper.domain.scheduling.shortlist import Shortlists
+from innkeeper.kube.conditions import find
 from innkeeper.state import waiting
 from innkeeper.state.residents import resident_of
 from innkeeper.state.subset import Subset, guest_id_of
@@ -135,9 +137,8 @@ class SchedulerWorker:
 
     def _nowhere(self, guest: Guest, asked: Request, nothing: NoHostFits, decide: Decide) -> Blocked:
         """Return why no host fits: another guest's MAC where that alone is in the way, else room, or a rule."""
-        found = Blocked(
-            step=ConditionType.SCHEDULED, reason=GuestReason.NO_HOST_FITS, message=nothing.message
-        )
+        message = f"{nothing.message}{self._refused_with(guest, asked.avoid)}"
+        found = Blocked(step=ConditionType.SCHEDULED, reason=GuestReason.NO_HOST_FITS, message=message)
         if asked.mac_in_use:
             otherwise = decide(replace(asked, mac_in_use=frozenset()))
             if isinstance(otherwise, Placement):
@@ -154,6 +155,17 @@ class SchedulerWorker:
                 guest_id_of(guest), asked.avoid, now=self._clock.monotonic()
             ),
         )
+
+    def _refused_with(self, guest: Guest, hosts: frozenset[str]) -> str:
+        """Say with which reasons the hosts that are left out refused a guest, as far as they are still told."""
+        told = self._subset.assignments_of(guest_id_of(guest)) if hosts else {}
+        said = (
+            find(each.status.conditions, ConditionType.READY)
+            for host, each in told.items()
+            if host in hosts and is_refused(each)
+        )
+        reasons = sorted({each.reason for each in said if each is not None})
+        return f"; refused with {', '.join(reasons)}" if reasons else ""
 
     def line_of(self, guest: Guest) -> Request | None:
         """Return the line of a guest that is to be placed, whatever it claimed by now; None where there is none.

@@ -30,6 +30,20 @@ async def test_a_refused_guest_runs_elsewhere_with_the_same_address(scene: Guest
     assert (promises.count("a"), promises.count("b")) == (0, 1)
 
 
+async def test_a_guest_that_waits_says_why_hosts_refused_it(scene: GuestScene) -> None:
+    """The host's whole message is told by an Event."""
+    scene.add_host("b", store_id="store-b")
+    scene.hosts["a"].refuses = scene.hosts["b"].refuses = "NetworkFailed"
+    scene.add_guest()
+
+    def told() -> bool:
+        ready = scene.condition("Ready")
+        assert ready is not None
+        return ready.message.endswith("2 refused it lately; refused with NetworkFailed")
+
+    await eventually(told)
+
+
 async def test_a_refused_guest_stays_in_the_cluster_of_its_address(scene: GuestScene) -> None:
     scene.hosts["a"].refuses = "InsufficientCapacity"
     scene.add_guest()
