@@ -7,11 +7,11 @@ import msgspec
 from innkeeper.domain.host_store import Events, GuestEntry, Snapshot, TombstoneEntry
 from innkeeper.domain.orders import Order, OrderAddress, Signer
 from innkeeper.hosts.ports import HostUnreadError
-from innkeeper.views.host import HostAgentSpec, Network
+from innkeeper.views.host import HostAgentSpec, HostScheduling, Network
 from tests.kit import agent_orders
 from tests.kit.obedient_host import ObedientHost
 
-SETTINGS = HostAgentSpec(cluster="lab", network=Network(bridge="br0"))
+SETTINGS = HostAgentSpec(cluster="lab", network=Network(bridge="br0"), scheduling=HostScheduling())
 
 
 class HostStore:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from innkeeper.domain import names
 from innkeeper.domain.host_store import GuestEntry
 from innkeeper.domain.orders import Order, OrderAddress, Signer
-from innkeeper.views.host import HostAgentSpec, Network
+from innkeeper.views.host import HostAgentSpec, HostScheduling, Network
 from tests.kit import agent_orders
 
 KEY = b"\x0b" * 32
-SETTINGS = HostAgentSpec(cluster="rebuilt", network=Network(bridge="br0"))
+SETTINGS = HostAgentSpec(cluster="rebuilt", network=Network(bridge="br0"), scheduling=HostScheduling())
 ACCOUNTS = 50
 POOL, SPACE = "rebuilt", "rebuilt"
 _FIRST = int(ipaddress.IPv4Address("10.64.0.1"))

@@ -49,7 +49,10 @@ class HostOrders:
             # Else this is a new join file: trust starts anew from it, or no key could ever be taken back.
 
     async def update(self, agent: HostAgent) -> bool:
-        """Keep what a HostAgent says; return whether anything changed."""
+        """Keep what a HostAgent says; return whether anything changed that concerns guests here.
+
+        What it says of guests to come is only kept: orders need no second look for that.
+        """
         keys = trust.extend(self.keys, agent.spec.order_keys)
         endorsed = {name: raw for name, raw in keys.items() if name not in self._pinned}
         settings = HostSettings(
@@ -66,5 +69,13 @@ class HostOrders:
         await self._store.keep_meta(
             **{key: msgspec.json.encode(value).decode() for key, value in kept.items()}
         )
+        concerns = (self.settings, _without_scheduling(self._seen)) != (
+            settings,
+            _without_scheduling(agent.spec),
+        )
         self.settings, self.keys, self._seen = settings, keys, agent.spec
-        return True
+        return concerns
+
+
+def _without_scheduling(spec: HostAgentSpec | None) -> HostAgentSpec | None:
+    return None if spec is None else msgspec.structs.replace(spec, scheduling=None)

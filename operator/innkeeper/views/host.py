@@ -101,6 +101,15 @@ class Network(View, frozen=True, kw_only=True):
         return self.managed is not None and self.managed.nat
 
 
+class HostScheduling(View, frozen=True, kw_only=True):
+    """What a Host says of guests to come; its agent only keeps it, for the day on which the Host is made anew."""
+
+    unschedulable: bool = False
+    maintenance: bool = False
+    taints: list[Taint] = []
+    labels: dict[str, str] = {}
+
+
 class HostAgentSpec(View, frozen=True, kw_only=True):
     """The host's own orders: the effective settings of Host and Cluster."""
 
@@ -109,6 +118,7 @@ class HostAgentSpec(View, frozen=True, kw_only=True):
     allow_emulation: bool = False
     reserved: Reserved = Reserved()
     overcommit: Overcommit = Overcommit()
+    scheduling: HostScheduling | None = None  # None: an operator or an agent of before did not tell it
     order_keys: list[OrderKey] = []
     certificate: str | None = None  # PEM, of the host API
 

@@ -28,6 +28,7 @@ async def test_a_new_host_gets_its_namespace_identity_and_orders(scene: Scene) -
         "allowEmulation": True,
         "reserved": {"cpu": "0", "memory": "2Gi", "disk": "0"},
         "overcommit": {"cpuPercent": 400, "memoryPercent": 100, "diskPercent": 100},
+        "scheduling": {"unschedulable": False, "maintenance": False, "taints": [], "labels": {}},
         "orderKeys": [{"id": KEY.id, "publicKey": KEY.public_key}],
     }
     host = scene.api.get(HOSTS, "a")
@@ -189,3 +190,20 @@ async def test_a_host_that_a_guest_is_being_bound_to_keeps_its_identity_until_th
     scene.subset.promises.release("some-guest")
     await scene.pass_time(2)
     await eventually(lambda: scene.api.get(HOSTS, "a") is None)
+
+
+async def test_a_host_knows_what_its_host_says_of_guests_to_come(scene: Scene) -> None:
+    """So that it can be made anew by what the host tells."""
+    await scene.joined("a")
+    taint = {"key": "gpu", "value": "", "effect": "NoSchedule"}
+    change = {"metadata": {"labels": {"zone": "z", "rack": "7"}}, "spec": {"taints": [taint]}}
+    scene.api.patch(HOSTS, "a", change)
+    scene.api.patch(HOSTS, "a", {"metadata": {"labels": {"zone": None}}, "spec": {"maintenance": True}})
+    wanted = {"unschedulable": False, "maintenance": True, "taints": [taint], "labels": {"rack": "7"}}
+    await eventually(lambda: (scene.orders("a") or {})["spec"].get("scheduling") == wanted)
+    scene.api.patch(HOSTS, "a", {"metadata": {"labels": {"rack": None}}, "spec": {"taints": []}})
+    gone = {**wanted, "taints": [], "labels": {}}
+    await eventually(lambda: (scene.orders("a") or {})["spec"].get("scheduling") == gone)
+    before = await settled(lambda: len(scene.api.calls))
+    await scene.pass_time(5, beating=("a",))
+    assert [each.resource for each in scene.api.writes()[before:]].count("hostagents") == 0

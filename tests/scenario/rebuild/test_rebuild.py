@@ -16,9 +16,12 @@ from innkeeper.kube.resources import (
     IP_POOLS,
     NAMESPACES,
 )
+from innkeeper.views.host import HostScheduling
 from innkeeper.views.network import IPAddress
+from innkeeper.views.placement import Taint
 from innkeeper.workers.rebuild.hearing import TRIES
 from tests.kit.agent_orders import guest_id
+from tests.kit.host_stores import SETTINGS
 from tests.kit.objects import pool, view
 from tests.scenario.rebuild.conftest import USER, Scene, kinds
 
@@ -325,3 +328,29 @@ async def test_an_order_that_names_no_pool_finds_it_by_the_address(scene: Scene,
     await scene.run()
     [bound] = scene.guests()[guest_id()].status.addresses
     assert bound.pool == "of-old"
+
+
+async def test_a_host_in_maintenance_comes_back_in_maintenance(scene: Scene) -> None:
+    taint = {"key": "gpu", "effect": "NoSchedule"}
+    said = HostScheduling(maintenance=True, taints=[Taint(**taint)], labels={"zone": "a"})
+    scene.host("a").settings = msgspec.structs.replace(SETTINGS, scheduling=said)
+    outcome = await scene.run()
+    assert outcome.findings == []
+    [host] = scene.api.objects(HOSTS)
+    assert host["metadata"]["labels"] == {"zone": "a"}
+    assert host["spec"]["maintenance"] is True
+    assert host["spec"]["taints"] == [taint]
+
+
+async def test_a_host_whose_agent_is_of_before_takes_no_new_guests_until_somebody_looked(
+    scene: Scene,
+) -> None:
+    scene.host("a").settings = msgspec.structs.replace(SETTINGS, scheduling=None)
+    outcome = await scene.run()
+    assert kinds(outcome) == [FindingKind.SCHEDULING_UNKNOWN]
+    assert outcome.failures == [], "all that hosts hold is there"
+    [host] = scene.api.objects(HOSTS)
+    assert host["spec"]["unschedulable"] is True
+    scene.api.patch(HOSTS, "a", {"spec": {"unschedulable": False}})
+    again = await scene.run()
+    assert (again.findings, dict(again.made)) == ([], {}), "what exists is left as it is"

@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from innkeeper.api.fields import Amounts, Conditions, Digest, ObjectName, ObservedGeneration
+from innkeeper.api.fields import Amounts, Conditions, Digest, LabelValue, ObjectName, ObservedGeneration
 from innkeeper.api.model import AGE, ATOMIC, READY, ApiModel, Column, Definition, Kind, Rule, map_keys
 from innkeeper.api.v1alpha1.cluster import Network
 from innkeeper.api.v1alpha1.host import AgentVersion, Hypervisor, Overcommit, Reserved, StoreId
+from innkeeper.api.v1alpha1.placement import Taint
 
 KeyId = Annotated[str, Field(max_length=16, pattern="^[0-9a-f]{16}$")]
 
@@ -42,6 +43,21 @@ Pem = Annotated[
 ]
 
 
+class HostScheduling(ApiModel):
+    """What the Host says of guests to come. Its agent only keeps it: a Host that is made anew has it again."""
+
+    unschedulable: bool = False
+    """Whether it takes no new guests."""
+    maintenance: bool = False
+    """Whether work on the machine is planned."""
+    taints: Annotated[list[Taint], Field(max_length=16), map_keys("key", "effect")] = Field(
+        default_factory=list
+    )
+    """What keeps guests off that do not tolerate it."""
+    labels: Annotated[dict[str, LabelValue], Field(max_length=64)] = Field(default_factory=dict)
+    """The Host's labels, the first 64 by name."""
+
+
 class HostAgentSpec(ApiModel):
     """The effective settings of Host and Cluster."""
 
@@ -55,6 +71,8 @@ class HostAgentSpec(ApiModel):
     """What is kept back from guests."""
     overcommit: Overcommit = Overcommit()
     """How much more is promised than there is. The agent refuses a guest beyond it; it never evicts one."""
+    scheduling: HostScheduling | None = None
+    """What its Host says of guests to come."""
     order_keys: Annotated[list[OrderKey], Field(max_length=8), map_keys("id")] = Field(default_factory=list)
     """The keys that orders may be signed with."""
     certificate: Pem | None = None

@@ -1,6 +1,7 @@
 """The objects that are made of what hosts tell of themselves: Cluster, Host, Flavor, namespaces. Pure.
 
-What no host knows is not made up: labels, taints, schedulability, IPPools and Images come back from where they are kept.
+What no host knows is not made up: IPPools, Images and labels of Clusters come back from where they are kept. A Host of
+which nobody says whether it takes new guests takes none.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 
 from innkeeper.domain import names
 from innkeeper.domain.quantity import Amounts
-from innkeeper.views.host import HostAgentSpec, Network
+from innkeeper.views.host import HostAgentSpec, HostScheduling, Network
 
 Document = dict[str, Any]
 
@@ -30,14 +31,19 @@ def cluster_document(name: str, network: Network) -> Document:
 
 
 def host_document(name: str, settings: HostAgentSpec) -> Document:
-    """Return the Host that these settings were made from."""
+    """Return the Host that these settings were made from; an agent of before does not tell all of it."""
+    scheduling = settings.scheduling or HostScheduling(unschedulable=True)
     spec = {
         "cluster": settings.cluster,
         "reserved": msgspec.to_builtins(settings.reserved),
         "overcommit": msgspec.to_builtins(settings.overcommit),
         "allowEmulation": settings.allow_emulation,
+        "unschedulable": scheduling.unschedulable,
+        "maintenance": scheduling.maintenance,
+        "taints": msgspec.to_builtins(scheduling.taints),
     }
-    return {"metadata": {"name": name}, "spec": {key: value for key, value in spec.items() if value}}
+    metadata = {"name": name, **({"labels": dict(scheduling.labels)} if scheduling.labels else {})}
+    return {"metadata": metadata, "spec": {key: value for key, value in spec.items() if value}}
 
 
 def flavor_document(name: str, amounts: Amounts) -> Document:

@@ -19,6 +19,9 @@ class FindingKind(StrEnum):
     DESTROYED = "Destroyed"  # the guest was destroyed by a later order, and is not made anew
     ENDING = "Ending"  # a host is to destroy a guest, and has not yet: its addresses stay its own until then
     SETTINGS_UNKNOWN = "SettingsUnknown"  # a host never had settings, so its Host cannot be made
+    SCHEDULING_UNKNOWN = (
+        "SchedulingUnknown"  # a host does not tell whether it takes new guests: its Host takes none
+    )
     SETTINGS_DIFFER = (
         "SettingsDiffer"  # hosts tell different things of one Cluster or Flavor; most of them count
     )

@@ -5,7 +5,7 @@ shows, since epochs are only given by the operator; and one that was changed sin
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from innkeeper.domain import names
@@ -14,6 +14,7 @@ from innkeeper.domain.lifecycle.revival import HeldOrder, Places
 from innkeeper.domain.orders import Order, OrderAddress, Rank
 from innkeeper.domain.rebuild.catching_up import CatchingUp, catching_up, may_lag
 from innkeeper.domain.rebuild.choice import Choice
+from innkeeper.domain.rebuild.findings import Finding, FindingKind
 from innkeeper.views.assignment import Assignment
 from innkeeper.views.guest import Guest
 
@@ -89,6 +90,17 @@ def lack(choice: Choice, present: Present) -> Lack:
         ended=list(_ended(choice, present.guests)),
         catching_up=list(_catching_up(choice, present)),
     )
+
+
+def unknown_scheduling(choice: Choice, hosts: Iterable[str]) -> Iterator[Finding]:
+    """Tell which of the Hosts that are to be made take no new guests, since it is not known whether they may."""
+    for host in hosts:
+        if choice.hosts[host].scheduling is None:
+            message = (
+                f"host {host} does not tell the taints, labels and unschedulable of its Host, as agents of before do "
+                "not: the Host is made with unschedulable: true. Set what it had, and let it take guests"
+            )
+            yield Finding(kind=FindingKind.SCHEDULING_UNKNOWN, host=host, subject=host, message=message)
 
 
 def _is_whole(order: Order, present: Present) -> bool:

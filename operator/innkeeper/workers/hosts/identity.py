@@ -19,10 +19,19 @@ from innkeeper.kube.resources import (
     Resource,
 )
 from innkeeper.kube.views import Named, Namespace, Role, RoleBinding
-from innkeeper.views.host import Host, HostAgent, Network, OrderKey, Overcommit, Reserved
+from innkeeper.views.host import (
+    Host,
+    HostAgent,
+    HostScheduling,
+    Network,
+    OrderKey,
+    Overcommit,
+    Reserved,
+)
 from innkeeper.views.meta import View
 
 _RBAC = "rbac.authorization.k8s.io"
+MOST_LABELS = 64  # of a Host, in its HostAgent; the CRD says the same
 READ = ["get", "list", "watch"]
 WRITE = ["patch", "update"]
 
@@ -90,6 +99,7 @@ def host_orders(
         "network": _network(network),
         "allowEmulation": host.spec.allow_emulation,
         **_promises(host.spec.reserved, host.spec.overcommit),
+        "scheduling": _scheduling(_scheduling_of(host)),
         "orderKeys": [_key(each) for each in keys],
         **_said({"certificate": certificate}),
     }
@@ -108,7 +118,7 @@ def missing(host: str, known: Known, *, orders: Mapping[str, Any] | None) -> Ite
     yield from _binding(place, known.binding, labels)
     if orders is not None:
         same = known.orders is not None and _spec_of(known.orders) == orders
-        spec = orders if known.orders is None else _instead(orders)
+        spec = orders if known.orders is None else _instead(orders, known.orders)
         yield from _labelled(
             HOST_AGENTS, HOST_AGENT_NAME, place, known.orders, labels, {"spec": spec}, same=same
         )
@@ -185,12 +195,37 @@ def _said(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _instead(orders: Mapping[str, Any]) -> dict[str, Any]:
-    """Return orders as a merge patch: null takes away what an earlier Cluster said of its network."""
+def _instead(orders: Mapping[str, Any], seen: HostAgent) -> dict[str, Any]:
+    """Return orders as a merge patch: null takes away what Cluster and Host said before."""
     network = {"bridge": None, "managed": None, "vlan": None, "mtu": None, **orders["network"]}
     if network["managed"] is not None:
         network["managed"] = {"uplink": None, **network["managed"]}
-    return {**orders, "network": network}
+    scheduling = dict(orders.get("scheduling", {}))
+    if scheduling and seen.spec.scheduling is not None:
+        scheduling["labels"] = {**dict.fromkeys(seen.spec.scheduling.labels), **scheduling["labels"]}
+    return {**orders, "network": network, **({"scheduling": scheduling} if scheduling else {})}
+
+
+def _scheduling_of(host: Host) -> HostScheduling:
+    """Return what a Host says of guests to come; a pipeline takes the Host for its own by applying it."""
+    kept = sorted(each for each in host.metadata.labels if each != names.ARGO_INSTANCE_LABEL)
+    return HostScheduling(
+        unschedulable=host.spec.unschedulable,
+        maintenance=host.spec.maintenance,
+        taints=host.spec.taints,
+        labels={each: host.metadata.labels[each] for each in kept[:MOST_LABELS]},
+    )
+
+
+def _scheduling(scheduling: HostScheduling) -> dict[str, Any]:
+    return {
+        "unschedulable": scheduling.unschedulable,
+        "maintenance": scheduling.maintenance,
+        "taints": [
+            {"key": each.key, "value": each.value, "effect": each.effect} for each in scheduling.taints
+        ],
+        "labels": dict(scheduling.labels),
+    }
 
 
 def _key(key: OrderKey) -> dict[str, str]:
@@ -199,11 +234,13 @@ def _key(key: OrderKey) -> dict[str, str]:
 
 
 def _spec_of(agent: HostAgent) -> dict[str, Any]:
+    scheduling = agent.spec.scheduling
     return {
         "cluster": agent.spec.cluster,
         "network": _network(agent.spec.network),
         "allowEmulation": agent.spec.allow_emulation,
         **_promises(agent.spec.reserved, agent.spec.overcommit),
+        **_said({"scheduling": _scheduling(scheduling) if scheduling is not None else None}),
         "orderKeys": [_key(each) for each in agent.spec.order_keys],
         **_said({"certificate": agent.spec.certificate}),
     }

@@ -12,7 +12,7 @@ from innkeeper.clock import Clock
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.rebuild.choice import Choice, choose
 from innkeeper.domain.rebuild.findings import FAILURES, Finding, FindingKind
-from innkeeper.domain.rebuild.lack import Lack, Present, lack, lagging
+from innkeeper.domain.rebuild.lack import Lack, Present, lack, lagging, unknown_scheduling
 from innkeeper.kube.client import Client
 from innkeeper.views.meta import View
 from innkeeper.workers.rebuild.hearing import Hearing
@@ -105,7 +105,11 @@ class Rebuild:
             unheard=heard.unheard,
             guests=len(choice.guests),
             missing=_counted(lacking, present),
-            findings=[*choice.findings, *(told for each in lacking.catching_up for told in each.findings())],
+            findings=[
+                *choice.findings,
+                *unknown_scheduling(choice, lacking.hosts),
+                *(told for each in lacking.catching_up for told in each.findings()),
+            ],
             absent_pools=sorted(choice.pools - present.pools.keys()),
             images=sorted(choice.images),
         )
