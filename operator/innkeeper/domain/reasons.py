@@ -164,7 +164,9 @@ class GuestReason(StrEnum):
     )
     ADDRESS_IN_USE = "AddressInUse"  # another machine on the wire answers for its address
     BRIDGE_MISSING = "BridgeMissing"  # the host has no bridge of the Cluster's name
-    NETWORK_FAILED = "NetworkFailed"  # the host cannot set its bridge, packet filter or DHCP server, or ask its wire
+    NETWORK_FAILED = (
+        "NetworkFailed"  # the host cannot set its bridge, packet filter or DHCP server, or ask its wire
+    )
     ORDER_INVALID = (
         "OrderInvalid"  # its order is not signed by a key that the host trusts, or not for that host
     )
