@@ -6,6 +6,7 @@ change. It never tries again by itself.
 """
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 from yarl import URL
 
 from innkeeper import __version__
+from innkeeper.domain.host_console import END_HEADER, LEFT_OUT_HEADER, ConsolePart, is_place
 from innkeeper.domain.host_store import MAX_ANSWER_BYTES, PAGE, Events, Snapshot
 from innkeeper.domain.host_usage import HostUsage
 from innkeeper.hosts.directory import host_and_port
@@ -80,8 +82,10 @@ class Agents:
         """Return one host's agent, which answers at `address` (`host:port`)."""
         return AgentReader(self, host, address)
 
-    async def ask(self, host: str, address: str, path: str, query: dict[str, str]) -> bytes:
-        """Return the body of an answer.
+    async def ask(
+        self, host: str, address: str, path: str, query: dict[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Return the body of an answer, and its headers.
 
         Raises:
             GapError: the host's log does not reach back.
@@ -97,7 +101,7 @@ class Agents:
             ) as answer:
                 if answer.status != HTTPStatus.OK:
                     raise await _refused(host, answer)
-                return await _limited(answer, self._most_bytes)
+                return await _limited(answer, self._most_bytes), answer.headers
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise HostUnreadError(f"host {host} does not answer at {address}: {_said(error)}") from error
 
@@ -146,14 +150,21 @@ class AgentReader:
         query = {"store": store_id, "since": str(since), "limit": str(PAGE)}
         return await self._ask("/v1/events", query, Events)
 
-    async def console(self, guest_id: str, *, max_bytes: int) -> bytes:
-        """Return the end of what a guest wrote to its console: bytes of the guest's choice.
+    async def console(self, guest_id: str, *, max_bytes: int, after: str | None = None) -> ConsolePart:
+        """Return the end of what a guest wrote to its console, or what it wrote since an answer ended.
 
         Raises:
             HostUnreadError: there is no answer that can be used.
         """
-        path = f"/v1/guests/{guest_id}/console"
-        return await self._agents.ask(self._host, self._address, path, {"bytes": str(max_bytes)})
+        path, query = f"/v1/guests/{guest_id}/console", {"bytes": str(max_bytes)}
+        query |= {} if after is None else {"after": after}
+        written, headers = await self._agents.ask(self._host, self._address, path, query)
+        end = headers.get(END_HEADER, "")
+        return ConsolePart(
+            written=written,
+            end=end if is_place(end) else "",
+            is_some_left_out=headers.get(LEFT_OUT_HEADER) == "true",
+        )
 
     async def usage(self) -> HostUsage:
         """Return how much processor and memory each guest takes now.
@@ -164,7 +175,7 @@ class AgentReader:
         return await self._ask("/v1/usage", {}, HostUsage)
 
     async def _ask(self, path: str, query: dict[str, str], kind: type[M]) -> M:
-        body = await self._agents.ask(self._host, self._address, path, query)
+        body, _ = await self._agents.ask(self._host, self._address, path, query)
         try:
             found = msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

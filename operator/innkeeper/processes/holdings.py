@@ -12,6 +12,7 @@ import structlog
 
 from innkeeper import whole_files
 from innkeeper.clock import Clock
+from innkeeper.domain.host_console import ConsolePart
 from innkeeper.domain.host_usage import HostUsage
 from innkeeper.domain.names import host_of_namespace
 from innkeeper.domain.orders import Rank
@@ -83,13 +84,15 @@ class Holdings:
             if files is not None:
                 group.create_task(self._read_hosts(files))
 
-    async def console(self, host: str, guest_id: str, *, max_bytes: int) -> bytes:
-        """Return the end of what a guest wrote to its console, from its host.
+    async def console(
+        self, host: str, guest_id: str, *, max_bytes: int, after: str | None = None
+    ) -> ConsolePart:
+        """Return the end of what a guest wrote to its console, or what it wrote since, from its host.
 
         Raises:
             HostUnreadError: it cannot be had now.
         """
-        return await self._reader(host).console(guest_id, max_bytes=max_bytes)
+        return await self._reader(host).console(guest_id, max_bytes=max_bytes, after=after)
 
     async def usage(self, host: str) -> HostUsage:
         """Return how much processor and memory each guest of a host takes now, from the host.

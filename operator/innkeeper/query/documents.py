@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from innkeeper.domain.host_console import ConsolePart
 from innkeeper.domain.query.pages import Page, Place
 from innkeeper.domain.reasons import ConditionType
 from innkeeper.kube.conditions import find
@@ -177,13 +178,15 @@ def explanation(guest: Guest, found: Explained, *, age_s: float, after: str) -> 
     return {"kind": "Explanation", "apiVersion": API_VERSION, "metadata": meta, "status": status}
 
 
-def console(guest: Guest, written: bytes) -> Document:
-    """Return the end of what a guest wrote to its console; bytes that are no UTF-8 become the replacement character."""
+def console(guest: Guest, part: ConsolePart) -> Document:
+    """Return what a guest wrote to its console; bytes that are no UTF-8 become the replacement character."""
     return {
         "kind": "Console",
         "apiVersion": API_VERSION,
         "metadata": {"name": guest.metadata.name, "namespace": guest.metadata.namespace},
-        "text": written.decode(errors="replace"),
+        "text": part.written.decode(errors="replace"),
+        "end": part.end,
+        "leftOut": part.is_some_left_out,
     }
 
 

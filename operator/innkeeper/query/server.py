@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from innkeeper.clock import Clock
+from innkeeper.domain.host_console import ConsolePart, is_place
 from innkeeper.domain.query.pages import Page, Paging, page
 from innkeeper.domain.query.selectors import QueryInvalidError, field_selector, label_selector
 from innkeeper.errors import InnkeeperError
@@ -60,9 +61,11 @@ class Explainer(Protocol):
 
 
 class ConsoleOf(Protocol):
-    """Reads the end of a guest's console log from its host."""
+    """Reads the end of a guest's console log from its host, or what came since an answer ended."""
 
-    async def __call__(self, host: str, guest_id: str, *, max_bytes: int) -> bytes:
+    async def __call__(
+        self, host: str, guest_id: str, *, max_bytes: int, after: str | None = None
+    ) -> ConsolePart:
         """Return it, or raise HostUnreadError."""
         ...
 
@@ -211,10 +214,13 @@ class QueryServer:
     async def _show_console(self, request: web.Request) -> web.Response:
         guest = await self._named(request, "guestviews", subresource="console")
         most = _number(request.query.get("limitBytes"), most=MOST_CONSOLE_BYTES)
+        after = request.query.get("after")
+        if after and not is_place(after):
+            raise QueryInvalidError("after is the `end` of an earlier answer")
         if self._console is None or guest.status.host is None:
             raise refusal(409, "Conflict", "the guest is on no host yet, and so has written nothing")
         try:
-            found = await self._console(guest.status.host, guest_id_of(guest), max_bytes=most)
+            found = await self._console(guest.status.host, guest_id_of(guest), max_bytes=most, after=after)
         except HostUnreadError as error:
             raise refusal(503, "ServiceUnavailable", error.message) from error
         return in_json(documents.console(guest, found))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from innkeeper.domain.host_console import END_HEADER
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import GUESTS
@@ -22,7 +23,8 @@ WRITTEN = b"Debian GNU/Linux 12 web ttyS0\n\xff\nweb login: "
 async def answer(request: web.Request) -> web.StreamResponse:
     """Answer as an agent does that has one guest, and knows nothing else."""
     if request.path.endswith("/console"):
-        return web.Response(body=WRITTEN[-int(request.query["bytes"]) :])
+        ends = {END_HEADER: f"7-{request.query['after'] or 0}-0"} if "after" in request.query else {}
+        return web.Response(body=WRITTEN[-int(request.query["bytes"]) :], headers=ends)
     return web.json_response({"reason": "Busy", "message": "not now"}, status=503)
 
 
@@ -50,7 +52,11 @@ async def test_what_a_guest_wrote_is_read_from_its_host(plane: Plane, tmp_path: 
 
         await eventually(is_read, deadline_s=30)  # the hosts file is read a moment after the start
         status, told = await queries.ask(f"{PATH}?limitBytes=7", certificate=alice)
-        assert (status, told["text"]) == (200, "login: ")
+        assert (status, told["text"], told["end"]) == (200, "login: ", "")
+        assert (await queries.ask(f"{PATH}?after=", certificate=alice))[1]["end"] == "7-0-0"
+        status, told = await queries.ask(f"{PATH}?after=7-3-5", certificate=alice)
+        assert (status, told["end"]) == (200, ""), "what the host says is no place"
+        assert (await queries.ask(f"{PATH}?after=../x", certificate=alice))[0] == 400
         assert (await queries.ask(PATH, certificate=bob))[0] == 403
 
 

@@ -3,6 +3,7 @@
     GET /v1/snapshot?after=<Guest ID>&limit=<n>              a page of all that the store holds
     GET /v1/events?store=<store ID>&since=<seq>&limit=<n>    what changed since a cursor; 410 where that is a gap
     GET /v1/guests/<Guest ID>/console?bytes=<n>              the end of what a guest wrote to its console
+    GET /v1/guests/<Guest ID>/console?after=<place>          what it wrote since; a header says where the answer ends
     GET /v1/usage                                            how much processor and memory each guest takes now
 
 It reads and changes nothing. TLS has checked the caller's certificate; only the name `innkeeper-operator` may ask. Every
@@ -24,6 +25,7 @@ from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.reading import LogGapError
 from innkeeper.domain import names
+from innkeeper.domain.host_console import END_HEADER, LEFT_OUT_HEADER, ConsolePart, is_place
 from innkeeper.domain.host_store import PAGE, Events, Snapshot
 from innkeeper.domain.host_usage import HostUsage
 from innkeeper.errors import InnkeeperError, TerminalError
@@ -124,12 +126,19 @@ class HostApi:
         file = self._console_log(request.match_info["guest_id"])
         if file is None:
             raise GuestUnknownError("no guest of this ID is held here")
-        wanted = _number(request, "bytes") or console.MAX_BYTES
+        wanted, after = _number(request, "bytes") or console.MAX_BYTES, _text(request, "after")
+        if after and not is_place(after):
+            raise InvalidRequestError("after must be the place where an answer ended")
         try:
-            found = await asyncio.to_thread(console.tail, file, max_bytes=wanted)
+            if after is None:
+                part = ConsolePart(written=await asyncio.to_thread(console.tail, file, max_bytes=wanted))
+            else:
+                part = await asyncio.to_thread(console.since, file, after, max_bytes=wanted)
         except OSError as error:
             raise InnkeeperError(f"the console's log cannot be read: {error.strerror or error}") from error
-        return web.Response(body=found, content_type="application/octet-stream")
+        headers = {END_HEADER: part.end} if part.end else {}
+        headers |= {LEFT_OUT_HEADER: "true"} if part.is_some_left_out else {}
+        return web.Response(body=part.written, content_type="application/octet-stream", headers=headers)
 
     async def _show_usage(self, _: web.Request) -> web.Response:
         return _json(200, await self._usage())

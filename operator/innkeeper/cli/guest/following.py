@@ -16,7 +16,7 @@ from innkeeper.domain.durations import seconds
 
 Document = Mapping[str, Any]
 POLL_S = 1.0
-_NOT_ALLOWED = frozenset({Refusal.FORBIDDEN, Refusal.UNAUTHORIZED})
+NOT_ALLOWED = frozenset({Refusal.FORBIDDEN, Refusal.UNAUTHORIZED})
 
 
 def duration(text: str) -> float:
@@ -49,7 +49,7 @@ def look(asking: Asking, path: str, *, is_known: bool, is_late: bool) -> dict[st
     try:
         return asking.get(path)
     except AskingError as error:
-        if not is_known or error.refusal in _NOT_ALLOWED:
+        if not is_known or error.refusal in NOT_ALLOWED:
             raise
         if error.refusal is Refusal.NOT_FOUND:
             raise AskingError(f"it was deleted: {error}", code=ExitCode.DELETED) from error
