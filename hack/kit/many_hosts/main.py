@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from kit.daemons import Daemon
 from kit.first_guest import stage as first_guest
 from kit.first_guest.figures import percentile
 from kit.many_hosts import identities
+from kit.many_hosts.agents import ALL_READY
 from kit.many_hosts.usage import MIB, Usage, resident_mib
 
 LATEST_MS = 1000.0
@@ -97,6 +99,8 @@ def _grow(stage: Stage, options: argparse.Namespace, rows: list[Row]) -> None:
             with steps.step(f"joining {count - there} agents to {there}"):
                 processes += _join(stage, operator, first=there, count=count, each=options.each)
             there = count
+            for process in processes:  # those of earlier rows, too: they hold more since
+                os.kill(_pid(process), ALL_READY)
             who = {API_SERVER: [api_server], OPERATOR: [operator], AGENTS: processes}
             with steps.step(f"building {options.rate:g} guests a second for {options.seconds} s"):
                 rows.append(_measure(stage, who, agents=count, options=options))

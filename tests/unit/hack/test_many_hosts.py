@@ -1,7 +1,14 @@
-"""The hosts bench splits its agents over processes."""
+"""The hosts bench splits its agents over processes, whose memory is not searched as a whole while guests are built."""
+
+import gc
+import os
+from collections.abc import Iterator
 
 import pytest
+from kit.many_hosts.agents import ALL_READY, search_memory_from
 from kit.many_hosts.main import portions
+
+from tests.kit.waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -18,3 +25,24 @@ def test_parts_are_nearly_equal_and_none_is_too_large(
 ) -> None:
     assert portions(first, count, each=each) == found
     assert max(end - begin for begin, end in found) <= each
+
+
+@pytest.fixture
+def searches() -> Iterator[None]:
+    """Have the searches of this process as they were."""
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("searches")
+async def test_what_joined_holds_up_no_guest_and_what_comes_later_is_searched() -> None:
+    search_memory_from(ALL_READY)
+    joined = [{}]
+    assert not gc.isenabled()
+    os.kill(os.getpid(), ALL_READY)
+    await eventually(gc.isenabled)
+    later = [{}]
+    searched = gc.get_objects()
+    assert not any(each is joined for each in searched)
+    assert any(each is later for each in searched)
