@@ -13,8 +13,8 @@ from innkeeper.kube.queue import LatestQueue
 from innkeeper.kube.resources import CLUSTERS, HOST_AGENTS, HOSTS, LEASES
 from innkeeper.processes.watches import Watches
 from innkeeper.state.subset import Subset
-from innkeeper.views.host import OrderKey
-from innkeeper.workers.hosts.flow import HostFlow, Identities
+from innkeeper.views.host import HostAgent, OrderKey
+from innkeeper.workers.hosts.flow import HostFlow, Identities, as_it_is
 from innkeeper.workers.hosts.silence import Silence
 from innkeeper.workers.hosts.statuses import HostStatuses
 from tests.kit.clock import ManualClock
@@ -33,6 +33,7 @@ class Scene:
     subset: Subset
     watches: Watches
     statuses: HostStatuses
+    looks: list[str]  # at which hosts the flow of identities looked
 
     def host(self, name: str, **spec: Any) -> None:
         """Register a Host as an admin does."""
@@ -137,15 +138,21 @@ async def scene() -> AsyncIterator[Scene]:
             tasks = [group.create_task(watch.informer.run()) for watch in watches.all]
             await watches.synced()
             statuses = _statuses(client, subset, watches, clock)
-            tasks += [
-                group.create_task(work.run()) for work in (statuses, _flow(client, subset, watches, clock))
-            ]
-            yield Scene(api, clock, subset, watches, statuses)
+            looks: list[str] = []
+            flow = _flow(client, subset, watches, clock, looks=looks)
+            tasks += [group.create_task(work.run()) for work in (statuses, flow)]
+            yield Scene(api, clock, subset, watches, statuses, looks)
             for task in tasks:
                 task.cancel()
 
 
-def _flow(client: Client, subset: Subset, watches: Watches, clock: ManualClock) -> HostFlow:
+def _flow(
+    client: Client, subset: Subset, watches: Watches, clock: ManualClock, *, looks: list[str]
+) -> HostFlow:
+    def certificate(host: str, agent: HostAgent | None) -> str | None:
+        looks.append(host)
+        return as_it_is(host, agent)
+
     flow = HostFlow(
         client,
         subset=subset,
@@ -158,6 +165,7 @@ def _flow(client: Client, subset: Subset, watches: Watches, clock: ManualClock) 
         queue=LatestQueue(clock),
         order_keys=[KEY],
         assume=watches.assume,
+        certificate=certificate,
     )
     watches.follow_hosts(flow)
     return flow

@@ -14,6 +14,8 @@ from innkeeper.kube.resources import (
     SERVICE_ACCOUNTS,
     Resource,
 )
+from innkeeper.views.host import Host
+from innkeeper.workers.hosts.projection import HostFacts
 from tests.kit.fake_api import Call
 from tests.kit.waiting import eventually, settled
 from tests.scenario.hosts.conftest import KEY, Scene
@@ -97,6 +99,33 @@ async def test_a_change_of_the_cluster_reaches_its_hosts(scene: Scene) -> None:
     await scene.joined("a")
     scene.api.patch(CLUSTERS, "c", {"spec": {"network": {"bridge": "br9"}}})
     await eventually(lambda: (scene.orders("a") or {})["spec"]["network"]["bridge"] == "br9")
+
+
+async def test_counters_of_a_cluster_have_none_of_its_hosts_looked_at(scene: Scene) -> None:
+    """They change every few seconds while guests are built, and a Cluster may have thousands of hosts."""
+    await scene.joined("a", "b")
+    await scene.pass_time(12, beating=("a", "b"))
+    judged = 0
+
+    def facts(host: Host) -> HostFacts:
+        nonlocal judged
+        judged += 1
+        return type(scene.statuses).facts(scene.statuses, host)
+
+    scene.statuses.facts = facts  # type: ignore[method-assign] # counts who is judged, and judges
+    scene.looks.clear()
+    scene.api.patch(CLUSTERS, "c", {"status": {"guests": 7}}, subresource="status")
+    await eventually(lambda: scene.subset.clusters["c"].status.guests == 7)
+    await scene.pass_time(12)
+    assert (scene.looks, judged) == ([], 0)
+
+
+async def test_a_cluster_that_is_deleted_and_made_again_is_noticed_by_its_hosts(scene: Scene) -> None:
+    await scene.joined("a")
+    made = scene.api.delete(CLUSTERS, "c")
+    await eventually(lambda: scene.reason("a") == "ClusterNotFound")
+    scene.api.create(CLUSTERS, {"metadata": {"name": "c"}, "spec": made["spec"]})
+    await eventually(lambda: scene.reason("a") == "Ready")
 
 
 async def test_a_lost_host_loses_its_identity_for_good(scene: Scene) -> None:

@@ -123,7 +123,10 @@ class HostFlow:
             self._queue.add(before)
 
     def cluster_changed(self, change: Change[Cluster]) -> None:
-        """The orders of all hosts of a Cluster follow its settings."""
+        """The orders of all hosts of a Cluster follow its network, and nothing else of it."""
+        old, new = change.old, change.new
+        if old is not None and new is not None and old.spec.network == new.spec.network:
+            return  # its counters change every few seconds while guests are built, and it may have thousands of hosts
         for name, host in self._subset.hosts.items():
             if host.spec.cluster == change.key[1]:
                 self._queue.add(name)

@@ -138,6 +138,8 @@ class HostStatuses:
 
     def cluster_changed(self, change: Change[Cluster]) -> None:
         """Look at the hosts of a Cluster that came or went."""
+        if change.old is not None and change.new is not None:
+            return
         for name, host in self._subset.hosts.items():
             if host.spec.cluster == change.key[1]:
                 self.touch(name)
