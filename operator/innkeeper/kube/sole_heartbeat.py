@@ -4,6 +4,9 @@ Where the Lease names another holder, nothing is written before that one was not
 renews it is alive, and then who watches must end. Only changes of the Lease count, never the times in it, so clocks may
 differ. Each write replaces the version that the last one made, so a second process is noticed by both.
 
+Pauses differ a little. Processes that began at the same moment, or that all waited for the same answer, would otherwise
+write at the same moment from then on, and whoever else writes then would wait for all of them.
+
 A process that follows one of its own kind does not watch. Where that is an error, since it has a copy of what it knows
 the other by, that one takes the Lease back at its next beat, and the follower finds it alive and ends.
 """
@@ -11,6 +14,7 @@ the other by, that one takes the Lease back at its next beat, and the follower f
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import structlog
@@ -28,6 +32,7 @@ WATCHED_PERIODS = 3  # of a Lease that names another holder, before it is taken 
 LOOKS_PER_PERIOD = 5  # while it is not ours
 # In which who was followed, and is alive all the same, has renewed the Lease or taken it back.
 TRUST_PERIODS = 1.5
+SHORTEST_PAUSE = 0.9  # of a period; none is longer than one, since who watches counts in whole periods
 
 
 class AnotherHolderError(TerminalError):
@@ -72,6 +77,7 @@ class SoleHeartbeat:
         holder: Holder,
         labels: dict[str, str],
         clock: Clock,
+        random: Random | None = None,
     ) -> None:
         self.ours = asyncio.Event()
         self.undisputed = asyncio.Event()
@@ -81,6 +87,7 @@ class SoleHeartbeat:
         self._us = holder
         self._labels = labels
         self._clock = clock
+        self._random = random or Random()  # noqa: S311 - it only spreads writes over time
         self._version: str | None = None  # the resourceVersion that our next write replaces
         self._rival: _Rival | None = None
         self._follows = holder.follows  # until the first look
@@ -117,7 +124,7 @@ class SoleHeartbeat:
     def _pause_periods(self) -> float:
         if not self.ours.is_set() or self._version is None:
             return 1 / LOOKS_PER_PERIOD
-        return 1 if self.undisputed.is_set() else TRUST_PERIODS
+        return self._random.uniform(SHORTEST_PAUSE, 1) if self.undisputed.is_set() else TRUST_PERIODS
 
     async def _beat(self, *, period_s: float, duration_s: float) -> None:
         exists = self._version is not None or await self._may_take(period_s)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from random import Random
 
 import pytest
 
@@ -23,19 +24,36 @@ async def api() -> AsyncIterator[FakeApi]:
         yield made
 
 
+class WholePeriods(Random):
+    """Draws the longest pause."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
 class Process:
     """One process that beats, by a clock of its own."""
 
-    def __init__(self, client: Client, identity: str, *, follows: str | None, is_gone: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        identity: str,
+        *,
+        follows: str | None = None,
+        is_gone: bool = False,
+        lease: str = "heartbeat",
+        random: Random | None = None,
+    ) -> None:
         self.clock = ManualClock()
         self.kept = 0
         self.heartbeat = SoleHeartbeat(
             client,
             namespace="default",
-            name="heartbeat",
+            name=lease,
             holder=Holder(identity=identity, follows=follows, is_gone=is_gone, keep=self._keep),
             labels={"l": "x"},
             clock=self.clock,
+            random=random or WholePeriods(),
         )
         self.task = asyncio.create_task(self.heartbeat.run(period_s=PERIOD_S, duration_s=40))
 
@@ -214,3 +232,25 @@ async def test_it_goes_on_after_every_trouble(api: FakeApi) -> None:
         await first.pass_time(PERIOD_S)
         assert len(api.writes("patch leases *")) == written + 1
         await settled(lambda: first.ended, for_s=0.05)
+
+
+async def test_processes_that_began_at_the_same_moment_do_not_beat_at_the_same_moment_for_ever(
+    api: FakeApi,
+) -> None:
+    """Hosts that got power together would all write together, and whoever builds a guest then would wait for them."""
+    async with Client(api.credentials()) as client:
+        hosts = [
+            Process(client, f"store-{n}", lease=f"host-{n}", random=Random(n))  # noqa: S311 - to be the same each time
+            for n in range(20)
+        ]
+        try:
+            for each in hosts:
+                await eventually(lambda each=each: each.clock.sleepers)
+                await each.pass_time(10 * PERIOD_S)
+            waits = [each.clock.next_s for each in hosts]  # all of them 10 periods after they began
+            assert max(waits) <= PERIOD_S
+            assert max(waits) - min(waits) > PERIOD_S / 4
+        finally:
+            for each in hosts:
+                each.task.cancel()
+            await asyncio.gather(*(each.task for each in hosts), return_exceptions=True)
