@@ -57,9 +57,10 @@ class Prometheus:
         found: list[dict[str, Any]] = (await self._ask("/api/v1/query", {"query": expr}))["result"]
         return found
 
-    async def series(self) -> set[str]:
-        """Return the names of all series of ours."""
-        names = await self._ask("/api/v1/label/__name__/values")
+    async def series(self, *, of: str = "") -> set[str]:
+        """Return the names of all series of ours, or of those that one process tells."""
+        matching = {"match[]": f'{{instance="{of}"}}'} if of else None
+        names = await self._ask("/api/v1/label/__name__/values", matching)
         return {each for each in names if each.startswith("innkeeper_")}
 
     async def _ask(self, path: str, query: Mapping[str, str] | None = None) -> Any:
