@@ -10,11 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
-
 from innkeeper.domain.names import GROUP
 from innkeeper.kube import resources
-from innkeeper.kube.answers import lines
+from innkeeper.kube.answers import Lines
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ThrottledError
 from innkeeper.kube.resources import Resource
@@ -88,11 +86,12 @@ async def journal(client: Client) -> AsyncIterator[Journal]:
 async def _watch(client: Client, resource: Resource[Any], book: Journal, opened: asyncio.Event) -> None:
     version = await eventually(lambda: _version(client, resource), deadline_s=30)
     query = {"watch": "1", "resourceVersion": str(version), "timeoutSeconds": "900"}
-    unlimited = aiohttp.ClientTimeout(sock_connect=10)
-    async with client._request("GET", resource.path(), query=query, timeout=unlimited) as response:
+    async with client.streamed(resource.path(), query=query) as answer:
         opened.set()
-        async for line in lines(response.content):
-            book.note(json.loads(line))
+        lines = Lines()
+        while chunk := await answer.chunk():
+            for line in lines.of(chunk):
+                book.note(json.loads(line))
 
 
 async def _version(client: Client, resource: Resource[Any]) -> int | None:

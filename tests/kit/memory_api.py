@@ -11,14 +11,15 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qsl
 
-import aiohttp
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from innkeeper.kube.client import Client
+from innkeeper.kube.connection import LostConnectionError, NoAnswerError
 from innkeeper.kube.credentials import Credentials
+from innkeeper.kube.errors import UnavailableError
+from innkeeper.kube.transport import Call
 from tests.kit.fake_api import FakeApi
 from tests.kit.fake_api_routes import Routes
 
@@ -51,24 +52,24 @@ class MemoryApi(FakeApi):
 
 
 class MemoryClient(Client):
-    """The real client over a session in memory."""
+    """The real client over a transport in memory."""
 
     def __init__(self, api: MemoryApi, credentials: Credentials) -> None:
         super().__init__(credentials)
-        self.session = _MemorySession(api)
+        self._memory = _MemoryTransport(api)
 
     def cut_off(self, *, is_cut: bool) -> None:
         """Let no call of this client through, or let them through again; open watches end."""
-        self.session.is_cut = is_cut
+        self._memory.is_cut = is_cut
         if is_cut:
-            self.session.end_streams()
+            self._memory.end_streams()
 
     def _connected(self) -> Any:
-        return self.session
+        return self._memory
 
 
-class _MemorySession:
-    """What the client needs of `aiohttp.ClientSession`."""
+class _MemoryTransport:
+    """What the client needs of `Transport`."""
 
     def __init__(self, api: MemoryApi) -> None:
         self.is_cut = False
@@ -79,51 +80,46 @@ class _MemorySession:
         for stream in tuple(self._streams):
             stream.abort()
 
+    async def whole(self, call: Call, *, most: int) -> tuple["_Answer", bytes | None]:
+        async with self.streamed(call) as answer:
+            return answer, await answer.body(most=most)
+
     @asynccontextmanager
-    async def request(
-        self,
-        method: str,
-        url: URL,
-        *,
-        data: bytes | None,
-        headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own deadline object
-        **_: Any,
-    ) -> AsyncIterator["_Response"]:
-        request = _Request(method, url, data=data, headers=headers)
+    async def streamed(self, call: Call) -> AsyncIterator["_Answer"]:
+        request = _Request(call)
         work = asyncio.ensure_future(self._answer(request))
         try:
-            async with asyncio.timeout(timeout.total):
-                await asyncio.wait({work, request.opened}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, request.opened}, return_when=asyncio.FIRST_COMPLETED)
             if request.opened.done():
                 self._streams[request.opened.result()] = None
-                yield _Response(200, CIMultiDict(), request.opened.result())
+                yield _Answer(200, {}, request.opened.result())
             else:
                 yield work.result()
         finally:
             if request.opened.done():
                 self._streams.pop(request.opened.result(), None)
             work.cancel()
-            with suppress(asyncio.CancelledError, aiohttp.ClientError):
+            with suppress(asyncio.CancelledError, UnavailableError):
                 await work
 
-    async def _answer(self, request: "_Request") -> "_Response":
+    async def _answer(self, request: "_Request") -> "_Answer":
         await self._travel(request)
         answer = await self._api.routes.handle(request)  # type: ignore[arg-type] # as much of one as the routes read
         if request.opened.done():
-            return _Response(200, CIMultiDict(), request.opened.result())
+            return _Answer(200, {}, request.opened.result())
         await self._travel(request)
         assert isinstance(answer, web.Response)
         assert isinstance(answer.body, bytes)
-        return _Response(answer.status, answer.headers, _Body(answer.body))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return _Answer(answer.status, headers, _MemoryStream(answer.body, b""))
 
     async def _travel(self, request: "_Request") -> None:
         # The way over the wire, in virtual time: no real time passes.
         await asyncio.sleep(self._api.random.uniform(0, SLOWEST_ANSWER_S))
         if self.is_cut or not self._api.is_up:
-            raise aiohttp.ClientConnectionError("connection refused")
+            raise NoAnswerError("connection refused")
         if request.is_aborted:
-            raise aiohttp.ServerDisconnectedError
+            raise NoAnswerError("the connection was closed")
 
     async def close(self) -> None:
         self.end_streams()
@@ -132,16 +128,17 @@ class _MemorySession:
 class _Request:
     """What the routes need of `web.Request`."""
 
-    def __init__(self, method: str, url: URL, *, data: bytes | None, headers: Mapping[str, str]) -> None:
-        self.method = method
-        self.headers = CIMultiDict(headers)
-        self.query = dict(parse_qsl(url.raw_query_string))
-        self.can_read_body = data is not None
+    def __init__(self, call: Call) -> None:
+        path, _, query = call.target.partition("?")
+        self.method = call.method
+        self.headers = CIMultiDict(call.headers)
+        self.query = dict(parse_qsl(query))
+        self.can_read_body = bool(call.body)
         self.content_type = self.headers.get("Content-Type", "")
         self.is_aborted = False
         self.opened: asyncio.Future[_MemoryStream] = asyncio.get_running_loop().create_future()
-        self.match_info = _matched(url.raw_path)
-        self._data = data or b""
+        self.match_info = _matched(path)
+        self._data = call.body
 
     @property
     def transport(self) -> "_Request":
@@ -158,12 +155,14 @@ class _Request:
 
 
 class _MemoryStream:
-    """A watch: what the routes write, the client reads."""
+    """A body: what the routes write, the client reads."""
 
     status = 200
 
-    def __init__(self) -> None:
+    def __init__(self, *chunks: bytes) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        for chunk in chunks:
+            self._chunks.put_nowait(chunk)
 
     @classmethod
     async def begin(cls, request: Any) -> Any:
@@ -180,29 +179,26 @@ class _MemoryStream:
     def abort(self) -> None:
         self._chunks.put_nowait(_END)
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._chunks.get()) != b"":
-            if chunk is _END:
-                raise aiohttp.ClientPayloadError("the connection was cut")
-            yield chunk
+    async def chunk(self) -> bytes:
+        chunk = await self._chunks.get()
+        if chunk is _END:
+            raise LostConnectionError("the connection was cut")
+        return chunk
 
 
-class _Body:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+class _Answer:
+    """What the client needs of `Answer`."""
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        yield self._content
-
-
-class _Response:
-    """What the client needs of `aiohttp.ClientResponse`."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], content: Any) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], content: _MemoryStream) -> None:
         self.status = status
-        self.ok = status < 400
         self.headers = headers
-        self.content = content
+        self.chunk = content.chunk
+
+    async def body(self, *, most: int) -> bytes | None:
+        found = b""
+        while chunk := await self.chunk():
+            found += chunk
+        return found if len(found) <= most else None
 
 
 def _matched(path: str) -> dict[str, str]:

@@ -11,16 +11,20 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import uvloop
 
+from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
-from innkeeper.kube.resources import ASSIGNMENTS, GUESTS
-from innkeeper.views.meta import Condition
+from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, Resource
+from innkeeper.views.meta import Condition, View
 from kit.first_guest import objects
+
+V = TypeVar("V", bound=View)
 
 DEADLINE_S = 120.0
 
@@ -73,13 +77,18 @@ class Load:
         self._sent[name] = time.perf_counter()
         await self._client.create(GUESTS, objects.guest(name), namespace=objects.NAMESPACE)
 
+    async def _events(self, resource: Resource[V], version: str) -> AsyncIterator[WatchEvent[V]]:
+        async with self._client.watch(resource, resource_version=version, timeout_s=1800) as stream:
+            async for event in stream.each():
+                yield event
+
     async def _watch_orders(self, version: str) -> None:
-        async for event in self._client.watch(ASSIGNMENTS, resource_version=version, timeout_s=1800):
+        async for event in self._events(ASSIGNMENTS, version):
             if event.type == "ADDED" and event.object is not None:
                 self._ordered.setdefault(event.object.spec.guest.name, time.perf_counter())
 
     async def _watch_guests(self, version: str) -> None:
-        async for event in self._client.watch(GUESTS, resource_version=version, timeout_s=1800):
+        async for event in self._events(GUESTS, version):
             guest = event.object
             if guest is not None and guest.metadata.name in self._sent and _is_ready(guest.status.conditions):
                 self._ready.setdefault(guest.metadata.name, time.perf_counter())

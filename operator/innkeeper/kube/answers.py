@@ -4,11 +4,10 @@ Everything is read up to a cap. An object that does not fit its view is logged a
 one strange object neither stops a kind nor passes for deleted.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -66,6 +65,13 @@ class _RawEvent(msgspec.Struct):
     object: msgspec.Raw
 
 
+class _ChangeOf(msgspec.Struct, Generic[V]):
+    """An event that tells of a change, its object read at once."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    object: V
+
+
 class RawList(View, frozen=True, kw_only=True):
     """A page of a list, its objects not yet decoded: each may fail by itself."""
 
@@ -97,78 +103,80 @@ class WatchEvent(Generic[V]):
     object: V | None
 
 
-async def limited(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the whole body.
-
-    Raises:
-        ApiError: UnavailableError where it is larger than `most` bytes.
-    """
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > most:
-            raise errors.UnavailableError(f"the API server's answer is larger than {most} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def refusal(response: aiohttp.ClientResponse) -> errors.ApiError:
-    """Return the error that an answer with a status of 300 and above means."""
-    text = b""
-    async for chunk in response.content.iter_any():
-        text += chunk
-        if len(text) > MAX_REFUSAL_BYTES:
-            break
+def refusal(status: int, headers: Mapping[str, str], body: bytes | None) -> errors.ApiError:
+    """Return the error that an answer with a status of 300 and above means; headers by names in lower case."""
+    text = (body or b"")[:MAX_REFUSAL_BYTES]
     try:
         answer = msgspec.json.decode(text, type=StatusAnswer)
     except (msgspec.DecodeError, UnicodeError):
         answer = StatusAnswer(message=text.decode(errors="replace"))
-    after = response.headers.get("Retry-After", "")
+    after = headers.get("retry-after", "")
     return errors.from_answer(
-        response.status,
+        status,
         reason=answer.reason,
-        message=answer.message or f"HTTP {response.status}",
+        message=answer.message or f"HTTP {status}",
         causes=answer.causes,
         retry_after_s=float(after) if after.isdigit() else None,
     )
 
 
-async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield whole lines; one line may be larger than aiohttp's own buffer."""
-    rest = b""
-    async for chunk in content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line
-        if len(rest) > MAX_EVENT_BYTES:
+class Lines:
+    """Puts chunks together and cuts them into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def of(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that are complete now, the empty ones left out.
+
+        Raises:
+            ApiError: UnavailableError where a line is larger than MAX_EVENT_BYTES.
+        """
+        *lines, self._rest = (self._rest + chunk if self._rest else chunk).split(b"\n")
+        if len(self._rest) > MAX_EVENT_BYTES:
             raise errors.UnavailableError(f"an event is larger than {MAX_EVENT_BYTES} bytes")
+        return [line for line in lines if line]
 
 
-def event_of(line: bytes, view: type[V]) -> WatchEvent[V]:
-    """Return the event in one line of a watch.
+class EventReader(Generic[V]):
+    """Reads the events of one kind."""
 
-    Raises:
-        ApiError: what an ERROR event means; UnreadableError where the line is no event; GoneError where a deletion cannot
-            be read, since only a new list tells then what is gone.
-    """
-    raw = decoded(line, _RawEvent)
-    if raw.type == "ERROR":
-        answer = decoded(raw.object, StatusAnswer)
-        raise errors.from_answer(answer.code or 500, reason=answer.reason, message=answer.message)
-    if raw.type != "BOOKMARK":
+    def __init__(self, view: type[V]) -> None:
+        self._view = view
+        self._whole = msgspec.json.Decoder(_ChangeOf[view])  # type: ignore[valid-type] # known at run time only
+
+    def event(self, line: bytes) -> WatchEvent[V]:
+        """Return the event in one line of a watch.
+
+        Raises:
+            ApiError: what an ERROR event means; UnreadableError where the line is no event; GoneError where a deletion
+                cannot be read, since only a new list tells then what is gone.
+        """
         try:
-            found = msgspec.json.decode(raw.object, type=view)
-        except msgspec.ValidationError as error:
-            unreadable_key(raw.object, view, error)
-            if raw.type == "DELETED":
-                raise errors.GoneError("an object that cannot be read was deleted; list anew") from error
-        else:
-            version: str = found.metadata.resource_version  # type: ignore[attr-defined] # every view of a kind has metadata
-            return WatchEvent(raw.type, version, found)
-    kind = "BOOKMARK" if raw.type == "BOOKMARK" else "UNREADABLE"
-    return WatchEvent(kind, decoded(raw.object, _Bookmark).metadata.resource_version, None)
+            change = self._whole.decode(line)
+        except (msgspec.DecodeError, UnicodeError):
+            return self._other(line)  # a bookmark, an error, or what is looked at more closely
+        found: V = change.object
+        version: str = found.metadata.resource_version  # type: ignore[attr-defined] # every view of a kind has metadata
+        return WatchEvent(change.type, version, found)
+
+    def _other(self, line: bytes) -> WatchEvent[V]:
+        raw = decoded(line, _RawEvent)
+        if raw.type == "ERROR":
+            answer = decoded(raw.object, StatusAnswer)
+            raise errors.from_answer(answer.code or 500, reason=answer.reason, message=answer.message)
+        if raw.type != "BOOKMARK":
+            try:
+                found = msgspec.json.decode(raw.object, type=self._view)
+            except msgspec.ValidationError as error:
+                unreadable_key(raw.object, self._view, error)
+                if raw.type == "DELETED":
+                    raise errors.GoneError("an object that cannot be read was deleted; list anew") from error
+            else:
+                version: str = found.metadata.resource_version  # type: ignore[attr-defined] # as above
+                return WatchEvent(raw.type, version, found)
+        kind = "BOOKMARK" if raw.type == "BOOKMARK" else "UNREADABLE"
+        return WatchEvent(kind, decoded(raw.object, _Bookmark).metadata.resource_version, None)
 
 
 def unreadable_key(raw: msgspec.Raw, view: type[View], error: Exception) -> tuple[str, str]:

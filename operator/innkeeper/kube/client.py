@@ -1,46 +1,43 @@
-"""A client of the API server: aiohttp below, msgspec views above, one tree of errors.
+"""A client of the API server: bytes below, msgspec views above, one tree of errors.
 
 Every call has a deadline and a cap on what it reads. It never tries again by itself: who calls knows whether the world
 has changed meanwhile. Writes are conditional where the caller names a resourceVersion or uid.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
-from aiohttp.connector import NEEDS_CLEANUP_CLOSED
-from yarl import URL
 
 from innkeeper import __version__
 from innkeeper.kube import errors
 from innkeeper.kube.answers import (
     MAX_ANSWER_BYTES,
+    MAX_REFUSAL_BYTES,
     Listing,
     MetadataOnly,
     RawList,
-    WatchEvent,
     decoded,
-    event_of,
-    limited,
-    lines,
     refusal,
     unreadable_key,
 )
+from innkeeper.kube.connection import Answer
 from innkeeper.kube.credentials import Credentials
+from innkeeper.kube.event_stream import EventStream
 from innkeeper.kube.resources import Resource
+from innkeeper.kube.transport import Call, Transport
 from innkeeper.views.meta import View
 
 V = TypeVar("V", bound=View)
 
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_CONNECTIONS = 64
+_LONGER_THAN_WATCH_S = 30.0  # an API server that does not end a watch in time is gone
 _VERBS = {"POST": "create", "PATCH": "patch", "PUT": "replace", "DELETE": "delete"}
 
 OnWrite = Callable[[str, str, str], None]
@@ -58,9 +55,14 @@ class Client:
         request_timeout_s: float = 30,
     ) -> None:
         self.credentials = credentials
-        self._user_agent = user_agent
-        self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
-        self._session: aiohttp.ClientSession | None = None
+        # Compression costs the API server far more than the bytes cost a network beside it.
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        self._timeout_s = request_timeout_s
+        self._transport: Transport | None = None
         self._on_write: OnWrite = lambda kind, verb, outcome: None  # noqa: ARG005 - a default that does nothing
 
     def observed_by(self, on_write: OnWrite) -> None:
@@ -77,9 +79,9 @@ class Client:
 
     async def close(self) -> None:
         """End all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._transport is not None:
+            await self._transport.close()
+            self._transport = None
 
     async def get(self, resource: Resource[V], name: str, *, namespace: str | None = None) -> V:
         """Return one object.
@@ -246,6 +248,7 @@ class Client:
         """Post to a path that is no collection of objects, such as a review or a token request."""
         return decoded(await self._write("POST", path, body, path.rpartition("/")[2]), dict[str, Any])
 
+    @asynccontextmanager
     async def watch(
         self,
         resource: Resource[V],
@@ -254,11 +257,8 @@ class Client:
         namespace: str | None = None,
         label_selector: str | None = None,
         timeout_s: int = 300,
-        opened: asyncio.Event | None = None,
-    ) -> AsyncGenerator[WatchEvent[V], None]:
-        """Yield what changes after `resource_version`, until the server or the connection ends the watch.
-
-        `opened` is set when the server begins to answer.
+    ) -> AsyncIterator[EventStream[V]]:
+        """Yield what changes after `resource_version`, once the server begins to answer; it ends after `timeout_s`.
 
         Raises:
             ApiError: GoneError where that version is forgotten.
@@ -271,13 +271,24 @@ class Client:
         }
         if label_selector:
             query["labelSelector"] = label_selector
-        timeout = aiohttp.ClientTimeout(total=timeout_s + 30, sock_connect=10)
-        path = resource.path(namespace=namespace)
-        async with self._request("GET", path, query=query, timeout=timeout) as response:
-            if opened is not None:
-                opened.set()
-            async for line in lines(response.content):
-                yield event_of(line, resource.view)
+        async with self.streamed(resource.path(namespace=namespace), query=query) as answer:
+            yield EventStream(answer, resource.view, ends_within_s=timeout_s + _LONGER_THAN_WATCH_S)
+
+    @asynccontextmanager
+    async def streamed(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """Yield an answer that is read as it comes, once its head is there.
+
+        Raises:
+            ApiError: the API server refused, or is away.
+        """
+        async with AsyncExitStack() as stack:
+            with self._late_told():
+                async with asyncio.timeout(self._timeout_s):
+                    sent = self._connected().streamed(self._get(path, query))
+                    answer = await stack.enter_async_context(sent)
+                    if not _is_good(answer):
+                        raise self._refusal(answer, await answer.body(most=MAX_REFUSAL_BYTES))
+            yield answer
 
     async def _write(self, method: str, path: str, body: Any, kind: str) -> bytes:
         headers = {"Content-Type": MERGE_PATCH} if method == "PATCH" else None
@@ -301,69 +312,56 @@ class Client:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        async with self._request(method, path, query=query, body=body, headers=headers) as response:
-            return await limited(response, MAX_ANSWER_BYTES)
+        call = self._get(path, query, headers) if body is None else self._sending(method, path, body, headers)
+        with self._late_told():
+            async with asyncio.timeout(self._timeout_s):
+                answer, found = await self._connected().whole(call, most=MAX_ANSWER_BYTES)
+        if not _is_good(answer):
+            raise self._refusal(answer, found)
+        if found is None:
+            raise errors.UnavailableError(f"the API server's answer is larger than {MAX_ANSWER_BYTES} bytes")
+        return found
 
-    @asynccontextmanager
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 - aiohttp's own deadline object
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    @contextmanager
+    def _late_told(self) -> Iterator[None]:
         try:
-            async with self._connected().request(
-                method,
-                self._url(path, query),
-                data=None if body is None else msgspec.json.encode(body),
-                headers=self._headers(headers, has_body=body is not None),
-                timeout=timeout or self._timeout,
-                allow_redirects=False,
-                server_hostname=self.credentials.tls_server_name,
-            ) as response:
-                if response.status == HTTPStatus.UNAUTHORIZED:
-                    self.credentials.forget()
-                if not response.ok or response.status >= HTTPStatus.MULTIPLE_CHOICES:
-                    raise await refusal(response)
-                yield response
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            message = f"the API server {self.credentials.server} does not answer: {str(error) or type(error).__name__}"
-            raise _unavailable(error)(message) from error
+            yield
+        except TimeoutError as error:
+            message = f"the API server {self.credentials.server} does not answer within {self._timeout_s:g} s"
+            raise errors.UnavailableError(message) from error
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
-        """Return a URL that is encoded already: names in paths need no encoding, values are quoted here."""
+    def _refusal(self, answer: Answer, body: bytes | None) -> errors.ApiError:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self.credentials.forget()
+        return refusal(answer.status, answer.headers, body)
+
+    def _get(
+        self, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None = None
+    ) -> Call:
+        """Return a read; names in paths are encoded already, values are here."""
         words = f"?{urlencode(query)}" if query else ""
-        return URL(f"{self.credentials.server}{path}{words}", encoded=True)
+        return Call("GET", f"{path}{words}", self._said(headers))
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            context = self.credentials.ssl_context()
-            connector = aiohttp.TCPConnector(
-                limit=_CONNECTIONS,
-                ssl=context if context is not None else False,
-                keepalive_timeout=60,
-                # A watch that we end waits for the server's goodbye; without this the session's end leaves it behind.
-                enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
-            )
-            self._session = aiohttp.ClientSession(connector=connector)
-        return self._session
+    def _sending(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> Call:
+        content = msgspec.json.encode(body)
+        return Call(
+            method, path, self._said({"Content-Type": "application/json", **(headers or {})}), content
+        )
 
-    def _headers(self, given: Mapping[str, str] | None, *, has_body: bool) -> dict[str, str]:
-        # Compression costs the API server far more than the bytes cost a network beside it.
-        headers = {
-            "User-Agent": self._user_agent,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
-        if has_body:
-            headers["Content-Type"] = "application/json"
-        if token := self.credentials.bearer():
-            headers["Authorization"] = f"Bearer {token}"
-        return {**headers, **(given or {})}
+    def _said(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        token = self.credentials.bearer()
+        who = {"Authorization": f"Bearer {token}"} if token else {}
+        return {**self._headers, **who, **(headers or {})}
+
+    def _connected(self) -> Transport:
+        if self._transport is None:
+            own = self.credentials
+            self._transport = Transport(own.server, tls=own.ssl_context(), server_name=own.tls_server_name)
+        return self._transport
+
+
+def _is_good(answer: Answer) -> bool:
+    return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _kind(resource: Resource[Any], subresource: str | None) -> str:
@@ -378,10 +376,3 @@ def _outcome(error: errors.ApiError) -> str:
         return "throttled"
     is_refusal = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return "refused" if is_refusal else "failed"
-
-
-def _unavailable(error: BaseException) -> type[errors.UnavailableError]:
-    refused = isinstance(error, aiohttp.ClientConnectorError) and isinstance(
-        error.os_error, ConnectionRefusedError
-    )
-    return errors.RefusedConnectionError if refused else errors.UnavailableError

@@ -21,6 +21,7 @@ from innkeeper.errors import InnkeeperError
 from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import GoneError, RefusedConnectionError, ThrottledError, UnauthorizedError
+from innkeeper.kube.event_stream import EventStream
 from innkeeper.kube.relisting import Learnt, Scope, Way
 from innkeeper.kube.resources import Resource
 from innkeeper.views.meta import Meta, View
@@ -252,76 +253,55 @@ class Informer(Generic[V]):
                 self._tell(Change(key, old, new))
 
     async def _watch(self) -> None:
-        scope, opened = self._scope, asyncio.Event()
-        events = scope.client.watch(
+        scope = self._scope
+        watch = scope.client.watch(
             self.resource,
             resource_version=self.resource_version,
             namespace=scope.namespace,
             label_selector=scope.label_selector,
             timeout_s=self._random.randint(*WATCH_S),
-            opened=opened,
         )
-        pending: asyncio.Task[WatchEvent[V] | None] | None = None
-        is_first = True
-        try:
-            while True:
-                pending = asyncio.ensure_future(anext(events, None))
-                if not self.synced.is_set():
-                    await self._until_quiet(pending, opened)
-                event = await self._next(pending, is_first=is_first)
-                pending, is_first = None, False
-                if event is None:
-                    return
-                self._take(event)
-        except TimeoutError:
+        async with watch as stream:
+            events = await self._next(stream, is_first=True)
+            while events:
+                for event in events:
+                    self._take(event)
+                events = await self._next(stream)
+        if events is None:
             log.warning("watch_silent", kind=self.resource.kind, seconds=self._silence_s)
             # A second silence in a row: the server may hold a version that it does not know (it went back).
             if self._silences:
                 self.resource_version = ""
             self._silences += 1
-        finally:
-            if pending is not None:
-                pending.cancel()
-                await asyncio.gather(pending, return_exceptions=True)
-            await events.aclose()
 
-    async def _next(
-        self, pending: asyncio.Task[WatchEvent[V] | None], *, is_first: bool
-    ) -> WatchEvent[V] | None:
-        """Return the next event; where a watch hears nothing at all, the version is asked for before it is given up.
+    async def _next(self, stream: EventStream[V], *, is_first: bool = False) -> list[WatchEvent[V]] | None:
+        """Return the next events; none where the watch ended, None where nothing came for too long."""
+        if not self.synced.is_set():
+            # A server sends what it knows without a pause, and it knew of everything when the version was asked for.
+            events = await stream.batch(within_s=QUIET_S)
+            if events is not None:
+                return events
+            self.synced.set()
+        if is_first:
+            return await self._first(stream)
+        return await stream.batch(within_s=self._silence_s)
+
+    async def _first(self, stream: EventStream[V]) -> list[WatchEvent[V]] | None:
+        """Return the first events; where a watch hears nothing at all, the version is asked for before it is given up.
 
         An API server sends bookmarks only of versions beyond the one that a watch began with. Its cache of a kind that
         nobody writes goes on only when etcd tells it (after 10 minutes, if nobody has set another time) or somebody asks.
-
-        Raises:
-            TimeoutError: none came for too long.
         """
-        patience, question = self._silence_s, None
-        if is_first:
-            patience /= 2
-            await asyncio.wait({pending}, timeout=patience)
-            if not pending.done():
-                question = asyncio.ensure_future(self._scope.version())
+        patience = self._silence_s / 2
+        events = await stream.batch(within_s=patience)
+        if events is not None:
+            return events
+        question = asyncio.ensure_future(self._scope.version())
         try:
-            async with asyncio.timeout(patience):
-                return await pending
-        finally:
-            if question is not None:  # its answer is worth nothing, and without one the silence tells enough
-                question.cancel()
-                await asyncio.gather(question, return_exceptions=True)
-
-    async def _until_quiet(self, pending: asyncio.Task[WatchEvent[V] | None], opened: asyncio.Event) -> None:
-        """Wait for the next event; where none comes for a moment after the server began to answer, all was told.
-
-        A server sends what it knows already without a pause, and it knew of everything when the version was asked for.
-        """
-        for _ in range(int(self._silence_s / QUIET_S)):
-            await asyncio.wait({pending}, timeout=QUIET_S)
-            if pending.done():
-                return
-            if opened.is_set():
-                self.synced.set()
-                return
+            return await stream.batch(within_s=patience)
+        finally:  # the answer is worth nothing, and without one the silence tells enough
+            question.cancel()
+            await asyncio.gather(question, return_exceptions=True)
 
     def _take(self, event: WatchEvent[V]) -> None:
         version = int(event.resource_version or 0)

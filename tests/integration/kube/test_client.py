@@ -197,14 +197,15 @@ async def test_a_watch_tells_what_changes_after_a_version(api: Api) -> None:
     events: list[WatchEvent[ConfigMap]] = []
 
     async def watch() -> None:
-        stream = api.client.watch(
+        watch = api.client.watch(
             CONFIG_MAPS,
             namespace=api.namespace,
             resource_version=begin.resource_version,
             label_selector="tier=web",
         )
-        async for event in stream:
-            events.append(event)  # noqa: PERF401 - a comprehension would show nothing before the watch ends
+        async with watch as stream:
+            while more := await stream.batch():
+                events.extend(more)
 
     def found() -> list[WatchEvent[ConfigMap]]:
         return [event for event in events if event.type != "BOOKMARK"]
@@ -234,8 +235,8 @@ async def test_a_watch_ends_when_its_time_is_over(api: Api) -> None:
         label_selector="tier=web",
         timeout_s=1,
     )
-    async with asyncio.timeout(20):
-        assert [event.object async for event in watch if event.object is not None] == []
+    async with asyncio.timeout(20), watch as stream:
+        assert [event.object async for event in stream.each() if event.object is not None] == []
 
 
 async def test_nothing_is_made_in_a_namespace_that_ends(api: Api) -> None:
