@@ -79,4 +79,4 @@ def address_name(space: str, address: str) -> str:
 def mac_of(guest_id: str, interface: str) -> str:
     """Return the MAC of an interface: locally administered, unicast, from a hash of Guest ID and interface."""
     digest = hashlib.sha256(f"mac\0{guest_id}\0{interface}".encode()).digest()
-    return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))
+    return f"02:{digest[:5].hex(':')}"

@@ -1,4 +1,4 @@
-"""Things by what they have in common: which guests a namespace, a host, a MAC or an image has.
+"""Things by what they have in common: which guests a namespace, a host, a MAC or an image has; or the one of a name.
 
 Fed by the subset with each change. What nobody has any more is not kept.
 """
@@ -10,6 +10,14 @@ from typing import Generic, TypeVar
 
 Common = TypeVar("Common", bound=Hashable)
 Member = TypeVar("Member", bound=Hashable)
+
+
+def put_or_drop(table: dict[Common, Member], common: Common, member: Member | None) -> None:
+    """Note the one that has it, or that nobody has."""
+    if member is None:
+        table.pop(common, None)
+    else:
+        table[common] = member
 
 
 class Index(Generic[Common, Member]):

@@ -244,7 +244,7 @@ class AssignerWorker:
         if len(spec["order"]) > MAX_ORDER_BYTES:
             return _too_large(len(spec["order"]))
         if assignment is None:
-            return await self._create(order, spec)
+            return await self._create(guest, order, spec)
         await self._write(assignment, {"spec": spec})
         log.info("order_changed", guest=order.guest_id, host=host, desired=order.desired, rank=list(rank))
         return None
@@ -260,16 +260,17 @@ class AssignerWorker:
         )
         self._subset.assume(written)
 
-    async def _create(self, order: Order, spec: Mapping[str, Any]) -> Blocked | None:
+    async def _create(self, guest: Guest, order: Order, spec: Mapping[str, Any]) -> Blocked | None:
         namespace = names.host_namespace(order.host)
         body = ordering.assignment_document(order, spec)
         try:
             created = await self._client.create(ASSIGNMENTS, body, namespace=namespace)
+            self._subset.assume(created, led=(guest.metadata.namespace, guest.metadata.name))
         except AlreadyExistsError:
-            created = await self._client.get(ASSIGNMENTS, order.guest_id, namespace=namespace)
+            found = await self._client.get(ASSIGNMENTS, order.guest_id, namespace=namespace)
+            self._subset.assume(found)  # it may say something else, so the guest is looked at again
         except (NotFoundError, ForbiddenError) as error:
             return _no_namespace(order.host, error)
-        self._subset.assume(created)
         log.info("order_given", guest=order.guest_id, host=order.host, desired=order.desired)
         return None
 
@@ -315,6 +316,8 @@ class AssignerWorker:
             found = ordering.bound_addresses(guest, pools, signed)
         except KeyError:
             return None
+        if signed is None:
+            return found
         others = {
             each.pool
             for bound, each in zip(guest.status.addresses, found, strict=True)

@@ -204,7 +204,7 @@ class GuestWorker:
     async def _write_status(self, guest: Guest, facts: dict[str, Any]) -> Guest:
         """Write facts beside what the status says already; None takes a field away."""
         written = await write_facts(self._client, guest, facts)
-        self._subset.assume(written)
+        self._subset.assume(written, led=(guest.metadata.namespace, guest.metadata.name))
         return written
 
 

@@ -7,10 +7,11 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from innkeeper.domain.addressing import overlaps as overlapping
+from innkeeper.domain.addressing.intervals import united
 from innkeeper.domain.addressing.overlaps import overlaps
 from innkeeper.domain.addressing.pool import Pool, PoolInvalidError, number_of, understand
 from innkeeper.domain.addressing.search import count_free, free_addresses, has_free
@@ -114,6 +115,41 @@ def test_each_address_comes_once_and_all_do(prefix: int, holes: list[int], guest
         assert has_free(pool, taken)
         assert count_free(pool, taken, most=2) == 1
         assert list(claimed(pool, "another", taken=taken)) == [found[0]], "a freed address is found again"
+
+
+@given(
+    st.sets(st.integers(min_value=0, max_value=1500)),
+    st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 1500)), max_size=3),
+    st.integers(min_value=0, max_value=2000),
+)
+def test_free_numbers_are_counted_as_if_one_by_one(
+    numbers: set[int], ends: list[tuple[int, int]], most: int
+) -> None:
+    taken = Taken()
+    for number in numbers:
+        taken.add(number)
+    intervals = united((min(pair), max(pair)) for pair in ends)
+    assert taken.count_free(intervals, most=most) == min(most, len(list(taken.free(intervals))))
+
+
+@given(
+    st.one_of(
+        st.ip_addresses().map(str),
+        st.lists(st.integers(-1, 300), min_size=3, max_size=5).map(lambda octets: ".".join(map(str, octets))),
+        st.text(alphabet="0123456789.:af\u0661 ", max_size=16),
+    )
+)
+@example("10.0.0.01")
+@example("10.0.0.256")
+@example("1\u0660.0.0.1")
+def test_an_address_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    try:
+        wanted = ipaddress.ip_address(text)
+    except ValueError:
+        with pytest.raises(ValueError, match="address"):
+            number_of(text)
+    else:
+        assert number_of(text) == (wanted.version, int(wanted))
 
 
 @settings(max_examples=60)

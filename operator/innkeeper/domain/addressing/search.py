@@ -60,7 +60,7 @@ def has_free(pool: Pool, taken: Taken) -> bool:
 
 def count_free(pool: Pool, taken: Taken, *, most: int) -> int:
     """Return how many addresses of a pool are free; no more than `most` are counted."""
-    return sum(1 for _ in islice(taken.free(pool.intervals), most))
+    return taken.count_free(pool.intervals, most=most)
 
 
 def _digest(guest_id: str, interface: str) -> bytes:

@@ -50,6 +50,24 @@ class Taken:
                     yield from (each for each in range(number, end + 1) if each not in block)
                 number = end + 1
 
+    def count_free(self, intervals: Iterable[Interval], *, most: int) -> int:
+        """Return how many numbers of the intervals are not taken, `most` at the most: block by block, not one by one."""
+        count = 0
+        for first, last in intervals:
+            number = first
+            while number <= last and count < most:
+                index = number // _BLOCK
+                end = min(last, (index + 1) * _BLOCK - 1)
+                count += end - number + 1 - self._taken_between(index, number, end)
+                number = end + 1
+        return min(count, most)
+
+    def _taken_between(self, index: int, first: int, last: int) -> int:
+        block = self.block(index)
+        if last - first + 1 == _BLOCK:
+            return len(block)
+        return sum(first <= each <= last for each in block)
+
 
 class TakenTogether(Taken):
     """One set of addresses, and those that are taken elsewhere beside it: only the former is written to."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from innkeeper.domain import names
-from innkeeper.domain.addressing.pool import Pool
+from innkeeper.domain.addressing.pool import Pool, number_of
 from innkeeper.domain.lifecycle.caught_up import caught_up_with
 from innkeeper.domain.orders import Order, OrderAddress, OrderImage, OrderOperation, OrderResources, Rank
 from innkeeper.domain.quantity import Amounts
@@ -172,7 +172,9 @@ def _bound(bound: GuestAddress, pool: Pool | None, before: OrderAddress | None) 
 
 def is_of_another(bound: GuestAddress, pool: Pool, before: OrderAddress | None) -> bool:
     """Tell whether a pool is not the one that an address came from: network, VLAN and space of a pool never change."""
-    if ipaddress.ip_address(bound.address) not in pool.network:
+    family, number = number_of(bound.address)
+    first, last = pool.bounds
+    if family != pool.version or not first <= number <= last:
         return True
     if before is None:
         return False

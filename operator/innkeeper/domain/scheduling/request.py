@@ -4,8 +4,10 @@ Everything in it is immutable and hashable. `asking` makes one from a Guest.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
+from operator import attrgetter
 
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.scheduling.selectors import Selector
@@ -103,15 +105,14 @@ class Request:
     spread: tuple[SpreadLimit, ...] = ()
     wishes: tuple[Wish, ...] = ()
     spread_wishes: tuple[Term, ...] = ()
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        # A request is looked up many times; its hash walks over everything in it.
-        values = tuple(getattr(self, name) for name in _COMPARED)
-        object.__setattr__(self, "_hash", hash(values))
 
     def __hash__(self) -> int:
         return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # A request is looked up many times; its hash walks over everything in it.
+        return hash(_COMPARED(self))
 
     @property
     def speaks_of_guests(self) -> bool:
@@ -145,4 +146,4 @@ class Request:
         return group.has(self.namespace, dict(self.labels))
 
 
-_COMPARED = tuple(name for name in Request.__dataclass_fields__ if name != "_hash")
+_COMPARED = attrgetter(*Request.__dataclass_fields__)
