@@ -9,6 +9,8 @@ import aiohttp
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
 from kit.certificates import Authority, Pair
+from tests.kit.agent_host import AgentHost
+from tests.kit.waiting import eventually
 
 HOST = "inn-a"
 
@@ -70,3 +72,13 @@ async def ask(
         session.request(method, f"https://{address}{path}", server_hostname=host) as answer,
     ):
         return Answer(answer.status, await answer.read(), dict(answer.headers))
+
+
+async def reported(host: AgentHost) -> str:
+    """Wait until the agent tells where it listens."""
+
+    async def address() -> str | None:
+        return (await host.host_agent()).status.address
+
+    found: str = await eventually(address)
+    return found

@@ -31,7 +31,7 @@ from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import STORE, guest_id, order
 from tests.kit.certificates import expired_client
 from tests.kit.clock import ManualClock
-from tests.kit.host_api import HOST, Answer, HostFiles, ask, context
+from tests.kit.host_api import HOST, Answer, HostFiles, ask, context, reported
 from tests.kit.waiting import eventually
 
 AT = "2026-01-01T00:00:00Z"
@@ -416,16 +416,6 @@ def test_what_is_reported(tmp_path: Path, listen: str, reported: str | None, add
     assert replace(place, listen=listen).address(9104) == address
 
 
-async def reported(host: AgentHost) -> str:
-    """Wait until the agent tells where it listens."""
-
-    async def address() -> str | None:
-        return (await host.host_agent()).status.address
-
-    found: str = await eventually(address)
-    return found
-
-
 async def test_an_agent_reports_where_it_listens_and_answers_there(host: AgentHost, tmp_path: Path) -> None:
     vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
     files.fill(vouching)
@@ -441,50 +431,6 @@ async def test_an_agent_reports_where_it_listens_and_answers_there(host: AgentHo
     steps = [step.reason for step in guest.history]
     assert (steps[0], steps[-1]) == ("Accepted", "Running")
     assert told.settings == (await host.host_agent()).spec
-
-
-async def test_the_console_of_a_guest_that_is_here_can_be_read(host: AgentHost, tmp_path: Path) -> None:
-    vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
-    files.fill(vouching)
-    host.api_place = files.place()
-    host.start()
-    await host.assign(order())
-    await host.told(guest_id(), "Running")
-    address = await reported(host)
-    host.disk(guest_id()).with_name("console.log").write_bytes(b"booted\x1b[0m\xff\nlogin: ")
-    tls = context(vouching, trial.operator_pair(vouching))
-    whole = await ask(address, f"/v1/guests/{guest_id()}/console", tls=tls)
-    assert (whole.status, whole.body) == (200, b"booted\x1b[0m\xff\nlogin: ")
-    part = await ask(address, f"/v1/guests/{guest_id()}/console?bytes=7", tls=tls)
-    assert part.body == b"login: "
-    for wrong in ("7", "7-7", "x-1-1", "-1-2-3", "7-7-7-7", "7-7-7%0a"):
-        answer = await ask(address, f"/v1/guests/{guest_id()}/console?after={wrong}", tls=tls)
-        assert answer.status == 400, wrong
-    for unknown in (guest_id(2), "..", "%2e%2e%2fagent.db"):
-        answer = await ask(address, f"/v1/guests/{unknown}/console", tls=tls)
-        assert answer.status == 404, unknown
-
-
-async def test_who_follows_a_console_gets_what_came_since(host: AgentHost, tmp_path: Path) -> None:
-    vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
-    files.fill(vouching)
-    host.api_place = files.place()
-    host.start()
-    await host.assign(order())
-    await host.told(guest_id(), "Running")
-    address, operator = await reported(host), trial.operator_pair(vouching)
-    log = host.disk(guest_id()).with_name("console.log")
-    own = ClientFiles(authority=vouching.own.certificate, certificate=operator.certificate, key=operator.key)
-    async with Agents(own) as agents:
-        reader = agents.reader(HOST, address)
-        log.write_bytes(b"booted\n")
-        first = await reader.console(guest_id(), max_bytes=1000, after="")
-        with log.open("ab") as opened:
-            opened.write(b"login: ")
-        then = await reader.console(guest_id(), max_bytes=1000, after=first.end)
-        cut = await reader.console(guest_id(), max_bytes=3, after=first.end)
-    assert (first.written, then.written, then.is_some_left_out) == (b"booted\n", b"login: ", False)
-    assert (cut.written, cut.is_some_left_out) == (b"n: ", True)
 
 
 async def test_without_certificates_none_is_served(host: AgentHost) -> None:
