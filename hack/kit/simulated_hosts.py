@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent import service
 from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.build.ports import ImageStore
 from innkeeper.agent.build.simulated_images import SimulatedImages
@@ -23,7 +24,6 @@ from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import Asker, HostAsker
-from innkeeper.agent.service import Agent
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.kube.client import Client
 from innkeeper.telemetry.readiness import Readiness
@@ -85,7 +85,7 @@ class SimulatedHost:
             max_builds=self.max_builds,
             backups=self.backups,
         )
-        await Agent(parts).run()
+        await service.run(parts)
 
 
 async def run_all(hosts: list[SimulatedHost]) -> None:

@@ -7,7 +7,6 @@ counts as well: a guest that had a disk here gets no empty one.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -31,13 +30,12 @@ from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome
 from innkeeper.kube.conditions import find
 from innkeeper.views.assignment import Assignment
 
-MACHINES_AGAIN_S = 2.0
 _OFF_BY_ORDER = frozenset({GuestReason.STOPPED, GuestReason.STOPPED_AT_HOST, GuestReason.SUPERSEDED})
 
 
 @dataclass(frozen=True)
 class Admitting:
-    """One host's admission. `wake` has a guest looked at again."""
+    """One host's admission."""
 
     ledger: Ledger
     inventory: Inventory
@@ -45,10 +43,8 @@ class Admitting:
     host_orders: HostOrders
     network: HostNet
     asking: Asking
-    hypervisor: Hypervisor
     paths: StatePaths
     clock: Clock
-    wake: Callable[[str, float], None]  # Guest ID, seconds from now
     one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def admit(
@@ -58,9 +54,9 @@ class Admitting:
 
         `record` or `tombstone` is what this store holds of the guest.
         """
-        settings = self.host_orders.settings
-        if settings is None:
-            return False  # the HostAgent will wake all guests when it is seen
+        settings, hypervisor = self.host_orders.settings, self.inventory.hypervisor
+        if settings is None or hypervisor is None:
+            return False  # all guests are looked at again once both were seen
         life = self._lives(order, record)
         created = assignment.metadata.creation_timestamp
         if life is None and not self.asking.is_asked(order, settings.network, created=created):
@@ -68,14 +64,12 @@ class Admitting:
         async with self.one_by_one:  # two guests must not both be promised the same address or memory
             refused = None
             if life is None:
-                refused = await self._refusal(order, settings)
+                refused = await self._refusal(order, settings, hypervisor)
                 life = await self._was_here(order, assignment, record=record, tombstone=tombstone)
             if life is not None and not _is_twin(order, refused):
                 refused = None
             if refused is not None and not self.inventory.known.is_set():
-                # It may run here. Nobody waits for the hypervisor: the next question is asked after a while.
-                self.wake(order.guest_id, MACHINES_AGAIN_S)
-                return False
+                return False  # it may run here, which is known once the machines were read
             await self._keep(order, assignment.spec.order, refused=refused, life=life or Life.NEW)
         return True
 
@@ -120,12 +114,14 @@ class Admitting:
         is_machine = order.guest_id in self.inventory.phases
         return is_machine or await asyncio.to_thread(self.paths.guest(order.guest_id).disk.exists)
 
-    async def _refusal(self, order: Order, settings: HostSettings) -> admission.Refusal | None:
-        has = self.hypervisor.capacity
+    async def _refusal(
+        self, order: Order, settings: HostSettings, hypervisor: Hypervisor
+    ) -> admission.Refusal | None:
+        has = hypervisor.capacity
         facts = admission.HostFacts(
             no_network=await self.network.missing(order, settings.network),
             in_use=self.asking.take(order),
-            hypervisor=self.hypervisor.kind,
+            hypervisor=hypervisor.kind,
             allow_emulation=settings.allow_emulation,
             allocatable=allocatable(
                 Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes),

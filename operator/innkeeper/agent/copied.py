@@ -28,6 +28,10 @@ class Copied:
         """Tell whether a guest is known by a copy alone."""
         return guest.order.store_id != self.store_id
 
+    def is_unsure(self, guest: HeldGuest) -> bool:
+        """Tell whether it is, and nobody has looked yet what lives here of it."""
+        return self.is_copied(guest) and not self.inventory.known.is_set()
+
     def waits(self, guest: HeldGuest) -> bool:
         """Tell whether it is off, too."""
         if not self.is_copied(guest):

@@ -15,6 +15,7 @@ from innkeeper.domain.reasons import GuestReason, HostReason
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.conditions import document, documents
 from innkeeper.views.host import HostAgent, HostAgentStatus
+from innkeeper.views.meta import Resources
 
 UNKNOWN = "unknown"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -27,7 +28,7 @@ class HostReport:
     store_id: str
     boot_id: str
     driver: str
-    hypervisor: Hypervisor
+    hypervisor: Callable[[], Hypervisor | None]  # None until it was read
     trouble: Callable[[], str | None]  # why machines cannot be read now
     network_trouble: Callable[[], str | None]
     store_trouble: Callable[[], InnkeeperError | None]  # why orders cannot be kept now
@@ -38,13 +39,10 @@ class HostReport:
     certificate_request: Callable[[], str | None] = lambda: None
 
     def render(self, key: Key) -> dict[str, Any] | None:
-        """Return the status that the HostAgent should have, or None where it has it."""
-        agent = self.read(key)
-        if agent is None:
+        """Return the status that the HostAgent should have, or None where it has it, or nothing can be said yet."""
+        agent, hypervisor = self.read(key), self.hypervisor()
+        if agent is None or (hypervisor is None and self.trouble() is None):
             return None
-        has = self.hypervisor.capacity
-        # A file system may claim any size; the API server would refuse the whole report for it.
-        capacity = Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes).bounded()
         condition = condition_of(self._ready(), generation=agent.metadata.generation)
         status = {
             "observedGeneration": agent.metadata.generation,
@@ -52,13 +50,8 @@ class HostReport:
             "agentVersion": __version__,
             "bootId": self.boot_id,
             "address": self.address(),
-            "hypervisor": str(self.hypervisor.kind),
             "driver": self.driver,
-            "capacity": {
-                "cpu": format_cpu(capacity.cpu_millis),
-                "memory": format_bytes(capacity.memory_bytes),
-                "disk": format_bytes(capacity.disk_bytes),
-            },
+            **_machine(hypervisor, told=agent.status),
             "images": [{"digest": digest, "percent": percent} for digest, percent in self.images().items()],
             "certificateRequest": self.certificate_request(),
             "conditions": documents(agent.status.conditions, [condition], now=self.clock.now()),
@@ -78,9 +71,26 @@ class HostReport:
         return Ready(status=True, reason=HostReason.READY)
 
 
+def _machine(hypervisor: Hypervisor | None, *, told: HostAgentStatus) -> dict[str, Any]:
+    """Return what the machine is and has; one whose hypervisor was not read yet has what was told of it last."""
+    if hypervisor is None:
+        return {"hypervisor": told.hypervisor, "capacity": _amounts(told.capacity)}
+    has = hypervisor.capacity
+    # A file system may claim any size; the API server would refuse the whole report for it.
+    capacity = Amounts(has.cpu_millis, has.memory_bytes, has.disk_bytes).bounded()
+    amounts = {
+        "cpu": format_cpu(capacity.cpu_millis),
+        "memory": format_bytes(capacity.memory_bytes),
+        "disk": format_bytes(capacity.disk_bytes),
+    }
+    return {"hypervisor": str(hypervisor.kind), "capacity": amounts}
+
+
+def _amounts(told: Resources | None) -> dict[str, str | None] | None:
+    return {"cpu": told.cpu, "memory": told.memory, "disk": told.disk} if told else None
+
+
 def _is_told(status: dict[str, Any], told: HostAgentStatus) -> bool:
-    capacity = told.capacity
-    amounts = {"cpu": capacity.cpu, "memory": capacity.memory, "disk": capacity.disk} if capacity else None
     return status == {
         "observedGeneration": told.observed_generation,
         "storeId": told.store_id,
@@ -89,7 +99,7 @@ def _is_told(status: dict[str, Any], told: HostAgentStatus) -> bool:
         "address": told.address,
         "hypervisor": told.hypervisor,
         "driver": told.driver,
-        "capacity": amounts,
+        "capacity": _amounts(told.capacity),
         "images": [{"digest": each.digest, "percent": each.percent} for each in told.images],
         "certificateRequest": told.certificate_request,
         "conditions": [document(each) for each in told.conditions],

@@ -1,6 +1,7 @@
-"""The machines as the hypervisor has them, kept true by its events: nothing is polled.
+"""What the hypervisor is and the machines as it has them, kept true by its events: nothing is polled.
 
-It only looks; a machine that no record knows is left alone.
+It only looks; a machine that no record knows is left alone. A hypervisor that is away is waited for without end, and
+nobody has to wait beside it: who decides about guests looks at what is known, and is told when more is.
 """
 
 import asyncio
@@ -8,15 +9,20 @@ from collections.abc import Callable
 
 import structlog
 
-from innkeeper.agent.drivers.driver import DomainPhase, Driver
+from innkeeper.agent.drivers.driver import DomainPhase, Driver, Hypervisor
 from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
 
+SILENT_S = 15.0  # a hypervisor that owes its first answer for so long is told to be away
 _LONGEST_PAUSE_S = 30.0
 
 
 class Inventory:
-    """Phases by Guest ID. `known` is set when they were read once; `trouble` says why they cannot be read now."""
+    """Phases by Guest ID. `known` is set when they were read once; `trouble` says why they cannot be read now.
+
+    `tried` is set once either is so. `on_read` is called when the hypervisor was read first, and again when its machines
+    were.
+    """
 
     def __init__(
         self,
@@ -25,22 +31,30 @@ class Inventory:
         *,
         on_phase: Callable[[str], None],
         on_trouble: Callable[[], None],
+        on_read: Callable[[], None] = lambda: None,
     ) -> None:
         self._driver = driver
         self._clock = clock
         self._on_phase = on_phase
         self._on_trouble = on_trouble
+        self._on_read = on_read
         self._reading = asyncio.Lock()
         self._stale = asyncio.Event()
         self._log = structlog.get_logger(__name__)
+        self.hypervisor: Hypervisor | None = None
         self.phases: dict[str, DomainPhase] = {}
         self.known = asyncio.Event()
+        self.tried = asyncio.Event()
         self.trouble: str | None = None
 
     async def refresh(self) -> None:
         """Read all machines again and tell of those that changed. Trouble is noted, and mended by `run`."""
         async with self._reading:
             try:
+                if self.hypervisor is None:
+                    self.hypervisor = await self._driver.probe()
+                    self._log.info("hypervisor_read", kind=str(self.hypervisor.kind))
+                    self._on_read()
                 states = await self._driver.domains()
             except InnkeeperError as error:
                 self._log.warning("domains_unread", reason=error.reason, message=error.message)
@@ -48,8 +62,11 @@ class Inventory:
                 self._stale.set()
                 return
             before, self.phases = self.phases, {name: state.phase for name, state in states.items()}
-            self._note(None)
+            is_first = not self.known.is_set()
             self.known.set()
+            self._note(None)
+        if is_first:
+            self._on_read()
         for guest_id in before.keys() | self.phases.keys():
             if before.get(guest_id) != self.phases.get(guest_id):
                 self._on_phase(guest_id)
@@ -59,8 +76,16 @@ class Inventory:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._follow())
+            tasks.create_task(self._hurry())
+
+    async def _hurry(self) -> None:
+        """Tell of a first answer that is long in coming: a question ends at its own deadline only."""
+        await self._clock.sleep(SILENT_S)
+        if not self.known.is_set() and self.trouble is None:
+            self._note(f"the hypervisor has not answered for {SILENT_S:.0f} s")
 
     def _note(self, trouble: str | None) -> None:
+        self.tried.set()
         if trouble != self.trouble:
             self.trouble = trouble
             self._on_trouble()

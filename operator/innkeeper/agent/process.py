@@ -10,7 +10,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from innkeeper.agent import join_file
+from innkeeper.agent import join_file, service
 from innkeeper.agent.backup.backups import Backups
 from innkeeper.agent.backup.directory import BackupDirectory
 from innkeeper.agent.backup.places import Places
@@ -30,7 +30,6 @@ from innkeeper.agent.net.simulated import SimulatedNetwork
 from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.readiness.ask import HostAsker
-from innkeeper.agent.service import Agent
 from innkeeper.agent.settings import AgentSettings, DriverName
 from innkeeper.agent.unprivileged import tools_user
 from innkeeper.clock import Clock, SystemClock
@@ -85,7 +84,7 @@ async def run_agent(settings: AgentSettings) -> None:
         rotation = _rotation(settings, asker, clock, TokenFigures(registry))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(Agent(parts).run(), name="agent")
+                tasks.create_task(service.run(parts), name="agent")
                 if rotation is not None:
                     tasks.create_task(rotation.run(), name="token")
         finally:

@@ -168,6 +168,8 @@ class Reconciler:
             old = held.record if held is not None else None
             if not await self.admitting.admit(order, assignment, record=old, tombstone=tombstone):
                 return None
+        elif held is not None and self.copied.is_unsure(held):
+            return None  # what is here of it says what the order changes
         else:
             await self._update(order, assignment, seen=held)
             self.trials.pop(order.guest_id, None)
@@ -228,10 +230,9 @@ class Reconciler:
         )
 
     async def _converge(self, guest_id: str) -> None:
-        await self.inventory.known.wait()
         guest = self.ledger.get(guest_id)
-        if guest is None:
-            return
+        if guest is None or not self.inventory.known.is_set():
+            return  # all guests are looked at again once their machines were read
         goal = goal_of(guest.record, guest.order)
         job = self.jobs.get(guest_id)
         if job is not None:
@@ -402,9 +403,13 @@ class Reconciler:
         return self.ledger.get(guest.order.guest_id) or guest
 
     def network_wanted(self) -> Wanted | None:
-        """Return what the host's network is made from, or None while nothing was ordered of the host."""
+        """Return what the host's network is made from.
+
+        None while nothing was ordered of the host, and where it stays as it is since nobody knows yet which guests of a
+        copied store live.
+        """
         settings = self.host_orders.settings
-        if settings is None:
+        if settings is None or any(self.copied.is_unsure(each) for each in self.ledger.promised()):
             return None
         return Wanted(settings.network, tuple(self.copied.on_network(settings.network)))
 

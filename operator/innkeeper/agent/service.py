@@ -17,7 +17,6 @@ from innkeeper.agent.admitting import Admitting
 from innkeeper.agent.asking import Asking
 from innkeeper.agent.build.builder import Builder
 from innkeeper.agent.copied import Copied
-from innkeeper.agent.drivers.driver import Hypervisor
 from innkeeper.agent.drivers.patient import PatientDriver
 from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_api.listener import HostApiListener
@@ -60,24 +59,55 @@ from innkeeper.views.assignment import Assignment
 from innkeeper.views.host import HostAgent
 
 _HOST = ""  # the queue's key for the host itself: no guest has an empty ID
-_LONGEST_PAUSE_S = 30.0
 _LOCK_S = 2.0
 HEARTBEAT_DURATION_S = 40.0
 
 
-class Agent:
-    """One host's agent. `run` ends only when it is cancelled."""
+async def run(parts: AgentParts) -> None:
+    """Run one host's agent until it is cancelled."""
+    async with AsyncExitStack() as stack:
+        await _be_the_only_one(parts, stack)
+        store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
+        stack.push_async_callback(store.close)
+        trusts_copy = await store.meta(TRUSTS_COPY) is not None
+        await Agent(parts, store, trusts_copy=trusts_copy).run()
 
-    def __init__(self, parts: AgentParts) -> None:
+
+async def _be_the_only_one(parts: AgentParts, stack: AsyncExitStack) -> None:
+    """Take the lock; a person's command may hold it for a moment while no agent runs."""
+    end = parts.clock.monotonic() + _LOCK_S
+    while True:
+        try:
+            stack.enter_context(only_one(parts.paths.lock, who="agent"))
+        except AnotherOneError:
+            if parts.clock.monotonic() >= end:
+                raise
+            await parts.clock.sleep(_LOCK_S / 10)
+        else:
+            return
+
+
+class Agent:
+    """One host's agent on its open store. `run` ends only when it is cancelled."""
+
+    def __init__(self, parts: AgentParts, store: Store, *, trusts_copy: bool) -> None:
         self._parts = parts
+        self._store = store
         self._namespace = names.host_namespace(parts.host)
         self._log = structlog.get_logger(__name__).bind(host=parts.host)
         self._driver = PatientDriver(parts.driver)
         self._usage = UsageMeter(parts.host, self._driver, parts.clock)
         self._queue: LatestQueue[str] = LatestQueue(parts.clock, rank=self._rank)
         self._figures = AgentFigures(parts.registry)
+        self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
+        self._book = OperationBook(store, on_news=self._operation_changed)
+        self._host_orders = HostOrders(store, parts.pinned_keys)
         self._inventory = Inventory(
-            self._driver, parts.clock, on_phase=self._phase_changed, on_trouble=self._touch_host
+            self._driver,
+            parts.clock,
+            on_phase=self._phase_changed,
+            on_trouble=self._touch_host,
+            on_read=self._hypervisor_read,
         )
         self._unkept: dict[str, StoreUnusableError] = {}  # whose order the store did not take
         self._jobs = Jobs(on_end=self._queue.add)
@@ -115,11 +145,16 @@ class Agent:
             written=self._assignments.assume,
             workers=4,
         )
-        self._host_statuses: StatusWriter[HostAgent] | None = None
-        self._ledger: Ledger | None = None
-        self._api: HostApiListener | None = None
-        self._gate: StartGate | None = None
-        self._book: OperationBook | None = None
+        self._api = self._listener()
+        self._host_statuses = self._host_writer()
+        self._gate = StartGate(
+            parts.clock,
+            store_id=store.store_id,
+            grace_s=parts.api_grace_s,
+            on_open=self._wake_held,
+            trusts_copy=trusts_copy,
+        )
+        self._reconciler = self._new_reconciler()
 
     def _rank(self, guest_id: str) -> tuple[int, int, str]:
         """First the host's own orders, then guests that are here in the order of their start, then new ones.
@@ -128,7 +163,7 @@ class Agent:
         """
         if guest_id == _HOST:
             return (0, 0, "")
-        held = self._ledger.get(guest_id) if self._ledger is not None else None
+        held = self._ledger.get(guest_id)
         if held is not None and held.is_promised:
             before, since, _ = held.start_rank
             return (1, before, since)
@@ -136,45 +171,25 @@ class Agent:
         return (2, found.spec.epoch, found.metadata.creation_timestamp) if found else (2, 0, "")
 
     async def run(self) -> None:
-        """Run the agent until it is cancelled."""
-        parts = self._parts
+        """Run the agent until it is cancelled. It waits for no hypervisor: who needs one looks at the inventory."""
+        parts, store = self._parts, self._store
         async with AsyncExitStack() as stack:
-            await self._be_the_only_one(stack)
-            store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
-            stack.push_async_callback(store.close)
-            ledger = self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
-            await ledger.load()
-            stack.push_async_callback(ledger.flush_history)
-            book = self._book = OperationBook(store, on_news=self._operation_changed)
-            await book.load()
-            host_orders = HostOrders(store, parts.pinned_keys)
-            await host_orders.load()
-            hypervisor = await self._probe()
+            await self._ledger.load()
+            stack.push_async_callback(self._ledger.flush_history)
+            await self._book.load()
+            await self._host_orders.load()
             self._log.info(
                 "agent_started",
                 store=store.store_id,
                 version=__version__,
                 driver=self._driver.name,
-                hypervisor=str(hypervisor.kind),
-                guests=len(ledger),
+                guests=len(self._ledger),
             )
-            self._api = self._listener(store)
-            self._tell_figures(ledger)
-            gate = self._gate = StartGate(
-                parts.clock,
-                store_id=store.store_id,
-                grace_s=parts.api_grace_s,
-                on_open=self._wake_all,
-                trusts_copy=await store.meta(TRUSTS_COPY) is not None,
-            )
-            reconciler = self._reconciler(store, ledger, book, host_orders, hypervisor, gate)
-            await reconciler.work.finish_forgetting()
-            self._figures.crashing.set_function(reconciler.crashing)
+            self._tell_figures()
+            await self._reconciler.work.finish_forgetting()
             stack.push_async_callback(self._prober.close)
             stack.push_async_callback(self._asking.close)
             stack.push_async_callback(self._jobs.close)
-            self._host_statuses = self._host_writer(store, hypervisor)
-            self._wake_all()
             heartbeat = await heartbeat_of(
                 parts.host,
                 store=store,
@@ -185,37 +200,17 @@ class Agent:
                 clock=parts.clock,
             )
             async with asyncio.TaskGroup() as tasks:
-                work = self._work(reconciler, host_orders, self._host_statuses, heartbeat)
-                tasks.create_task(work, name="work")
+                tasks.create_task(self._work(heartbeat), name="work")
                 if parts.backups is not None:
                     tasks.create_task(parts.backups.run(store), name="backups")
 
-    async def _be_the_only_one(self, stack: AsyncExitStack) -> None:
-        """Take the lock; a person's command may hold it for a moment while no agent runs."""
-        end = self._parts.clock.monotonic() + _LOCK_S
-        while True:
-            try:
-                stack.enter_context(only_one(self._parts.paths.lock, who="agent"))
-            except AnotherOneError:
-                if self._parts.clock.monotonic() >= end:
-                    raise
-                await self._parts.clock.sleep(_LOCK_S / 10)
-            else:
-                return
-
-    async def _work(
-        self,
-        reconciler: Reconciler,
-        host_orders: HostOrders,
-        host_statuses: StatusWriter[HostAgent],
-        heartbeat: SoleHeartbeat,
-    ) -> None:
-        parts = self._parts
+    async def _work(self, heartbeat: SoleHeartbeat) -> None:
+        parts, reconciler = self._parts, self._reconciler
         self._figures.lease_age.set_function(heartbeat.age_s)
         listed = (self._assignments.synced, self._host_agents.synced, heartbeat.undisputed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                reconciler.gate.run(
+                self._gate.run(
                     listed,
                     refused=self._assignments.refused,
                     is_disputed=lambda: heartbeat.is_disputed,
@@ -229,32 +224,24 @@ class Agent:
                 name="network",
             )
             for number in range(parts.workers):
-                tasks.create_task(self._worker(reconciler, host_orders), name=f"worker {number}")
-            tasks.create_task(reconciler.ledger.keep_history(), name="history")
-            tasks.create_task(self._local_socket(reconciler).run(), name="local socket")
-            tasks.create_task(self._pivot(reconciler).run(), name="streams")
+                tasks.create_task(self._worker(), name=f"worker {number}")
+            tasks.create_task(self._ledger.keep_history(), name="history")
+            tasks.create_task(self._local_socket().run(), name="local socket")
+            tasks.create_task(self._pivot().run(), name="streams")
             tasks.create_task(self._assignments.run(), name="assignments")
             tasks.create_task(self._host_agents.run(), name="host agent")
             tasks.create_task(_after(heartbeat.ours, self._statuses.run()), name="statuses")
-            tasks.create_task(_after(heartbeat.ours, host_statuses.run()), name="host status")
+            tasks.create_task(_after(heartbeat.ours, self._host_statuses.run()), name="host status")
             beat = heartbeat.run(period_s=parts.heartbeat_s, duration_s=HEARTBEAT_DURATION_S)
             tasks.create_task(beat, name="heartbeat")
             tasks.create_task(parts.certificate.run(self._touch_host), name="certificate")
             if self._api is not None:
                 tasks.create_task(self._api.run(), name="host API")
 
-    def _reconciler(
-        self,
-        store: Store,
-        ledger: Ledger,
-        book: OperationBook,
-        host_orders: HostOrders,
-        hypervisor: Hypervisor,
-        gate: StartGate,
-    ) -> Reconciler:
-        parts = self._parts
+    def _new_reconciler(self) -> Reconciler:
+        parts, store_id = self._parts, self._store.store_id
         work = GuestWork(
-            ledger=ledger,
+            ledger=self._ledger,
             driver=self._driver,
             network=parts.network,
             images=parts.images,
@@ -264,30 +251,28 @@ class Agent:
             stop_grace_s=parts.stop_grace_s,
         )
         start_slots = Slots(parts.max_builds)
-        copied = Copied(ledger, self._inventory, store.store_id)
+        copied = Copied(self._ledger, self._inventory, store_id)
         return Reconciler(
-            identity=Identity(host=parts.host, store_id=store.store_id),
-            ledger=ledger,
+            identity=Identity(host=parts.host, store_id=store_id),
+            ledger=self._ledger,
             inventory=self._inventory,
-            host_orders=host_orders,
+            host_orders=self._host_orders,
             admitting=Admitting(
-                ledger=ledger,
+                ledger=self._ledger,
                 inventory=self._inventory,
                 copied=copied,
-                host_orders=host_orders,
+                host_orders=self._host_orders,
                 network=parts.network,
                 asking=self._asking,
-                hypervisor=hypervisor,
                 paths=parts.paths,
                 clock=parts.clock,
-                wake=self._wake,
             ),
             copied=copied,
             prober=self._prober,
             work=work,
             operating=Operating(
-                book=book,
-                ledger=ledger,
+                book=self._book,
+                ledger=self._ledger,
                 driver=self._driver,
                 work=work,
                 start_slots=start_slots,
@@ -298,20 +283,20 @@ class Agent:
             figures=self._figures,
             clock=parts.clock,
             wake=self._wake,
-            gate=gate,
+            gate=self._gate,
             build_slots=Slots(parts.max_builds),
             start_slots=start_slots,
         )
 
-    def _local_socket(self, reconciler: Reconciler) -> LocalSocket:
-        wishes = Wishes(reconciler.ledger, reconciler.identity.store_id, self._parts.clock)
-        verbs = Verbs(wishes, reconciler, wake=self._queue.add)
+    def _local_socket(self) -> LocalSocket:
+        wishes = Wishes(self._ledger, self._store.store_id, self._parts.clock)
+        verbs = Verbs(wishes, self._reconciler, wake=self._queue.add)
         return LocalSocket(self._parts.paths.socket, verbs.answer)
 
-    def _pivot(self, reconciler: Reconciler) -> Pivot:
+    def _pivot(self) -> Pivot:
         parts = self._parts
         return Pivot(
-            ledger=reconciler.ledger,
+            ledger=self._ledger,
             inventory=self._inventory,
             jobs=self._jobs,
             driver=self._driver,
@@ -323,11 +308,12 @@ class Agent:
             on_held=lambda: self._touch_host(urgent=False),
         )
 
-    def _listener(self, store: Store) -> HostApiListener | None:
+    def _listener(self) -> HostApiListener | None:
         if self._parts.api is None:
             return None
+        api = HostApi(self._store, self._figures, console_log=self._console_log, usage=self._usage.read)
         return HostApiListener(
-            HostApi(store, self._figures, console_log=self._console_log, usage=self._usage.read).application,
+            api.application,
             self._parts.api,
             figures=self._figures,
             clock=self._parts.clock,
@@ -335,15 +321,15 @@ class Agent:
         )
 
     def _console_log(self, guest_id: str) -> Path | None:
-        held = self._ledger is not None and self._ledger.get(guest_id) is not None
+        held = self._ledger.get(guest_id) is not None
         return self._parts.paths.guest(guest_id).console_log if held else None
 
-    def _host_writer(self, store: Store, hypervisor: Hypervisor) -> StatusWriter[HostAgent]:
+    def _host_writer(self) -> StatusWriter[HostAgent]:
         report = HostReport(
-            store_id=store.store_id,
+            store_id=self._store.store_id,
             boot_id=self._parts.boot_id,
             driver=self._driver.name,
-            hypervisor=hypervisor,
+            hypervisor=lambda: self._inventory.hypervisor,
             trouble=lambda: self._inventory.trouble,
             network_trouble=lambda: self._parts.network.trouble,
             store_trouble=lambda: next(iter(self._unkept.values()), None),
@@ -363,24 +349,16 @@ class Agent:
             workers=1,
         )
 
-    async def _probe(self) -> Hypervisor:
-        pause = 1.0
-        while True:
-            try:
-                return await self._driver.probe()
-            except InnkeeperError as error:
-                self._log.warning("probe_failed", reason=error.reason, message=error.message)
-            await self._parts.clock.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
-
-    async def _worker(self, reconciler: Reconciler, host_orders: HostOrders) -> None:
+    async def _worker(self) -> None:
         while True:
             key = await self._queue.take()
             try:
                 if key == _HOST:
-                    await self._follow_host(host_orders)
+                    await self._follow_host()
                 else:
-                    await reconciler.reconcile(key, self._assignments.objects.get((self._namespace, key)))
+                    await self._reconciler.reconcile(
+                        key, self._assignments.objects.get((self._namespace, key))
+                    )
             except InnkeeperError as error:
                 self._log.warning("reconcile_failed", guest=key, reason=error.reason, message=error.message)
                 self._note_store(key, error if isinstance(error, StoreUnusableError) else None)
@@ -391,7 +369,7 @@ class Agent:
             else:
                 self._note_store(key, None)
                 self._queue.done(key)
-            reconciler.gate.read(key)
+            self._gate.read(key)
 
     def _note_store(self, guest_id: str, error: StoreUnusableError | None) -> None:
         """Have the host say that it cannot keep an order, which it therefore never answered, until it can."""
@@ -401,10 +379,13 @@ class Agent:
             return
         self._touch_host()
 
-    async def _follow_host(self, host_orders: HostOrders) -> None:
-        agent = self._host_agents.objects.get((self._namespace, names.HOST_AGENT_NAME))
-        if agent is not None and await host_orders.update(agent):
-            self._log.info("host_orders_changed", bridge=agent.spec.network.base, keys=len(host_orders.keys))
+    async def _follow_host(self) -> None:
+        agent, orders = (
+            self._host_agents.objects.get((self._namespace, names.HOST_AGENT_NAME)),
+            self._host_orders,
+        )
+        if agent is not None and await orders.update(agent):
+            self._log.info("host_orders_changed", bridge=agent.spec.network.base, keys=len(orders.keys))
             for _, guest_id in self._assignments.objects:
                 self._arrived(guest_id)
 
@@ -426,35 +407,40 @@ class Agent:
             self._touch_host(urgent=change.new.status.store_id is None)
 
     def _arrived(self, key: str) -> None:
-        if self._gate is not None:
-            self._gate.arrived(key)
+        self._gate.arrived(key)
         self._queue.add(key)
 
     def _wake(self, guest_id: str, after_s: float) -> None:
         self._queue.add(guest_id, after_s=after_s)
 
-    def _wake_all(self) -> None:
-        """Have every guest looked at, in the order in which they start."""
-        if self._ledger is not None:
-            for guest in sorted(self._ledger.accepted(), key=lambda each: each.start_rank):
-                self._queue.add(guest.order.guest_id)
+    def _wake_held(self) -> None:
+        """Have every guest that is held here looked at, in the order in which they start."""
+        for guest in sorted(self._ledger.accepted(), key=lambda each: each.start_rank):
+            self._queue.add(guest.order.guest_id)
+
+    def _hypervisor_read(self) -> None:
+        """Have all looked at that waited for it: guests that are held, orders of others, and the report of the host."""
+        self._wake_held()
+        for _, guest_id in self._assignments.objects:
+            self._queue.add(guest_id)
+        self._touch_host()
 
     def _phase_changed(self, guest_id: str) -> None:
-        if self._ledger is not None and self._ledger.get(guest_id) is not None:
+        if self._ledger.get(guest_id) is not None:
             self._queue.add(guest_id)
         elif guest_id in self._inventory.phases:
             self._log.warning("domain_unknown", guest=guest_id, phase=str(self._inventory.phases[guest_id]))
 
     def _shown(self, guest_id: str) -> Ready | None:
-        guest = self._ledger.get(guest_id) if self._ledger is not None else None
+        guest = self._ledger.get(guest_id)
         return None if guest is None else guest.shown
 
     def _operation(self, guest_id: str) -> OperationRecord | None:
-        guest = self._ledger.get(guest_id) if self._ledger is not None else None
-        return None if guest is None or self._book is None else self._book.get(guest.order)
+        guest = self._ledger.get(guest_id)
+        return None if guest is None else self._book.get(guest.order)
 
     def _built_epoch(self, guest_id: str) -> int | None:
-        guest = self._ledger.get(guest_id) if self._ledger is not None else None
+        guest = self._ledger.get(guest_id)
         return None if guest is None else guest.built_epoch
 
     def _operation_changed(self, guest_id: str) -> None:
@@ -467,12 +453,12 @@ class Agent:
         self._statuses.touch(key, urgent=urgent)
 
     def _touch_host(self, *, urgent: bool = True) -> None:
-        if self._host_statuses is not None:
-            self._host_statuses.touch((self._namespace, names.HOST_AGENT_NAME), urgent=urgent)
+        self._host_statuses.touch((self._namespace, names.HOST_AGENT_NAME), urgent=urgent)
 
-    def _tell_figures(self, ledger: Ledger) -> None:
-        self._figures.guests.set_function(lambda: len(ledger))
-        self._figures.guest_states.samples = lambda: by_value(ledger.by_reason())
+    def _tell_figures(self) -> None:
+        self._figures.guests.set_function(lambda: len(self._ledger))
+        self._figures.guest_states.samples = lambda: by_value(self._ledger.by_reason())
+        self._figures.crashing.set_function(self._reconciler.crashing)
         self._figures.queues.queue("agent", self._queue)
         self._figures.domains.set_function(
             lambda: sum(1 for phase in self._inventory.phases.values() if phase.alive)

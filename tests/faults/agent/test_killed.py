@@ -3,7 +3,7 @@
 import pytest
 
 from innkeeper.agent.only_one import AnotherOneError
-from tests.kit.agent_host import AgentHost, failure
+from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
 
@@ -100,21 +100,3 @@ async def test_two_agents_never_work_in_one_state_directory(running: AgentHost) 
         await second.ended()
     await running.assign(order(serial=2, desired="Stopped"))
     await running.told(GUEST, "Stopped")
-
-
-async def test_a_hypervisor_that_comes_late_is_waited_for(host: AgentHost) -> None:
-    calls = 0
-    probe = host.driver.probe
-
-    async def late() -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise failure("DriverFailed", "libvirt does not answer")
-        return await probe()
-
-    host.driver.probe = late  # type: ignore[assignment,method-assign] # a hypervisor that is not up yet
-    host.start()
-    await host.assign(order())
-    await host.told(GUEST, "Running")
-    assert calls == 2

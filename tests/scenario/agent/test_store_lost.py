@@ -19,7 +19,7 @@ from innkeeper.domain.orders import Order, OrderResources
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, LEASES
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import GIB, HOST, STORE, address, guest_id, order
-from tests.kit.waiting import settled
+from tests.kit.waiting import eventually, settled
 
 OLD, GUEST, NEWER = guest_id(1), guest_id(2), guest_id(3)
 NEW = "22222222-2222-4222-8222-222222222222"
@@ -310,6 +310,46 @@ async def test_a_guest_that_a_copy_knows_as_not_built_yet_gets_no_empty_disk(run
     await running.assign(order(2, serial=3, store_id=NEW))
     await running.told(GUEST, "DiskMissing")
     assert not running.disk(GUEST).exists()
+
+
+async def test_nor_while_the_hypervisor_has_not_told_of_its_machine(running: AgentHost) -> None:
+    await running.assign(order(2, desired="Stopped"))
+    await running.told(GUEST, "Stopped")
+    backup = running.directory / "inn-a.1.db"
+    copy_store(StatePaths(running.directory).database, backup, MARK)
+    await running.assign(order(2, serial=2))
+    await running.told(GUEST, "Running")
+    running.driver.crash(GUEST)
+    await lose_store(running, backup=backup)
+    await nothing_is_told(running)
+    running.disk(GUEST).parent.rename(running.directory / "not-mounted")
+    running.gates.held.add("domains")
+    running.start()
+    await running.assign(order(2, serial=3, store_id=NEW))
+    await running.gates.reached["domains"].wait()
+    await running.assign(order(3, store_id=NEW, desired="Superseded", image=None))
+    await running.told(NEWER, "Stopping")
+    assert (await running.assignment(GUEST)).status.outcome is None
+    running.gates.open()
+    await running.told(GUEST, "DiskMissing")
+    assert not running.disk(GUEST).exists()
+
+
+async def test_the_network_stays_until_it_is_known_which_guests_of_a_copy_live(
+    replaced: tuple[AgentHost, Path],
+) -> None:
+    host, backup = replaced
+    await lose_store(host, backup=backup)
+    host.start()
+    await host.assign(second(serial=2, store_id=NEW))
+    await host.told(GUEST, "Running")
+    await host.kill()
+    host.gates.held.add("domains")
+    host.start()
+    await host.gates.reached["domains"].wait()
+    assert host.network.wanted() is None
+    host.gates.open()
+    await eventually(lambda: on_network(host) == {GUEST})
 
 
 @pytest.mark.parametrize("before", ["never-run", "elsewhere", "refused", "destroyed"])

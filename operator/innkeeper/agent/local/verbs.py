@@ -45,19 +45,33 @@ class Verbs:
         phases = self.reconciler.inventory.phases
         held = sorted(self.wishes.ledger.all(), key=lambda each: (each.order.namespace, each.order.name))
         lines = [self.wishes.line(each, machine=phases.get(each.order.guest_id)) for each in held]
-        return Answer(guests=lines)
+        away = self._away()
+        return Answer(guests=lines, said=f"{away}; this is what the store holds" if away else "")
+
+    def _away(self) -> str | None:
+        """Return what is said where no machine was read since the agent started; None where they were."""
+        inventory = self.reconciler.inventory
+        if inventory.known.is_set():
+            return None
+        why = inventory.trouble
+        return f"the hypervisor is away ({why})" if why else "the hypervisor has not answered yet"
 
     async def _wish(self, question: Question) -> str:
         wanted = self.wishes.start if question.verb is Verb.START else self.wishes.stop
         guest_id = (await wanted(question.guest, by=question.by)).order.guest_id
         self.reconciler.trials.pop(guest_id, None)  # a person's word waits for no back-off
         self.wake(guest_id)
-        return f"guest {guest_id}: {question.verb} is under way"
+        away = self._away()
+        how = f"is kept, and carried out when the machines can be read: {away}" if away else "is under way"
+        return f"guest {guest_id}: {question.verb} {how}"
 
     async def _forget(self, question: Question) -> str:
         jobs, inventory = self.reconciler.jobs, self.reconciler.inventory
         guest_id = self.wishes.find(question.guest).order.guest_id
-        await inventory.known.wait()
+        await inventory.tried.wait()
+        away = self._away()
+        if away is not None:
+            raise NotPossibleError(f"it is not known whether it is off: {away}")
         await inventory.refresh()
         guest = self.wishes.find(guest_id)
         phase = inventory.phases.get(guest_id)
