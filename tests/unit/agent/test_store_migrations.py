@@ -1,6 +1,7 @@
 """A database of each earlier version is opened by this one, with all that it held."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,38 +16,27 @@ from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
 from innkeeper.views.guest import UserData
+from tests.kit import store_versions
 from tests.kit.agent_orders import KEYS, SIGNER, order
 
 AT = "2026-01-01T00:00:00Z"
-ROWS = """
-    INSERT INTO meta VALUES ('store_id', 'id-old'), ('host', 'inn-a');
-    INSERT INTO guests (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-        updated) VALUES ('g1', 'signed', 2, 3, 'guests', 'web', 'Refused', 'New', 'False', 'AddressInUse', 'taken',
-        '2026-01-01T00:00:00Z');
-    INSERT INTO tombstones (guest_id, epoch, serial, destroyed_at) VALUES ('g0', 1, 2, '2026-01-01T00:00:00Z');
-    INSERT INTO changes (guest_id, what, at) VALUES ('g0', 'Destroyed', '2026-01-01T00:00:00Z'),
-        ('g1', 'Refused Running', '2026-01-01T00:00:00Z');
-"""
-CONFLICT = "UPDATE guests SET conflict_address = '10.0.0.9', conflict_mac = '52:54:00:00:00:01'"
+VERSIONS = range(1, len(STEPS) + 1)
 
 
-def of_version(path: Path, version: int) -> None:
-    """Make the database that the agent of that version made, with a row in each table."""
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    for statement in [each for step in STEPS[:version] for each in step]:
-        connection.execute(statement)
-    connection.executescript(ROWS)
-    if version >= 2:
-        connection.execute(CONFLICT)
-    connection.execute(f"PRAGMA user_version = {version}")
-    connection.commit()
-    connection.close()
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_step_that_hosts_have_taken_still_makes_what_it_made(tmp_path: Path, version: int) -> None:
+    """The file of a version is never written anew: a step that is edited leaves hosts without the edit."""
+    store_versions.put(tmp_path / "agent.db", version)
+    with (
+        closing(sqlite3.connect(tmp_path / "agent.db")) as released,
+        closing(store_versions.by_steps(version)) as today,
+    ):
+        assert store_versions.tables(today) == store_versions.tables(released)
 
 
-@pytest.mark.parametrize("version", range(1, len(STEPS) + 1))
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_an_earlier_database_is_opened_with_all_that_it_held(tmp_path: Path, version: int) -> None:
-    of_version(tmp_path / "agent.db", version)
+    store_versions.put(tmp_path / "agent.db", version)
     store = await Store.open(tmp_path / "agent.db", host="inn-a", new_id="id-new")
     assert store.store_id == "id-old"
     assert await store.guests() == [
@@ -70,8 +60,20 @@ async def test_an_earlier_database_is_opened_with_all_that_it_held(tmp_path: Pat
     await store.close()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_earlier_database_becomes_what_a_new_one_is(tmp_path: Path, version: int) -> None:
+    store_versions.put(tmp_path / "agent.db", version)
+    for name in ("agent.db", "new.db"):
+        await (await Store.open(tmp_path / name, host="inn-a", new_id="id-new")).close()
+    with (
+        closing(sqlite3.connect(tmp_path / "agent.db")) as old,
+        closing(sqlite3.connect(tmp_path / "new.db")) as new,
+    ):
+        assert store_versions.tables(old) == store_versions.tables(new)
+
+
 async def test_refused_orders_lose_what_is_the_guests_own_and_accepted_ones_keep_it(tmp_path: Path) -> None:
-    of_version(tmp_path / "agent.db", 5)
+    store_versions.put(tmp_path / "agent.db", 5)
     spec = {"user_data": UserData(inline="#cloud-config")}
     new = order(spec=spec, labels={"team": "blue"}, user_data_secret="data", user_data_digest="sha256:00")
     connection = sqlite3.connect(tmp_path / "agent.db")
@@ -93,7 +95,7 @@ async def test_refused_orders_lose_what_is_the_guests_own_and_accepted_ones_keep
 
 @pytest.mark.parametrize("version", [1, 2])
 async def test_a_guest_from_before_histories_begins_with_how_it_stands(tmp_path: Path, version: int) -> None:
-    of_version(tmp_path / "agent.db", version)
+    store_versions.put(tmp_path / "agent.db", version)
     store = await Store.open(tmp_path / "agent.db", host="inn-a", new_id="id-new")
     (guest,) = (await store.snapshot()).guests
     assert guest.history == [Step(at=AT, reason="AddressInUse", message="taken", number=1)]
@@ -104,7 +106,7 @@ async def test_a_guest_from_before_histories_begins_with_how_it_stands(tmp_path:
 async def test_a_step_that_is_cut_leaves_the_version_before_it(
     tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_version(tmp_path / "agent.db", version)
+    store_versions.put(tmp_path / "agent.db", version)
     broken = (*STEPS[:version], (*STEPS[version], "SELECT no_such_function()"))
     connection = sqlite3.connect(tmp_path / "agent.db", isolation_level=None)
     with monkeypatch.context() as patched:
@@ -119,7 +121,7 @@ async def test_a_step_that_is_cut_leaves_the_version_before_it(
 
 async def test_a_later_versions_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
-    of_version(path, len(STEPS))
+    store_versions.put(path, len(STEPS))
     later = sqlite3.connect(path)
     later.execute("PRAGMA user_version = 99")
     later.close()

@@ -1,7 +1,8 @@
 """The database's tables, and the steps from each version to the next.
 
 A step runs in one transaction with the new `user_version`, so a kill leaves the old version or the new one. A database
-from a later version is refused, never guessed at.
+from a later version is refused, never guessed at. A step is never edited: hosts have taken it. What it made is written
+down under `tests/fixtures/host_store`.
 """
 
 import sqlite3
