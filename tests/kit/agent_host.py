@@ -260,6 +260,7 @@ class AgentHost:
         self.api_place: ListenAt | None = None
         self.heartbeat_s = 0.5
         self.told_within_s = 15.0  # half of what the agent lets pass at most where something fails
+        self._boots = 1
         self.boot_id = "boot-1"
         self.api_grace_s = 30.0
         self.max_builds = 4
@@ -309,6 +310,12 @@ class AgentHost:
             pull_bytes_per_s=PULL_BYTES_PER_S,
         )
         self._task = asyncio.create_task(host.run())
+
+    def reboot(self) -> None:
+        """Have the machine lose its power and come back; the agent was killed before."""
+        self.driver.reboot()
+        self._boots += 1
+        self.boot_id = f"boot-{self._boots}"
 
     async def ended(self) -> None:
         """Wait until the agent ends by itself; it raises what ended it."""

@@ -71,12 +71,13 @@ ShownCallback = Callable[[str, bool], None]  # Guest ID, whether it is urgent
 
 
 class Ledger:
-    """All guests by Guest ID."""
+    """All guests by Guest ID. `boot_id` is that of the host's machine; empty where nobody knows it."""
 
-    def __init__(self, store: Store, clock: Clock, *, on_shown: ShownCallback) -> None:
+    def __init__(self, store: Store, clock: Clock, *, on_shown: ShownCallback, boot_id: str = "") -> None:
         self._store = store
         self._clock = clock
         self._on_shown = on_shown
+        self._boot_id = boot_id
         self._guests: dict[str, HeldGuest] = {}
         self._steps = PendingSteps(clock)
         self._log = structlog.get_logger(__name__)
@@ -138,10 +139,19 @@ class Ledger:
         """Keep how a guest stands now, if it stood otherwise; show it, or `shown`, which has another message."""
         async with self._writing:
             held = self._guests.get(guest_id)
-            if held is not None and (held.record.life, held.record.ready) != (life, ready):
-                record = replace(held.record, life=life, ready=ready)
+            if held is None:
+                return
+            lives = life in {Life.UP, Life.PAUSED}
+            record = replace(
+                held.record, life=life, ready=ready, boot=self._boot_id if lives else held.record.boot
+            )
+            if record != held.record:
                 await to_its_end(self._keep(replace(held, record=record), what=ready.reason))
         self.show(guest_id, shown or ready)
+
+    def lived_in_this_boot(self, guest: HeldGuest) -> bool:
+        """Tell whether a guest's machine was kept as alive since the host's machine booted."""
+        return bool(self._boot_id) and guest.record.boot == self._boot_id
 
     def show(self, guest_id: str, ready: Ready) -> None:
         """Show how a guest stands at the moment, without keeping it."""

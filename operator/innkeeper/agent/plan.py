@@ -60,6 +60,9 @@ PAUSED = Ready(
 )
 
 
+_HOW = {DomainPhase.STOPPED: "was stopped at the host", DomainPhase.OFF: "ended while nobody saw how"}
+
+
 def next_step(
     *,
     desired: str,
@@ -69,11 +72,13 @@ def next_step(
     ready: Ready,
     running: Ready = RUNNING,
     off: Ready = STOPPED,
+    lived_in_this_boot: bool = False,
 ) -> Step:
     """Return the next step.
 
     `phase` is None where the hypervisor does not know the guest; `running` is how it stands while its machine runs,
-    `off` once it is off as it should be.
+    `off` once it is off as it should be. `lived_in_this_boot` tells whether its machine lived since the host booted:
+    only then it may have ended by itself where nobody knows how it ended.
     """
     alive = phase is not None and phase.alive
     if desired == Desired.DESTROYED:
@@ -82,7 +87,13 @@ def next_step(
         return Do(JobKind.STOP) if alive else Settle(Life.NEW if life is Life.NEW else Life.OFF, off)
     if phase is DomainPhase.RUNNING:
         return Settle(Life.UP, running)
-    return _towards_running(restart_policy=restart_policy, life=life, phase=phase, ready=ready)
+    was_rebooted = phase is DomainPhase.OFF and not lived_in_this_boot
+    return _towards_running(
+        restart_policy=restart_policy,
+        life=Life.OFF if was_rebooted and life in {Life.UP, Life.PAUSED} else life,
+        phase=phase,
+        ready=ready,
+    )
 
 
 def _towards_running(*, restart_policy: str, life: Life, phase: DomainPhase | None, ready: Ready) -> Step:
@@ -96,13 +107,16 @@ def _towards_running(*, restart_policy: str, life: Life, phase: DomainPhase | No
     if life is Life.NEW or phase is None:
         return Do(JobKind.BUILD)
     # Turned off by order, or by a reboot of the host: no restart policy is asked.
-    if life is Life.OFF or phase is DomainPhase.OFF:
+    if life is Life.OFF:
         return Do(JobKind.START)
     return _ended(phase, restart_policy)
 
 
 def _ended(phase: DomainPhase, restart_policy: str) -> Step:
-    """Apply the restart policy to a machine that ended by itself or by a person's hand at the host."""
+    """Apply the restart policy to a machine that ended by itself or by a person's hand at the host.
+
+    One that ended while nobody saw how may have crashed, so `OnFailure` starts it.
+    """
     if phase is DomainPhase.COMPLETED:
         if restart_policy != RestartPolicy.ALWAYS:
             message = f"the guest powered off; restartPolicy {restart_policy} lets it rest"
@@ -112,7 +126,7 @@ def _ended(phase: DomainPhase, restart_policy: str) -> Step:
         return Restart(
             JobKind.START, _off(GuestReason.STARTING, "the guest powered off and is started again")
         )
-    how = "was stopped at the host" if phase is DomainPhase.STOPPED else "crashed"
+    how = _HOW.get(phase, "crashed")
     if restart_policy == RestartPolicy.NEVER:
         ready = _off(GuestReason.CRASHED, f"the guest {how}; restartPolicy Never lets it rest")
         return Settle(Life.RESTING, ready)

@@ -211,6 +211,7 @@ class Reconciler:
             conflict=conflict,
             accepted_at=held.record.accepted_at if held else rfc3339_micro(self.clock.now()),
             wish=outlives(held.record.wish, held=held.order, order=order) if held else None,
+            boot=held.record.boot if held else "",
         )
 
     async def _destroyed_before(
@@ -251,6 +252,7 @@ class Reconciler:
             ready=guest.record.ready,
             running=self._running(guest, goal, phase),
             off=goal.off,
+            lived_in_this_boot=self.ledger.lived_in_this_boot(guest),
         )
         await self._take(guest, goal, step, phase)
 

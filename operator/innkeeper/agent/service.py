@@ -22,7 +22,7 @@ from innkeeper.agent.figures import AgentFigures
 from innkeeper.agent.host_api.listener import HostApiListener
 from innkeeper.agent.host_api.server import HostApi
 from innkeeper.agent.host_orders import HostOrders
-from innkeeper.agent.host_report import HostReport
+from innkeeper.agent.host_report import UNKNOWN, HostReport
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.jobs import Jobs
 from innkeeper.agent.ledger import Ledger
@@ -99,7 +99,8 @@ class Agent:
         self._usage = UsageMeter(parts.host, self._driver, parts.clock)
         self._queue: LatestQueue[str] = LatestQueue(parts.clock, rank=self._rank)
         self._figures = AgentFigures(parts.registry)
-        self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed)
+        boot_id = "" if parts.boot_id == UNKNOWN else parts.boot_id
+        self._ledger = Ledger(store, parts.clock, on_shown=self._shown_changed, boot_id=boot_id)
         self._book = OperationBook(store, on_news=self._operation_changed)
         self._host_orders = HostOrders(store, parts.pinned_keys)
         self._inventory = Inventory(

@@ -47,6 +47,11 @@ class GuestWork:
     async def build(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Bring a guest from its order to a running machine."""
         was_built = guest.record.life is not Life.NEW
+        if guest.record.life in {Life.UP, Life.PAUSED}:
+            # Its machine is defined anew: one that does not start at once has not ended by itself.
+            await self.ledger.settle(
+                guest.order.guest_id, life=Life.OFF, ready=guest.record.ready, shown=guest.shown
+            )
         await self.builder.run(self._build(guest, wanted, was_built=was_built))
         await self.started(guest)
 

@@ -40,7 +40,7 @@ async def test_what_happened_meanwhile_is_told_without_another_order(host: Agent
 async def test_an_agent_that_starts_meanwhile_starts_its_guests(running: AgentHost) -> None:
     await running.kill()
     await running.api.down()
-    running.driver.reboot()
+    running.reboot()
     running.start()
     await eventually(lambda: running.driver.running() == {GUEST})
     await running.api.up()

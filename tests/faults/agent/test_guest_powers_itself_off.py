@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import AgentHost, failure
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
 
@@ -34,6 +34,62 @@ async def test_it_rests_where_it_may_and_stays_so_over_a_restart_of_the_agent(
     await host.told(guest_id(2), "Running")
     assert host.driver.starts[GUEST] == 1
     assert host.disk(GUEST).exists()
+
+
+@pytest.mark.parametrize(
+    ("policy", "starts", "reason"),
+    [("Always", 2, "Running"), ("OnFailure", 2, "Running"), ("Never", 1, "Crashed")],
+)
+async def test_while_neither_its_agent_nor_the_hypervisor_was_there(
+    host: AgentHost, policy: str, starts: int, reason: str
+) -> None:
+    """As when both are upgraded. The host was not rebooted, so it ended by itself, and may have crashed."""
+    host.start()
+    await host.assign(order(spec={"restart_policy": policy}))
+    await host.told(GUEST, "Running")
+    await host.assign(order(2))
+    await host.told(guest_id(2), "Running")
+    await host.kill()
+    host.driver.power_off(GUEST)
+    host.driver.forget_ends()
+    host.start()
+    await eventually(lambda: host.driver.starts == {GUEST: starts, guest_id(2): 1})
+    told = await host.told(GUEST, reason)
+    assert policy != "Never" or "nobody saw how" in told.message
+    await host.kill()
+    host.reboot()
+    host.start()
+    after = 1 if policy == "Never" else 3
+    await eventually(lambda: host.driver.starts == {GUEST: after, guest_id(2): 2})
+    await host.told(GUEST, reason)
+
+
+@pytest.mark.parametrize("known", ["by this agent", "by one that kept no boot"])
+async def test_a_reboot_of_the_host_asks_no_restart_policy(host: AgentHost, known: str) -> None:
+    """Nor does a store that an older agent wrote: nobody can tell then whether the host was rebooted."""
+    if known != "by this agent":
+        host.boot_id = "unknown"
+    host.start()
+    await host.assign(order(spec={"restart_policy": "Never"}))
+    await host.told(GUEST, "Running")
+    await host.kill()
+    host.reboot()
+    host.gates.failures["before-start"].append(failure("StartFailed"))
+    host.start()
+    await eventually(lambda: host.driver.starts[GUEST] == 2)
+    await host.told(GUEST, "Running")
+
+
+async def test_a_machine_that_was_undefined_is_started_however_often_that_fails(host: AgentHost) -> None:
+    host.start()
+    await host.assign(order(spec={"restart_policy": "Never"}))
+    await host.told(GUEST, "Running")
+    await host.kill()
+    await host.driver.remove(GUEST)
+    host.gates.failures["before-start"].append(failure("StartFailed"))
+    host.start()
+    await eventually(lambda: host.driver.starts[GUEST] == 2)
+    await host.told(GUEST, "Running")
 
 
 async def test_while_it_is_ordered_off(running: AgentHost) -> None:

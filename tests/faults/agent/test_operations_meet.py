@@ -125,7 +125,7 @@ async def test_a_reboot_whose_host_lost_its_power_meanwhile_is_done_once(
 ) -> None:
     """The run that it was for has ended, so what is left of it is a start."""
     await half_done(running, policy)
-    running.driver.reboot()
+    running.reboot()
     running.start()
     assert (await running.ended_operation(GUEST, "operation-1")).phase == "Succeeded"
     await running.told(GUEST, "Running")
@@ -137,7 +137,7 @@ async def test_an_operation_that_a_rebooted_host_finds_first_says_that_the_guest
     running: AgentHost,
 ) -> None:
     await running.kill()
-    running.driver.reboot()
+    running.reboot()
     await running.assign(asking("HardReboot", policy="Always"))
     running.start()
     told = await running.ended_operation(GUEST, "operation-1")

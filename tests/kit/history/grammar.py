@@ -279,8 +279,7 @@ async def reboot(world: World) -> str | None:
     if host is None:
         return None
     was_running = host.runs
-    await host.kill()
-    host.driver.reboot()
+    await host.reboot()
     if was_running:
         host.start()
     return f"{host.host} reboots"

@@ -165,6 +165,7 @@ class HostPart(Process):
         self.directory = directory / name
         self.is_cut = False
         self.is_burnt = False
+        self.boots = 0
         self.client = api.client(
             f"system:serviceaccount:{names.host_namespace(name)}:{names.AGENT_SERVICE_ACCOUNT}"
         )
@@ -186,6 +187,7 @@ class HostPart(Process):
             driver=self.driver,
             registry=CollectorRegistry(),
             readiness=Readiness(),
+            boot_id=f"{self.host}-{self.boots}",
         )
         await agent.run()
 
@@ -194,10 +196,15 @@ class HostPart(Process):
         self.is_cut = is_cut
         self.client.cut_off(is_cut=is_cut)
 
-    async def burn(self) -> None:
-        """Lose the machine with all that is on it."""
+    async def reboot(self) -> None:
+        """Lose the machine's power, and have it back: its agent is not running then."""
         await self.kill()
         self.driver.reboot()
+        self.boots += 1
+
+    async def burn(self) -> None:
+        """Lose the machine with all that is on it."""
+        await self.reboot()
         shutil.rmtree(self.directory)
         self.is_burnt = True
 

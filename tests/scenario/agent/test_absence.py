@@ -25,7 +25,7 @@ async def test_a_deleted_assignment_stops_nothing(running: AgentHost) -> None:
 async def test_a_restart_without_assignments_keeps_every_guest(running: AgentHost) -> None:
     await running.kill()
     await running.admin.delete(ASSIGNMENTS, GUEST, namespace=running.namespace)
-    running.driver.reboot()
+    running.reboot()
     running.start()
     await eventually(lambda: running.driver.running() == {GUEST})
 

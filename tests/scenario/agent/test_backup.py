@@ -50,7 +50,7 @@ def lose_store(paths: StatePaths) -> None:
 async def put_back(host: AgentHost, backup: Path, *, trusts_copy: bool = False) -> None:
     """The host lost its power and its store, and has a store from the backup now; nobody holds its Lease."""
     await host.kill()
-    host.driver.reboot()
+    host.reboot()
     paths = StatePaths(host.directory)
     lose_store(paths)
     made = restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=trusts_copy)

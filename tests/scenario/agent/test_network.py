@@ -162,7 +162,7 @@ async def test_no_guest_starts_before_its_filter_is_there(
     await host.assign(order())
     await host.told(GUEST, "Running")
     await host.kill()
-    host.driver.reboot()
+    host.reboot()
     host.network.prepared.clear()
     host.start()
     await eventually(lambda: host.driver.running() == {GUEST})

@@ -129,7 +129,7 @@ async def test_a_policy_that_lets_it_rest(
     assert rests.status == ready
     assert policy in rests.message
     await host.kill()
-    host.driver.reboot()
+    host.reboot()
     host.start()
     await host.told(GUEST, reason)
     assert host.driver.starts[GUEST] == 1, "neither a new agent nor a reboot wakes it"
@@ -140,7 +140,7 @@ async def test_a_policy_that_lets_it_rest(
 
 async def test_a_reboot_of_the_host_starts_what_shall_run(running: AgentHost) -> None:
     await running.kill()
-    running.driver.reboot()
+    running.reboot()
     running.start()
     await eventually(lambda: running.driver.running() == {GUEST})
     await running.told(GUEST, "Running")

@@ -21,7 +21,7 @@ LIST = "list assignments *"
 async def off(running: AgentHost) -> AsyncIterator[AgentHost]:
     """A host that ran one guest and was rebooted; its agent is not started yet, its clock stands still."""
     await running.kill()
-    running.driver.reboot()
+    running.reboot()
     running.clock = ManualClock()
     return running
 
@@ -98,7 +98,7 @@ async def test_guests_start_by_priority_and_then_by_age(host: AgentHost, api: st
     await host.assign(order(1, serial=2, spec={"priority": 0, "restart_policy": "OnFailure"}))
     await eventually(lambda: host.figure("innkeeper_agent_orders_total", meaning="update") == 1)
     await host.kill()
-    host.driver.reboot()
+    host.reboot()
     host.driver.asked.clear()
     host.max_builds = 1
     if api == "away":

@@ -141,7 +141,7 @@ async def test_a_guest_whose_machine_or_disk_is_here_is_asked_by_no_new_store_wh
     if machine != "gone":
         await nothing_is_told(small)
     if machine != "runs":
-        small.driver.reboot()
+        small.reboot()
     if machine in ("undefined", "gone"):
         await small.driver.remove(GUEST)
     if machine == "gone":
@@ -204,7 +204,7 @@ async def test_a_guest_that_answers_from_another_machine_is_not_started_by_a_new
     await lose_store(running)
     if here != "what was told of it":
         await nothing_is_told(running)
-    running.driver.reboot()
+    running.reboot()
     if here != "its machine":
         await running.driver.remove(GUEST)
     running.network.answering = {"10.0.0.12": order(2).addresses[0].mac}
@@ -276,7 +276,7 @@ async def test_a_host_that_rebooted_without_its_disks_says_so_of_all_guests(writ
     await written.assign(order(3))
     await written.told(NEWER, "Running")
     await lose_store(written, backup=backup)
-    written.driver.reboot()
+    written.reboot()
     (written.directory / "guests").rename(written.directory / "not-mounted")
     written.start()
     for number in (1, 2, 3):

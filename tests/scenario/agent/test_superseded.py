@@ -32,7 +32,7 @@ async def test_it_is_stopped_and_its_disk_is_kept(running: AgentHost) -> None:
 async def test_nothing_starts_it_neither_older_orders_nor_a_reboot(running: AgentHost) -> None:
     await left(running)
     await running.kill()
-    running.driver.reboot()
+    running.reboot()
     await running.api.down()
     running.start()
     await eventually(lambda: running.driver.spec(GUEST))

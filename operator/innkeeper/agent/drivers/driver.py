@@ -46,7 +46,7 @@ class DomainPhase(StrEnum):
     DISK_FAILED = (
         "DiskFailed"  # paused: a read or a write of its disk failed, and is tried again when it goes on
     )
-    OFF = "Off"  # not started since the host's boot, or nobody knows how it ended
+    OFF = "Off"  # not started since the host's boot, or the hypervisor does not know how it ended
     STOPPED = "Stopped"  # stopped from outside: by `stop`, or by a person at the host
     COMPLETED = "Completed"  # powered off by the guest itself
     CRASHED = "Crashed"  # its process died or its kernel panicked

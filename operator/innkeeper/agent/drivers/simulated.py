@@ -1,7 +1,7 @@
 """A driver without machines: for scale tests and for tests of the agent. Never the default, and it runs nothing.
 
 It keeps the promises of `driver` in memory: what was defined, what lives, how each machine ended. Tests make machines end
-by themselves with `power_off` and `crash`, and the host with `reboot`.
+by themselves with `power_off` and `crash`, and the host with `reboot`; `forget_ends` restarts the hypervisor alone.
 """
 
 import asyncio
@@ -194,6 +194,11 @@ class SimulatedDriver:
     def reboot(self) -> None:
         """Reboot the host: every machine is off, and how it ended is forgotten."""
         for guest_id in list(self._machines):
+            self._become(guest_id, DomainPhase.OFF)
+
+    def forget_ends(self) -> None:
+        """Restart the hypervisor: machines run on, and how those that are off ended is forgotten."""
+        for guest_id in self._machines.keys() - self.running():
             self._become(guest_id, DomainPhase.OFF)
 
     def _become(self, guest_id: str, phase: DomainPhase) -> None:

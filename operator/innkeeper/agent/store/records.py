@@ -72,6 +72,7 @@ class GuestRecord:
     conflict: AddressInUse | None = None  # of a refused order
     accepted_at: str = ""  # RFC 3339: when this host promised to run it; the older starts first
     wish: LocalWish | None = None
+    boot: str = ""  # in which boot of the host its machine lived last; empty where that was not kept
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ _MAX_STEP_MESSAGE = 400
 
 _PUT = """INSERT OR REPLACE INTO guests
     (guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-     conflict_address, conflict_mac, conflict_interface, accepted_at, wish, wish_by, wish_at, updated)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+     conflict_address, conflict_mac, conflict_interface, accepted_at, wish, wish_by, wish_at, boot, updated)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _GET = """SELECT guest_id, "order", epoch, serial, namespace, name, outcome, life, status, reason, message,
-    conflict_address, conflict_mac, conflict_interface, accepted_at, wish, wish_by, wish_at, updated FROM guests"""
+    conflict_address, conflict_mac, conflict_interface, accepted_at, wish, wish_by, wish_at, boot, updated FROM guests"""
 _TOMBSTONE = (
     'SELECT guest_id, epoch, serial, "order", namespace, name, forgotten, destroyed_at FROM tombstones'
 )
@@ -156,12 +156,13 @@ def _row(record: GuestRecord) -> tuple[str | int | None, ...]:
         *((conflict.address, conflict.mac, conflict.interface) if conflict else (None, None, None)),
         record.accepted_at,
         *((wish.power, wish.by, wish.at) if wish else (None, None, None)),
+        record.boot,
     )
 
 
 def _record(row: Sequence[Any]) -> tuple[GuestRecord, str]:
     guest_id, order, epoch, serial, namespace, name, outcome, life, status, reason, message = row[:11]
-    address, mac, interface, accepted_at, power, wished_by, wished_at, updated = row[11:]
+    address, mac, interface, accepted_at, power, wished_by, wished_at, boot, updated = row[11:]
     record = GuestRecord(
         guest_id=guest_id,
         order=order,
@@ -174,5 +175,6 @@ def _record(row: Sequence[Any]) -> tuple[GuestRecord, str]:
         conflict=None if address is None else AddressInUse(address, mac, interface),
         accepted_at=accepted_at,
         wish=None if power is None else LocalWish(LocalPower(power), wished_by, wished_at),
+        boot=boot,
     )
     return record, updated

@@ -86,6 +86,8 @@ STEPS = (
     ),
     # Of which interface the address was that an order was refused for.
     ("ALTER TABLE guests ADD COLUMN conflict_interface TEXT",),
+    # Whether a machine that is off was ended by a reboot of its host.
+    ("ALTER TABLE guests ADD COLUMN boot TEXT NOT NULL DEFAULT ''",),
 )
 
 
