@@ -16,7 +16,7 @@ import pytest
 
 from innkeeper.agent.doctor import registry
 from innkeeper.agent.doctor.checks import clock as clock_check
-from innkeeper.agent.doctor.checks import disk, identity, images, kvm, network, programs
+from innkeeper.agent.doctor.checks import console, disk, identity, images, kvm, network, programs
 from innkeeper.agent.doctor.finding import Finding, Verdict, ok
 from innkeeper.agent.doctor.look import Joined, Machine, look
 from innkeeper.agent.only_one import only_one
@@ -324,3 +324,32 @@ async def test_a_check_that_breaks_or_hangs_hides_no_other(
     assert [each.finding.verdict for each in found] == [Verdict.FAIL, Verdict.FAIL, Verdict.OK]
     assert "PermissionError" in found[0].finding.seen
     assert "took more than" in found[1].finding.seen
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("", Verdict.OK),
+        ('#stdio_handler = "file"\n', Verdict.OK),
+        ('stdio_handler = "logd"  # "file" before\n', Verdict.OK),
+        ('user = "root"\nstdio_handler = "file"\n', Verdict.FAIL),
+        ("  stdio_handler='file'\n", Verdict.FAIL),
+        ('stdio_handler = "logd"\nstdio_handler = "file"\n', Verdict.FAIL),
+    ],
+)
+async def test_consoles_that_a_guest_can_fill_the_disk_through(
+    machine: Machine, text: str, verdict: Verdict
+) -> None:
+    settings = machine.paths.root / "qemu.conf"
+    settings.write_text(text)
+    here = replace(machine, libvirt_uri="qemu:///system", qemu_conf=settings)
+    found = await console.check(here, NOBODY)
+    assert found.verdict is verdict
+    assert "logd" in found.seen + found.todo
+
+
+@pytest.mark.parametrize("where", ["qemu:///system", "test:///default"])
+async def test_consoles_of_a_libvirt_whose_settings_are_elsewhere(machine: Machine, where: str) -> None:
+    here = replace(machine, libvirt_uri=where, qemu_conf=machine.paths.root / "none.conf")
+    found = await console.check(here, NOBODY)
+    assert (found.verdict, "none.conf" in found.todo) == (Verdict.WARN, True)

@@ -45,6 +45,7 @@ class Machine:
     paths: StatePaths
     libvirt_uri: str
     clock: Clock
+    qemu_conf: Path = Path("/etc/libvirt/qemu.conf")
     images_url: str | None = None
     images_ca_file: Path | None = None
     listen: tuple[tuple[str, str, int], ...] = ()

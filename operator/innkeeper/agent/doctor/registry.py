@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from innkeeper.agent.doctor.checks import clock, disk, identity, images, kvm, network, programs
+from innkeeper.agent.doctor.checks import clock, console, disk, identity, images, kvm, network, programs
 from innkeeper.agent.doctor.finding import Checking, Result, fail
 from innkeeper.agent.doctor.look import Joined, Machine, look
 
@@ -13,6 +13,7 @@ CHECKS: Mapping[str, Checking] = {
     "kvm": kvm.check,
     "libvirt": programs.libvirt,
     "qemu": programs.qemu,
+    "consoles": console.check,
     "packet filter": programs.packet_filter,
     "dhcp": programs.dhcp,
     "disk": disk.room,
