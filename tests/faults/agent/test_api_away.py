@@ -1,4 +1,4 @@
-"""The API server is away, refuses, or forgets: guests run on by what the host holds, and all is told afterwards."""
+"""The API server is away: guests run on by what the host holds, and all is told afterwards."""
 
 from pathlib import Path
 
@@ -9,9 +9,31 @@ from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import ASSIGNMENTS
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
+from tests.kit.three_guests import CONVERGED_S, GUESTS, clock, shows
+from tests.kit.virtual_time import elapse, within
 from tests.kit.waiting import eventually
 
 GUEST = guest_id()
+
+
+@pytest.mark.parametrize("minutes", [5, 60])
+async def test_without_an_api_server_guests_go_on_by_their_policies(three: AgentHost, minutes: int) -> None:
+    await three.api.down()
+    three.driver.power_off(GUESTS[1])
+    three.driver.crash(GUESTS[2])
+    for _ in range(minutes):
+        if GUESTS[0] in three.driver.running():
+            three.driver.crash(GUESTS[0])
+        await elapse(clock(three), 60)
+    tries = three.driver.starts[GUESTS[0]]
+    assert 5 <= tries <= 8 + minutes / 5, "it is tried again, after pauses that double up to five minutes"
+    await within(clock(three), 301, lambda: three.driver.running() == {GUESTS[0]})
+    assert (three.driver.starts[GUESTS[1]], three.driver.starts[GUESTS[2]]) == (1, 1)
+    await three.api.up()
+    await three.assign(order(2, serial=2, desired="Stopped"))
+    await three.assign(order(4))
+    expected = {1: "Running", 2: "Stopped", 3: "Crashed", 4: "Running"}
+    assert await within(clock(three), CONVERGED_S, lambda: shows(three, expected)) <= CONVERGED_S
 
 
 async def test_a_guest_that_dies_meanwhile_is_started_and_all_is_told_afterwards(running: AgentHost) -> None:
@@ -69,15 +91,6 @@ async def test_a_deletion_that_was_missed_meanwhile_is_no_order(running: AgentHo
     await running.assign(order(2))
     await running.told(guest_id(2), "Running")
     assert running.driver.running() == {GUEST, guest_id(2)}
-
-
-@pytest.mark.parametrize(("status", "times"), [(409, 2), (429, 2), (500, 3)])
-async def test_a_status_that_is_not_taken_is_written_again(host: AgentHost, status: int, times: int) -> None:
-    fault = host.api.faults.fail("patch assignments/status *", status=status, times=times)
-    host.start()
-    await host.assign(order())
-    await host.told(GUEST, "Running")
-    assert len(fault.met) == times
 
 
 async def test_a_token_that_is_renewed_in_its_file_is_used(host: AgentHost, tmp_path: Path) -> None:

@@ -64,22 +64,6 @@ async def test_while_neither_its_agent_nor_the_hypervisor_was_there(
     await host.told(GUEST, reason)
 
 
-@pytest.mark.parametrize("known", ["by this agent", "by one that kept no boot"])
-async def test_a_reboot_of_the_host_asks_no_restart_policy(host: AgentHost, known: str) -> None:
-    """Nor does a store that an older agent wrote: nobody can tell then whether the host was rebooted."""
-    if known != "by this agent":
-        host.boot_id = "unknown"
-    host.start()
-    await host.assign(order(spec={"restart_policy": "Never"}))
-    await host.told(GUEST, "Running")
-    await host.kill()
-    host.reboot()
-    host.gates.failures["before-start"].append(failure("StartFailed"))
-    host.start()
-    await eventually(lambda: host.driver.starts[GUEST] == 2)
-    await host.told(GUEST, "Running")
-
-
 async def test_a_machine_that_was_undefined_is_started_however_often_that_fails(host: AgentHost) -> None:
     host.start()
     await host.assign(order(spec={"restart_policy": "Never"}))

@@ -1,9 +1,9 @@
 """Absence is no order: what is deleted in the API server runs on at the host."""
 
 from innkeeper.agent.drivers.driver import DomainSpec
-from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, LEASES, NAMESPACES
+from innkeeper.kube.resources import ASSIGNMENTS, LEASES
 from tests.kit.agent_host import AgentHost
-from tests.kit.agent_orders import STORE, guest_id, order
+from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
 
 GUEST = guest_id()
@@ -38,22 +38,6 @@ async def test_an_assignment_that_is_going_is_no_order(running: AgentHost) -> No
     await running.assign(order(serial=2, desired="Stopped"))
     await running.told(GUEST, "Stopped")
     assert running.disk(GUEST).exists()
-
-
-async def test_a_deleted_namespace_that_is_made_anew_is_served_again(running: AgentHost) -> None:
-    await running.admin.delete(ASSIGNMENTS, GUEST, namespace=running.namespace)
-    await running.admin.delete(HOST_AGENTS, "host", namespace=running.namespace)
-    await running.admin.delete(NAMESPACES, running.namespace)
-    await running.make_namespace()
-    await running.assign(order(serial=2))
-    await running.told(GUEST, "Running")
-    assert running.driver.starts[GUEST] == 1
-
-    async def reported() -> bool:
-        agent = await running.admin.get(HOST_AGENTS, "host", namespace=running.namespace)
-        return agent.status.store_id == STORE
-
-    await eventually(reported)
 
 
 async def test_a_deleted_lease_is_made_again(running: AgentHost) -> None:

@@ -125,7 +125,7 @@ async def test_a_guest_whose_disk_is_here_is_not_refused_for_a_wire_that_cannot_
         each.unlink()
     store = await Store.open(running.directory / "agent.db", host=HOST, new_id=STORE)
     await store.close()
-    running.driver.reboot()
+    running.reboot()
     running.network.unaskable = asking.TRIES
     running.start()
     await running.assign(order(serial=2))
