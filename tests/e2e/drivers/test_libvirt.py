@@ -1,7 +1,9 @@
 """The libvirt driver keeps the promises of every driver, on a real libvirt with real QEMUs."""
 
 import asyncio
+import grp
 import os
+import pwd
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,12 +17,12 @@ from innkeeper.agent.drivers.driver import (
     DomainSpec,
     DriverError,
     HypervisorAwayError,
-    HypervisorKind,
     StartFailedError,
 )
 from innkeeper.agent.drivers.libvirt import driver as driver_module
 from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
 from innkeeper.agent.drivers.libvirt.driver import LibvirtDriver
+from innkeeper.agent.drivers.libvirt.qemu_user import qemu_user
 from innkeeper.agent.drivers.libvirt.usage import MOST_UNANSWERED
 from innkeeper.agent.imaging import iso9660
 from tests.kit import boot_programs
@@ -108,23 +110,10 @@ async def libvirt_bench(libvirtd: PrivateLibvirt) -> AsyncIterator[LibvirtBench]
     await made.driver.close()
 
 
-async def test_kvm_that_qemus_user_may_not_open_is_not_used(
-    libvirt_bench: LibvirtBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The agent is root, and opens what guests' QEMUs may not."""
-
-    async def runs_code() -> bool:
-        return True
-
-    monkeypatch.setattr(driver_module, "kvm_runs_code", runs_code)
-    own = libvirt_bench.libvirtd.directory / "kvm"
-    libvirt_bench.libvirtd.inside(
-        "sh",
-        "-euc",
-        f"mknod -m 0600 {own} c 10 232; [ -e /dev/kvm ] || exit 0; mount --bind {own} /dev/kvm",
-    )
-    hypervisor = await libvirt_bench.driver.probe()
-    assert hypervisor.kind is HypervisorKind.EMULATION
+def test_libvirt_names_the_user_of_guests(libvirtd: PrivateLibvirt) -> None:
+    """The doctor compares it with /dev/kvm. It is Debian's, whom libvirt's settings there name."""
+    told = qemu_user(libvirt.openReadOnly(libvirtd.uri).getCapabilities())
+    assert told == (pwd.getpwnam("libvirt-qemu").pw_uid, grp.getgrnam("libvirt-qemu").gr_gid)
 
 
 class TestLibvirt(DriverConformance):

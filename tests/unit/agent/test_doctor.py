@@ -103,28 +103,66 @@ async def test_a_libvirt_that_does_not_answer(machine: Machine, state: Path) -> 
     is_fault(await programs.libvirt(away, NOBODY), "does not answer", "systemctl enable --now libvirtd")
 
 
-REFUSED = "libvirt: invalid argument: KVM is not supported by '/usr/bin/qemu-system-x86_64' on this host"
-
-
 async def runs_code() -> None:
     """KVM runs code for this user, so there is no reason against it."""
 
 
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch, state: Path) -> Path:
+    """A /dev/kvm on which code runs; libvirt says that QEMU is the user nobody, with a group that the device has not."""
+    made = state / "kvm"
+    made.touch()
+    monkeypatch.setattr(kvm, "DEVICE", made)
+    monkeypatch.setattr(kvm, "why_not_kvm", runs_code)
+    monkeypatch.setattr("sys.executable", str(state / "python"))
+    qemu_is(state, gid=4711)
+    return made
+
+
+def group_of(path: Path) -> int:
+    return path.stat().st_gid
+
+
+def qemu_is(state: Path, *, gid: int) -> None:
+    said = json.dumps({"uid": 65534, "gid": gid})
+    fake_programs.put(state, "python", f"echo '{said}'")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o664, 0o604])
 async def test_kvm_that_only_this_user_may_open_is_none_for_guests(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, state: Path
+    machine: Machine, device: Path, mode: int
 ) -> None:
     """As where /dev/kvm belongs to a group that QEMU's user is not in: in containers, and without udev."""
-    python = fake_programs.put(state, "python", f"cat <<'END'\n{json.dumps({'whyNot': REFUSED})}\nEND")
-    monkeypatch.setattr(kvm, "why_not_kvm", runs_code)
-    monkeypatch.setattr("sys.executable", str(python))
-    is_fault(await kvm.check(machine, NOBODY), REFUSED, "chgrp kvm /dev/kvm")
-    emulating = Joined(orders=HostAgentSpec(cluster="c", network=Network(), allow_emulation=True))
-    told = await kvm.check(machine, emulating)
-    is_fault(told, "guests are emulated", "chgrp kvm /dev/kvm", verdict=Verdict.WARN)
+    set_mode(device, mode)
+    told = await kvm.check(machine, NOBODY)
+    is_fault(told, "closed to QEMU's, nobody 65534:4711", "chgrp kvm")
+    allowing = Joined(orders=HostAgentSpec(cluster="c", network=Network(), allow_emulation=True))
+    assert (await kvm.check(machine, allowing)).verdict is Verdict.FAIL, "KVM is what the agent takes"
+
+
+async def test_kvm_of_qemus_own_group_or_of_all_is_for_guests(
+    machine: Machine, device: Path, state: Path
+) -> None:
+    set_mode(device, 0o666)
+    assert await kvm.check(machine, NOBODY) == ok("code runs under KVM")
+    set_mode(device, 0o660)
+    qemu_is(state, gid=group_of(device))
+    assert await kvm.check(machine, NOBODY) == ok("code runs under KVM")
+
+
+async def test_where_users_are_not_known_any_group_may_let_qemu_in(
+    machine: Machine, device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a pod, where the machine's list of users is not: only what is closed to all groups is told."""
+    monkeypatch.setattr(kvm, "_groups", lambda _uid, _gid: ("the user", None))
+    set_mode(device, 0o660)
+    assert await kvm.check(machine, NOBODY) == ok("code runs under KVM")
+    set_mode(device, 0o600)
+    is_fault(await kvm.check(machine, NOBODY), "closed to QEMU's, the user", "on the machine itself")
 
 
 @pytest.mark.parametrize("uri", ["test:///default", "qemu+unix:///system?socket=/nowhere"])
-async def test_a_libvirt_that_says_nothing_of_kvm_leaves_it_at_what_was_tried(
+async def test_a_libvirt_that_names_no_user_leaves_it_at_what_was_tried(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     pytest.importorskip("libvirt")

@@ -32,7 +32,6 @@ from innkeeper.agent.drivers.driver import (
 from innkeeper.agent.drivers.libvirt import domain_xml as xml
 from innkeeper.agent.drivers.libvirt.connection import DEADLINE_S, Connection
 from innkeeper.agent.drivers.libvirt.guest_calls import GuestCalls, MachineSilentError, NotAskedError
-from innkeeper.agent.drivers.libvirt.kvm_offer import why_not_offered
 from innkeeper.agent.drivers.libvirt.kvm_probe import kvm_runs_code
 from innkeeper.agent.drivers.libvirt.usage import MOST_UNANSWERED, read_usage
 from innkeeper.domain.reasons import GuestReason
@@ -310,16 +309,9 @@ class LibvirtDriver:
 
     async def _hypervisor(self) -> HypervisorKind:
         if self._kind is None:
-            runs = await kvm_runs_code() and await self._offers_kvm()
+            runs = await kvm_runs_code()
             self._kind = HypervisorKind.KVM if runs else HypervisorKind.EMULATION
         return self._kind
-
-    async def _offers_kvm(self) -> bool:
-        """Tell whether machines get KVM from libvirt: they run as another user than the agent, which tried it."""
-        asked = self._connection.call(why_not_offered, deadline_s=START_DEADLINE_S)
-        if (why_not := await _answer(asked)) is not None:
-            log.warning("kvm_not_used", why=why_not)
-        return why_not is None
 
     async def _call(self, work: Callable[[Any], T]) -> T:
         """Have libvirt do what no machine can hold up."""
