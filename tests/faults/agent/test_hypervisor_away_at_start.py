@@ -137,6 +137,25 @@ async def test_its_agent_is_heard_and_says_so(away: Scene) -> None:
     await within(away.clock, HEARD_S, lambda: away.is_told("True"))
 
 
+async def test_a_new_host_says_so_before_it_knows_what_it_has(host: AgentHost) -> None:
+    host.clock = clock = ManualClock()
+    driver = AwayDriver(clock)
+    driver.gates, driver.fault = host.gates, "refuses"
+    host.driver = driver
+    host.start()
+
+    async def is_told(status: str) -> bool:
+        return [each.status for each in (await host.host_agent()).status.conditions] == [status]
+
+    await within(clock, HEARD_S, lambda: is_told("False"))
+    told = (await host.host_agent()).status
+    assert (told.store_id, told.hypervisor, told.capacity) == (STORE, None, None)
+    driver.fault = ""
+    await within(clock, HEARD_S, lambda: is_told("True"))
+    told = (await host.host_agent()).status
+    assert (told.hypervisor, told.capacity is None) == ("KVM", False)
+
+
 async def test_the_host_api_is_served(away: Scene) -> None:
     await within(away.clock, HEARD_S, lambda: away.is_told("False"))
     found = msgspec.json.decode(await away.asked("/v1/snapshot"), type=Snapshot)
