@@ -284,6 +284,8 @@ async def test_who_may_not_read_the_join_file_is_told_to_be_root(machine: Machin
     closed.mkdir()
     mine = replace(machine, join_file=closed / "join.json", paths=StatePaths(closed))
     joined(mine)
+    # The first thread loads a module, from where the other user may not look.
+    await asyncio.to_thread(int)
     with no_longer_ours(closed):
         found = await registry.examine(mine, {"join": identity.join_file, "token": identity.token})
     is_fault(found[0].finding, "Permission denied", "run this as root")
