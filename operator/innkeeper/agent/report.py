@@ -110,6 +110,18 @@ class AssignmentReport:
         return max((each for each in known if each is not None), default=None)
 
 
+def is_same_order(one: Assignment, other: Assignment) -> bool:
+    """Tell whether two versions of an Assignment carry one order.
+
+    Where the store was put back to an older copy, generations count on from there, and may name another order.
+    """
+    return (one.metadata.uid, one.metadata.generation, one.spec.order) == (
+        other.metadata.uid,
+        other.metadata.generation,
+        other.spec.order,
+    )
+
+
 def condition_of(ready: Ready, *, generation: int) -> Condition:
     """Return the Ready condition, its time still open."""
     return Condition(

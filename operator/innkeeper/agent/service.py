@@ -36,7 +36,7 @@ from innkeeper.agent.parts import AgentParts
 from innkeeper.agent.pivot import LONGEST_REST_S, LOOK_S, Pivot
 from innkeeper.agent.readiness.prober import Prober
 from innkeeper.agent.reconcile import Identity, Reconciler
-from innkeeper.agent.report import AssignmentReport
+from innkeeper.agent.report import AssignmentReport, is_same_order
 from innkeeper.agent.slots import Slots
 from innkeeper.agent.sole_agent import heartbeat_of
 from innkeeper.agent.start_gate import StartGate
@@ -395,11 +395,11 @@ class Agent:
         if new is None:
             # Nobody's absence is an order: the guest runs on, and there is nothing left to report on.
             self._report.forget(guest_id)
-        elif old is None or (old.metadata.uid, old.metadata.generation) != (
-            new.metadata.uid,
-            new.metadata.generation,
-        ):
+        elif old is None or not is_same_order(old, new):
             self._arrived(guest_id)
+        elif old.status != new.status:
+            # Our own word that came back, or one from before, in a store that was put back.
+            self._report.touch(guest_id, urgent=False)
 
     def _host_changed(self, change: Change[HostAgent]) -> None:
         if change.new is not None and change.key[1] == names.HOST_AGENT_NAME:
