@@ -20,6 +20,7 @@ from innkeeper.domain.addressing.taken import Taken
 from innkeeper.domain.names import address_name
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import OperationPhase, RestartPolicy
+from innkeeper.domain.rebuild import lack
 from innkeeper.state.backlog import Backlog
 from innkeeper.state.claims import Claims
 from innkeeper.state.promises import Promises
@@ -29,9 +30,12 @@ from innkeeper.workers.hosts import projection
 from innkeeper.workers.hosts.statuses import HostStatuses
 from innkeeper.workers.network import NetworkWorker
 from innkeeper.workers.operations import OperationFlow
+from innkeeper.workers.rebuild.making import Making
+from innkeeper.workers.revival import Revival
 from innkeeper.workers.sweeper import Sweeper
 from tests.kit.history import histories
 from tests.kit.history.parts import HostPart, WitnessedDriver
+from tests.kit.history.putting_back import PutBackWorld
 from tests.kit.history.world import World
 from tests.kit.virtual_loop import VirtualLoop
 
@@ -212,6 +216,28 @@ def test_a_guest_that_crashed_and_is_left_down(
 
     monkeypatch.setattr(plan, "_ended", lets_it_rest)
     assert complaint("'Crashed'", seeds=2 * MOST_SEEDS)  # it must crash last, and nothing wake it afterwards
+
+
+def test_a_guest_that_an_older_copy_switches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lack, "catching_up", lambda *_: None)
+    assert complaint("by its Guest", world_kind=PutBackWorld)
+
+
+def test_a_guest_that_is_not_back_after_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: Making, held: Any, clusters: Any) -> None:
+        del self, held, clusters
+
+    monkeypatch.setattr(Making, "_revive", nothing)
+    assert complaint("its Guest is not back", world_kind=PutBackWorld)
+
+
+def test_an_address_that_is_not_held_after_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: Revival, order: Any, places: Any = None) -> list[Any]:
+        del self, order, places
+        return []
+
+    monkeypatch.setattr(Revival, "claim", nothing)
+    assert complaint("which does not hold it", world_kind=PutBackWorld)
 
 
 def test_one_seed_is_one_history() -> None:

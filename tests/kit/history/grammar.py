@@ -43,9 +43,10 @@ def event(weight: float) -> Callable[[Event], Event]:
 
 async def draw(world: World) -> str:
     """Let one random event happen."""
-    weights = [weight for weight, _ in EVENTS]
+    events = world.events or EVENTS
+    weights = [weight for weight, _ in events]
     while True:
-        ((_, chosen),) = world.random.choices(EVENTS, weights)
+        ((_, chosen),) = world.random.choices(events, weights)
         if (line := await chosen(world)) is not None:
             return line
 

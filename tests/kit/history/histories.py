@@ -38,13 +38,16 @@ class History:
     seed: int
     log: list[str] = field(repr=False)
     complaints: list[str]
+    how: str = ""  # an option of the command that shows it again
 
     @property
     def story(self) -> str:
         """What happened, up to what is wrong, and the command that shows it again."""
         wrong = "\n".join(f"  {each}" for each in self.complaints)
         log = "\n".join(self.log)
-        return f"{log}\nseed {self.seed}:\n{wrong}\nagain: hack/history --seed {self.seed} --verbose"
+        return (
+            f"{log}\nseed {self.seed}:\n{wrong}\nagain: hack/history --seed {self.seed}{self.how} --verbose"
+        )
 
 
 def run(
@@ -63,7 +66,7 @@ def run(
     ):
         world = world_kind(seed, directory=Path(directory), tell=tell)
         complaints = runner.run(_history(world, events))
-        return History(seed, world.log, complaints)
+        return History(seed, world.log, complaints, world.again)
 
 
 @contextmanager
@@ -116,6 +119,7 @@ async def _calm(world: World) -> None:
             host.start()
     for process in (*world.operators, *world.hosts.values()):
         process.clock.offset_s = 0.0
+    world.settle()
 
 
 async def _stillness(world: World) -> list[str]:

@@ -93,6 +93,10 @@ class Operated:
             self._complain(f"{operation['metadata']['name']} ends twice: {self._ends[uid]}, then {end}")
         self._check(operation, guest_id)
 
+    def put_back(self) -> None:
+        """The API server's store is an older copy: how operations end is told once more."""
+        self._ends.clear()
+
     def _check(self, operation: Document, guest_id: str | None) -> None:
         """An end has its reason; a success is true of the machine."""
         name, status = operation["metadata"]["name"], operation["status"]

@@ -73,6 +73,16 @@ class Witness:
         elif event.kind.plural == "guestoperations":
             self.operated.operation_written(event)
 
+    def put_back(self, guests: list[Document]) -> None:
+        """The API server's store is an older copy with these Guests; what machines do goes on from now."""
+        self.bound.clear()
+        self.operated.put_back()
+        for guest in guests:
+            status, guest_id = guest.get("status", {}), guest_id_of(guest)
+            if status.get("host") is not None and guest_id not in self.destroyed:
+                addresses = frozenset(each["address"] for each in status.get("addresses", []))
+                self.bound[guest_id] = (status["host"], addresses)
+
     def _guest(self, event: Event) -> None:
         guest, guest_id = event.document, guest_id_of(event.document)
         self.operated.guest_written(guest_id, event)

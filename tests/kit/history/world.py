@@ -4,7 +4,7 @@ What it does, it logs with the virtual time, so that a failed history can be rea
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -25,10 +25,14 @@ STARTED_S = 1000.0  # where the loop's seconds begin
 
 
 class World:
-    """One history's scene. `host_kind` and `operator_kind` are replaced where a test plants a bug."""
+    """One history's scene. `host_kind` and `operator_kind` are replaced where a test plants a bug.
+
+    `again` tells the command to show it again.
+    """
 
     host_kind: type[HostPart] = HostPart
     operator_kind: type[OperatorPart] = OperatorPart
+    again = ""
 
     def __init__(self, seed: int, *, directory: Path, tell: Callable[[str], None]) -> None:
         self.random = Random(seed)  # noqa: S311 - it makes a history, not a secret
@@ -86,10 +90,18 @@ class World:
         made.start()
         return made.name
 
+    def settle(self) -> None:
+        """Do what people do once all faults are over."""
+
     async def end(self) -> None:
         """End every process."""
         for process in (*self.operators, *self.hosts.values()):
             await process.kill()
+
+    @property
+    def events(self) -> Sequence[tuple[float, Callable[["World"], Awaitable[str | None]]]]:
+        """What may happen in it; empty: all that the grammar has."""
+        return ()
 
     # Time
 
