@@ -80,8 +80,8 @@ class Client:
     async def close(self) -> None:
         """End all connections."""
         if self._transport is not None:
-            await self._transport.close()
-            self._transport = None
+            closing, self._transport = self._transport, None
+            await closing.close()
 
     async def get(self, resource: Resource[V], name: str, *, namespace: str | None = None) -> V:
         """Return one object.

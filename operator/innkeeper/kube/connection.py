@@ -13,6 +13,7 @@ from innkeeper.kube.errors import UnavailableError
 
 MOST_UNREAD_BYTES = 256 * 1024
 MOST_HEAD_BYTES = 64 * 1024
+_TOO_LARGE = f"its headers are larger than {MOST_HEAD_BYTES} bytes"
 
 
 class LostConnectionError(UnavailableError):
@@ -126,18 +127,21 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        self._unfinished_bytes = 0
         self._is_paused = False
         self._is_open = False
         self._is_kept = True
 
     @property
     def may_be_used(self) -> bool:
-        """Whether another request may be sent: it is open, and its last answer came to its end."""
-        return self._is_open and self._is_kept and self._answer is None
+        """Whether another request may be sent: it is open, and its last answer was read to its end."""
+        is_at_rest = self._answer is None and not self._is_paused
+        return is_at_rest and self._is_open and self._is_kept and not self._transport.is_closing()
 
     def request(self, head: bytes, body: bytes) -> Answer:
         """Send a request and return its answer, of which nothing is known yet."""
         self._answer = Answer(self)
+        self._unfinished_bytes = 0
         self._transport.write(head + body if body else head)
         return self._answer
 
@@ -174,11 +178,20 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(f"what it says is no HTTP: {error.__context__ or error}")
             self.cut()
+        if self._answer is not None and not self._answer.status:
+            self._look_at_head(len(data))
+
+    def _look_at_head(self, more: int) -> None:
+        """End an answer whose head does not end; the parser tells of a header only once it has all of it."""
+        self._unfinished_bytes += more
+        if self._unfinished_bytes > MOST_HEAD_BYTES:
+            self._fail(_TOO_LARGE)
+            self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End (asyncio calls it)."""
-        self._is_open = False
-        if exc is None and self._answer is not None and _ends_with_connection(self._answer):
+        was_open, self._is_open = self._is_open, False  # what we cut ourselves is no end of an answer
+        if was_open and exc is None and self._answer is not None and _ends_with_connection(self._answer):
             self.on_message_complete()
         self._fail(str(exc or "") or "the connection was closed")
 
@@ -200,7 +213,7 @@ class Connection(asyncio.Protocol):
         self._fields.append(field)
         self._head_bytes += len(name) + len(field[1])
         if self._head_bytes > MOST_HEAD_BYTES:
-            raise ValueError(f"its headers are larger than {MOST_HEAD_BYTES} bytes")
+            raise ValueError(_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Tell the head (the parser calls it); an interim answer (1xx) says nothing."""

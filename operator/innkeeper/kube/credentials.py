@@ -98,6 +98,10 @@ class Credentials:
             raise CredentialsError(
                 "the kubeconfig runs a helper program (exec); use a token or a certificate"
             )
+        if "@" in urlsplit(cluster["server"]).netloc:
+            raise CredentialsError(
+                "the server's URL in the kubeconfig names a user; use a token or a certificate"
+            )
         token_file = user.get("tokenFile")
         return cls(
             server=cluster["server"].rstrip("/"),
@@ -112,17 +116,21 @@ class Credentials:
 
     def bearer(self) -> str | None:
         """Return the token to present, the newest from its file, or None where a certificate is used."""
-        if self.token_file is None:
-            return self.token
+        if self.token_file is not None:
+            self._read_token(self.token_file)
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise CredentialsError("the token has characters that no header carries", retryable=True)
+        return self.token
+
+    def _read_token(self, path: Path) -> None:
         try:
-            changed = self.token_file.stat().st_mtime_ns
+            changed = path.stat().st_mtime_ns
             if changed != self._read_at:
-                self.token = self.token_file.read_text()[:MAX_TOKEN_BYTES].strip()
+                self.token = path.read_text()[:MAX_TOKEN_BYTES].strip()
                 self._read_at = changed
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             if self.token is None:
                 raise CredentialsError(f"the token file cannot be read: {error}", retryable=True) from error
-        return self.token
 
     def forget(self) -> None:
         """Read the token's file anew at the next call: the API server did not take the token."""
@@ -136,6 +144,9 @@ class Credentials:
             return self._trust()
         except (ssl.SSLError, ValueError) as error:
             raise CredentialsError(f"the certificates for {self.server} cannot be used: {error}") from error
+        except OSError as error:  # no room for a file, say
+            message = f"the certificates for {self.server} cannot be loaded: {error}"
+            raise CredentialsError(message, retryable=True) from error
 
     def _trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.ca_data)

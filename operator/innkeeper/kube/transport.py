@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 MOST_CONNECTIONS = 64
 KEPT_IDLE_S = 60.0  # an API server closes what is idle for longer
-CONNECT_WITHIN_S = 10.0
+REACHED_WITHIN_S = 10.0  # an address of the server, by TCP
 # How long one address of a name may take before the next is tried beside it (RFC 8305, section 5).
 NEXT_ADDRESS_AFTER_S = 0.25
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -51,10 +51,11 @@ class Transport:
         self._authority = parts.netloc.rpartition("@")[2]
         self._prefix = parts.path.rstrip("/")
         self._tls = tls
-        self._server_name = None if tls is None else server_name or self._host
+        self._server_name = None if tls is None else (server_name or self._host).rstrip(".")
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
         self._idle: list[Connection] = []  # used last at the end
         self._busy: set[Connection] = set()
+        self._is_closed = False
 
     async def whole(self, call: Call, *, most: int) -> tuple[Answer, bytes | None]:
         """Return the answer to a call and its body, None where that is larger than `most` bytes.
@@ -82,11 +83,12 @@ class Transport:
                 self._give_back(connection)
 
     async def close(self) -> None:
-        """Cut all connections; whoever waits for an answer is told."""
+        """Cut all connections and make no more; whoever waits is told soon afterwards."""
+        self._is_closed = True
         for connection in (*self._idle, *self._busy):
             connection.cut()
         self._idle.clear()
-        await asyncio.sleep(0)  # a turn of the loop, in which each connection learns of its end
+        await asyncio.sleep(0)  # a turn of the loop, in which connections learn of their end
 
     async def _sent(self, call: Call, wait: Callable[[Answer], Awaitable[T]]) -> tuple[Connection, Answer, T]:
         kept = self._kept()
@@ -119,37 +121,61 @@ class Transport:
 
     def _give_back(self, connection: Connection) -> None:
         self._busy.discard(connection)
-        if connection.may_be_used:
-            connection.used_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if connection.may_be_used and not self._is_closed:
+            connection.used_at = now
             self._idle.append(connection)
         else:
             connection.cut()
+        while self._idle and self._idle[0].used_at <= now - KEPT_IDLE_S:
+            self._idle.pop(0).cut()
 
     async def _connect(self) -> Connection:
+        self._refuse_if_closed()
         try:
-            async with asyncio.timeout(CONNECT_WITHIN_S):
-                return await self._opened(await self._reached())
+            connection = await self._opened()
         except OSError as error:  # a deadline that passed is one, too
             kind = RefusedConnectionError if isinstance(error, ConnectionRefusedError) else UnavailableError
             why = str(error) or type(error).__name__
             raise kind(f"the API server {self._url} does not answer: {why}") from error
+        if self._is_closed:
+            connection.cut()
+        self._refuse_if_closed()
+        return connection
 
-    async def _reached(self) -> socket.socket:
-        return await aiohappyeyeballs.start_connection(
-            await self._addresses(),
-            happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S,
-            interleave=1,
-            loop=asyncio.get_running_loop(),
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise UnavailableError(f"the connections to the API server {self._url} were closed here")
+
+    async def _opened(self) -> Connection:
+        """Open a connection to the first address that takes one, all of it.
+
+        Only to reach one has a deadline here: a server that just began takes its time for many handshakes, and who calls
+        has a deadline of its own.
+        """
+        async with asyncio.timeout(REACHED_WITHIN_S) as deadline:
+            left = list(await self._addresses())
+            while True:
+                reached = await aiohappyeyeballs.start_connection(
+                    left, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, interleave=1
+                )
+                deadline.reschedule(None)
+                peer = reached.getpeername()
+                try:
+                    return await self._greeted(reached)
+                except ssl.SSLCertVerificationError:
+                    raise
+                except OSError:
+                    # It may be one of several servers, which is not ready to serve.
+                    aiohappyeyeballs.remove_addr_infos(left, peer)
+                    if not left:
+                        raise
+                deadline.reschedule(asyncio.get_running_loop().time() + REACHED_WITHIN_S)
+
+    async def _greeted(self, reached: socket.socket) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._url), sock=reached, ssl=self._tls, server_hostname=self._server_name
         )
-
-    async def _opened(self, reached: socket.socket) -> Connection:
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self._url), sock=reached, ssl=self._tls, server_hostname=self._server_name
-            )
-        except BaseException:
-            reached.close()
-            raise
         return connection
 
     async def _addresses(self) -> Sequence[aiohappyeyeballs.AddrInfoType]:

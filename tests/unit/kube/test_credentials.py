@@ -2,6 +2,7 @@
 
 import base64
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,33 @@ def test_no_credentials_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(CredentialsError, match="--kubeconfig or KUBECONFIG"):
         Credentials.load()
+
+
+@pytest.mark.parametrize("token", [b"a\nX-Remote-User: admin", "\u00e9t\u00e9".encode(), b"\xff\xfe"])
+def test_a_token_that_no_header_carries_is_told(tmp_path: Path, token: bytes) -> None:
+    (tmp_path / "token").write_bytes(token)
+    found = Credentials(server="https://c.test", token_file=tmp_path / "token")
+    with pytest.raises(CredentialsError) as refusal:
+        found.bearer()
+    assert refusal.value.retryable, "the next token may be a good one"
+
+
+def test_a_user_in_the_servers_url_is_refused(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, {"token": "t"})
+    path.write_text(path.read_text().replace("https://c.test", "https://me:secret@c.test"))
+    with pytest.raises(CredentialsError, match="names a user") as refusal:
+        Credentials.from_kubeconfig(path)
+    assert "secret" not in refusal.value.message
+
+
+def test_certificates_that_cannot_be_loaded_now_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    found = Credentials(server="https://c.test", client_certificate="c", client_key="k")
+    with pytest.raises(CredentialsError, match="cannot be loaded") as refusal:
+        found.ssl_context()
+    assert refusal.value.retryable
 
 
 def test_secrets_do_not_show() -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -284,6 +286,115 @@ async def test_its_end_is_told_to_who_waits() -> None:
             await call
 
 
+async def test_after_its_end_nothing_is_sent() -> None:
+    server = Server(ok())
+    async with serving(server) as way:
+        await body_of(way)
+        met, go = asyncio.Event(), asyncio.Event()
+
+        async def hold(writer: asyncio.StreamWriter) -> None:
+            met.set()
+            await go.wait()
+            writer.write(ok())
+
+        server.say = hold
+        call = asyncio.create_task(body_of(way))
+        await met.wait()
+        await way.close()
+        go.set()
+        with pytest.raises(UnavailableError):
+            await call  # a read, on a connection that was kept: it is not sent again
+        with pytest.raises(UnavailableError, match="closed here"):
+            await body_of(way)
+        assert not any(each.may_be_used for each in way._idle)
+    assert len(server.requests) == 2
+
+
+async def test_a_call_that_connects_while_all_is_closed_leaves_no_connection() -> None:
+    server = Server(ok())
+    async with serving(server) as way:
+        calls = [asyncio.create_task(body_of(way, WRITE)) for _ in range(3)]
+        await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, in which they begin to connect
+        await way.close()
+        assert all(
+            isinstance(each, UnavailableError)
+            for each in await asyncio.gather(*calls, return_exceptions=True)
+        )
+        assert not way._idle
+    assert server.requests == []
+
+
+async def test_a_connection_that_paused_at_the_end_of_its_answer_is_not_used_again() -> None:
+    size = connection.MOST_UNREAD_BYTES + 1
+    server = Server(ok(b"x" * size), ok(b"next"))
+    async with serving(server) as way:
+        async with way.streamed(READ) as answer:
+            await eventually(
+                lambda: answer.is_complete or answer._unread_bytes > connection.MOST_UNREAD_BYTES
+            )
+        assert await body_of(way) == b"next"
+        async with way.streamed(READ) as answer:
+            assert await answer.chunk() == b"next"
+
+
+async def test_a_connection_that_the_server_ends_is_not_offered_any_more() -> None:
+    server = Server(ok())
+    async with serving(server) as way:
+        await body_of(way)
+        (kept,) = way._idle
+        kept._transport.close()
+        assert not kept.may_be_used
+        assert await body_of(way, WRITE) == b"{}"
+
+
+async def test_what_we_cut_is_not_taken_for_a_whole_answer() -> None:
+    async def half(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+
+    server = Server()
+    server.say = half
+    async with serving(server) as way:
+        call = asyncio.create_task(body_of(way))
+        await eventually(lambda: any(each._answer and each._answer.status for each in way._busy))
+        await way.close()
+        with pytest.raises(LostConnectionError):
+            await call
+
+
+async def test_a_header_without_end_is_not_read_to_its_end() -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"x" * 10_000)
+                await writer.drain()
+
+    server = Server()
+    server.say = endless
+    async with serving(server) as way:
+        with pytest.raises(LostConnectionError, match="headers are larger"):
+            await body_of(way)
+
+
+async def test_connections_that_nobody_needs_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, server, count = asyncio.Event(), Server(), 5
+
+    async def hold(writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(ok())
+
+    server.say = hold
+    async with serving(server) as way:
+        calls = [asyncio.create_task(body_of(way)) for _ in range(count)]
+        await eventually(lambda: len(server.requests) == count)
+        go.set()
+        await asyncio.gather(*calls)
+        assert len(way._idle) == count
+        monkeypatch.setattr(transport, "KEPT_IDLE_S", 0.0)
+        await body_of(way)
+        assert len(way._idle) <= 1
+
+
 async def test_a_line_break_makes_no_second_header() -> None:
     server = Server(ok())
     async with serving(server) as way:
@@ -308,6 +419,38 @@ async def test_a_name_may_have_an_address_where_nobody_listens() -> None:
     refused = Transport(f"http://localhost:{port}")
     with pytest.raises(RefusedConnectionError):
         await body_of(refused)
+
+
+async def test_of_several_servers_one_that_does_not_serve_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="served")
+
+    app = web.Application()
+    app.router.add_get("/x", answer)
+    pair = pair_of(tmp_path, "one")
+
+    async def rude(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with tls_server(lambda: app, pair) as server:
+        port = int(server.url.rpartition(":")[2])
+        listener = await asyncio.start_server(rude, "127.0.0.2", port)
+        trusted = ssl.create_default_context(cadata=authority_of(pair).decode())
+        way = Transport(f"https://several.example:{port}", tls=trusted, server_name="127.0.0.1")
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+            for address in ("127.0.0.2", "127.0.0.1")
+        ]
+
+        async def addresses() -> list[Any]:
+            return found
+
+        monkeypatch.setattr(way, "_addresses", addresses)
+        assert await body_of(way) == b"served"
+        await way.close()
+        listener.close()
 
 
 async def test_a_name_that_nobody_knows_is_told() -> None:
