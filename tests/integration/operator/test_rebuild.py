@@ -203,18 +203,25 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
     copy, file = tmp_path / "copy", tmp_path / "snapshot"
     async with place.operator(snapshot_file=file) as first:
         await leads(first)
-        await build(place, admin, "g1", "gone")
+        await build(place, admin, "g1", "gone", "off")
     await asyncio.to_thread(place.store.copy, copy)
     async with place.operator(snapshot_file=file) as second:
         await leads(second)
         await eventually(lambda: asked(admin, "since"), deadline_s=60)  # the API server has only begun
         before = told(await ready_guests(admin, "g1", "since"))
+        change = {"spec": {"power": "Stopped"}, "metadata": {"labels": {"tier": "back"}}}
+        await admin.patch(GUESTS, "off", change, namespace="default")
+        await scene.ready(admin, GUESTS, "off", reason="Stopped")
         await admin.delete(GUESTS, "gone", namespace="default")
         await scene.gone(admin, GUESTS, "gone", namespace="default")
     await asyncio.to_thread(place.store.put_back, copy)
     async with place.operator(snapshot_file=file) as third:
         await leads(third)
         assert told(await ready_guests(admin, "g1", "since")) == before
+        off = await scene.ready(admin, GUESTS, "off", reason="Stopped")
+        assert (off.spec.power, off.metadata.labels) == ("Stopped", {"tier": "back"}), (
+            "as it was changed since"
+        )
         ended = await scene.ready(admin, GUESTS, "gone", reason="DestroyedSince")
         stalled = find(ended.status.conditions, "Stalled")
         assert stalled is not None
@@ -225,7 +232,7 @@ async def test_a_control_plane_that_was_put_back_learns_what_happened_since(
         await admin.delete(GUESTS, "gone", namespace="default")
         await scene.gone(admin, GUESTS, "gone", namespace="default")
         assert set(starts(place).values()) == {1}
-        await eventually(lambda: orders_are_of(admin, 3), deadline_s=60)
+        await eventually(lambda: orders_are_of(admin, 4), deadline_s=60)
 
 
 async def some_marks_later(process: OperatorProcess) -> None:
