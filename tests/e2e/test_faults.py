@@ -1,6 +1,8 @@
 """What real guests live through: processes killed, the API server away, namespaces and CRDs deleted."""
 
+import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ import pytest
 from tests.kit.lab import Lab, guest, until
 
 CONVERGED_S = 60  # from an API server's return on
+OURS = "innkeeper0"  # the bridge that agents make
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(420)]
 
@@ -117,6 +120,48 @@ def test_an_api_server_that_is_away_stops_no_guest(lab: Lab, running: tuple[str,
     until(lambda: all(map(is_heard, lab.plan.hosts)), what="both hosts to be heard again", within_s=left_s())
     assert time.monotonic() - back < CONVERGED_S
     assert lab.qemu_pid(guest_id) != pid
+
+
+@pytest.fixture
+def behind_nat(lab: Lab) -> Iterator[str]:
+    """Have the hosts be the gateways of a network of their own; give the name of its pool."""
+    spec = {"cidr": "10.77.0.0/24", "gateway": "10.77.0.1", "clusters": ["e2e"]}
+    pool = {
+        "apiVersion": "innkeeper.dev/v1alpha1",
+        "kind": "IPPool",
+        "metadata": {"name": "behind"},
+        "spec": spec,
+    }
+    lab.apply(pool)
+    have_network(lab, {"bridge": None, "managed": {"nat": True}})
+    until(lambda: all(OURS in lab.links(each) for each in lab.plan.hosts), what="the bridges of the agents")
+    yield "behind"
+    have_network(lab, {"bridge": "br0", "managed": None})
+    lab.kubectl.run("delete", "ippool", "behind", "--timeout=60s", deadline=90)
+
+
+def have_network(lab: Lab, network: dict[str, object]) -> None:
+    """Change the network of the lab's Cluster."""
+    change = json.dumps({"spec": {"network": network}})
+    lab.kubectl.run("patch", "cluster", "e2e", "--type=merge", "-p", change)
+
+
+def test_a_guest_behind_nat_runs_again_after_a_reboot(lab: Lab, behind_nat: str) -> None:
+    """Its bridge is one that only the agent makes: libvirt finds it, and the host is the gateway again."""
+    lab.apply(guest("hidden", interfaces=[{"name": "eth0", "pool": behind_nat}]))
+    before = lab.wait_ready("hidden", reason="Running")["status"]["addresses"]
+    host, guest_id = lab.host_of("hidden"), lab.guest_id("hidden")
+    pid = lab.qemu_pid(guest_id)
+    lab.reboot(host)
+    until(lambda: lab.qemu_pids(guest_id) not in ([], [pid]), what="another QEMU", within_s=120)
+    assert lab.wait_ready("hidden", reason="Running", within_s=60)["status"]["addresses"] == before
+    assert [each for each in lab.links(host, "master", OURS) if each.startswith("ikt")], "it is plugged in"
+    in_host = ["ip", "netns", "exec", lab.plan.namespace(host)]
+    shown = subprocess.check_output([*in_host, "ip", "-4", "addr", "show", "dev", OURS], text=True)
+    assert "10.77.0.1/24" in shown
+    rules = subprocess.check_output([*in_host, "nft", "list", "ruleset"], text=True)
+    assert "ip saddr 10.77.0.0/24 ip daddr != 10.77.0.0/24 masquerade" in rules
+    lab.kubectl.run("delete", "guest", "hidden", "--timeout=90s", deadline=120)
 
 
 def test_an_agents_token_opens_nothing_of_another_host(lab: Lab) -> None:

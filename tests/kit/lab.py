@@ -5,6 +5,7 @@ deadline.
 """
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -123,8 +124,26 @@ class Lab(Applied):
     def reboot(self, host: str) -> None:
         """Take a host's power, its guests' too, and start it again with its agent."""
         machines.down(self.plan, host)
+        self._forget_network(host)
         machines.up(self.plan, host)
         services.start_agent(self.plan, host)
+
+    def _forget_network(self, host: str) -> None:
+        """Remove what the agent made: the network namespace of a lab's host outlives it, as no kernel does."""
+        namespace = self.plan.namespace(host)
+        for name in self.links(host):
+            if name.startswith(("ik", "innkeeper")):
+                # A cable goes with either of its ends.
+                subprocess.run(
+                    ["ip", "-n", namespace, "link", "delete", name], capture_output=True, check=False
+                )
+        subprocess.run(["ip", "netns", "exec", namespace, "nft", "flush", "ruleset"], check=True)
+
+    def links(self, host: str, *only: str) -> list[str]:
+        """Return the names of a host's links; `only` are more words for `ip link show`."""
+        command = ["ip", "-n", self.plan.namespace(host), "-j", "link", "show", *only]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [str(each["ifname"]) for each in json.loads(done.stdout or "[]") if "ifname" in each]
 
     def restart_agent(self, host: str) -> None:
         """Kill a host's agent and start it again."""
