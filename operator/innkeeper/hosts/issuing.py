@@ -110,14 +110,17 @@ class HostCertificates:
         try:
             found = x509.load_pem_x509_certificate(held.encode())
             found.verify_directly_issued_by(self._authority)
-        except UNUSABLE:
+            named = found.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        except (*UNUSABLE, x509.ExtensionNotFound):
+            return False
+        if named != _identifier(self._authority):
             return False
         life = found.not_valid_after_utc - found.not_valid_before_utc
         old = found.not_valid_before_utc + life * _SIGNED_AGAIN_AFTER
         return found.public_key() == key and self._clock.now() < old
 
     def _sign(self, host: str, key: ec.EllipticCurvePublicKey) -> str:
-        now, own = self._clock.now(), self._authority.public_key()
+        now = self._clock.now()
         usage = x509.KeyUsage(
             digital_signature=True,
             content_commitment=False,
@@ -143,13 +146,24 @@ class HostCertificates:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(own),  # type: ignore[arg-type] # the key's kind was checked
-                critical=False,
-            )
+            .add_extension(_identifier(self._authority), critical=False)
         )
         algorithm = None if isinstance(self._key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
         return builder.sign(self._key, algorithm).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _identifier(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Return what names the authority's key in what it signs: as it names itself.
+
+    There are several ways to make that name of a key; Helm's is another than ours since Go 1.25. Where the two differ,
+    OpenSSL takes the authority for somebody else's.
+    """
+    try:
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        key = authority.public_key()
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)  # type: ignore[arg-type] # the key's kind was checked
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
 def subject_of(host: str) -> x509.Name:

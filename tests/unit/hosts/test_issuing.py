@@ -1,8 +1,10 @@
 """Which requests for a host's certificate are signed, and which refused; what is signed is worth only what it should."""
 
 import base64
+import hashlib
+import subprocess
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,70 @@ def test_what_is_signed_serves_in_this_name_for_a_month_and_nothing_else(
     assert made.not_valid_before_utc < clock.now() < made.not_valid_after_utc
     assert made.not_valid_after_utc - clock.now() == timedelta(days=30)
     assert len(pem) < 4096
+
+
+def authority_of_helm(directory: Path, key: ec.EllipticCurvePrivateKey) -> Authority:
+    """Make one that names its key by SHA-256, as Go does since 1.25, and Helm with it."""
+    found, name = (
+        Authority(directory, name="hosts"),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hosts")]),
+    )
+    found.ensure()
+    point = key.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    made = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2046, 1, 1, tzinfo=UTC))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier(hashlib.sha256(point).digest()[:20]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    found.own.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    found.own.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return found
+
+
+def test_the_authority_is_named_as_it_names_itself(tmp_path: Path, clock: ManualClock) -> None:
+    """OpenSSL, which asks hosts for the operator, knows no authority that is named otherwise."""
+    helms = authority_of_helm(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    certificates = HostCertificates.load(authority=helms.own.certificate, key=helms.own.key, clock=clock)
+    pem = certificates.current("inn-a", agent(request()))
+    assert pem is not None
+    (tmp_path / "host.crt").write_text(pem)
+    at = ("-attime", str(int(clock.now().timestamp())))
+    words = ("openssl", "verify", *at, "-CAfile", helms.own.certificate, tmp_path / "host.crt")
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert certificates.current("inn-a", agent(request(), pem)) == pem
+
+
+def test_a_certificate_that_names_its_authority_otherwise_is_signed_again(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """As those of an older operator do."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    helms = authority_of_helm(tmp_path, key)
+    certificates = HostCertificates.load(authority=helms.own.certificate, key=helms.own.key, clock=clock)
+    other = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "inn-a")]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hosts")]))
+        .public_key(KEY.public_key())
+        .serial_number(2)
+        .not_valid_before(clock.now() - timedelta(days=1))
+        .not_valid_after(clock.now() + timedelta(days=29))
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    held = other.public_bytes(serialization.Encoding.PEM).decode()
+    assert certificates.current("inn-a", agent(request(), held)) not in (held, None)
 
 
 def test_it_is_signed_once_and_again_when_it_is_asked_for_late(
