@@ -4,6 +4,7 @@ A pod's processes may have network namespaces of their own, so they are known by
 hierarchy for each controller) and version 2 are the same to it: directories that hold `cgroup.procs`.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -73,12 +74,13 @@ def _give_processors(group: Path) -> None:
 
 
 def _members(name: str) -> set[int]:
+    """Return the processes of the group; those of pods that end may go with their groups while this looks."""
     found: set[int] = set()
     for hierarchy in _hierarchies():
-        for listing in (hierarchy / name).rglob("cgroup.procs"):
-            found |= {int(each) for each in listing.read_text().split() if each != "0"}
-        own = hierarchy / name / "cgroup.procs"
-        found |= {int(each) for each in own.read_text().split()} if own.exists() else set()
+        for directory, _, _ in os.walk(hierarchy / name):
+            with contextlib.suppress(FileNotFoundError):
+                listed = (Path(directory) / "cgroup.procs").read_text()
+                found |= {int(each) for each in listed.split() if each != "0"}
     return found
 
 

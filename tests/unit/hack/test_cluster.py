@@ -1,6 +1,7 @@
 """hack/cluster, as far as it goes without one: plans that cannot work, what is missing, and control groups."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,25 @@ def test_a_group_may_be_made_twice_and_ends_with_all_below_it(groups: Path) -> N
     control_groups.end("trial")
     control_groups.end("trial")
     assert sorted(str(each.relative_to(groups)) for each in groups.rglob("trial")) == []
+
+
+def test_groups_of_pods_that_end_meanwhile_are_passed_by(
+    groups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = [groups / "pids" / "trial" / name for name in ("pod-a", "pod-b")]
+    for each in pods:
+        each.mkdir(parents=True)
+        (each / "cgroup.procs").write_text("0\n")
+    read = Path.read_text
+
+    def read_while_the_other_ends(path: Path) -> str:
+        for each in pods:
+            if each != path.parent:
+                shutil.rmtree(each, ignore_errors=True)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_text", read_while_the_other_ends)
+    assert control_groups._members("trial") == set()
 
 
 @pytest.mark.parametrize(
