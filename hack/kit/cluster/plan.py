@@ -47,6 +47,11 @@ class Cluster:
         return self.directory / "node"
 
     @property
+    def volumes(self) -> Path:
+        """The directories that claims get, at the same path on the node."""
+        return self.directory / "volumes"
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's way in."""
         return self.lab.admin_kubeconfig

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kit.cluster import control_groups
+from kit.cluster import control_groups, volumes
 from kit.cluster.plan import Cluster, load
 from kit.steps import StepError
 
@@ -125,3 +125,12 @@ def test_groups_of_pods_that_end_meanwhile_are_passed_by(
 )
 def test_a_hierarchy_without_a_controller_is_asked_for_as_such(kind: str, options: str, wanted: str) -> None:
     assert control_groups._mountable(kind, options) == wanted
+
+
+def test_claims_get_volumes_of_the_node_by_default() -> None:
+    """The chart names no class, and its claims ask for at most 50Gi."""
+    storage_class, *made = volumes.objects(Cluster(name="small"))
+    assert storage_class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
+    paths = [each["spec"]["local"]["path"] for each in made]
+    assert len(set(paths)) == len(paths) == volumes.COUNT
+    assert {each["spec"]["storageClassName"] for each in made} == {storage_class["metadata"]["name"]}
