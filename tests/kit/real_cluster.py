@@ -34,6 +34,8 @@ KUBECONFIG, ON_NODE, IMAGES = "INNKEEPER_E2E_KUBECONFIG", "INNKEEPER_E2E_ON_NODE
 FILL_MIB_S = 4
 # What a test waits for pods: a busy machine of two processors takes its time.
 PODS_WITHIN_S = 240
+METRICS_PORT = 9101  # the operator's
+PLUGIN = Path(sys.executable).parent / "kubectl-guest"
 NODE_WITHIN_S = 300
 
 
@@ -146,6 +148,21 @@ class RealCluster(Applied):
     def version_of(self, component: str) -> str:
         """Return the version that a pod of one part says it has."""
         return str(json.loads(self.says(component, "innkeeper", "version", "-o", "json"))["version"])
+
+    def metrics(self, component: str) -> list[str]:
+        """Return what each pod of one part tells Prometheus."""
+        pods = (each["metadata"]["name"] for each in self.pods(component))
+        base = f"/api/v1/namespaces/{SYSTEM}/pods"
+        return [
+            self.kubectl.run("get", "--raw", f"{base}/{pod}:{METRICS_PORT}/proxy/metrics") for pod in pods
+        ]
+
+    def plugin(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `kubectl guest` as a person does."""
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        return subprocess.run(
+            [PLUGIN, *words], capture_output=True, text=True, check=False, timeout=120, env=environment
+        )
 
     def pods_told(self) -> str:
         """Return what pods stand there, for the message of a failure."""

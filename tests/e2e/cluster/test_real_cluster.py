@@ -4,14 +4,19 @@ All tests share one Debian guest, which must never notice. The first ones come w
 """
 
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from kit import helm, paths
 from kit.container_image import images
+from kit.steps import StepError
 
-from tests.kit import documents, real_cluster, ssh
+from innkeeper.agent.drivers.libvirt.domain_xml import domain_name
+from tests.kit import documents, fake_programs, real_cluster, ssh
 from tests.kit.lab import guest
 from tests.kit.real_cluster import RealCluster, RemoteKey
 from tests.kit.waiting import until
@@ -21,6 +26,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 NAME = "debian"
 BOOT_S = 300
 NOT_ROOT = "65532"
+STATE = "/var/lib/innkeeper"
+UNINSTALLING = paths.CHECKOUT / "docs" / "how-to" / "upgrade-and-uninstall.md"
+PAGES = [page for page in documents.pages_on(documents.NODES) if page != UNINSTALLING]
 REPLACED = ("operator", "images", "agent")
 
 
@@ -28,6 +36,7 @@ REPLACED = ("operator", "images", "agent")
 class Debian:
     """The guest that all tests look at."""
 
+    BOOT: ClassVar[str] = "cat /proc/sys/kernel/random/boot_id"
     cluster: RealCluster
     key: RemoteKey
     address: str
@@ -43,8 +52,8 @@ class Debian:
 
     def boot(self) -> str:
         """Return the name of this very run of its kernel."""
-        words = "cat /proc/sys/kernel/random/boot_id"
-        return until(lambda: self.run(words), what="ssh to the guest", within_s=BOOT_S) or ""
+        told = until(lambda: self.run(self.BOOT), what="ssh to the guest", within_s=BOOT_S) or ""
+        return str(told).strip()
 
     def disk_errors(self) -> list[str]:
         """Return what its kernel says of errors of its disk."""
@@ -138,25 +147,115 @@ def test_upgrade_and_rollback_leave_the_guest_alone(cluster: RealCluster, debian
     assert debian.disk_errors() == []
 
 
-def test_a_deleted_guest_is_gone_from_its_host(cluster: RealCluster, debian: Debian) -> None:
-    """Its object goes once its machine went."""
-    cluster.kubectl.run("delete", "guest", NAME, "--timeout=150s", deadline=180)
-    assert not debian.answers_ping()
+def test_a_new_operator_goes_on_from_the_snapshot_of_the_one_before(
+    cluster: RealCluster, debian: Debian
+) -> None:
+    """On the volume that the chart asks for by default. The pods are killed, so nobody writes a last one."""
+
+    def all_tell(series: str) -> bool:
+        try:
+            told = cluster.metrics("operator")
+        except StepError:  # a pod has just gone
+            return False
+        return bool(told) and all(
+            re.search(rf"^{re.escape(series)} [1-9]", each, re.MULTILINE) for each in told
+        )
+
+    until(lambda: all_tell("innkeeper_snapshot_bytes"), what="a snapshot of each operator", within_s=180)
+    volumes = claims(cluster)
+    cluster.kill("operator")
+    used = 'innkeeper_snapshot_loads_total{outcome="used"}'
+    until(lambda: all_tell(used), what="the operators to use what was written before them", within_s=120)
+    assert claims(cluster) == volumes
+    assert {"snapshot-innkeeper-operator-0", "snapshot-innkeeper-operator-1", "innkeeper-images"} <= volumes
+    assert debian.answers_ping()
 
 
-def test_the_page_on_uninstalling_removes_all_that_it_says(cluster: RealCluster, tmp_path: Path) -> None:
-    """It is followed from its first command to its last, beside a guest that runs; tests behind it would find nothing."""
+def claims(cluster: RealCluster) -> set[str]:
+    """Return the claims of the release that have a volume."""
+    found = cluster.kubectl.get("persistentvolumeclaims", "-n", real_cluster.SYSTEM) or {}
+    return {each["metadata"]["name"] for each in found["items"] if each["status"]["phase"] == "Bound"}
+
+
+@pytest.fixture(scope="module")
+def web(cluster: RealCluster) -> None:
+    """The guest that pages speak of, as small as it can be."""
     resources = {"cpu": "100m", "memory": "128Mi", "disk": "4Gi"}
-    cluster.apply(guest("of-the-page", resources=resources, image={"name": "debian-12"}))
-    cluster.wait_ready("of-the-page", reason="Running", within_s=120)
-    documents.reader_folder(tmp_path)
-    programs = (paths.VENV / "bin", helm.find_or_build().parent)
-    environment = {
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+    cluster.apply(guest("web", resources=resources, image={"name": "debian-12"}))
+    cluster.wait_ready("web", reason="Running", within_s=120)
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("page", PAGES, ids=documents.name)
+def test_pages_do_what_they_say_beside_a_guest_that_runs_on(
+    cluster: RealCluster, debian: Debian, page: Path, tmp_path: Path
+) -> None:
+    before = debian.boot()
+    follow(page, cluster, tmp_path)
+    assert debian.boot() == before
+
+
+@pytest.mark.usefixtures("web")
+def test_a_deleted_guest_is_gone_from_its_host(cluster: RealCluster) -> None:
+    """Its object goes once its machine went."""
+    machine = domain_name(cluster.guest_id("web"))
+    assert machine in machines(cluster)
+    cluster.kubectl.run("delete", "guest", "web", "--timeout=150s", deadline=180)
+    assert machine not in machines(cluster)
+
+
+def machines(cluster: RealCluster) -> list[str]:
+    """Return the machines of the node, also those that are off."""
+    return (cluster.run_on_node("virsh", "list", "--all", "--name") or "").split()
+
+
+def test_the_page_on_uninstalling_removes_all_that_it_says_and_first_no_guest(
+    cluster: RealCluster, debian: Debian, tmp_path: Path
+) -> None:
+    """It is followed from its first command to its last; tests behind it would find nothing.
+
+    Each time that it calls Helm, the guest is looked at: between the end of the release and its next installation too.
+    """
+    before = debian.boot()
+    machine = domain_name(cluster.guest_id(NAME))
+    asked = {
+        "run": shlex.join([*cluster.on_node, "virsh", "domid", machine]),
+        "boot": shlex.join([*cluster.on_node, *ssh.command(debian.key.path, debian.address, Debian.BOOT)]),
     }
-    [page] = documents.pages_on(documents.NODES)
-    documents.run(page, directory=tmp_path, environment=environment, on=documents.NODES)
-    assert (cluster.run_on_node("virsh", "list", "--all", "--name") or "").split() == []
+    seen = tmp_path / "seen"
+    looks = "; ".join(
+        (
+            f'echo "helm $1" >> {seen}',
+            *(f"echo {name} $({asked[name]}) >> {seen}" for name in ("run", "boot")),
+        )
+    )
+    watched = fake_programs.put(tmp_path / "bin", "helm", f'{looks}\nexec {helm.find_or_build()} "$@"')
+    follow(UNINSTALLING, cluster, tmp_path, programs=watched.parent)
+
+    told = seen.read_text().split("helm ")[1:]
+    verbs = [each.split()[0] for each in told]
+    installed = verbs.index("install")
+    assert verbs[installed - 1] == "uninstall"
+    assert f"boot {before}\n" in told[installed]
+    runs = {each.split()[2] for each in told[: installed + 1]}
+    assert len(runs) == 1, "no machine was started anew"
+    assert runs.pop().isdigit()
+
+    assert not debian.answers_ping()
+    assert machines(cluster) == []
     assert "innkeeper.dev" not in cluster.kubectl.run("get", "customresourcedefinitions", "--output=name")
     assert cluster.get("namespaces", real_cluster.SYSTEM) is None
+    # The page's last step, on the node: who runs this again on a cluster that stays finds a node as it was at first.
+    cluster.run_on_node("find", STATE, "-mindepth", "1", "-delete")
+
+
+def follow(page: Path, cluster: RealCluster, directory: Path, *, programs: Path | None = None) -> None:
+    """Run the commands of a page that are for such a cluster; `programs` come before the usual ones."""
+    documents.reader_folder(directory)
+    usual = (paths.VENV / "bin", helm.find_or_build().parent)
+    found = [*([programs] if programs else []), *usual]
+    environment = {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "PATH": os.pathsep.join([*map(str, found), os.environ["PATH"]]),
+    }
+    documents.run(page, directory=directory, environment=environment, on=documents.NODES)
