@@ -3,6 +3,7 @@
 All tests share one Debian guest, which must never notice. The first ones come while its image still arrives.
 """
 
+import json
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 NAME = "debian"
 BOOT_S = 300
 NOT_ROOT = "65532"
+QUERY = "/apis/query.innkeeper.dev/v1alpha1"
 STATE = "/var/lib/innkeeper"
 UNINSTALLING = paths.CHECKOUT / "docs" / "how-to" / "upgrade-and-uninstall.md"
 PAGES = [page for page in documents.pages_on(documents.NODES) if page != UNINSTALLING]
@@ -177,6 +179,23 @@ def claims(cluster: RealCluster) -> set[str]:
     return {each["metadata"]["name"] for each in found["items"] if each["status"]["phase"] == "Bound"}
 
 
+@pytest.mark.usefixtures("debian")
+def test_the_query_api_answers_through_the_api_server(cluster: RealCluster) -> None:
+    """From a person to the guest's console: the chart's certificate, the operator, mutual TLS, the host."""
+    until(lambda: shows_console(cluster), what="the guest's console", within_s=120)
+    listed = json.loads(cluster.kubectl.run("get", "--raw", f"{QUERY}/namespaces/default/guestviews"))
+    assert [each["metadata"]["name"] for each in listed["items"]] == [NAME]
+    served = cluster.kubectl.get("apiservice", "v1alpha1.query.innkeeper.dev")
+    assert served is not None
+    [available] = [each for each in served["status"]["conditions"] if each["type"] == "Available"]
+    assert available["status"] == "True"
+
+
+def shows_console(cluster: RealCluster) -> bool:
+    said = cluster.plugin("logs", NAME)
+    return said.returncode == 0 and "login:" in said.stdout
+
+
 @pytest.fixture(scope="module")
 def web(cluster: RealCluster) -> None:
     """The guest that pages speak of, as small as it can be."""
@@ -193,6 +212,14 @@ def test_pages_do_what_they_say_beside_a_guest_that_runs_on(
     before = debian.boot()
     follow(page, cluster, tmp_path)
     assert debian.boot() == before
+
+
+def test_after_both_authorities_were_made_anew_hosts_are_asked_again(
+    cluster: RealCluster, debian: Debian
+) -> None:
+    """The page that did it ran before this; its hosts have their new certificates within minutes."""
+    until(lambda: shows_console(cluster), what="the guest's console", within_s=180)
+    debian.obeys("Never")
 
 
 @pytest.mark.usefixtures("web")
