@@ -11,7 +11,7 @@ import pytest
 
 from innkeeper.domain import names
 from innkeeper.domain.rebuild.findings import FindingKind
-from innkeeper.kube.resources import ASSIGNMENTS, EVENTS, GUESTS
+from innkeeper.kube.resources import ASSIGNMENTS, EVENTS, GUESTS, HOSTS
 from innkeeper.workers.rebuild.rebuild import Outcome
 from tests.kit.fake_api import Call
 from tests.kit.guest_scene import GuestScene
@@ -202,6 +202,35 @@ async def test_a_guest_that_was_not_placed_yet_and_that_somebody_changed_since_s
     assert FindingKind.CHANGED_SINCE in told(outcome)
     await scene.operator()
     assert (await scene.until_ready(reason="Stopped")).spec.power == "Stopped"
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_a_guest_that_went_to_another_host_since_follows_its_user(
+    scene: GuestScene, *, is_heard: bool
+) -> None:
+    scene.add_host("b", unschedulable=True)
+    await scene.operator()
+    scene.hosts["a"].hears = False
+    scene.add_guest(number=None)
+    await eventually(scene.assignments)
+    await settled(lambda: len(scene.api.calls))
+    backup = scene.api.store.backup()  # bound to a host that is about to refuse it
+    scene.api.patch(HOSTS, "b", {"spec": {"unschedulable": False}})
+    scene.hosts["a"].refuses, scene.hosts["a"].hears = "InsufficientCapacity", True
+    scene.hosts["a"].look()
+    await scene.until_ready()
+    for each in ("Stopped", "Running"):
+        await then(scene, power(each), reason=each)
+    await restore(scene, backup)
+    if is_heard:
+        assert (await hear(scene)).is_complete
+        await scene.operator()
+        assert (await scene.until_ready()).status.host == "b"
+    scene.patch_guest(power("Stopped"))
+    if not is_heard:
+        assert FindingKind.CHANGED_SINCE in told(await hear(scene))
+        await scene.operator()
+    assert (await scene.until_ready(reason="Stopped")).status.host == "b"
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -34,7 +34,9 @@ class CatchingUp:
     labels: Mapping[str, str | None] = field(default_factory=dict)
     annotations: Mapping[str, str | None] = field(default_factory=dict)
     kept: tuple[str, ...] = ()  # what somebody changed since, by name
-    lacks_order: bool = False  # the API server holds no order of it, so it is given the host's as it is
+    lacks_order: bool = (
+        False  # the API server holds none of it for that host, so it is given the host's as it is
+    )
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -146,7 +148,8 @@ def _compared(guest: Guest, held: HeldOrder, before: Order | None) -> CatchingUp
         labels=labels,
         annotations=annotations,
         kept=(*kept, *_named("label", kept_labels), *_named("annotation", kept_annotations)),
-        lacks_order=before is None,
+        # What the copy holds may be for a host that the guest left since.
+        lacks_order=before is None or guest.status.host != order.host,
     )
 
 
