@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from innkeeper.kube.resources import GUEST_OPERATIONS
 from tests.kit.guest_scene import GuestScene
+from tests.kit.objects import NAMESPACE
 from tests.kit.waiting import settled
 from tests.scenario.rebuild.putting_back import furnished, hear, put_back, restore
 
@@ -32,7 +34,11 @@ async def operated_on(scene: GuestScene, *, times: int) -> None:
     scene.hosts["a"]._operations.clear()
 
 
-async def test_one_that_was_over_in_the_copy_is_not_done_again(scene: GuestScene) -> None:
+@pytest.mark.parametrize("is_gone", [False, True])  # an operation that is over is deleted some time later
+async def test_one_that_was_over_in_the_copy_is_not_done_again(scene: GuestScene, *, is_gone: bool) -> None:
+    if is_gone:
+        scene.api.delete(GUEST_OPERATIONS, "first", namespace=NAMESPACE)
+        await settled(lambda: len(scene.api.calls))
     backup = scene.api.store.backup()
     await operated_on(scene, times=3)
     done = list(scene.hosts["a"].done)

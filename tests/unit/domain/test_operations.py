@@ -35,7 +35,7 @@ def operation(name: str, *, ordered: bool = False, at: str = AT, **status: str) 
     )
 
 
-def assignment(report: OperationReport | None = None) -> Assignment:
+def assignment(report: OperationReport | None = None, *, held_serial: int = 1) -> Assignment:
     """An Assignment of a guest that runs."""
     return Assignment(
         metadata=Meta(name="g1", namespace="host-a"),
@@ -48,7 +48,7 @@ def assignment(report: OperationReport | None = None) -> Assignment:
             serial=1,
         ),
         status=AssignmentStatus(
-            held=Held(epoch=1, serial=1),
+            held=Held(epoch=1, serial=held_serial),
             operation=report,
             conditions=[Condition(type="Ready", status="True", reason="Running")],
         ),
@@ -61,13 +61,14 @@ def carried(
     store_id: str = STORE,
     report: OperationReport | None = None,
     guest: Guest = GUEST,
+    held_serial: int = 1,
 ) -> str | None:
     """Return the ID of the operation that the next order carries."""
     found = to_carry(
         guest,
         "g1",
         operations,
-        assignment=assignment(report),
+        assignment=assignment(report, held_serial=held_serial),
         signed=order(operation=standing),
         store_id=store_id,
         host_silent=False,
@@ -88,6 +89,14 @@ def test_one_whose_object_is_gone_stands_until_the_host_says_that_it_is_over(
 ) -> None:
     told = OperationReport(id="o0", phase=phase)
     assert carried(operation("o1"), standing=DONE, report=told) == next_id
+
+
+def test_of_an_older_copy_one_whose_object_is_gone_stands_only_by_the_hosts_word() -> None:
+    another, this = (OperationReport(id=uid, phase="Running") for uid in ("o9", "o0"))
+    assert carried(standing=DONE, report=another) == "o0"
+    assert carried(standing=DONE, report=another, held_serial=2) is None
+    assert carried(standing=DONE, report=this, held_serial=2) == "o0"
+    assert carried(operation("o0", ordered=True), standing=DONE, report=another, held_serial=2) == "o0"
 
 
 def test_the_hosts_word_alone_makes_no_room_while_the_object_does_not_say_so() -> None:

@@ -92,12 +92,14 @@ def to_carry(
 
     `operations` are those for the guest's name that are not given up. One that is over stays, since to take it away
     would be worth no order of its own; but where the host holds a later order than the one that stands. That one is
-    from an older copy of the store then: the host may have done so much since that it would do this one once more.
+    from an older copy of the store then: the host may have done so much since that it would do this one once more. Nor
+    does one stand there whose object is gone, unless the host tells of it.
     """
     standing = signed.operation if signed is not None and signed.store_id == store_id else None
-    if standing is not None and _stands(standing.id, operations, assignment):
+    is_of_copy = signed is not None and _holds_more(assignment, signed.rank)
+    if standing is not None and _stands(standing.id, operations, assignment, is_of_copy=is_of_copy):
         return standing
-    if signed is not None and _holds_more(assignment, signed.rank):
+    if is_of_copy:
         standing = None
     following = next((each for each in in_turn(operations) if is_meant(each, guest_id)), None)
     # Its guest is written down before it is ordered: a later Guest of that name is never meant.
@@ -242,13 +244,18 @@ def _conditions(operation: GuestOperation, found: _Now) -> list[Condition]:
     return [ready, condition(ConditionType.STALLED, status=True)] if failed else [ready]
 
 
-def _stands(uid: str, operations: Sequence[GuestOperation], assignment: Assignment | None) -> bool:
+def _stands(
+    uid: str, operations: Sequence[GuestOperation], assignment: Assignment | None, *, is_of_copy: bool
+) -> bool:
     """Tell whether an ordered operation is not over: by its object, else by what the host said of it."""
     known = next((each for each in operations if each.metadata.uid == uid), None)
     if known is not None:
         return not is_over(known)
     report = _report_of(uid, assignment)
-    return report is None or not OperationPhase(report.phase).is_final
+    if report is None:
+        # A host answers the order that stands; to an older copy's it tells of the one that it holds instead.
+        return not is_of_copy
+    return not OperationPhase(report.phase).is_final
 
 
 def _holds_more(assignment: Assignment | None, rank: Rank) -> bool:
