@@ -313,6 +313,22 @@ async def test_an_assignment_that_somebody_deleted_lets_no_host_undo_a_change(sc
     assert (await scene.until_ready(reason="Stopped")).spec.power == "Stopped"
 
 
+async def test_nor_does_one_whose_host_did_not_hear_of_the_change_yet(scene: GuestScene) -> None:
+    await a_guest(scene, of_power="Running", number=None)
+    scene.hear_host("a", heard=False)
+    scene.patch_guest(power("Stopped"))
+    await eventually(lambda: [each.spec.serial for each in scene.assignments()] == [2])
+    await settled(lambda: len(scene.api.calls))
+    await scene.operators[0].kill()
+    scene.operators.clear()
+    [assignment] = scene.assignments()
+    scene.api.delete(ASSIGNMENTS, assignment.metadata.name, namespace=assignment.metadata.namespace)
+    assert FindingKind.CAUGHT_UP not in told(await hear(scene))
+    scene.hear_host("a", heard=True)
+    await scene.operator()
+    assert (await scene.until_ready(reason="Stopped")).spec.power == "Stopped"
+
+
 async def test_a_second_hearing_changes_nothing(scene: GuestScene) -> None:
     backup = await a_guest(scene, of_power="Stopped")
     await then(scene, power("Running"), reason="Running")

@@ -125,6 +125,8 @@ def catching_up(guest: Guest, held: HeldOrder, assignment: Assignment | None) ->
     is_made_anew = before is None and names.REVIVED_FROM_ANNOTATION in guest.metadata.annotations
     if is_made_anew or rank >= held.order.rank or not may_lag(guest, held.order):
         return None
+    if before is None and _was_answered_since(guest, held.order):
+        return None
     found = _compared(guest, held, before)
     return found if found.is_due or found.kept else None
 
@@ -183,6 +185,11 @@ def _of_marks(
 def _is_behind(guest: Guest, order: Order) -> bool:
     """Tell whether an order was made from a later generation of this very object."""
     return order.guest_id == guest.metadata.uid and order.generation > guest.metadata.generation
+
+
+def _was_answered_since(guest: Guest, order: Order) -> bool:
+    """Tell whether an operator saw a later generation of this very object: it is the host that is behind."""
+    return order.guest_id == guest.metadata.uid and order.generation < guest.status.observed_generation
 
 
 def _read(assignment: Assignment | None) -> Order | None:
