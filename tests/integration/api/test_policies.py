@@ -99,6 +99,19 @@ def test_only_the_operator_says_where_a_guest_that_was_made_anew_runs(
     assert server.patch(guest, {"spec": {"power": "Stopped"}}).status == 200
 
 
+def test_only_the_operator_says_with_what_a_guest_was_caught_up(
+    server: Server, guest: dict[str, Any]
+) -> None:
+    message = "only the operator sets the annotation innkeeper.dev/caught-up-with: leave it as it is"
+    change = {"metadata": {"annotations": {"innkeeper.dev/caught-up-with": "0a1b/7.3"}}}
+    assert message in server.patch(guest, change).message
+    assert server.patch(guest, change, user=OPERATOR, dry_run=False).status == 200
+    assert message in server.patch(guest, {"metadata": {"annotations": None}}).message
+    assert server.patch(guest, {"spec": {"power": "Stopped"}}).status == 200
+    copy = server.create(annotated(good("Guest", "copied"), caught_up_with="0a1b/7.3"))
+    assert copy.status == 201, "it names another object"
+
+
 @pytest.mark.parametrize("value", ["", "../x", "A", "a" * 64])
 def test_a_guest_id_that_could_not_name_things_is_refused(
     server: Server, guest: dict[str, Any], value: str

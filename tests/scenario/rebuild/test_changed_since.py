@@ -112,7 +112,7 @@ async def test_all_that_may_be_changed_in_a_guest_is_as_it_was_ordered_last(scen
     after = await scene.until_ready()
     assert after.spec == before.spec
     assert after.metadata.labels == before.metadata.labels
-    mark = {names.CAUGHT_UP_ANNOTATION: "1.2"}
+    mark = {names.CAUGHT_UP_ANNOTATION: f"{before.metadata.uid}/1.2"}
     assert after.metadata.annotations == {**before.metadata.annotations, **mark}
 
 
@@ -349,6 +349,15 @@ async def test_a_copy_of_a_copy_is_caught_up_with_again(scene: GuestScene) -> No
     await then(scene, power("Stopped"), reason="Stopped")
     await put_back(scene, again)
     assert (await scene.until_ready(reason="Stopped")).spec.power == "Stopped"
+
+
+@pytest.mark.parametrize("mark", ["7.3", "0a1b/7.3"])
+async def test_a_mark_that_was_copied_from_another_guest_says_nothing(scene: GuestScene, mark: str) -> None:
+    backup = await a_guest(scene, of_power="Stopped", annotations={names.CAUGHT_UP_ANNOTATION: mark})
+    await then(scene, power("Running"), reason="Running")
+    outcome = await put_back(scene, backup)
+    assert told(outcome) == [FindingKind.CAUGHT_UP]
+    assert (await scene.until_ready()).spec.power == "Running"
 
 
 async def test_while_its_host_is_not_heard_nothing_is_taken_for_true(scene: GuestScene) -> None:

@@ -179,6 +179,14 @@ def test_an_older_version_of_the_guest_signs_nothing() -> None:
     assert not is_outdated(guest(generation=1, uid="another"), GUEST_ID, newer, destroy=False), "made anew"
 
 
+def test_one_that_was_caught_up_with_an_order_is_no_older_than_it() -> None:
+    newer = order(guest(generation=3, power="Stopped"))
+    own, copied = f"{GUEST_ID}/1.1", "another/1.1"
+    for mark, is_older in ((own, False), (copied, True), ("1.1", True), (f"{GUEST_ID}/1.0", True)):
+        here = guest(generation=2, annotations={names.CAUGHT_UP_ANNOTATION: mark})
+        assert is_outdated(here, GUEST_ID, newer, destroy=False) is is_older, mark
+
+
 def test_nobody_signs_over_an_order_to_destroy_but_who_destroys() -> None:
     destroyed = order(guest(), ending=Desired.DESTROYED)
     assert is_outdated(guest(generation=9), GUEST_ID, destroyed, destroy=False)

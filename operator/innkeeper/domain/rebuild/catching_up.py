@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from innkeeper.domain import names
-from innkeeper.domain.lifecycle.caught_up import NEVER, caught_up_with
+from innkeeper.domain.lifecycle.caught_up import NEVER, caught_up_mark, caught_up_with
 from innkeeper.domain.lifecycle.ordering import is_ordered_annotation
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import Order, OrderInvalidError, peek
@@ -46,7 +46,7 @@ class CatchingUp:
     @property
     def patch(self) -> dict[str, Any]:
         """The change to write."""
-        mark = {names.CAUGHT_UP_ANNOTATION: rank_text(self.held.order.rank)}
+        mark = {names.CAUGHT_UP_ANNOTATION: caught_up_mark(self.guest, self.held.order.rank)}
         metadata = {"labels": dict(self.labels), "annotations": {**self.annotations, **mark}}
         return {"metadata": metadata, **({"spec": dict(self.spec)} if self.spec else {})}
 
