@@ -204,6 +204,23 @@ async def test_a_guest_that_was_not_placed_yet_and_that_somebody_changed_since_s
     assert (await scene.until_ready(reason="Stopped")).spec.power == "Stopped"
 
 
+async def test_labels_of_a_guest_that_was_not_placed_yet_are_not_overwritten(scene: GuestScene) -> None:
+    scene.add_guest(number=None, labels={"tier": "front"}, annotations={"note": "before"})
+    backup = scene.api.store.backup()
+    await scene.operator()
+    await scene.until_ready()
+    await then(scene, {"metadata": {"labels": {"new": "yes"}}, **power("Stopped")}, reason="Stopped")
+    await restore(scene, backup)
+    scene.patch_guest({"metadata": {"labels": {"tier": "back"}, "annotations": {"note": "after"}}})
+    outcome = await hear(scene)
+    [finding] = [each for each in outcome.findings if each.kind is FindingKind.CHANGED_SINCE]
+    assert "label tier, annotation note stays" in finding.message
+    await scene.operator()
+    after = await scene.until_ready(reason="Stopped")
+    assert after.metadata.labels == {"tier": "back", "new": "yes"}
+    assert after.metadata.annotations["note"] == "after"
+
+
 @pytest.mark.parametrize("is_heard", [True, False])
 async def test_a_guest_that_went_to_another_host_since_follows_its_user(
     scene: GuestScene, *, is_heard: bool

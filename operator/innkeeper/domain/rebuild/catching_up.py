@@ -76,9 +76,9 @@ class CatchingUp:
             )
         if self.kept:
             message = (
-                f"{order.namespace}/{order.name}: {', '.join(self.kept)} was changed in the API server since the copy "
-                f"that its store was put back to, and stays; host {order.host} holds something else by the order "
-                f"{rank_text(order.rank)}"
+                f"{order.namespace}/{order.name}: {', '.join(self.kept)} stays as in the API server: it was changed "
+                "since the copy that the store was put back to, or that copy holds no order that tells; host "
+                f"{order.host} holds something else by the order {rank_text(order.rank)}"
             )
             yield Finding(
                 kind=FindingKind.CHANGED_SINCE, host=order.host, subject=order.guest_id, message=message
@@ -173,8 +173,8 @@ def _of_spec(guest: Guest, order: Order, before: Order | None) -> tuple[dict[str
 def _of_marks(
     now: Mapping[str, str], later: Mapping[str, str], before: Mapping[str, str] | None
 ) -> tuple[dict[str, str | None], list[str]]:
-    """Compare labels or annotations; where no order of before is there, none is taken away."""
-    base = now if before is None else before
+    """Compare labels or annotations; where no order of before is there, none is taken away or replaced."""
+    base = before or {}
     differing = sorted(key for key in now.keys() | later.keys() if now.get(key) != later.get(key))
     if before is None:
         differing = [key for key in differing if key in later]
