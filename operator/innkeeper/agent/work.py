@@ -49,16 +49,23 @@ class GuestWork:
         was_built = guest.record.life is not Life.NEW
         if guest.record.life in {Life.UP, Life.PAUSED}:
             # Its machine is defined anew: one that does not start at once has not ended by itself.
-            await self.ledger.settle(
-                guest.order.guest_id, life=Life.OFF, ready=guest.record.ready, shown=guest.shown
-            )
+            await self._turned_off(guest)
         await self.builder.run(self._build(guest, wanted, was_built=was_built))
         await self.started(guest)
 
     async def start(self, guest: HeldGuest, wanted: Callable[[], Wanted]) -> None:
         """Start a guest that was built: the same machine, the same disk."""
+        if guest.record.life in {Life.UP, Life.PAUSED} and not self.ledger.lived_in_this_boot(guest):
+            # The host's reboot ended it: a start that fails, which the hypervisor tells as a crash, is no end by itself.
+            await self._turned_off(guest)
         await self.builder.start(self._build(guest, wanted, was_built=True))
         await self.started(guest)
+
+    async def _turned_off(self, guest: HeldGuest) -> None:
+        """Keep that no restart policy is asked about a guest until it was started."""
+        await self.ledger.settle(
+            guest.order.guest_id, life=Life.OFF, ready=guest.record.ready, shown=guest.shown
+        )
 
     async def resume(self, guest: HeldGuest) -> None:
         """Let a paused guest go on, once what its disk lies over can be read."""

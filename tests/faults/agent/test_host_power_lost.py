@@ -49,3 +49,26 @@ async def test_a_reboot_of_the_host_asks_no_restart_policy(host: AgentHost, know
     host.start()
     await eventually(lambda: host.driver.starts[GUEST] == 2)
     await host.told(GUEST, "Running")
+
+
+async def test_a_first_start_that_fails_after_a_reboot_lets_no_guest_rest(host: AgentHost) -> None:
+    """The hypervisor tells a machine whose start failed as one that crashed."""
+    host.start()
+    await host.assign(order(spec={"restart_policy": "Never"}))
+    await host.told(GUEST, "Running")
+    await host.kill()
+    host.reboot()
+    start = host.driver.start
+
+    async def fails_once(guest_id: str) -> None:
+        host.driver.start = start  # type: ignore[method-assign] # the next start is a plain one
+        host.driver.crash(guest_id)
+        raise failure("StartFailed")
+
+    host.driver.start = fails_once  # type: ignore[method-assign] # as libvirt does
+    host.start()
+    await eventually(lambda: host.driver.starts[GUEST] == 2)
+    await host.told(GUEST, "Running")
+    host.driver.crash(GUEST)
+    await host.told(GUEST, "Crashed")
+    assert host.driver.starts[GUEST] == 2
