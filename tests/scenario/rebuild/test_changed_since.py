@@ -292,9 +292,12 @@ async def test_a_guest_whose_power_cannot_be_set_lets_nobody_lead(scene: GuestSc
     assert not outcome.is_complete
     [finding] = outcome.failures
     assert finding.kind == FindingKind.NOT_CAUGHT_UP
-    assert "spec.power" in finding.message
+    assert "Set its spec.power to Running yourself, and change it once an operator leads" in finding.message
     scene.patch_guest(power("Running"))
     assert (await hear(scene)).is_complete
+    await scene.operator()
+    await scene.until_ready()
+    await then(scene, power("Stopped"), reason="Stopped")  # who wants what the copy said has it so
 
 
 async def test_labels_that_cannot_be_set_hold_nothing_up(scene: GuestScene) -> None:

@@ -93,7 +93,7 @@ class CatchingUp:
             message = (
                 f"the power of {name} is {self.guest.spec.power} in an older copy of the API server's store, and "
                 f"{self.spec[POWER]} on host {order.host} by the order {rank_text(order.rank)}; the Guest cannot be "
-                f"changed: {why}. Set its spec.power yourself, to what it should be"
+                f"changed: {why}. Set its spec.power to {self.spec[POWER]} yourself, and change it once an operator leads"
             )
         else:
             kind = FindingKind.NOT_MADE
