@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from innkeeper.domain.rebuild.documents import host_document
-from innkeeper.views.host import Host, HostAgentSpec, Network
+from innkeeper.views.host import Host, HostAgentSpec, HostScheduling, Network
 from innkeeper.workers.hosts.identity import host_orders
 from tests.kit import objects
 from tests.kit.objects import view
@@ -47,6 +47,35 @@ def test_one_of_which_nobody_says_whether_it_takes_guests_takes_none() -> None:
 def test_a_pipeline_does_not_take_it_for_its_own() -> None:
     found = told(objects.host(labels={"app.kubernetes.io/instance": "hosts", "zone": "a"}))
     assert host_document("a", found)["metadata"]["labels"] == {"zone": "a"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("app.kubernetes.io/instance", "shop"),  # a pipeline would prune the Host
+        ("innkeeper.dev/rebuilt", "true"),
+        ("bad key", "x"),
+        ("", "x"),
+        ("/zone", "x"),
+        ("a/b/zone", "x"),
+        ("Example.com/zone", "x"),
+        ("example..com/zone", "x"),
+        (f"{'a' * 254}/zone", "x"),
+        ("z" * 64, "x"),
+        ("zone\n", "x"),
+        ("zone", "v v"),
+        ("zone", "-a"),
+        ("zone", "x" * 64),
+    ],
+)
+def test_a_label_that_no_host_of_ours_has_does_not_keep_the_host_from_being_made(
+    key: str, value: str
+) -> None:
+    good = {"Rack_1": "", "example.com/zone": "A.b_c-1", f"{'a' * 253}/{'z' * 63}": "x" * 63}
+    settings = msgspec.structs.replace(
+        told(objects.host()), scheduling=HostScheduling(labels={key: value, **good})
+    )
+    assert host_document("a", settings)["metadata"]["labels"] == good
 
 
 def test_very_many_labels_never_keep_the_host_from_its_orders() -> None:
