@@ -79,6 +79,7 @@ class Ledger:
         self._on_shown = on_shown
         self._boot_id = boot_id
         self._guests: dict[str, HeldGuest] = {}
+        self.held_guests_at_start = False  # not so where the store was lost: others may run here
         self._steps = PendingSteps(clock)
         self._log = structlog.get_logger(__name__)
         # Writes one after another: a record made from what was held must not land after a newer order.
@@ -89,6 +90,7 @@ class Ledger:
         for record in await self._store.guests():
             self._guests[record.guest_id] = HeldGuest(record, orders.peek(record.order), record.ready)
             self._steps.stands(record.guest_id, record.ready)
+        self.held_guests_at_start = len(self) > 0
 
     def get(self, guest_id: str) -> HeldGuest | None:
         """Return a guest, if it is here (a refused one included)."""

@@ -407,11 +407,12 @@ class Reconciler:
     def network_wanted(self) -> Wanted | None:
         """Return what the host's network is made from.
 
-        None while nothing was ordered of the host, and where it stays as it is since nobody knows yet which guests of a
-        copied store live.
+        None while nothing was ordered of the host, and where it stays as it is since nobody knows yet which guests live:
+        those of a copied store, or any where this agent found none in its store.
         """
-        settings = self.host_orders.settings
-        if settings is None or any(self.copied.is_unsure(each) for each in self.ledger.promised()):
+        settings, guests = self.host_orders.settings, self.ledger.promised()
+        is_blind = not (self.inventory.known.is_set() or self.ledger.held_guests_at_start)
+        if settings is None or is_blind or any(self.copied.is_unsure(each) for each in guests):
             return None
         return Wanted(settings.network, tuple(self.copied.on_network(settings.network)))
 

@@ -352,6 +352,28 @@ async def test_the_network_stays_until_it_is_known_which_guests_of_a_copy_live(
     await eventually(lambda: on_network(host) == {GUEST})
 
 
+@pytest.mark.parametrize("store", ["new", "from a copy without guests"])
+async def test_the_network_of_guests_stays_while_a_store_that_knows_none_cannot_see_them(
+    host: AgentHost, store: str
+) -> None:
+    host.start()
+    await eventually(lambda: host.network.wanted() is not None)
+    backup = host.directory / "inn-a.1.db"
+    copy_store(StatePaths(host.directory).database, backup, MARK)
+    await host.assign(order(2))
+    await host.told(GUEST, "Running")
+    await lose_store(host, backup=backup if store != "new" else None)
+    host.gates.held.add("domains")
+    host.start()
+    await host.assign(order(3, store_id=NEW, desired="Superseded", image=None))
+    await host.told(NEWER, "Stopping")  # the network was ordered by now, and one guest is held
+    assert host.network.wanted() is None, "the guest that runs would lose its ports"
+    await host.assign(order(2, serial=2, store_id=NEW))
+    host.gates.open()
+    await host.told(GUEST, "Running")
+    await eventually(lambda: on_network(host) >= {GUEST})
+
+
 @pytest.mark.parametrize("before", ["never-run", "elsewhere", "refused", "destroyed"])
 async def test_a_guest_that_had_no_disk_here_is_built(running: AgentHost, before: str) -> None:
     match before:
