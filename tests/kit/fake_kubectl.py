@@ -34,7 +34,13 @@ if not answer.exists():
     sys.exit("Error from server (NotFound): " + path.rpartition("/")[2] + " not found")
 print(answer.read_text())
 """
-_PLUGIN = "from innkeeper.cli.guest.{module} import main; main()"
+# Where tests run in the background, as under nohup, SIGINT is ignored, and a program takes that over.
+_PLUGIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from innkeeper.cli.guest.{module} import main
+main()
+"""
 
 
 @dataclass(frozen=True)
