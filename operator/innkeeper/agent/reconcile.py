@@ -133,7 +133,7 @@ class Reconciler:
                 self._say_invalid(guest_id, verdict, OrderInvalidError(message))
             case _:
                 kept = await self._keep(found, order, assignment, held, tombstone=tombstone)
-                if kept is not None:
+                if kept is not None and not self._is_unseen(kept, assignment):
                     told = replace(
                         verdict,
                         outcome=kept.record.outcome,
@@ -141,6 +141,11 @@ class Reconciler:
                         conflict=kept.record.conflict,
                     )
                     self.report.say(guest_id, told)
+
+    def _is_unseen(self, guest: HeldGuest, assignment: Assignment) -> bool:
+        """Tell whether it would be said of a newer order that all is well, though nobody has looked at the machines."""
+        is_new = assignment.status.observed_generation != assignment.metadata.generation
+        return is_new and guest.shown.status and not self.inventory.known.is_set()
 
     async def _keep(
         self,

@@ -16,6 +16,7 @@ from innkeeper.clock import SystemClock
 from innkeeper.domain.host_store import Events, Snapshot
 from innkeeper.domain.orders import OrderOperation
 from innkeeper.kube.resources import HOST_AGENTS, LEASES
+from innkeeper.views.assignment import Assignment, Held
 from innkeeper.views.meta import Condition
 from tests.kit import host_api
 from tests.kit.agent_host import AgentHost, GatedDriver, failure
@@ -209,6 +210,26 @@ async def test_no_guest_is_decided_about_before_it_was_read(away: Scene) -> None
     assert (await away.host.told(OTHER, "Stopped")).status == "True"
     await away.host.told(LATER, "Running")
     assert dict(away.driver.starts) == {GUEST: 2, OTHER: 1, LATER: 1}
+
+
+async def test_nothing_is_said_to_be_well_by_a_newer_order_before_it_was_read(away: Scene) -> None:
+    """The host was rebooted, so the guest is off."""
+    await away.host.kill()
+    away.host.reboot()
+    away.host.start()
+    await away.host.assign(order(serial=2, spec={"restart_policy": "Never"}))
+    await elapse(away.clock, 120)
+    found = await away.host.assignment(GUEST)
+    assert not away.driver.running()
+    assert [each.status for each in found.status.conditions if is_of_now(each, found)] in ([], ["False"])
+    await away.come_back()
+    await within(away.clock, HEARD_S, lambda: GUEST in away.driver.running())
+    assert (await away.host.told(GUEST, "Running")).observed_generation == found.metadata.generation
+    assert (await away.host.assignment(GUEST)).status.held == Held(epoch=1, serial=2)
+
+
+def is_of_now(condition: Condition, assignment: Assignment) -> bool:
+    return condition.observed_generation == assignment.metadata.generation
 
 
 async def test_an_operation_waits_and_is_done_once(away: Scene) -> None:
