@@ -4,9 +4,10 @@ There is one of each family. With two a guest answers over either, and what leav
 another is dropped by the packet filter.
 """
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 
-from innkeeper.domain.addressing.pool import V4, V6
+from innkeeper.domain.addressing.pool import LINK_LOCAL, V4, V6
 from innkeeper.domain.orders import OrderAddress
 
 
@@ -20,6 +21,20 @@ def interfaces(addresses: Iterable[OrderAddress]) -> Mapping[int, str]:
         if each.gateway is not None:
             found.setdefault(version(each), each.interface)
     return found
+
+
+def advertised(addresses: Iterable[OrderAddress], *, is_behind_host: bool) -> str | None:
+    """Return the interface of IPv6's default route by router advertisements: the first whose gateway they can tell.
+
+    A host that is its guests' gateway itself (`is_behind_host`) tells any.
+    """
+    told = [each for each in addresses if is_behind_host or has_link_local_gateway(each)]
+    return interfaces(told).get(V6)
+
+
+def has_link_local_gateway(address: OrderAddress) -> bool:
+    """Tell whether the gateway is one that a router advertisement may name."""
+    return address.gateway is not None and ipaddress.ip_address(address.gateway) in LINK_LOCAL
 
 
 def version(address: OrderAddress) -> int:

@@ -1,5 +1,6 @@
-"""A guest has one default route of each family, however many of its pools have a gateway, and all that tell it agree."""
+"""A guest has one default route of each family, however many of its pools have a gateway; what tells it tells one."""
 
+import msgspec
 import pytest
 
 from innkeeper.agent.net import dhcp
@@ -8,7 +9,7 @@ from innkeeper.agent.net.links import Link
 from innkeeper.agent.net.ports import ports_of
 from innkeeper.domain import default_routes
 from innkeeper.domain.orders import OrderAddress
-from innkeeper.views.host import Network
+from innkeeper.views.host import ManagedBridge, Network
 from tests.kit.two_cards import FIRST, SECOND, four, six, two_cards
 
 NETWORK = Network(bridge="br0")
@@ -51,3 +52,13 @@ def test_dhcp_and_advertisements_name_a_router_there_alone(
         for router in (None, BRIDGE):
             advert = advert_of(port, router=router)
             assert (advert is not None and advert.is_router) == (port.interface == leads_6)
+
+
+def test_advertisements_lead_over_the_first_gateway_that_they_can_tell() -> None:
+    """Else a guest that has no other way to learn its router would have none. A host that is the gateway tells any."""
+    unspeakable = msgspec.structs.replace(six(FIRST), gateway="fd00:70::1")
+    mixed = two_cards(four(FIRST), unspeakable, four(SECOND), six(SECOND))
+    nat = Network(managed=ManagedBridge(bridge="innkeeper0", nat=True))
+    for network, router, expected in ((NETWORK, None, [False, True]), (nat, BRIDGE, [True, False])):
+        adverts = [advert_of(port, router=router) for port in ports_of(mixed, network)]
+        assert [each is not None and each.is_router for each in adverts] == expected

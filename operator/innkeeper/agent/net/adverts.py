@@ -14,11 +14,11 @@ from dataclasses import replace
 import structlog
 
 from innkeeper.agent.net import packets
-from innkeeper.agent.net.dhcp import has_link_local_gateway
 from innkeeper.agent.net.links import Link
 from innkeeper.agent.net.port_rules import link_local
 from innkeeper.agent.net.ports import Port
 from innkeeper.domain.addressing.pool import V6
+from innkeeper.domain.default_routes import has_link_local_gateway
 from innkeeper.domain.orders import OrderAddress
 
 PERIOD_S = 10.0
@@ -91,7 +91,7 @@ def _told(port: Port, address: OrderAddress, router: Link | None) -> packets.Adv
     return packets.Advert(
         source=source,
         source_mac=mac,
-        is_router=V6 in port.default_routes and (router is not None or has_link_local_gateway(address)),
+        is_router=port.has_advertised_router and (router is not None or has_link_local_gateway(address)),
         names_mac=router is not None,
         prefix=str(network),
         mtu=port.mtu,

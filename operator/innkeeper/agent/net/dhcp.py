@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from innkeeper.agent.net.ports import Port, Segment
-from innkeeper.domain.addressing.pool import LINK_LOCAL, V4, V6
+from innkeeper.domain.addressing.pool import V4, V6
 from innkeeper.domain.orders import OrderAddress
 
 SERVER_ADDRESS = "169.254.77.1"
@@ -110,8 +110,3 @@ def _network(address: OrderAddress) -> ipaddress.IPv4Network | ipaddress.IPv6Net
     if _version(address) == V6:
         length = max(length, _SMALLEST_V6)
     return ipaddress.ip_network(f"{address.address}/{length}", strict=False)
-
-
-def has_link_local_gateway(address: OrderAddress) -> bool:
-    """Tell whether the gateway is one that a router advertisement may name."""
-    return address.gateway is not None and ipaddress.ip_address(address.gateway) in LINK_LOCAL

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from innkeeper.agent.net import sysctl
-from innkeeper.agent.net.dhcp import has_link_local_gateway
 from innkeeper.agent.net.links import Link, LinkError, Links
 from innkeeper.agent.net.ports import Port
+from innkeeper.domain.default_routes import has_link_local_gateway
 
 _LINK_LOCAL_PREFIX = 64
 

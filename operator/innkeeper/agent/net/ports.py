@@ -58,6 +58,7 @@ class Port:
     hostname: str
     mtu: int | None = None  # bytes
     default_routes: frozenset[int] = frozenset()  # IP versions whose default route leads over this interface
+    has_advertised_router: bool = False  # whether router advertisements name their sender as a router here
 
     @property
     def device(self) -> str:
@@ -94,6 +95,7 @@ def _port(order: Order, interface: str, addresses: tuple[OrderAddress, ...], net
         what = "VLAN" if len(segments) > 1 else "MAC address"
         raise OrderInvalidError(f"the addresses of {interface!r} have more than one {what}")
     routes = default_routes.interfaces(order.addresses)
+    advertised = default_routes.advertised(order.addresses, is_behind_host=network.is_behind_hosts)
     mtus = [each for each in (network.mtu, *(address.mtu for address in addresses)) if each is not None]
     return Port(
         guest_id=order.guest_id,
@@ -104,6 +106,7 @@ def _port(order: Order, interface: str, addresses: tuple[OrderAddress, ...], net
         hostname=order.spec.hostname or order.name,
         mtu=min(mtus, default=None),
         default_routes=frozenset(version for version, found in routes.items() if found == interface),
+        has_advertised_router=advertised == interface,
     )
 
 
