@@ -1,9 +1,13 @@
 """The host API's own certificate: asked for, taken if it is good, asked for again in time; the operator's code signs."""
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from kit.certificates import Authority
 
 from innkeeper.agent.host_api.certificates import ServerTls, TlsFiles
@@ -141,3 +145,45 @@ def test_a_key_that_is_lost_is_made_anew_with_a_new_request(
     assert own.request() not in {None, asked}, "also where it was lost before the answer"
     own.take(signed(authority, clock, own.request()))
     assert own.request() is None
+
+
+def test_it_asks_anew_where_its_certificate_names_the_authority_otherwise_than_that_does(
+    own: OwnCertificate, files: TlsFiles, authority: Authority, clock: ManualClock
+) -> None:
+    """As an older operator signed it: OpenSSL, with which hosts are asked, does not know such an issuer."""
+    own.look()
+    own.take(signed(authority, clock, own.request()))
+    older = files.certificate.read_text()
+    name_by_sha256(authority)
+    own.look()
+    asked = own.request()
+    assert asked is not None
+    own.take(older)
+    assert (own.request(), files.certificate.read_text()) == (asked, older), "it serves with it meanwhile"
+    own.take(signed(authority, clock, asked))
+    assert own.request() is None
+    own.look()
+    assert own.request() is None
+    assert files.certificate.read_text() != older
+
+
+def name_by_sha256(authority: Authority) -> None:
+    """Have the authority name its key as Helm does: its certificate is another, its key the same."""
+    found = x509.load_pem_x509_certificate(authority.own.certificate.read_bytes())
+    key = serialization.load_pem_private_key(authority.own.key.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    point = key.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    made = (
+        x509.CertificateBuilder(
+            issuer_name=found.issuer, subject_name=found.subject, public_key=key.public_key()
+        )
+        .serial_number(1)
+        .not_valid_before(found.not_valid_before_utc)
+        .not_valid_after(found.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier(hashlib.sha256(point).digest()[:20]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    authority.own.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))

@@ -126,7 +126,7 @@ class OwnCertificate:
         if alternative.get_values_for_type(x509.DNSName) != [self._host]:
             return "it names another host"
         if not any(_issued(found, by=each) for each in authorities):
-            return f"it is not of the authority in {self._files.authority}"
+            return f"it is not of the authority in {self._files.authority}, or names it otherwise"
         if self._clock.now() >= _old_at(found):
             return "it is old"
         return None
@@ -164,7 +164,22 @@ def _issued(certificate: x509.Certificate, *, by: x509.Certificate) -> bool:
         certificate.verify_directly_issued_by(by)
     except UNUSABLE:
         return False
-    return True
+    return _names(certificate, by)
+
+
+def _names(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Tell whether a certificate names its authority as it names itself: callers use OpenSSL, which goes by that.
+
+    Operators of before named every authority in one way, which is not that of all.
+    """
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return True
+    except UNUSABLE:
+        return False
+    return named.key_identifier in (None, own.digest)
 
 
 def _old_at(certificate: x509.Certificate) -> datetime:
