@@ -64,7 +64,7 @@ def since(log: Path, after: str, *, max_bytes: int) -> ConsolePart:
         OSError: a file is there and cannot be read.
     """
     wanted, found, end = min(max_bytes, MAX_BYTES), b"", NOTHING_YET
-    offset = int((after or NOTHING_YET).split("-")[1])
+    number, offset = map(int, (after or NOTHING_YET).split("-")[:2])
     is_all_there = after == NOTHING_YET
     for piece in _pieces(log):
         until = piece.whole_size() if end == NOTHING_YET else piece.size
@@ -73,7 +73,8 @@ def since(log: Path, after: str, *, max_bytes: int) -> ConsolePart:
         begin, left = offset if is_place_here else 0, wanted - len(found)
         found = piece.part(max(begin, until - left), until) + found
         is_cut = until - begin > left
-        if is_place_here or is_cut:
+        was_emptied = piece.number == number and offset > piece.size  # what is older was told long ago
+        if is_place_here or is_cut or was_emptied:
             is_all_there = is_place_here and not is_cut
             break
     return ConsolePart(written=found, end=end, is_some_left_out=bool(after) and not is_all_there)

@@ -88,6 +88,18 @@ def test_what_a_guest_writes_first_reaches_who_followed_before(log: Path) -> Non
     assert (nothing.written, part.written, part.is_some_left_out) == (b"", b"hello", False)
 
 
+def test_a_log_that_was_emptied_tells_nothing_old_again(log: Path) -> None:
+    log.with_name(f"{log.name}.0").write_bytes(b"old\n" * 100)
+    log.write_bytes(b"told\n" * 100)
+    place = console.since(log, "", max_bytes=1000).end
+    with log.open("r+b") as opened:
+        opened.truncate(0)
+    log.write_bytes(b"new\n")
+    found = console.since(log, place, max_bytes=1000)
+    assert found.written == b"new\n"
+    assert found.is_some_left_out, "what was written between is not known"
+
+
 @pytest.mark.parametrize("how", ["too much", "gone", "shortened", "written anew"])
 def test_who_follows_is_told_where_something_is_left_out(log: Path, how: str) -> None:
     write(log, b"first\n" * 10)
