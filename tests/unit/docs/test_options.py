@@ -18,8 +18,9 @@ IN_A_SENTENCE = re.compile(r"`((?:kubectl guest|kubectl apply|innkeeper) [^`]+)`
 BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`(--[a-z][a-z0-9-]*[a-z0-9])")
 OTHERS = {
-    # Of docker build, kubectl create secret, helm install.
+    # Of docker build, kubectl create secret, helm install, pytest-kubernetes.
     "--build-arg",
+    "--k8s-provider",
     "--secret",
     "--take-ownership",
     "--type",
