@@ -1,6 +1,5 @@
 """Addresses and the network with real guests on two hosts: they stay, they reach each other, they cannot be stolen."""
 
-import contextlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -18,10 +17,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 MARK = b"a frame of nobody"
 SPOOF = Path(spoof.__file__).read_text()
-DUAL = {"name": "eth0", "addresses": [{"pool": "e2e"}, {"pool": "e2e-six"}]}
-BACK = {"name": "eth1", "addresses": [{"pool": "back"}, {"pool": "back-six"}]}
+DUAL = [{"name": "eth0", "addresses": [{"pool": "e2e"}, {"pool": "e2e-six"}]}]
 IN_USE = "10.78.0.150"
-FAR = "198.51.100.78"  # beyond all networks of guests
 
 
 def debian(name: str, key: Path, **spec: Any) -> dict[str, Any]:
@@ -35,51 +32,22 @@ def debian(name: str, key: Path, **spec: Any) -> dict[str, Any]:
     return guest(name, **{**usual, **spec})
 
 
-def has_pool(lab: Lab, name: str, cidr: str, gateway: str, **spec: Any) -> None:
-    """Make a pool of the lab's Cluster."""
-    whole = {"cidr": cidr, "gateway": gateway, "clusters": ["e2e"], **spec}
-    pool = {"kind": "IPPool", "metadata": {"name": name}, "spec": whole}
-    lab.apply({"apiVersion": "innkeeper.dev/v1alpha1", **pool})
-
-
 @pytest.fixture(scope="module")
-def back(lab: Lab) -> Iterator[None]:
-    """Make a second network, of both families and with gateways of its own."""
-    has_pool(lab, "back", "10.79.0.0/24", "10.79.0.1")
-    has_pool(lab, "back-six", "fd00:79::/64", "fe80::79")
-    yield
-    lab.kubectl.run("delete", "ippool", "back", "back-six", "--timeout=60s", deadline=90)
-
-
-@pytest.fixture(scope="module")
-def pair(lab: Lab, key: Path, back: None) -> Iterator[dict[str, dict[str, Any]]]:  # noqa: ARG001 - its pools are used
-    """Run two dual-stack guests, each on a host of its own; the left one has a second interface."""
-    names = {"left": [DUAL, BACK], "right": [DUAL]}
+def pair(lab: Lab, key: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Run two dual-stack guests, each on a host of its own."""
+    names = ("left", "right")
     apart = {"antiAffinity": {"required": [{"selector": {"matchLabels": {"pair": "yes"}}}]}}
-    for name, interfaces in names.items():
-        one = debian(name, key, interfaces=interfaces, placement=apart)
+    for name in names:
+        one = debian(name, key, interfaces=DUAL, placement=apart)
         one["metadata"]["labels"] = {"pair": "yes"}
         lab.apply(one)
     yield {name: lab.wait_ready(name, reason="Running", within_s=240) for name in names}
     lab.kubectl.run("delete", "guest", *names, "--timeout=90s", deadline=120)
 
 
-@contextlib.contextmanager
-def own_address(lab: Lab, address: str, *, device: str | None = None) -> Iterator[str]:
-    """Have an address on this machine, which is on the wire of all hosts; give the MAC of the wire's card."""
-    uplink = f"ik{lab.plan.tag}"
-    where = [address, "dev", device or uplink]
-    subprocess.run(["ip", "addr", "add", *where], check=True)
-    try:
-        yield Path(f"/sys/class/net/{uplink}/address").read_text().strip()
-    finally:
-        subprocess.run(["ip", "addr", "delete", *where], check=True)
-
-
-def addresses(found: dict[str, Any], card: str = "eth0") -> list[str]:
-    """Return the addresses of one of a guest's interfaces, IPv4 first."""
-    own = [each["address"] for each in found["status"]["addresses"] if each["interface"] == card]
-    return sorted(own, key=lambda each: ":" in each)
+def addresses(found: dict[str, Any]) -> list[str]:
+    """Return a guest's addresses, IPv4 first."""
+    return sorted((each["address"] for each in found["status"]["addresses"]), key=lambda each: ":" in each)
 
 
 def test_ready_means_that_it_answers(pair: dict[str, dict[str, Any]], key: Path) -> None:
@@ -190,7 +158,10 @@ def test_the_address_outlives_everything(lab: Lab, pair: dict[str, dict[str, Any
 
 def test_an_address_in_use_on_the_wire_is_not_given(lab: Lab) -> None:
     """A fixed one waits for it, with the MAC of who has it, and gets it once it is free."""
-    with own_address(lab, f"{IN_USE}/24") as mac:
+    uplink = f"ik{lab.plan.tag}"
+    subprocess.run(["ip", "addr", "add", f"{IN_USE}/24", "dev", uplink], check=True)
+    mac = Path(f"/sys/class/net/{uplink}/address").read_text().strip()
+    try:
         fixed = [{"name": "eth0", "addresses": [{"pool": "e2e", "address": IN_USE}]}]
         lab.apply(guest("insists", interfaces=fixed))
 
@@ -200,57 +171,11 @@ def test_an_address_in_use_on_the_wire_is_not_given(lab: Lab) -> None:
             )
 
         until(told, what="the MAC of who has the address", within_s=60)
+    finally:
+        subprocess.run(["ip", "addr", "delete", f"{IN_USE}/24", "dev", uplink], check=True)
     built = lab.wait_ready("insists", reason="Running", within_s=120)
     assert addresses(built) == [IN_USE]
     lab.kubectl.run("delete", "guest", "insists", "--timeout=90s", deadline=120)
-
-
-def test_the_next_address_is_given_where_one_is_in_use(lab: Lab) -> None:
-    """The first of the pool is another machine's: it rests, and the guest runs with the second."""
-    has_pool(lab, "taken", "10.76.0.0/24", "10.76.0.1", order="Lowest")
-    with own_address(lab, "10.76.0.2/24"):
-        lab.apply(guest("yields", interfaces=[{"name": "eth0", "pool": "taken"}]))
-        built = lab.wait_ready("yields", reason="Running", within_s=60)
-    assert addresses(built) == ["10.76.0.3"]
-    assert built["status"]["epoch"] == 2, "the host refused once"
-    found = [lab.kubectl.get("ipaddress", f"default.10.76.0.{last}") for last in (2, 3)]
-    specs = [each["spec"] for each in found if each is not None]
-    assert [each.get("owner", {}).get("name") for each in specs] == [None, "yields"]
-    assert specs[0]["releasedAt"], "it rests"
-    lab.kubectl.run("delete", "guest", "yields", "--timeout=90s", deadline=120)
-    lab.kubectl.run("delete", "ippool", "taken", "--timeout=60s", deadline=90)
-
-
-def test_a_guest_with_two_networks_has_one_default_route_of_each_family(
-    lab: Lab, pair: dict[str, dict[str, Any]], key: Path
-) -> None:
-    """IPv6 leads over the second card, the first whose pool has a gateway; cloud-init says so, then DHCP does."""
-    first, second = (addresses(pair["left"], card)[0] for card in ("eth0", "eth1"))
-
-    def leads() -> list[list[str]]:
-        said = ssh(key, first, "for each in -4 -6; do ip -o $each route show default; done") or ""
-        return [line.split()[1:5] for line in said.splitlines()]
-
-    expected = [["via", "10.78.0.1", "dev", "eth0"], ["via", "fe80::79", "dev", "eth1"]]
-    assert leads() == expected
-    with own_address(lab, f"{FAR}/32", device="lo"), own_address(lab, "10.79.0.1/24"):
-        assert ssh(key, first, f"ping -n -c 3 -i 0.2 -W 5 {FAR}") is not None
-        assert pings(second)
-
-    settings = "[Match]\nName=eth*\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n"
-    ask = (
-        "sudo tee /etc/systemd/network/05-dhcp.network >/dev/null && sudo networkctl reload && "
-        "sudo networkctl reconfigure eth0 eth1"
-    )
-    assert ssh(key, first, ask, stdin=settings) is not None
-
-    def asked() -> bool:
-        shown = ssh(key, first, "networkctl status eth0 eth1 --no-pager") or ""
-        return all(f"{each} (DHCP4" in shown for each in (first, second)) and leads() == expected
-
-    until(asked, what="the same routes by DHCP and router advertisements", within_s=60)
-    undo = "sudo rm /etc/systemd/network/05-dhcp.network && sudo networkctl reload"
-    assert ssh(key, first, undo) is not None
 
 
 def test_a_guest_that_does_not_answer_is_not_ready(lab: Lab) -> None:
