@@ -9,7 +9,9 @@ import aiohttp
 from innkeeper.agent.host_api.certificates import TlsFiles
 from innkeeper.agent.host_api.listener import ListenAt
 from kit.certificates import Authority, Pair
+from kit.host_api import authority as authority_in
 from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
 
 HOST = "inn-a"
@@ -82,3 +84,14 @@ async def reported(host: AgentHost) -> str:
 
     found: str = await eventually(address)
     return found
+
+
+async def with_a_guest(host: AgentHost, directory: Path) -> tuple[Authority, str]:
+    """Start an agent whose host API listens, with a guest that runs; return who vouches, and the address."""
+    vouching, files = authority_in(directory / "pki"), HostFiles(directory / "files")
+    files.fill(vouching)
+    host.api_place = files.place()
+    host.start()
+    await host.assign(order())
+    await host.told(guest_id(), "Running")
+    return vouching, await reported(host)

@@ -1,7 +1,7 @@
 """A client of the API server: bytes below, msgspec views above, one tree of errors.
 
-Every call has a deadline and a cap on what it reads. It never tries again by itself: who calls knows whether the world
-has changed meanwhile. Writes are conditional where the caller names a resourceVersion or uid.
+Every call has a deadline and a cap on what it reads. No write is tried again by itself: who calls knows whether the
+world has changed meanwhile. Writes are conditional where the caller names a resourceVersion or uid.
 """
 
 import asyncio

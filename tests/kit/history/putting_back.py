@@ -122,7 +122,7 @@ class PutBackWorld(World):
                     self.say(f"finding {each}")
                 if outcome.is_complete:
                     return
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(AGAIN_S)  # of the virtual loop: no real time passes
         self.witness.complain("the store could not be healed")
 
     def _unhealed(self, unordered: frozenset[str]) -> Iterator[str]:

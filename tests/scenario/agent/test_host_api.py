@@ -31,7 +31,7 @@ from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import STORE, guest_id, order
 from tests.kit.certificates import expired_client
 from tests.kit.clock import ManualClock
-from tests.kit.host_api import HOST, Answer, HostFiles, ask, context, reported
+from tests.kit.host_api import HOST, Answer, HostFiles, ask, context, with_a_guest
 from tests.kit.waiting import eventually
 
 AT = "2026-01-01T00:00:00Z"
@@ -417,13 +417,7 @@ def test_what_is_reported(tmp_path: Path, listen: str, reported: str | None, add
 
 
 async def test_an_agent_reports_where_it_listens_and_answers_there(host: AgentHost, tmp_path: Path) -> None:
-    vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
-    files.fill(vouching)
-    host.api_place = files.place()
-    host.start()
-    await host.assign(order())
-    await host.told(guest_id(), "Running")
-    address = await reported(host)
+    vouching, address = await with_a_guest(host, tmp_path)
     tls = context(vouching, trial.operator_pair(vouching))
     told = snapshot(await ask(address, "/v1/snapshot", tls=tls))
     (guest,) = told.guests

@@ -6,18 +6,12 @@ from kit import host_api as trial
 
 from innkeeper.hosts.client import Agents, ClientFiles
 from tests.kit.agent_host import AgentHost
-from tests.kit.agent_orders import guest_id, order
-from tests.kit.host_api import HOST, HostFiles, ask, context, reported
+from tests.kit.agent_orders import guest_id
+from tests.kit.host_api import HOST, ask, context, with_a_guest
 
 
 async def test_the_console_of_a_guest_that_is_here_can_be_read(host: AgentHost, tmp_path: Path) -> None:
-    vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
-    files.fill(vouching)
-    host.api_place = files.place()
-    host.start()
-    await host.assign(order())
-    await host.told(guest_id(), "Running")
-    address = await reported(host)
+    vouching, address = await with_a_guest(host, tmp_path)
     host.disk(guest_id()).with_name("console.log").write_bytes(b"booted\x1b[0m\xff\nlogin: ")
     tls = context(vouching, trial.operator_pair(vouching))
     whole = await ask(address, f"/v1/guests/{guest_id()}/console", tls=tls)
@@ -33,13 +27,8 @@ async def test_the_console_of_a_guest_that_is_here_can_be_read(host: AgentHost, 
 
 
 async def test_who_follows_a_console_gets_what_came_since(host: AgentHost, tmp_path: Path) -> None:
-    vouching, files = trial.authority(tmp_path / "pki"), HostFiles(tmp_path / "files")
-    files.fill(vouching)
-    host.api_place = files.place()
-    host.start()
-    await host.assign(order())
-    await host.told(guest_id(), "Running")
-    address, operator = await reported(host), trial.operator_pair(vouching)
+    vouching, address = await with_a_guest(host, tmp_path)
+    operator = trial.operator_pair(vouching)
     log = host.disk(guest_id()).with_name("console.log")
     own = ClientFiles(authority=vouching.own.certificate, certificate=operator.certificate, key=operator.key)
     async with Agents(own) as agents:
