@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
-from innkeeper.kube import informer
+from innkeeper.kube import informer, sole_heartbeat
 from tests.kit.history import grammar
 from tests.kit.history.verdict import verdict
 from tests.kit.history.world import World
@@ -71,13 +71,17 @@ def run(
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Let the two sources of chance that nobody hands in follow the seed: uids, and the pauses of informers."""
+    """Let the chance that nobody hands in follow the seed: uids, and the pauses of informers and heartbeats."""
     random = Random(seed)  # noqa: S311 - it makes a history, not a secret
 
     def uuid4() -> uuid.UUID:
         return uuid.UUID(int=random.getrandbits(128), version=4)
 
-    with patch.object(uuid, "uuid4", uuid4), patch.object(informer, "Random", partial(Random, seed)):
+    with (
+        patch.object(uuid, "uuid4", uuid4),
+        patch.object(informer, "Random", partial(Random, seed)),
+        patch.object(sole_heartbeat, "Random", partial(Random, seed)),
+    ):
         yield
 
 
