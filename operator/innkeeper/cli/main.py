@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import Any
 
 import typer
-import uvloop
 from typer.core import TyperGroup
 
 from innkeeper import __version__
 from innkeeper.cli.output import Output, OutputOption
 from innkeeper.cli.running import command_of
+from innkeeper.event_loop import EventLoop
 
 COMMANDS = {
     "operator": "Run the operator: it places guests, assigns addresses, signs orders, and reports.",
@@ -97,7 +97,7 @@ def version(
 def _import(name: str) -> Any:
     module = import_module(f"innkeeper.cli.{name.replace(' ', '_')}")
     # uvloop has no netlink sockets, which the agent's network needs, and sends no files.
-    loop = asyncio.new_event_loop if name in {"agent", "doctor", "stream"} else uvloop.new_event_loop
+    loop = asyncio.new_event_loop if name in {"agent", "doctor", "stream"} else EventLoop
     below = [f"innkeeper {each}: {line}" for each, line in SUBCOMMANDS.items() if each.startswith(f"{name} ")]
     first_line = (COMMANDS | SUBCOMMANDS)[name]
     return command_of(

@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import typer
-import uvloop
 from pydantic import ValidationError
 
 from innkeeper.errors import InnkeeperError
+from innkeeper.event_loop import EventLoop
 
 Main = Callable[..., Coroutine[Any, Any, None]]
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -32,7 +32,7 @@ def command_of(
     first_line: str,
     epilog: str = "",
     is_service: bool = True,
-    loop: Loop = uvloop.new_event_loop,
+    loop: Loop = EventLoop,
 ) -> Any:
     """Return the command `name`, whose options are the parameters of `main`; `epilog` stands below them in its help."""
 
@@ -51,7 +51,7 @@ def run_process(
     main: Callable[[], Coroutine[Any, Any, None]],
     *,
     is_service: bool = True,
-    loop: Loop = uvloop.new_event_loop,
+    loop: Loop = EventLoop,
 ) -> int:
     """Run `main` to its end or to a signal; return the exit code. A service has no end but a signal."""
     try:

@@ -8,11 +8,11 @@ import asyncio
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import uvloop
+from innkeeper.event_loop import EventLoop
 
 
-class ConnectionsEnd(uvloop.Loop):
-    """A uvloop that can abort what it connected."""
+class ConnectionsEnd(EventLoop):
+    """An event loop that can abort what it connected."""
 
     def __init__(self) -> None:
         super().__init__()
