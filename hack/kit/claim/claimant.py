@@ -22,7 +22,7 @@ from innkeeper.domain.names import address_name
 from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
-from innkeeper.kube.errors import AlreadyExistsError, ThrottledError
+from innkeeper.kube.errors import AlreadyExistsError, ConflictError, ThrottledError
 from innkeeper.kube.informer import Informer
 from innkeeper.kube.resources import Resource
 from innkeeper.kube.views import Named
@@ -35,6 +35,8 @@ from innkeeper.workers.reach import Reach
 
 SERVICES = Resource("", "v1", "services", "Service", True, Named)
 NAMESPACE = "default"
+AGAIN_S = 0.05
+SETTLED_WITHIN_S = 120.0
 
 
 class CountingClient(Client):
@@ -93,11 +95,20 @@ class Addresses:
 
     async def give_back(self, address: str) -> None:
         """Free an address."""
-        name = address_name(self._pool, address)
-        await self._network.free(self._subset.claims.by_name[name])
+        held = self._subset.claims.by_name.get(address_name(self._pool, address))
+        if held is not None:
+            await self._network.free(held)
 
     async def settle(self, count: int) -> None:
-        """Wait until the view holds so many addresses of the pool."""
+        """Wait until the view holds so many addresses of the pool.
+
+        Raises:
+            TimeoutError: it never did; another process may have broken.
+        """
+        async with asyncio.timeout(SETTLED_WITHIN_S):
+            await self._holds(count)
+
+    async def _holds(self, count: int) -> None:
         while self._subset.claims.count_of_pool(self._pool) != count:  # noqa: ASYNC110 - the view sets no event
             await asyncio.sleep(0.002)
 
@@ -153,12 +164,17 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 async def _give_back(source: Addresses | ClusterIps, held: str) -> None:
-    """Give one claim back, as often as the API server asks for patience."""
+    """Give one claim back, as often as the API server asks for patience.
+
+    After that it is written a second time by a view that may not have heard of the first: the next look knows.
+    """
     while True:
         try:
             return await source.give_back(held)
         except ThrottledError as error:
             await asyncio.sleep(error.retry_after_s)
+        except ConflictError:
+            await asyncio.sleep(AGAIN_S)
 
 
 async def _claim(source: Addresses | ClusterIps, client: CountingClient, number: int) -> list[str]:

@@ -173,6 +173,8 @@ def _round(
             stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
             for _ in range(processes)
         ]
+        for each in running:
+            stack.callback(each.terminate)
         _answers(running)
         while found.seconds < seconds:
             found = found.with_claims(_ask(running, f"claim {each_claims}"), wanted=each_claims * processes)

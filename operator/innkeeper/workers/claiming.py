@@ -68,7 +68,8 @@ class Claiming:
                 raise Unclaimable(none_left[0])
             # Where most likely somebody was faster is asked first: who fails there holds nothing else meanwhile.
             # Two that ask for the same addresses ask in one order, so that one of them gets all.
-            chosen = deque(sorted(chosen, key=lambda each: (self._left(each), each.address or "")))
+            if len(chosen) > 1:
+                chosen = deque(sorted(chosen, key=lambda each: (self._left(each), each.address or "")))
             while chosen:
                 mine = await self._have(guest, chosen[0])
                 self._settle(guest, choice := chosen.popleft(), had=mine is not None)

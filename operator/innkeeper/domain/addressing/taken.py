@@ -63,10 +63,13 @@ class Taken:
         return min(count, most)
 
     def _taken_between(self, index: int, first: int, last: int) -> int:
+        """Return how many numbers of a block are taken from `first` to `last`; whichever are fewer are looked at."""
         block = self.block(index)
-        if last - first + 1 == _BLOCK:
-            return len(block)
-        return sum(first <= each <= last for each in block)
+        start = index * _BLOCK
+        if 2 * (last - first + 1) < _BLOCK:
+            return sum(each in block for each in range(first, last + 1))
+        others = (*range(start, first), *range(last + 1, start + _BLOCK))
+        return len(block) - sum(each in block for each in others)
 
 
 class TakenTogether(Taken):
