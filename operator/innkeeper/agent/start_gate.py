@@ -72,12 +72,12 @@ class StartGate:
     ) -> None:
         """Open the gate when it is time.
 
-        `listed` are set once what the API server holds is known, `refused` once nobody listened there. The grace is
-        longer while `is_disputed` says that another agent of this host may be alive.
+        `listed` are set once what the API server holds is known, `refused` once nobody listened there. Neither that nor
+        the grace opens it while `is_disputed` says that another agent of this host may be alive.
         """
         ways = {
             asyncio.create_task(self._compared(listed), name="compared"),
-            asyncio.create_task(refused.wait(), name="nobody listens"),
+            asyncio.create_task(self._nobody_listens(refused, is_disputed), name="nobody listens"),
             asyncio.create_task(self._grace(is_disputed), name="grace is over"),
         }
         try:
@@ -89,8 +89,15 @@ class StartGate:
         log.info("starts_allowed", because=sorted(each.get_name() for each in done))
         self._on_open()
 
+    async def _nobody_listens(self, refused: asyncio.Event, is_disputed: Callable[[], bool]) -> None:
+        await refused.wait()
+        await self._settled(is_disputed)
+
     async def _grace(self, is_disputed: Callable[[], bool]) -> None:
         await self._clock.sleep(self._grace_s)
+        await self._settled(is_disputed)
+
+    async def _settled(self, is_disputed: Callable[[], bool]) -> None:
         for _ in range(_LONGEST_DISPUTE_S):
             if not is_disputed():
                 return
