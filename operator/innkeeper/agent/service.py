@@ -40,7 +40,7 @@ from innkeeper.agent.report import AssignmentReport, is_same_order
 from innkeeper.agent.slots import Slots
 from innkeeper.agent.sole_agent import heartbeat_of
 from innkeeper.agent.start_gate import StartGate
-from innkeeper.agent.store.opening import StoreUnusableError
+from innkeeper.agent.store.opening import StoreDamagedError, StoreUnusableError
 from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.agent.store.records import TRUSTS_COPY, Ready
 from innkeeper.agent.store.store import Store
@@ -110,7 +110,7 @@ class Agent:
             on_trouble=self._touch_host,
             on_read=self._hypervisor_read,
         )
-        self._unkept: dict[str, StoreUnusableError] = {}  # whose order the store did not take
+        self._unkept: dict[str, InnkeeperError] = {}  # whose order the store did not take
         self._jobs = Jobs(on_end=self._queue.add)
         self._asking = Asking(parts.network, clock=parts.clock, wake=self._queue.add)
         self._prober = Prober(parts.asker, parts.clock, on_change=self._queue.add)
@@ -362,7 +362,8 @@ class Agent:
                     )
             except InnkeeperError as error:
                 self._log.warning("reconcile_failed", guest=key, reason=error.reason, message=error.message)
-                self._note_store(key, error if isinstance(error, StoreUnusableError) else None)
+                is_of_store = isinstance(error, StoreUnusableError | StoreDamagedError)
+                self._note_store(key, error if is_of_store else None)
                 self._queue.failed(key)
             except Exception:  # noqa: BLE001 - one guest that breaks our own code must not stop the others
                 self._log.exception("reconcile_broke", guest=key)
@@ -372,7 +373,7 @@ class Agent:
                 self._queue.done(key)
             self._gate.read(key)
 
-    def _note_store(self, guest_id: str, error: StoreUnusableError | None) -> None:
+    def _note_store(self, guest_id: str, error: InnkeeperError | None) -> None:
         """Have the host say that it cannot keep an order, which it therefore never answered, until it can."""
         if error is not None:
             self._unkept[guest_id] = error

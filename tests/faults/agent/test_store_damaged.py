@@ -14,6 +14,9 @@ from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
+from tests.kit.agent_host import AgentHost
+from tests.kit.agent_orders import guest_id, order
+from tests.kit.waiting import eventually
 
 AT = "2026-01-01T00:00:00Z"
 PAGE = 4096
@@ -233,3 +236,23 @@ async def test_trouble_at_work_is_told_as_an_error_of_ours(
     if isinstance(kept, sqlite3.Cursor):
         kept.connection.close()
     await store.close()
+
+
+async def test_damage_at_work_is_told_by_the_host(host: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guests run on, and nothing new is placed there: an order that cannot be kept is never answered."""
+    host.start()
+    await host.assign(order())
+    await host.told(guest_id(), "Running")
+
+    async def damaged(*_: object, **__: object) -> None:
+        raise StoreDamagedError(host.directory / "agent.db", "database disk image is malformed")
+
+    monkeypatch.setattr(Store, "put", damaged)
+    await host.assign(order(2))
+
+    async def host_says_so() -> bool:
+        ready = (await host.host_agent()).status.conditions[0]
+        return (ready.status, ready.reason) == ("False", "StoreDamaged")
+
+    await eventually(host_says_so)
+    assert guest_id() in host.driver.running()
