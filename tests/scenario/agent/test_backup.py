@@ -26,6 +26,7 @@ from innkeeper.agent.local.asking import ask
 from innkeeper.agent.local.messages import Question, Verb
 from innkeeper.agent.only_one import AnotherOneError
 from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store import schema
 from innkeeper.agent.store.opening import StoreIsBackupError
 from innkeeper.agent.store.store import Store
 from innkeeper.cli import agent_restore
@@ -212,6 +213,23 @@ def test_a_copy_that_fails_leaves_nothing(
 
     monkeypatch.setattr(shutil, "copyfile", full)
     refused(backup, "No space left")
+
+
+def test_a_disk_that_fails_is_not_told_as_damage_of_the_backup(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads that the backup is damaged throws away the only copy that there is."""
+
+    def full(_: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(schema, "migrate", full)
+    paths = StatePaths(tmp_path / "other")
+    with pytest.raises(
+        NotRestoredError, match="cannot be written: database or disk is full; the backup is as"
+    ):
+        restore(backup, paths, host=HOST, new_id=NEW, trusts_copy=False)
+    assert not paths.database.exists()
 
 
 async def test_a_store_that_somebody_removed_is_not_made_by_its_backup(

@@ -117,6 +117,8 @@ def _made_a_store(partial: Path, *, host: str, new_id: str, trusts_copy: bool) -
                 connection.execute("INSERT INTO meta (key, value) VALUES (?, 'yes')", (TRUSTS_COPY,))
             (guests,) = connection.execute("SELECT count(*) FROM guests").fetchone()
             connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:  # the disk of the host, not what was copied
+        raise NotRestoredError(f"the store cannot be written: {error}; the backup is as it was") from error
     except (sqlite3.Error, StoreDamagedError) as error:
         raise NotRestoredError(f"the backup is damaged: {error.__cause__ or error}") from error
     return Restored(new_id, mark.store_id, mark.taken_at, guests)
