@@ -71,6 +71,9 @@ class Sweeper:
         self._sightings: Counter[str] = Counter()
         # (name, resource version) of claims that are kept for a host -> when they were first seen so.
         self._kept: dict[tuple[str, str], datetime] = {}
+        self._used: set[str] = (
+            set()
+        )  # names of claims that bound guests use and do not hold, as one that rests
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -86,8 +89,9 @@ class Sweeper:
             return
         before, self._sightings = self._sightings, Counter()
         kept, self._kept = self._kept, {}
-        await self._sweep_claims(before, kept)
+        self._used.clear()
         await self._sweep_guests(before)
+        await self._sweep_claims(before, kept)
 
     async def _sweep_claims(self, before: Counter[str], kept: Mapping[tuple[str, str], datetime]) -> None:
         for number, name in enumerate(list(self._subset.claims.by_name)):
@@ -133,8 +137,9 @@ class Sweeper:
         is_over = guest.metadata.deletion_timestamp is not None or destroyed_since(guest) is not None
         if pool is None or is_over or self._subset.guest_is_lost(guest):
             return
-        guest_id = guest_id_of(guest)
-        there = self._subset.claims.by_name.get(address_name(pool.space, bound.address))
+        guest_id, name = guest_id_of(guest), address_name(pool.space, bound.address)
+        there = self._subset.claims.by_name.get(name)
+        self._used.add(name)
         if self._seen_enough(f"{guest_id}/{bound.interface}/{bound.address}", before):
             self._found(Finding.GUEST_WITHOUT_CLAIM)
             again = there is None and await self._network.claim_again(guest, bound)
@@ -195,8 +200,8 @@ class Sweeper:
         )
 
     async def _end_quarantine(self, address: IPAddress) -> None:
-        if address.spec.released_at is None:
-            return
+        if address.spec.released_at is None or address.metadata.name in self._used:
+            return  # what a bound guest uses is given to nobody, however its claim came to rest
         released_at, now = parse_rfc3339(address.spec.released_at), self._clock.now()
         if released_at > now + timedelta(seconds=AHEAD_S):
             # It was written by a clock that was ahead, or ours was set back: the rest would last until then.
@@ -204,7 +209,7 @@ class Sweeper:
                 "release_in_the_future", address=address.metadata.name, released_at=address.spec.released_at
             )
             await self._network.release(address)
-        elif now >= released_at + timedelta(seconds=self._quarantine_s(address)):
+        elif (now - released_at).total_seconds() >= self._quarantine_s(address):
             await self._network.free(address)
 
     def _quarantine_s(self, address: IPAddress) -> float:

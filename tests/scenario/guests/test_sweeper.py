@@ -3,7 +3,7 @@
 import pytest
 
 from innkeeper.domain import names
-from innkeeper.kube.resources import ASSIGNMENTS, HOSTS, IP_ADDRESSES, IP_POOLS
+from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, HOSTS, IP_ADDRESSES, IP_POOLS
 from innkeeper.workers.sweeper import SIGHTINGS, Finding
 from tests.kit import objects
 from tests.kit.clock import ManualClock
@@ -42,6 +42,30 @@ async def test_a_second_claim_of_a_bound_guest_is_released_and_the_bound_one_sta
     await claimed(scene, other, guest_id())
     await swept(scene, 4)
     assert [each.spec.address for each in scene.addresses()] == [bound]
+
+
+async def test_an_address_that_rests_while_a_bound_guest_uses_it_is_given_to_nobody(
+    scene: GuestScene,
+) -> None:
+    scene.add_guest()
+    name = f"default.{(await scene.until_ready()).status.addresses[0].address}"
+    at_rest = {"owner": None, "releasedAt": "2020-01-01T00:00:00Z"}
+    labels = {names.GUEST_ID_LABEL: None}
+    scene.api.patch(IP_ADDRESSES, name, {"metadata": {"labels": labels}, "spec": at_rest})
+    await eventually(lambda: scene.operators[0].subset.claims.by_name[name].spec.owner is None)
+    await swept(scene, 4)
+    assert [each.metadata.name for each in scene.addresses(held=False)] == [name]
+    assert Finding.GUEST_WITHOUT_CLAIM in scene.operators[0].found
+
+
+async def test_a_quarantine_longer_than_the_calendar_is_one_without_an_end(scene: GuestScene) -> None:
+    scene.api.patch(IP_POOLS, "lab", {"spec": {"quarantine": "99999999h"}})
+    scene.add_guest()
+    name = f"default.{(await scene.until_ready()).status.addresses[0].address}"
+    scene.api.delete(GUESTS, "web", namespace="default")
+    await eventually(lambda: scene.operators[0].subset.claims.by_name[name].spec.owner is None)
+    await swept(scene, 1)
+    assert [each.metadata.name for each in scene.addresses(held=False)] == [name]
 
 
 async def test_a_claim_of_a_guest_that_is_not_bound_stays(scene: GuestScene) -> None:
