@@ -161,6 +161,16 @@ def test_a_name_that_is_wrong_is_told_and_nothing_is_made() -> None:
     assert server.sent == []
 
 
+@pytest.mark.parametrize("verb", ["reboot", "pause", "resume", "start", "stop"])
+def test_one_wrong_name_among_others_is_told_before_anything_is_made(verb: str) -> None:
+    """Who mends the name and types the command again must not reboot the first guest twice."""
+    power = "Running" if verb == "stop" else "Stopped"
+    server = Server(guests=[guest(power=power), AskingError('guests.innkeeper.dev "dbb" not found')])
+    ended = run(server, verb, "web", "dbb")
+    assert isinstance(ended.exception, AskingError)
+    assert server.sent == []
+
+
 def test_following_ends_with_its_time_and_outlives_an_api_server_that_is_away_for_a_while() -> None:
     away = AskingError("the connection was refused")
     server = Server(guests=[guest()], created=[operation()], guestoperations=[away, operation("Succeeded")])

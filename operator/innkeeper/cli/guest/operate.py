@@ -77,7 +77,10 @@ class _Operations:
 
     def run(self, kind: OperationKind, names: list[str]) -> None:
         """Have it done to each guest; all are asked for before the first is followed."""
-        made = [self._create(kind, name) for name in names]
+        targets = [find(self._asking, name, self._namespace) for name in names]
+        for target in targets:
+            self._asking.get(target.path)  # of a name that is wrong is told before anything is made
+        made = [self._create(kind, target) for target in targets]
         ended = [self._followed(each) for each in made] if self._timeout_s is not None else made
         if self._output in (Output.JSON, Output.YAML):
             dump(ended[0] if len(ended) == 1 else {"kind": "List", "items": ended}, self._output)
@@ -87,9 +90,7 @@ class _Operations:
         if any(each.get("status", {}).get("phase") == OperationPhase.FAILED for each in ended):
             raise typer.Exit(1)
 
-    def _create(self, kind: OperationKind, name: str) -> dict[str, Any]:
-        target = find(self._asking, name, self._namespace)
-        self._asking.get(target.path)  # a name that is wrong is told at once
+    def _create(self, kind: OperationKind, target: Target) -> dict[str, Any]:
         body = {
             "apiVersion": "innkeeper.dev/v1alpha1",
             "kind": "GuestOperation",

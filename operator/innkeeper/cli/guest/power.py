@@ -68,15 +68,17 @@ def _turn(
     output: Output,
 ) -> None:
     targets = [find(asking, name, namespace) for name in names]
-    guests = [_set(asking, power, target) for target in targets]
+    found = [
+        asking.get(target.path) for target in targets
+    ]  # of a name that is wrong is told before anything is set
+    guests = [_set(asking, power, target, guest) for target, guest in zip(targets, found, strict=True)]
     if timeout_s is not None:
         guests = [_followed(asking, power, each, timeout_s=timeout_s) for each in guests]
     show_guests(guests, output, done=_DONE[power] if timeout_s is not None else "patched")
 
 
-def _set(asking: Asking, power: Power, target: Target) -> dict[str, Any]:
-    """Set the power of the very guest that has the name now; one that was made anew meanwhile is left alone."""
-    found = asking.get(target.path)
+def _set(asking: Asking, power: Power, target: Target, found: dict[str, Any]) -> dict[str, Any]:
+    """Set the power of the very guest that was found; one that was made anew meanwhile is left alone."""
     if found["spec"].get("power", Power.RUNNING) == power:
         return found
     change = {"metadata": {"uid": found["metadata"]["uid"]}, "spec": {"power": power}}
