@@ -308,6 +308,11 @@ IMAGES_SOURCE_UNREACHABLE = GaugeFamily(
     help="Images that are Ready and whose source cannot be looked at now.",
     told_by=_OPERATOR,
 )
+IMAGES_UNANSWERED = GaugeFamily(
+    name="innkeeper_images_unanswered",
+    help="Images about which the image server gave no answer when it was asked last; told by the leader only.",
+    told_by=_OPERATOR,
+)
 IMAGE_INSPECTIONS = CounterFamily(
     name="innkeeper_image_inspections",
     help="Answers of the image server.",

@@ -144,6 +144,7 @@ class OperatorMetrics:
         self.pool_addresses = families.POOL_ADDRESSES.read(registry)
         self.images = families.IMAGES.read(registry)
         self.images_source_unreachable = families.IMAGES_SOURCE_UNREACHABLE.on(registry)
+        self.images_unanswered = families.IMAGES_UNANSWERED.on(registry)
         self.image_inspections = families.IMAGE_INSPECTIONS.on(registry)
         self.kopf_starts = families.KOPF_STARTS.on(registry)
         self.history_steps = families.HISTORY_STEPS.on(registry)

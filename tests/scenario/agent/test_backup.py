@@ -221,7 +221,9 @@ def test_a_disk_that_fails_is_not_told_as_damage_of_the_backup(
     """Who reads that the backup is damaged throws away the only copy that there is."""
 
     def full(_: sqlite3.Connection) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
 
     monkeypatch.setattr(schema, "migrate", full)
     paths = StatePaths(tmp_path / "other")

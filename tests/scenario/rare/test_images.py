@@ -37,6 +37,7 @@ class Scene:
     answers: list[InspectAnswer | ImageServerError] = field(default_factory=list)
     users: list[tuple[str, str]] = field(default_factory=list)
     known: list[Ready | None] = field(default_factory=list)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     async def inspect(self, image: Image) -> InspectAnswer:
         """Answer as the test wants."""
@@ -72,6 +73,11 @@ class Scene:
         return dict(found.get("status", {}))
 
     @property
+    def unanswered(self) -> float | None:
+        """How many Images the image server said nothing about, as the metric tells."""
+        return self.registry.get_sample_value("innkeeper_images_unanswered")
+
+    @property
     def ready(self) -> tuple[str, str]:
         """Status and reason of Ready."""
         return self.conditions["Ready"]
@@ -84,7 +90,7 @@ async def scene() -> AsyncIterator[Scene]:
         spec = {"source": {"directory": {"path": "debian.qcow2"}}, "format": "qcow2", "digest": DIGEST}
         api.create(IMAGES, {"metadata": {"name": "debian"}, "spec": spec}, namespace="default")
         found = Scene(api, None)  # type: ignore[arg-type] # the two know each other
-        metrics = OperatorMetrics(CollectorRegistry())
+        metrics = OperatorMetrics(found.registry)
         found.images = Images(
             client, found, users=lambda _: found.users, clock=ManualClock(), metrics=metrics
         )
@@ -235,6 +241,27 @@ async def test_a_ready_image_is_looked_at_with_what_is_known_of_it(scene: Scene)
     assert await scene.look_again(READY) is None
     assert scene.known == [None, READY]
     assert len(scene.api.writes("patch images/status")) == 1
+
+
+async def test_an_image_server_that_is_away_is_counted_until_it_answers_or_the_image_goes(
+    scene: Scene,
+) -> None:
+    """A Ready Image stays Ready, so no condition tells of it; guests that still read the image stand still."""
+    await scene.check(READY)
+    assert scene.unanswered == 0
+    await scene.look_again(ImageServerError("the connection was refused"))
+    await scene.look_again(ImageServerError("the connection was refused"))
+    assert (scene.unanswered, scene.conditions) == (1, {"Ready": ("True", "Ready")})
+    await scene.look_again(AWAY)
+    assert scene.unanswered == 0
+    await scene.look_again(ImageServerError("the connection was refused"))
+    assert scene.unanswered == 1
+    await scene.images.let_go("default", "debian")
+    assert scene.unanswered == 0
+    await scene.look_again(ImageServerError("the connection was refused"))
+    scene.api.delete(IMAGES, "debian", namespace="default")
+    await scene.look_again(READY)
+    assert scene.unanswered == 0
 
 
 async def test_a_new_version_of_the_same_bytes_is_noted(scene: Scene) -> None:

@@ -22,6 +22,8 @@ from innkeeper.agent.store.records import TRUSTS_COPY, LocalPower
 from innkeeper.errors import TerminalError
 
 MAX_BACKUP_BYTES = 4 * 1024**3
+# SQLite's kinds of errors that say nothing of what was copied (https://www.sqlite.org/rescode.html).
+_OF_THE_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 class NotRestoredError(TerminalError):
@@ -117,9 +119,11 @@ def _made_a_store(partial: Path, *, host: str, new_id: str, trusts_copy: bool) -
                 connection.execute("INSERT INTO meta (key, value) VALUES (?, 'yes')", (TRUSTS_COPY,))
             (guests,) = connection.execute("SELECT count(*) FROM guests").fetchone()
             connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:  # the disk of the host, not what was copied
-        raise NotRestoredError(f"the store cannot be written: {error}; the backup is as it was") from error
     except (sqlite3.Error, StoreDamagedError) as error:
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _OF_THE_DISK:
+            raise NotRestoredError(
+                f"the store cannot be written: {error}; the backup is as it was"
+            ) from error
         raise NotRestoredError(f"the backup is damaged: {error.__cause__ or error}") from error
     return Restored(new_id, mark.store_id, mark.taken_at, guests)
 

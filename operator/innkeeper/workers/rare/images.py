@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from innkeeper.clock import Clock
+from innkeeper.domain.reasons import ImageReason
 from innkeeper.images.answers import Failed, InspectAnswer, Ready
 from innkeeper.kube import conditions
 from innkeeper.kube.client import Client
@@ -54,6 +55,7 @@ class Images:
         self._server = server
         self._clock = clock
         self._metrics = metrics
+        self._unanswered: set[tuple[str, str]] = set()  # the images about which the image server said nothing
 
     async def check(self, namespace: str, name: str, *, attempt: int) -> float | None:
         """Ask once and write what is new; return the seconds after which to ask again, or None when it is Ready.
@@ -92,6 +94,7 @@ class Images:
         Raises:
             ApiError: the API server refused, or is away.
         """
+        self._note(namespace, name, is_answered=True)  # it is asked about no more
         users = self._users((namespace, name))
         if not users:
             return None
@@ -109,18 +112,27 @@ class Images:
         try:
             image = await self._client.get(IMAGES, name, namespace=namespace)
         except NotFoundError:
+            image = None
+        if image is None or image.metadata.deletion_timestamp is not None:
+            self._note(namespace, name, is_answered=True)  # it is asked about no more
             return None
-        return image if image.metadata.deletion_timestamp is None else None
+        return image
 
     async def _ask_and_report(self, image: Image) -> InspectAnswer | None:
         """Return the answer, or None where the Image changed meanwhile and nothing was written."""
         answer = await self._ask(image)
+        is_silence = isinstance(answer, Failed) and answer.reason == ImageReason.SERVER_UNREACHABLE
+        self._note(image.metadata.namespace, image.metadata.name, is_answered=not is_silence)
         self._metrics.image_inspections.labels(state=type(answer).__name__).inc()
         try:
             await self._report(image, status_of(image, answer))
         except (ConflictError, NotFoundError):
             return None
         return answer
+
+    def _note(self, namespace: str, name: str, *, is_answered: bool) -> None:
+        (self._unanswered.discard if is_answered else self._unanswered.add)((namespace, name))
+        self._metrics.images_unanswered.set(len(self._unanswered))
 
     async def _ask(self, image: Image) -> InspectAnswer:
         try:
