@@ -100,7 +100,12 @@ class Links:
 
         Both take frames of `mtu` bytes at least: a bridge whose MTU nobody set has that of its smallest port.
         """
-        if outer not in self._links:
+        if outer not in self._links or inner not in self._links:
+            # Half a cable is none: an end was moved away or renamed. The other takes it along when it goes.
+            for left in [
+                self._of_kind(self._links[each], "veth") for each in (outer, inner) if each in self._links
+            ]:
+                await self.remove(left.name)
             await self._make(outer, kind="veth", peer={"ifname": inner})
             await self.read()
         for each in (inner, outer):
