@@ -85,6 +85,16 @@ def test_only_what_may_be_given_is_given(spec: dict[str, object], expected: list
         ({"exclude": ["nonsense"]}, "nonsense"),
         ({"exclude": ["2001:db8::1"]}, "correct spec.exclude"),
         ({"reservations": [Reservation(address="10.8.0.1", owner="o")]}, "correct spec.reservations"),
+        (
+            {
+                "cidr": "2001:db8::/64",
+                "reservations": [
+                    Reservation(address="2001:db8::5", owner="default/web"),
+                    Reservation(address="2001:DB8:0::5", owner="default/other"),
+                ],
+            },
+            "2001:db8::5 is reserved twice.*one of them from spec.reservations",
+        ),
     ],
 )
 def test_a_pool_that_cannot_be_served_says_why(spec: dict[str, object], says: str) -> None:

@@ -134,10 +134,7 @@ def understand(spec: IPPoolSpec) -> Pool:
         gateway = None if spec.gateway is None else _gateway(spec.gateway, network)
         exclude = [_excluded(text, network) for text in spec.exclude]
         ranges = [_range(each.start, each.end, network) for each in spec.ranges]
-        reservations = {
-            int(_inside(each.address, network, "reservations")): Reservation(each.owner, each.reason)
-            for each in spec.reservations
-        }
+        reservations = _reservations(spec, network)
         order = Order(spec.order)
     except ValueError as error:
         raise PoolInvalidError(str(error)) from error
@@ -162,6 +159,19 @@ def understand(spec: IPPoolSpec) -> Pool:
         max_per_namespace=spec.max_per_namespace,
         reservations=_usable_reservations(reservations, whole=whole, gateway=gateway),
     )
+
+
+def _reservations(spec: IPPoolSpec, network: Network) -> dict[int, Reservation]:
+    """The API server takes two spellings of one address for two: which owner is meant, only a person can say."""
+    found: dict[int, Reservation] = {}
+    for each in spec.reservations:
+        address = _inside(each.address, network, "reservations")
+        if int(address) in found:
+            raise ValueError(
+                f"{address} is reserved twice, in two spellings: remove one of them from spec.reservations"
+            )
+        found[int(address)] = Reservation(each.owner, each.reason)
+    return found
 
 
 def _usable_reservations(
