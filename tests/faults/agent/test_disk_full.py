@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from innkeeper.agent.store.opening import StoreUnusableError
 from innkeeper.agent.store.store import Store
-from innkeeper.kube.resources import HOST_AGENTS
+from innkeeper.domain.reasons import GuestReason
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.waiting import eventually
@@ -57,6 +58,12 @@ class Room:
         )
 
 
+async def says(host: AgentHost, status: str, reason: str) -> bool:
+    """Tell whether the host's Ready is so."""
+    ready = (await host.host_agent()).status.conditions[0]
+    return (ready.status, ready.reason) == (status, reason)
+
+
 async def test_in_the_store(host: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """No order is taken that cannot be kept; the host says why, and guests run on."""
     room = Room()
@@ -68,14 +75,47 @@ async def test_in_the_store(host: AgentHost, monkeypatch: pytest.MonkeyPatch) ->
     large = order(2, annotations={"note": "x" * 20_000})  # more than what is left of the pages that are there
     await host.assign(large)
 
-    async def host_says(status: str, reason: str) -> bool:
-        agent = await host.admin.get(HOST_AGENTS, "host", namespace=host.namespace)
-        return (agent.status.conditions[0].status, agent.status.conditions[0].reason) == (status, reason)
-
-    await eventually(lambda: host_says("False", "HostDiskFull"))
+    await eventually(lambda: says(host, "False", "HostDiskFull"))
     assert (await host.assignment(OTHER)).status.outcome is None
     assert host.driver.running() == {GUEST}
     await room.limit(is_full=False)
     await host.told(OTHER, "Running")
-    await eventually(lambda: host_says("True", "Ready"))
+    await eventually(lambda: says(host, "True", "Ready"))
     assert host.driver.starts[GUEST] == 1
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, write: str, *, while_so: Callable[[], bool]) -> None:
+    """Have the store refuse one of its writes, as it does on a full disk."""
+    real = getattr(Store, write)
+
+    async def written(store: Store, *words: Any, **more: Any) -> None:
+        if while_so():
+            raise StoreUnusableError("database or disk is full", reason=GuestReason.HOST_DISK_FULL)
+        await real(store, *words, **more)
+
+    monkeypatch.setattr(Store, write, written)
+
+
+async def test_once_the_machine_has_started(running: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be kept of it is seen at the machine itself: it is started no second time."""
+    is_full = [True]
+    refuse(monkeypatch, "put", while_so=lambda: running.driver.starts[OTHER] > 0 and is_full[0])
+    await running.assign(order(2))
+    await eventually(lambda: says(running, "False", "HostDiskFull"))
+    assert running.driver.running() == {GUEST, OTHER}
+    is_full[0] = False
+    await running.told(OTHER, "Running")
+    await eventually(lambda: says(running, "True", "Ready"))
+    assert running.driver.starts[OTHER] == 1
+
+
+async def test_at_the_tombstone(running: AgentHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest of which the host would forget that it is gone is not gone yet; nothing starts it again."""
+    is_full = [True]
+    refuse(monkeypatch, "bury", while_so=lambda: is_full[0])
+    await running.assign(order(serial=2, desired="Destroyed"))
+    await running.told(GUEST, "HostDiskFull")
+    assert running.driver.running() == set()
+    is_full[0] = False
+    await running.told(GUEST, "Destroyed", outcome="Destroyed")
+    assert running.driver.starts[GUEST] == 1
