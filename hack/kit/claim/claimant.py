@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
 
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.domain.names import address_name
+from innkeeper.event_loop import EventLoop
 from innkeeper.kube import resources
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
@@ -216,4 +216,5 @@ def _options() -> argparse.Namespace:
 if __name__ == "__main__":
     # What is printed is read by another process.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    uvloop.run(_run(_options()))  # as the operator does
+    with asyncio.Runner(loop_factory=EventLoop) as runner:  # as the operator does
+        runner.run(_run(_options()))

@@ -71,9 +71,8 @@ class Sweeper:
         self._sightings: Counter[str] = Counter()
         # (name, resource version) of claims that are kept for a host -> when they were first seen so.
         self._kept: dict[tuple[str, str], datetime] = {}
-        self._used: set[str] = (
-            set()
-        )  # names of claims that bound guests use and do not hold, as one that rests
+        # Names of claims that bound guests use and do not hold, as one that rests.
+        self._used: set[str] = set()
 
     async def run(self) -> None:
         """Sweep for ever."""

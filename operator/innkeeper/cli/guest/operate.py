@@ -78,8 +78,8 @@ class _Operations:
     def run(self, kind: OperationKind, names: list[str]) -> None:
         """Have it done to each guest; all are asked for before the first is followed."""
         targets = [find(self._asking, name, self._namespace) for name in names]
-        for target in targets:
-            self._asking.get(target.path)  # of a name that is wrong is told before anything is made
+        for target in targets:  # of a name that is wrong is told before anything is made
+            self._asking.get(target.path)
         made = [self._create(kind, target) for target in targets]
         ended = [self._followed(each) for each in made] if self._timeout_s is not None else made
         if self._output in (Output.JSON, Output.YAML):

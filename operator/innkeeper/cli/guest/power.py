@@ -68,9 +68,8 @@ def _turn(
     output: Output,
 ) -> None:
     targets = [find(asking, name, namespace) for name in names]
-    found = [
-        asking.get(target.path) for target in targets
-    ]  # of a name that is wrong is told before anything is set
+    # Of a name that is wrong is told before anything is set.
+    found = [asking.get(target.path) for target in targets]
     guests = [_set(asking, power, target, guest) for target, guest in zip(targets, found, strict=True)]
     if timeout_s is not None:
         guests = [_followed(asking, power, each, timeout_s=timeout_s) for each in guests]
