@@ -141,8 +141,10 @@ class Sweeper:
         self._used.add(name)
         if self._seen_enough(f"{guest_id}/{bound.interface}/{bound.address}", before):
             self._found(Finding.GUEST_WITHOUT_CLAIM)
-            again = there is None and await self._network.claim_again(guest, bound)
             holder = there.spec.owner if there is not None else None
+            if there is not None and holder is None:
+                await self._network.free(there)  # it rests; only in the next call somebody else may be faster
+            again = holder is None and await self._network.claim_again(guest, bound)
             log.warning(
                 "guest_without_claim",
                 guest=guest_id,
