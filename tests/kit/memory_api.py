@@ -114,8 +114,8 @@ class _MemoryTransport:
         return _Answer(answer.status, headers, _MemoryStream(answer.body, b""))
 
     async def _travel(self, request: "_Request") -> None:
-        # The way over the wire, in virtual time: no real time passes.
-        await asyncio.sleep(self._api.random.uniform(0, SLOWEST_ANSWER_S))
+        seconds = self._api.random.uniform(0, SLOWEST_ANSWER_S)
+        await asyncio.sleep(seconds)  # the way over the wire, in virtual time: no real time passes
         if self.is_cut or not self._api.is_up:
             raise NoAnswerError("connection refused")
         if request.is_aborted:
