@@ -6,9 +6,9 @@ read it.
 
 import base64
 import json
-import os
 from pathlib import Path
 
+from kit import private_files
 from kit.certificates import Pair
 
 
@@ -27,13 +27,7 @@ def write(path: Path, *, server: str, authority: Path, client: Pair, user: str, 
         "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
         "current-context": cluster,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(document, file, indent=2)
-        file.write("\n")
-    new.replace(path)
+    private_files.write(path, json.dumps(document, indent=2) + "\n")
 
 
 def _encoded(path: Path) -> str:

@@ -6,14 +6,13 @@ asks anew when an account was deleted and made again, or when the token is old.
 
 import base64
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kit import steps
+from kit import locks, private_files, steps
 from kit.kubectl import Kubectl
 from kit.lab.plan import Plan
 
@@ -38,7 +37,15 @@ class Account:
         return self.token_file.with_suffix(".account")
 
     def renew(self, kubectl: Kubectl) -> bool:
-        """Ask for a token unless the one on file is good; tell whether the account is there."""
+        """Ask for a token unless the one on file is good; tell whether the account is there.
+
+        One process at a time: the token and the note of whose it is belong together.
+        """
+        waiting_for = f"whoever renews {self.token_file.name}"
+        with locks.exclusive(self.token_file.with_suffix(".lock"), waiting_for=waiting_for):
+            return self._renew(kubectl)
+
+    def _renew(self, kubectl: Kubectl) -> bool:
         found = kubectl.get("serviceaccount", self.name, "-n", self.namespace)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return False
@@ -48,8 +55,8 @@ class Account:
         token = kubectl.run(
             "create", "token", self.name, "-n", self.namespace, f"--duration={TOKEN_LIFETIME}"
         )
-        write_private(self.token_file, token.strip())
-        write_private(self._note, uid)
+        private_files.write(self.token_file, token.strip())
+        private_files.write(self._note, uid)
         return True
 
     def _is_good(self, uid: str) -> bool:
@@ -85,7 +92,7 @@ def write_kubeconfig(plan: Plan, account: Account) -> Path:
         "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": account.name}}],
         "current-context": "lab",
     }
-    write_private(path, json.dumps(document, indent=2))
+    private_files.write(path, json.dumps(document, indent=2))
     return path
 
 
@@ -102,7 +109,7 @@ def write_join_file(plan: Plan, host: str, *, server: str | None, order_keys: di
     }
     if server:
         document["tlsServerName"] = cluster.get("tls-server-name") or urlsplit(cluster["server"]).hostname
-    write_private(path, json.dumps(document, indent=2))
+    private_files.write(path, json.dumps(document, indent=2))
     return path
 
 
@@ -122,13 +129,3 @@ def _cluster(plan: Plan) -> dict[str, Any]:
     if "certificate-authority-data" not in cluster:
         raise steps.StepError(f"{plan.admin_kubeconfig} names no certificate authority; the lab needs one")
     return cluster
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, all at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    new.replace(path)

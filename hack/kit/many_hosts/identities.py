@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from innkeeper.domain import names
+from kit import private_files
 from kit.bind import filling
 from kit.bind.filling import GROUP, Api
-from kit.lab.identities import write_private
 
 TOKEN_SECONDS = 24 * 3600
 
@@ -26,7 +26,7 @@ async def write(api: Api, file: Path, *, first: int, count: int) -> None:
     await filling.each(ask, range(first, count))
     lines: list[dict[str, Any]] = [{"keys": await _order_keys(api, filling.host_name(first))}]
     lines += [{"host": filling.host_name(number), "token": tokens[number]} for number in sorted(tokens)]
-    write_private(file, "".join(json.dumps(each) + "\n" for each in lines))
+    private_files.write(file, "".join(json.dumps(each) + "\n" for each in lines))
 
 
 async def _order_keys(api: Api, host: str) -> dict[str, str]:
