@@ -41,6 +41,9 @@ from tests.kit.waiting import eventually
 
 PULL_BYTES_PER_S = 7 * 1024**2
 
+# Of a wait for an API server that does not come, where the test is about what happens after it.
+SHORT_GRACE_S = 0.5
+
 
 class Gates:
     """Points that work can be held at or made to fail at."""

@@ -211,12 +211,7 @@ class Agent:
         listed = (self._assignments.synced, self._host_agents.synced, heartbeat.undisputed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                self._gate.run(
-                    listed,
-                    refused=self._assignments.refused,
-                    is_disputed=lambda: heartbeat.is_disputed,
-                ),
-                name="start gate",
+                self._gate.run(listed, is_disputed=lambda: heartbeat.is_disputed), name="start gate"
             )
             # Machines first: nothing is started before it is known what runs already.
             tasks.create_task(self._inventory.run(), name="inventory")

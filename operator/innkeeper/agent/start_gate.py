@@ -1,8 +1,9 @@
 """Whether guests that are off may be started yet: after a start of the agent, newer orders are looked for first.
 
-The gate opens once the API server's orders for this host were listed and each of them was read, or at once where nobody
-listens there, or when the grace is over. Guests that run are not its business, nor is anything once it is open: an API
-server that goes away later holds nothing up.
+The gate opens once the API server's orders for this host were listed and each of them was read, or when the grace is
+over. A connection that is refused opens nothing: an API server whose power came back with the host's listens a little
+later. Guests that run are not its business, nor is anything once it is open: an API server that goes away later holds
+nothing up.
 
 A store that was put back from a copy may lack an order to destroy, or one that says that a guest lives elsewhere. So a
 guest whose order names another store than this one starts only by a newer order, or by a person's word.
@@ -67,17 +68,14 @@ class StartGate:
         if not self._unread:
             self._all_read.set()
 
-    async def run(
-        self, listed: Iterable[asyncio.Event], *, refused: asyncio.Event, is_disputed: Callable[[], bool]
-    ) -> None:
+    async def run(self, listed: Iterable[asyncio.Event], *, is_disputed: Callable[[], bool]) -> None:
         """Open the gate when it is time.
 
-        `listed` are set once what the API server holds is known, `refused` once nobody listened there. Neither that nor
-        the grace opens it while `is_disputed` says that another agent of this host may be alive.
+        `listed` are set once what the API server holds is known. The grace does not open it while `is_disputed` says
+        that another agent of this host may be alive.
         """
         ways = {
             asyncio.create_task(self._compared(listed), name="compared"),
-            asyncio.create_task(self._nobody_listens(refused, is_disputed), name="nobody listens"),
             asyncio.create_task(self._grace(is_disputed), name="grace is over"),
         }
         try:
@@ -89,15 +87,8 @@ class StartGate:
         log.info("starts_allowed", because=sorted(each.get_name() for each in done))
         self._on_open()
 
-    async def _nobody_listens(self, refused: asyncio.Event, is_disputed: Callable[[], bool]) -> None:
-        await refused.wait()
-        await self._settled(is_disputed)
-
     async def _grace(self, is_disputed: Callable[[], bool]) -> None:
         await self._clock.sleep(self._grace_s)
-        await self._settled(is_disputed)
-
-    async def _settled(self, is_disputed: Callable[[], bool]) -> None:
         for _ in range(_LONGEST_DISPUTE_S):
             if not is_disputed():
                 return

@@ -84,10 +84,6 @@ class UnavailableError(ApiError):
     reason = "Unavailable"
 
 
-class RefusedConnectionError(UnavailableError):
-    """The machine of the API server is there, and nothing listens on its port."""
-
-
 class UnreadableError(ApiError):
     """The answer does not have the form that was expected: not JSON, or an object that does not fit its view."""
 

@@ -20,7 +20,7 @@ from innkeeper.clock import Clock
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.answers import WatchEvent
 from innkeeper.kube.client import Client
-from innkeeper.kube.errors import GoneError, RefusedConnectionError, ThrottledError, UnauthorizedError
+from innkeeper.kube.errors import GoneError, ThrottledError, UnauthorizedError
 from innkeeper.kube.event_stream import EventStream
 from innkeeper.kube.relisting import Learnt, Scope, Way
 from innkeeper.kube.resources import Resource
@@ -100,7 +100,6 @@ class Informer(Generic[V]):
         self.resource = resource
         self.objects: dict[Key, V] = {}
         self.synced = asyncio.Event()
-        self.refused = asyncio.Event()  # set once nobody listened where the API server should be
         self.resource_version = ""
         self.watching = False
         self.starts: Counter[Way] = Counter()
@@ -185,8 +184,6 @@ class Informer(Generic[V]):
             delay = max(delay, error.retry_after_s)
         self._failures = min(self._failures + 1, 10)
         log.warning("watch_failed", kind=self.resource.kind, reason=error.reason, message=error.message)
-        if isinstance(error, RefusedConnectionError):
-            self.refused.set()
         await self._clock.sleep(delay)
 
     async def _look_for_older_store(self) -> None:

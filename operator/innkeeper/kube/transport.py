@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohappyeyeballs
 
 from innkeeper.kube.connection import Answer, Connection, NoAnswerError
-from innkeeper.kube.errors import RefusedConnectionError, UnavailableError
+from innkeeper.kube.errors import UnavailableError
 
 T = TypeVar("T")
 
@@ -135,9 +135,8 @@ class Transport:
         try:
             connection = await self._opened()
         except OSError as error:  # a deadline that passed is one, too
-            kind = RefusedConnectionError if isinstance(error, ConnectionRefusedError) else UnavailableError
             why = str(error) or type(error).__name__
-            raise kind(f"the API server {self._url} does not answer: {why}") from error
+            raise UnavailableError(f"the API server {self._url} does not answer: {why}") from error
         if self._is_closed:
             connection.cut()
         self._refuse_if_closed()

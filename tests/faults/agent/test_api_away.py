@@ -7,7 +7,7 @@ import pytest
 from innkeeper.kube.client import Client
 from innkeeper.kube.credentials import Credentials
 from innkeeper.kube.resources import ASSIGNMENTS
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import SHORT_GRACE_S, AgentHost
 from tests.kit.agent_orders import guest_id, order
 from tests.kit.three_guests import CONVERGED_S, GUESTS, clock, shows
 from tests.kit.virtual_time import elapse, within
@@ -62,6 +62,7 @@ async def test_what_happened_meanwhile_is_told_without_another_order(host: Agent
 async def test_an_agent_that_starts_meanwhile_starts_its_guests(running: AgentHost) -> None:
     await running.kill()
     await running.api.down()
+    running.api_grace_s = SHORT_GRACE_S
     running.reboot()
     running.start()
     await eventually(lambda: running.driver.running() == {GUEST})
@@ -77,6 +78,7 @@ async def test_a_build_that_was_interrupted_is_finished_from_the_store(host: Age
     await host.gates.reached["overlay"].wait()
     await host.kill()
     await host.api.down()
+    host.api_grace_s = SHORT_GRACE_S
     host.gates.open()
     host.start()
     await eventually(lambda: host.driver.running() == {GUEST})

@@ -33,7 +33,7 @@ from innkeeper.cli import agent_restore
 from innkeeper.clock import Clock, SystemClock
 from innkeeper.errors import TerminalError
 from innkeeper.kube.resources import LEASES
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import SHORT_GRACE_S, AgentHost
 from tests.kit.agent_orders import HOST, STORE, guest_id, order
 from tests.kit.clock import START, ManualClock
 from tests.kit.waiting import eventually, settled
@@ -106,6 +106,7 @@ async def test_what_was_ordered_since_the_backup_is_not_undone(
 async def test_without_an_api_server_it_waits_for_a_person(running: AgentHost, backup: Path) -> None:
     await put_back(running, backup)
     await running.api.down()
+    running.api_grace_s = SHORT_GRACE_S
     running.start()
 
     async def waits() -> bool:
@@ -122,6 +123,7 @@ async def test_without_an_api_server_it_waits_for_a_person(running: AgentHost, b
 async def test_a_person_may_let_all_start_by_the_backup(running: AgentHost, backup: Path) -> None:
     await put_back(running, backup, trusts_copy=True)
     await running.api.down()
+    running.api_grace_s = SHORT_GRACE_S
     running.start()
     await eventually(lambda: running.driver.running() == {GUEST})
 

@@ -7,7 +7,7 @@ import pytest
 
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.resources import HOST_AGENTS
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import SHORT_GRACE_S, AgentHost
 from tests.kit.agent_orders import SIGNER, guest_id, order
 from tests.kit.clock import ManualClock
 from tests.kit.waiting import eventually, settled
@@ -58,9 +58,26 @@ async def test_it_waits_for_the_api_server_and_says_so_but_not_for_ever(off: Age
     await eventually(lambda: off.driver.starts[GUEST] == 2)
 
 
-async def test_where_nobody_listens_nothing_is_waited_for(off: AgentHost) -> None:
+async def test_an_api_server_that_starts_later_than_the_host_is_waited_for(off: AgentHost) -> None:
+    """Power came back for both: nobody listens yet, and what was decided before the host knew it still counts."""
+    await off.assign(order(serial=2, epoch=2, desired="Superseded"))
     await off.api.down()
     off.start()
+    await eventually(lambda: off.api_grace_s in clock(off).waits)
+    for _ in range(20):
+        clock(off).advance(1)
+        await settled(lambda: off.driver.starts[GUEST])
+    await off.api.up()
+    clock(off).advance(9)
+    await off.told(GUEST, "Superseded")
+    assert off.driver.starts[GUEST] == 1
+
+
+async def test_where_nobody_listens_guests_start_all_the_same(off: AgentHost) -> None:
+    await off.api.down()
+    off.start()
+    await eventually(lambda: off.api_grace_s in clock(off).waits)
+    clock(off).advance(off.api_grace_s)
     await eventually(lambda: off.driver.starts[GUEST] == 2)
 
 
@@ -103,6 +120,7 @@ async def test_guests_start_by_priority_and_then_by_age(host: AgentHost, api: st
     host.max_builds = 1
     if api == "away":
         await host.api.down()
+        host.api_grace_s = SHORT_GRACE_S
     host.start()
     await eventually(lambda: len(host.driver.running()) == len(PRIORITIES))
     assert host.driver.asked == [guest_id(number) for number in (2, 4, 1, 3)]
@@ -115,6 +133,8 @@ async def test_a_machine_that_nobody_knows_any_more_is_built_from_what_the_store
     await off.driver.remove(GUEST)
     await off.api.down()
     off.start()
+    await eventually(lambda: off.api_grace_s in clock(off).waits)
+    clock(off).advance(off.api_grace_s)
     await eventually(lambda: off.driver.running() == {GUEST})
     assert off.disk(GUEST).read_text() == "what the guest wrote"
 

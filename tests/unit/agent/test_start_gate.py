@@ -16,7 +16,6 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.refused = asyncio.Event()
         self.gate = StartGate(
             self.clock, store_id="store", grace_s=GRACE_S, on_open=lambda: None, trusts_copy=False
         )
@@ -24,7 +23,7 @@ class Scene:
     @asynccontextmanager
     async def running(self, is_disputed: Callable[[], bool]) -> AsyncIterator[None]:
         never = asyncio.Event()
-        task = asyncio.create_task(self.gate.run([never], refused=self.refused, is_disputed=is_disputed))
+        task = asyncio.create_task(self.gate.run([never], is_disputed=is_disputed))
         try:
             yield
         finally:
@@ -64,22 +63,3 @@ async def test_a_dispute_that_nobody_ends_holds_guests_for_a_minute() -> None:
         assert not scene.gate.is_open
         await scene.pass_time(1)
         assert scene.gate.is_open
-
-
-async def test_where_nobody_listens_guests_start_at_once() -> None:
-    scene = Scene()
-    async with scene.running(lambda: False):
-        scene.refused.set()
-        await eventually(lambda: scene.gate.is_open)
-
-
-async def test_that_nobody_listens_ends_no_dispute() -> None:
-    """An API server that starts again refuses connections for a moment: no copy of a store may start guests then."""
-    scene, rivals = Scene(), ["another"]
-    scene.refused.set()
-    async with scene.running(lambda: bool(rivals)):
-        await eventually(lambda: scene.clock.sleepers > 1)
-        assert not scene.gate.is_open
-        rivals.clear()
-        scene.clock.advance(1)
-        await eventually(lambda: scene.gate.is_open)

@@ -390,7 +390,7 @@ async def test_a_write_answered_while_the_version_is_asked_for_is_no_older_store
         informer.before_older = told_of_older
         monkeypatch.setattr(relisting.Scope, "version", overtaken)
         await api.down()
-        await eventually(informer.refused.is_set)
+        await eventually(lambda: not informer.watching)
         await api.up()
         await eventually(lambda: asked)
         put(api, "b")
@@ -424,7 +424,7 @@ async def test_an_older_store_that_grows_while_it_is_listed_is_an_older_store(
         await eventually(lambda: held(informer) == {"a", "b"})
         monkeypatch.setattr(relisting.Scope, "version", outgrown)
         await api.down()
-        await eventually(informer.refused.is_set)
+        await eventually(lambda: not informer.watching)
         api.store.put_back(backup)
         await api.up()
         await eventually(lambda: len(held(informer)) == 10)
