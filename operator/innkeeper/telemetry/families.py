@@ -284,8 +284,9 @@ SUBSET_DRIFT = CounterFamily(
 )
 ADDRESS_FINDINGS = CounterFamily(
     name="innkeeper_address_findings",
-    help="What the sweeper set right: claims that no guest stands behind, bound guests without their claim.",
-    labels=(one_of("finding", ("ClaimWithoutGuest", "GuestWithoutClaim")),),
+    help="What the sweeper set right: claims that no guest stands behind, bound guests without their claim. Objects that "
+    "it makes nothing of are `NotUnderstood`: counted in each sweep, and left as they are.",
+    labels=(one_of("finding", ("ClaimWithoutGuest", "GuestWithoutClaim", "NotUnderstood")),),
     told_by=_OPERATOR,
 )
 POOL_ADDRESSES = GaugeFamily(

@@ -6,7 +6,8 @@ claim and binding every claim looks like this for a moment.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -35,10 +36,11 @@ PRESSED_SHARE = 0.1  # of the quarantine, while the pool has no other address
 
 
 class Finding(StrEnum):
-    """What a sweep sets right."""
+    """What a sweep sets right, and objects that it can make nothing of."""
 
     CLAIM_WITHOUT_GUEST = "ClaimWithoutGuest"
     GUEST_WITHOUT_CLAIM = "GuestWithoutClaim"
+    NOT_UNDERSTOOD = "NotUnderstood"
 
 
 class Sweeper:
@@ -100,10 +102,8 @@ class Sweeper:
             address = self._subset.claims.by_name.get(name)
             if address is None:
                 continue
-            try:
+            with self._passing_over(address=name):
                 await self._look(address, before, kept)
-            except InnkeeperError as error:
-                log.info("sweep_put_off", address=name, reason=error.reason)
 
     async def _sweep_guests(self, before: Counter[str]) -> None:
         for number, guest in enumerate(list(self._subset.guests.values())):
@@ -114,10 +114,19 @@ class Sweeper:
             for bound in guest.status.addresses:
                 if (bound.interface, bound.address) in held:
                     continue
-                try:
+                with self._passing_over(guest=guest_id_of(guest)):
                     await self._look_at_bound(guest, bound, before)
-                except InnkeeperError as error:
-                    log.info("sweep_put_off", guest=guest_id_of(guest), reason=error.reason)
+
+    @contextmanager
+    def _passing_over(self, **what: str) -> Iterator[None]:
+        """Let nothing about one object keep the others from being looked at."""
+        try:
+            yield
+        except InnkeeperError as error:
+            log.info("sweep_put_off", **what, reason=error.reason)
+        except Exception:
+            log.exception("sweep_broke", **what)
+            self._found(Finding.NOT_UNDERSTOOD)
 
     async def _look(
         self, address: IPAddress, before: Counter[str], kept: Mapping[tuple[str, str], datetime]

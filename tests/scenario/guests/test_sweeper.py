@@ -1,5 +1,6 @@
 """Claims that nobody stands behind go, after several looks at a fresh view; all others stay."""
 
+import msgspec
 import pytest
 
 from innkeeper.domain import names
@@ -237,3 +238,18 @@ async def test_what_is_kept_for_a_host_stays_while_it_has_the_guest_by_an_order_
     record.foreign.add(guest_id())
     await swept(scene, SIGHTINGS + 1)
     assert len(scene.addresses()) == 1
+
+
+async def test_objects_that_make_no_sense_keep_no_other_from_being_set_right(scene: GuestScene) -> None:
+    """A release at no time, and a bound address that is none: each look counts them and goes on."""
+    scene.add_guest()
+    (bound,) = (await scene.until_ready()).status.addresses
+    odd = {**msgspec.to_builtins(bound), "address": "none"}
+    scene.patch_status(GUESTS, "web", {"addresses": [odd]}, namespace="default")
+    one, other = [last for last in range(2, 7) if f"10.7.0.{last}" != bound.address][:2]
+    scene.api.create(IP_ADDRESSES, objects.address(one, owner=None, released_at="yesterday"))
+    scene.api.create(IP_ADDRESSES, objects.address(other, owner=None, released_at="2020-01-01T00:00:00Z"))
+    await scene.seen()
+    await swept(scene, 1)
+    assert scene.operators[0].found == [Finding.NOT_UNDERSTOOD] * 2
+    await eventually(lambda: f"default.10.7.0.{other}" not in scene.operators[0].subset.claims.by_name)
