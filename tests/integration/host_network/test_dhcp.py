@@ -18,7 +18,7 @@ from innkeeper.views.host import Network
 from tests.kit import spoof
 from tests.kit.agent_orders import order
 from tests.kit.dhcp_client import ask
-from tests.kit.host_net import BRIDGE, HostNet, ip
+from tests.kit.host_net import BRIDGE, HostNet, ip, pings
 from tests.kit.lab import NotSoError, until
 
 pytestmark = pytest.mark.lab
@@ -107,6 +107,51 @@ async def test_leases_follow_the_guests(site: HostNet, network: HostNetwork) -> 
     await network.prepare(far, lambda: Wanted(NETWORK, (dual(1), dual(2), far)))
     guest = site.plug(ports_of(far, NETWORK)[0])
     assert ask(site, guest, "-4")["new_ip_address"] == "10.9.0.5"
+
+
+async def test_in_a_network_of_many_64s_no_guest_has_the_servers_address(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """Each of its 64s has a first address, which may be a guest's: nobody else answers for it, as older servers did."""
+    orders = tuple(
+        order(
+            number,
+            addresses=[OrderAddress(interface="eth0", address=address, prefix_length=48, mac=mac(number))],
+        )
+        for number, address in enumerate(("fd00:9:0:5::", "fd00:9:0:5::2", "fd00:9:0:6::1"), start=1)
+    )
+    await network.set_right(Wanted(NETWORK, orders))
+    inner = ports_of(orders[0], NETWORK)[0].segment.inner
+    ip("-n", site.host, "addr", "replace", "fd00:9:0:5::/64", "dev", inner, "nodad")
+    await network.set_right(Wanted(NETWORK, orders))
+    guests = [site.plug(ports_of(each, NETWORK)[0]) for each in orders]
+    for each, guest in zip(orders, guests, strict=True):
+        address = each.addresses[0].address
+        assert ask(site, guest, "-6")["new_ip6_address"] == address
+        ip("netns", "exec", guest, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=1")
+        ip("-n", guest, "addr", "add", f"{address}/48", "dev", "eth0")
+        until(
+            lambda guest=guest: "tentative" not in six_addresses(guest), what="its own address", within_s=10
+        )
+    assert pings(guests[1], "fd00:9:0:5::")
+
+
+async def test_the_server_has_no_address_that_its_guests_are_told(
+    site: HostNet, network: HostNetwork
+) -> None:
+    """The first of a network may be its router's: two would answer for it."""
+    told = dual(1, gateway="fd00:9::")
+    await network.set_right(Wanted(NETWORK, (told,)))
+    guest = site.plug(ports_of(told, NETWORK)[0])
+    assert ask(site, guest, "-6")["new_ip6_address"] == "fd00:9::1"
+    ip("-n", guest, "addr", "add", "fd00:9::1/64", "dev", "eth0", "nodad")
+    ip("-n", site.wire, "addr", "add", "fd00:9::/64", "dev", "eth0", "nodad")
+    assert pings(guest, "fd00:9::")
+
+
+def six_addresses(guest: str) -> str:
+    """Return a guest's IPv6 addresses: `tentative` until it knows that nobody has one, or for ever."""
+    return ip("-6", "-n", guest, "addr", "show", "dev", "eth0")
 
 
 @pytest.mark.parametrize("family", ["-4", "-6"])

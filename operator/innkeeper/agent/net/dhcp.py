@@ -5,8 +5,10 @@ There are no dynamic leases: a MAC that is not in the list gets no answer, and n
 guest keeps its own while dnsmasq is away. The DHCP server is no router and no name server.
 """
 
+import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from innkeeper.agent.net.ports import Port, Segment
@@ -18,6 +20,9 @@ SERVER_ADDRESS = "169.254.77.1"
 
 _SMALLEST_V6 = 64  # dnsmasq's own limit: a guest of a larger network is served in the /64 around its address
 _MTU, _HOSTNAME = 26, 12  # options of RFC 2132
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -31,22 +36,48 @@ class Leases:
 
 @dataclass(frozen=True)
 class Served:
-    """A network that a server gives addresses of, and the address that it needs there for its own."""
+    """A network that a server gives addresses of, and the address that it needs there for its own, if any."""
 
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network
-
-    @property
-    def own(self) -> tuple[str, int] | None:
-        """For IPv6 the server must have an address there: the one that no guest ever has, the network's first."""
-        if self.network.version == V4:
-            return None
-        return str(self.network.network_address), self.network.prefixlen
+    network: _Network
+    own: tuple[str, int] | None = None
 
 
 def served(ports: Iterable[Port]) -> list[Served]:
     """Return the networks of some ports, each once."""
-    found = {_network(address) for port in ports for address in port.addresses}
-    return [Served(network) for network in sorted(found, key=str)]
+    addresses = [address for port in ports for address in port.addresses]
+    taken = {
+        ipaddress.ip_address(text)
+        for each in addresses
+        for text in (each.address, *each.dns, *([each.gateway] if each.gateway else []))
+    }
+    lengths: dict[_Network, int] = {}
+    for each in addresses:
+        network = _network(each)
+        lengths[network] = min(lengths.get(network, each.prefix_length), each.prefix_length)
+    return [
+        Served(network, _own(network, taken, of=length))
+        for network, length in sorted(lengths.items(), key=lambda each: str(each[0]))
+    ]
+
+
+def _own(network: _Network, taken: Collection[_Address], *, of: int) -> tuple[str, int] | None:
+    """Return what address the server has in a network; `of` is the length of the prefix that its guests have.
+
+    For IPv6 it must have one: of a whole network the first, which no guest ever has. In a /64 of a larger one a guest
+    may have that: one is used that a guest on another host has only where somebody means it to. None of those that
+    guests here have or are told is used.
+    """
+    if isinstance(network, ipaddress.IPv4Network):
+        return None
+    first = [network[0]] if of == network.prefixlen else []
+    own = next(each for each in itertools.chain(first, _by_hash(network)) if each not in taken)
+    return str(own), network.prefixlen
+
+
+def _by_hash(network: ipaddress.IPv6Network) -> Iterator[ipaddress.IPv6Address]:
+    for number in itertools.count():
+        digest = hashlib.sha256(f"dhcp\0{network}\0{number}".encode()).digest()
+        yield network[int.from_bytes(digest) % network.num_addresses]
 
 
 def leases(segment: Segment, ports: Iterable[Port], *, directory: str) -> Leases:
@@ -105,7 +136,7 @@ def _version(address: OrderAddress) -> int:
     return ipaddress.ip_address(address.address).version
 
 
-def _network(address: OrderAddress) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(address: OrderAddress) -> _Network:
     length = address.prefix_length
     if _version(address) == V6:
         length = max(length, _SMALLEST_V6)

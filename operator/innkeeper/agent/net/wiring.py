@@ -48,9 +48,14 @@ async def wire(
     mtu = max(bridge.mtu, network.mtu or 0)
     inner = await links.cable(segment.server, segment.inner, bridge=bridge, mtu=mtu)
     await links.address(inner, dhcp.SERVER_ADDRESS, 32)
-    for own in (each.own for each in dhcp.served(ports)):
-        if own is not None:
-            await links.address(inner, *own, route=False)
+    wanted = {each.own for each in dhcp.served(ports) if each.own is not None}
+    for own in sorted(wanted):
+        await links.address(inner, *own, route=False)
+    # What the server had for a network that is served no more, or had by an older agent, may be a guest's.
+    for each in [each async for each in links.addresses(inner)]:
+        there = (each.address, each.prefix_length)
+        if ":" in each.address and not each.address.startswith("fe80:") and there not in wanted:
+            await links.remove_address(inner, *there)
 
 
 async def unwire(links: Links, used: Iterable[Segment]) -> None:
