@@ -77,6 +77,22 @@ async def test_guests_come_back_into_a_bridge_of_ours(site: HostNet, network: Ho
     assert master_of(site, port.device) == OURS
 
 
+async def test_a_tap_that_somebody_set_down_is_up_again(site: HostNet, network: HostNetwork) -> None:
+    """Its guest is heard again, also one that was taken out of its bridge before."""
+    wanted = Wanted(NETWORK, (order(),))
+    await network.set_right(wanted)
+    (port,) = ports_of(order(), NETWORK)
+    guest = site.plug(port)
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    ip("-n", site.host, "link", "set", port.device, "down")
+    await network.set_right(wanted)
+    assert pings(guest, "10.0.0.2")
+    ip("-n", site.host, "link", "set", port.device, "nomaster", "down")
+    await look_twice(network, wanted)
+    assert pings(guest, "10.0.0.2")
+
+
 async def test_a_tap_that_its_hypervisor_is_about_to_plug_in_is_left_to_it(
     site: HostNet, network: HostNetwork
 ) -> None:

@@ -122,9 +122,11 @@ class Links:
         return await self._reread(link.name)
 
     async def plug(self, tap: Link, *, bridge: Link, mtu: int) -> None:
-        """Make a device a port of the bridge; whether it is up is its owner's. One that went meanwhile is left out."""
-        wanted = {"master": bridge.index, "mtu": mtu}
-        if (tap.master, tap.mtu) == (bridge.index, mtu):
+        """Make a device a port of the bridge, and up. One that went meanwhile is left out."""
+        wanted: dict[str, Any] = {"master": bridge.index, "mtu": mtu}
+        if not tap.up:
+            wanted["state"] = "up"
+        elif (tap.master, tap.mtu) == (bridge.index, mtu):
             return
         try:
             await self._do("link", "set", index=tap.index, **wanted)
