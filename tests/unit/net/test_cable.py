@@ -1,55 +1,11 @@
 """The DHCP server's cable: whatever is left of one, there is a whole one after the next look."""
 
-import errno
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-from pyroute2.netlink.exceptions import NetlinkError
 
 from innkeeper.agent.net.links import LinkError, Links
+from tests.kit.kernel_links import BRIDGE, Kernel
 
-BRIDGE, OUTER, INNER = "br0", "ikdx", "ikex"
-
-
-class Kernel:
-    """Links as a kernel keeps them: the ends of a cable come and go together."""
-
-    def __init__(self, *names: str, kind: str = "veth") -> None:
-        self.links: dict[str, dict[str, Any]] = {}
-        self._last = 0
-        self.add(BRIDGE, "bridge")
-        for name in names:
-            self.add(name, kind)
-
-    def add(self, name: str, kind: str) -> None:
-        self._last += 1
-        found = {"index": self._last, "ifname": name, "linkinfo": {"kind": kind}, "mtu": 1500, "flags": 1}
-        self.links[name] = found
-
-    async def get_links(self) -> AsyncIterator[dict[str, Any]]:
-        async def each() -> AsyncIterator[dict[str, Any]]:
-            for link in list(self.links.values()):
-                yield link
-
-        return each()
-
-    async def link(self, verb: str, **words: Any) -> list[dict[str, Any]]:
-        if verb == "add":
-            if {words["ifname"], words["peer"]["ifname"]} & self.links.keys():
-                raise NetlinkError(errno.EEXIST)
-            self.add(words["ifname"], words["kind"])
-            self.add(words["peer"]["ifname"], words["kind"])
-        elif verb == "del":
-            self.links = {name: each for name, each in self.links.items() if each["index"] != words["index"]}
-        elif verb == "set":
-            link = next(each for each in self.links.values() if each["index"] == words["index"])
-            link.update({name: value for name, value in words.items() if name in ("master", "mtu")})
-        else:
-            if words["ifname"] not in self.links:
-                raise NetlinkError(errno.ENODEV)
-            return [self.links[words["ifname"]]]
-        return []
+OUTER, INNER = "ikdx", "ikex"
 
 
 async def a_cable(kernel: Kernel) -> None:

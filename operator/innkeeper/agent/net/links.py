@@ -45,6 +45,8 @@ class Link:
     mtu: int
     mac: str
     up: bool
+    parent: int | None = None  # of this network namespace: what a VLAN's device lies over
+    vlan: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,20 @@ class Links:
         return await self._set(self._of_kind(link, "bridge"), mtu=mtu)
 
     async def vlan(self, name: str, *, over: str, vlan: int, bridge: Link, mtu: int) -> None:
-        """Have a VLAN's device over a bridge, as a port of another bridge."""
-        link = self._links.get(name)
-        if link is None:
-            base = self.existing_bridge(over)
-            link = await self._make(name, kind="vlan", link=base.index, vlan_id=vlan)
-        await self._set(self._of_kind(link, "vlan"), master=bridge.index, mtu=mtu)
+        """Have a VLAN's device over a bridge, as a port of another bridge.
+
+        Raises:
+            LinkError: what is there by its name is another VLAN's, or over another link; or the kernel refuses.
+        """
+        base = self.existing_bridge(over)
+        link = self._links.get(name) or await self._make(name, kind="vlan", link=base.index, vlan_id=vlan)
+        if (self._of_kind(link, "vlan").parent, link.vlan) != (base.index, vlan):
+            there = self._name_of(link.parent)
+            raise LinkError(
+                f"{name!r} is there and is VLAN {link.vlan} over {repr(there) if there else 'another link'}, not VLAN "
+                f"{vlan} over {over!r}: remove it with `ip link delete {name}`; it is made anew"
+            )
+        await self._set(link, master=bridge.index, mtu=mtu)
 
     async def cable(self, outer: str, inner: str, *, bridge: Link, mtu: int) -> Link:
         """Have a pair of devices: `outer` is a port of the bridge; return `inner`.
@@ -259,15 +269,16 @@ class Links:
         except NetlinkError as error:
             if error.code in ((errno.ENODEV, errno.ESRCH) if verb == "del" else (errno.EEXIST,)):
                 return  # a cable goes with either of its ends
-            name = words.get("ifname") or next(
-                (each.name for each in self._links.values() if each.index == words.get("index")), "?"
-            )
+            name = words.get("ifname") or self._name_of(words.get("index")) or "?"
             if verb == "set" and error.code == errno.ENODEV:
                 raise LinkGoneError(f"the link {name!r} is gone") from error
             hint = (
                 "; load its module, for VLANs 8021q" if error.code in (errno.EOPNOTSUPP, errno.ENODEV) else ""
             )
             raise LinkError(f"the kernel refuses to {verb} {what} {name!r}: {error}{hint}") from error
+
+    def _name_of(self, index: int | None) -> str | None:
+        return next((each.name for each in self._links.values() if each.index == index), None)
 
     @staticmethod
     def _of_kind(link: Link, kind: str) -> Link:
@@ -298,14 +309,17 @@ async def changes() -> AsyncIterator[None]:
 
 def _link(message: Any) -> Link:
     info = message.get("linkinfo")
+    kind = info.get("kind") if info else None
     return Link(
         index=message["index"],
         name=message.get("ifname"),
-        kind=info.get("kind") if info else None,
+        kind=kind,
         master=message.get("master"),
         mtu=message.get("mtu") or 0,
         mac=message.get("address") or "",
         up=bool(message["flags"] & _IFF_UP),
+        parent=message.get("link") if message.get("link_netnsid") is None else None,
+        vlan=info.get("data").get("vlan_id") if kind == "vlan" else None,
     )
 
 
