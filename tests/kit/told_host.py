@@ -2,13 +2,11 @@
 
 import msgspec
 
-from innkeeper.domain.host_store import Change, Events, GuestEntry, Snapshot, Step, TombstoneEntry
+from innkeeper.domain.host_store import KEPT_STEPS, Change, Events, GuestEntry, Snapshot, Step, TombstoneEntry
 from innkeeper.domain.orders import Order, Signer
 from innkeeper.hosts.ports import GapError, HostUnreadError
 from tests.kit.agent_orders import HOST, SIGNER, STORE, order
 from tests.kit.objects import NOW
-
-KEPT_STEPS = 50
 
 Entry = GuestEntry | TombstoneEntry
 

@@ -8,7 +8,7 @@ of a machine there is no such error: the lock of the state directory lets one pr
 import structlog
 
 from innkeeper.agent.host_report import UNKNOWN
-from innkeeper.agent.store.opening import StoreUnusableError
+from innkeeper.agent.store.opening import StoreDamagedError, StoreUnusableError
 from innkeeper.agent.store.store import Store
 from innkeeper.clock import Clock
 from innkeeper.domain import names
@@ -32,7 +32,7 @@ async def heartbeat_of(
     async def keep() -> None:
         try:
             await store.keep_meta(**{_IDENTITY: identity, _BOOT: boot_id})
-        except StoreUnusableError as error:
+        except (StoreUnusableError, StoreDamagedError) as error:
             # The host must be heard all the same. The next process then watches for a while before it follows.
             log.warning("heartbeat_identity_not_kept", reason=error.reason, error=str(error))
 

@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from innkeeper.agent.store.records import Ready
-from innkeeper.agent.store.rows import KEPT_STEPS
 from innkeeper.clock import Clock, rfc3339_micro
-from innkeeper.domain.host_store import Step
+from innkeeper.domain.host_store import KEPT_STEPS, Step
 
 
 class PendingSteps:

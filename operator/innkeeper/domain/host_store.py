@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from innkeeper.views.host import HostAgentSpec
 
+KEPT_STEPS = 50  # of each guest; the older ones go
 PAGE = 500  # entries of one answer at most
 MAX_ANSWER_BYTES = 64 * 1024**2
 GAP = "Gap"  # the reason of an answer (410) to a cursor that the log cannot go on from

@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
-from innkeeper.agent.store.opening import StoreUnusableError
+from innkeeper.agent.local.asking import ask
+from innkeeper.agent.local.messages import Question, Verb
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store.opening import StoreDamagedError, StoreUnusableError
 from innkeeper.agent.store.store import Store
+from innkeeper.clock import SystemClock
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.errors import InnkeeperError
 from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, settled
 
 GUEST, OTHER = guest_id(), guest_id(2)
 
@@ -119,3 +124,60 @@ async def test_at_the_tombstone(running: AgentHost, monkeypatch: pytest.MonkeyPa
     is_full[0] = False
     await running.told(GUEST, "Destroyed", outcome="Destroyed")
     assert running.driver.starts[GUEST] == 1
+
+
+async def test_while_a_person_at_the_host_stops_a_guest(
+    running: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wish that cannot be kept would be over at the next start of the agent: it is refused, and says why."""
+    is_full = [True]
+    refuse(monkeypatch, "put", while_so=lambda: is_full[0])
+    stop = Question(verb=Verb.STOP, guest=GUEST, by="root")
+    with pytest.raises(InnkeeperError, match="database or disk is full"):
+        await ask(StatePaths(running.directory), stop, clock=SystemClock())
+    await settled(running.driver.running)
+    assert running.driver.running() == {GUEST}
+    is_full[0] = False
+    await ask(StatePaths(running.directory), stop, clock=SystemClock())
+    await running.told(GUEST, "StoppedAtHost")
+    assert running.driver.running() == set()
+
+
+async def test_while_a_person_at_the_host_forgets_a_guest(
+    running: AgentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its tombstone it would come back: it is held as before, with its disk, until it is said again."""
+    paths, is_full = StatePaths(running.directory), [True]
+    await ask(paths, Question(verb=Verb.STOP, guest=GUEST, by="root"), clock=SystemClock())
+    await running.told(GUEST, "StoppedAtHost")
+    refuse(monkeypatch, "bury", while_so=lambda: is_full[0])
+    forget = Question(verb=Verb.FORGET, guest=GUEST, by="root")
+    with pytest.raises(InnkeeperError, match="database or disk is full"):
+        await ask(paths, forget, clock=SystemClock())
+    [held] = (await ask(paths, Question(verb=Verb.LIST, guest="", by="root"), clock=SystemClock())).guests
+    assert (held.guest_id, running.disk(GUEST).exists()) == (GUEST, True)
+    is_full[0] = False
+    await ask(paths, forget, clock=SystemClock())
+    await running.told(GUEST, "ForgottenAtHost", outcome="Destroyed")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_as_the_agent_starts(
+    running: AgentHost, monkeypatch: pytest.MonkeyPatch, *, damaged: bool
+) -> None:
+    """Whoever it was cannot be kept for the next agent: this one is heard all the same, and tells of its guests."""
+    await running.kill()
+    keep = Store.keep_meta
+
+    async def kept(store: Store, **settings: str) -> None:
+        if "heartbeat_identity" in settings:
+            path = StatePaths(running.directory).database
+            raise StoreDamagedError(path, "malformed") if damaged else StoreUnusableError("full")
+        await keep(store, **settings)
+
+    monkeypatch.setattr(Store, "keep_meta", kept)
+    running.driver.crash(GUEST)
+    running.start()
+    await eventually(lambda: running.driver.starts[GUEST] == 2)
+    await running.assign(order(2))
+    await running.told(OTHER, "Running")

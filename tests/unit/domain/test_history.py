@@ -1,6 +1,6 @@
 """Which steps of a guest's history are told, and how many at once."""
 
-from innkeeper.domain.host_store import Step
+from innkeeper.domain.host_store import KEPT_STEPS, Step
 from innkeeper.domain.lifecycle.history import MOST, SHORTENED, to_tell
 
 
@@ -43,3 +43,10 @@ def test_many_changes_are_summed_up_and_the_newest_told() -> None:
     assert "10 changes from 2026-01-01T00:00:01Z to 2026-01-01T00:00:10Z" in told[0].message
     assert "Crashed 5 times, Running 5 times" in told[0].message
     assert [each.number for each in told] == [10, *range(11, 21)]
+
+
+def test_what_the_host_may_have_kept_no_more_is_not_counted_as_if_it_were_all() -> None:
+    """Its first kept step is not the next one after what was told: some may be gone."""
+    kept = steps(*["Crashed", "Running"] * KEPT_STEPS)[-KEPT_STEPS:]
+    assert to_tell(kept, after=10)[0].message.startswith("at least 40 changes from ")
+    assert to_tell(kept, after=KEPT_STEPS)[0].message.startswith("40 changes from ")

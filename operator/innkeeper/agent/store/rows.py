@@ -13,12 +13,11 @@ from innkeeper.agent.store.records import (
     Ready,
     Tombstone,
 )
-from innkeeper.domain.host_store import Change, Step
+from innkeeper.domain.host_store import KEPT_STEPS, Change, Step
 from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OrderOutcome
 
 KEPT_CHANGES = 10_000
-KEPT_STEPS = 50  # of each guest
 KEPT_TOMBSTONE_ORDERS = 10_000
 PRUNE_EVERY = 500
 _MAX_STEP_MESSAGE = 400

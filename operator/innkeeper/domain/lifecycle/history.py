@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from innkeeper.domain.host_store import Step
+from innkeeper.domain.host_store import KEPT_STEPS, Step
 from innkeeper.domain.reasons import GuestReason, OperationKind, OperationPhase
 
 MOST = 10  # steps of one guest that are told one by one at once; the older ones are summed up
@@ -62,11 +62,14 @@ def to_tell(history: Sequence[Step], *, after: int) -> list[Told]:
             found.append(Told(step.number, step.at, step.reason, step.message, is_warning))
     if len(found) <= MOST:
         return found
-    return [_summed_up(found[:-MOST]), *found[-MOST:]]
+    is_cut = len(history) >= KEPT_STEPS and history[0].number > after + 1
+    return [_summed_up(found[:-MOST], is_cut=is_cut), *found[-MOST:]]
 
 
-def _summed_up(steps: Sequence[Told]) -> Told:
+def _summed_up(steps: Sequence[Told], *, is_cut: bool) -> Told:
+    """Return one thing to tell in place of many; `is_cut` says that the host may keep no more of what was before."""
     counts = Counter(each.reason for each in steps)
     what = ", ".join(f"{reason} {count} times" for reason, count in sorted(counts.items()))
-    message = f"{len(steps)} changes from {steps[0].at} to {steps[-1].at}: {what}"
+    at_least = "at least " if is_cut else ""
+    message = f"{at_least}{len(steps)} changes from {steps[0].at} to {steps[-1].at}: {what}"
     return Told(steps[-1].number, steps[-1].at, SHORTENED, message, is_warning=True)
