@@ -19,6 +19,7 @@ MARK = b"a frame of nobody"
 SPOOF = Path(spoof.__file__).read_text()
 DUAL = [{"name": "eth0", "addresses": [{"pool": "e2e"}, {"pool": "e2e-six"}]}]
 IN_USE = "10.78.0.150"
+IPADDRESSES = "ipaddresses.innkeeper.dev"  # Kubernetes has a kind of that name, too
 
 
 def debian(name: str, key: Path, **spec: Any) -> dict[str, Any]:
@@ -176,6 +177,29 @@ def test_an_address_in_use_on_the_wire_is_not_given(lab: Lab) -> None:
     built = lab.wait_ready("insists", reason="Running", within_s=120)
     assert addresses(built) == [IN_USE]
     lab.kubectl.run("delete", "guest", "insists", "--timeout=90s", deadline=120)
+
+
+def test_the_next_address_is_given_where_one_is_in_use(lab: Lab) -> None:
+    """The first of the pool is another machine's: it rests, and the guest runs with the second."""
+    uplink = f"ik{lab.plan.tag}"
+    spec = {"cidr": "10.76.0.0/24", "gateway": "10.76.0.1", "clusters": ["e2e"], "order": "Lowest"}
+    pool = {"kind": "IPPool", "metadata": {"name": "taken"}, "spec": spec}
+    subprocess.run(["ip", "addr", "add", "10.76.0.2/24", "dev", uplink], check=True)
+    try:
+        lab.apply({"apiVersion": "innkeeper.dev/v1alpha1", **pool})
+        lab.apply(guest("yields", interfaces=[{"name": "eth0", "addresses": [{"pool": "taken"}]}]))
+        built = lab.wait_ready("yields", reason="Running", within_s=60)
+    finally:
+        subprocess.run(["ip", "addr", "delete", "10.76.0.2/24", "dev", uplink], check=True)
+    assert addresses(built) == ["10.76.0.3"]
+    assert built["status"]["epoch"] == 2, "the host refused once"
+    rests, held = (lab.kubectl.get(IPADDRESSES, f"default.10.76.0.{last}") for last in (2, 3))
+    assert rests is not None
+    assert held is not None
+    assert (rests["spec"].get("owner"), bool(rests["spec"]["releasedAt"])) == (None, True)
+    assert held["spec"]["owner"]["name"] == "yields"
+    lab.kubectl.run("delete", "guest", "yields", "--timeout=90s", deadline=120)
+    lab.kubectl.run("delete", "ippool", "taken", "--timeout=60s", deadline=90)
 
 
 def test_a_guest_that_does_not_answer_is_not_ready(lab: Lab) -> None:

@@ -114,6 +114,13 @@ class Agent:
         self._jobs = Jobs(on_end=self._queue.add)
         self._asking = Asking(parts.network, clock=parts.clock, wake=self._queue.add)
         self._prober = Prober(parts.asker, parts.clock, on_change=self._queue.add)
+        self._gate = StartGate(
+            parts.clock,
+            store_id=store.store_id,
+            grace_s=parts.api_grace_s,
+            on_open=self._wake_held,
+            trusts_copy=trusts_copy,
+        )
         self._assignments: Informer[Assignment] = Informer(
             parts.client,
             ASSIGNMENTS,
@@ -128,6 +135,8 @@ class Agent:
             clock=parts.clock,
             namespace=self._namespace,
         )
+        for each in (self._assignments, self._host_agents):
+            each.longest_pause_s = self._gate.longest_pause_s
         self._report = AssignmentReport(
             namespace=self._namespace,
             shown=self._shown,
@@ -148,13 +157,6 @@ class Agent:
         )
         self._api = self._listener()
         self._host_statuses = self._host_writer()
-        self._gate = StartGate(
-            parts.clock,
-            store_id=store.store_id,
-            grace_s=parts.api_grace_s,
-            on_open=self._wake_held,
-            trusts_copy=trusts_copy,
-        )
         self._reconciler = self._new_reconciler()
 
     def _rank(self, guest_id: str) -> tuple[int, int, str]:
@@ -211,7 +213,11 @@ class Agent:
         listed = (self._assignments.synced, self._host_agents.synced, heartbeat.undisputed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                self._gate.run(listed, is_disputed=lambda: heartbeat.is_disputed), name="start gate"
+                self._gate.run(
+                    listed,
+                    is_unsettled=lambda: heartbeat.is_disputed or heartbeat.ours.is_set(),
+                ),
+                name="start gate",
             )
             # Machines first: nothing is started before it is known what runs already.
             tasks.create_task(self._inventory.run(), name="inventory")

@@ -1,8 +1,9 @@
 """Whether guests that are off may be started yet: after a start of the agent, newer orders are looked for first.
 
 The gate opens once the API server's orders for this host were listed and each of them was read, or when the grace is
-over. A connection that is refused opens nothing: an API server whose power came back with the host's listens a little
-later. Guests that run are not its business, nor is anything once it is open: an API server that goes away later holds
+over: a minute later still where the API server answers something, or another agent of this host may be alive. A
+connection that is refused opens nothing: an API server whose power came back with the host's listens a little later.
+Guests that run are not its business, nor is anything once it is open: an API server that goes away later holds
 nothing up.
 
 A store that was put back from a copy may lack an order to destroy, or one that says that a guest lives elsewhere. So a
@@ -18,10 +19,12 @@ from innkeeper.agent.ledger import HeldGuest
 from innkeeper.agent.store.records import LocalPower, Ready
 from innkeeper.clock import Clock
 from innkeeper.domain.reasons import GuestReason
+from innkeeper.kube.informer import LAST_BACKOFF_S
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_DISPUTE_S = 60  # an API server that went away meanwhile ends no dispute
+_LOOKS_EACH_S = 3.0  # for an API server that does not answer, while guests wait
+_LONGEST_MORE_S = 60  # an API server that went away meanwhile settles nothing
 _OF_A_COPY = (
     "the host's store was put back from a copy, and no order was read since for this guest: the operator gives one, or "
     "`innkeeper agent start` at the host starts it by the copy"
@@ -52,9 +55,14 @@ class StartGate:
             return _waiting(_OF_A_COPY)
         if not self.is_open:
             return _waiting(
-                f"the agent has started and looks for newer orders first, for {self._grace_s:.0f} s at most"
+                f"the agent has started and looks for newer orders first, for {self._grace_s:.0f} s, and a minute "
+                "more at most while the API server answers"
             )
         return None
+
+    def longest_pause_s(self) -> float:
+        """Return how long the API server may be left alone that does not answer: short while guests wait for it."""
+        return LAST_BACKOFF_S if self.is_open else _LOOKS_EACH_S
 
     def arrived(self, key: str) -> None:
         """Something was listed that must be read first."""
@@ -68,15 +76,15 @@ class StartGate:
         if not self._unread:
             self._all_read.set()
 
-    async def run(self, listed: Iterable[asyncio.Event], *, is_disputed: Callable[[], bool]) -> None:
+    async def run(self, listed: Iterable[asyncio.Event], *, is_unsettled: Callable[[], bool]) -> None:
         """Open the gate when it is time.
 
-        `listed` are set once what the API server holds is known. The grace does not open it while `is_disputed` says
-        that another agent of this host may be alive.
+        `listed` are set once what the API server holds is known. The grace does not open it while `is_unsettled` says
+        that the API server answers, or that another agent of this host may be alive.
         """
         ways = {
             asyncio.create_task(self._compared(listed), name="compared"),
-            asyncio.create_task(self._grace(is_disputed), name="grace is over"),
+            asyncio.create_task(self._grace(is_unsettled), name="grace is over"),
         }
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -87,10 +95,10 @@ class StartGate:
         log.info("starts_allowed", because=sorted(each.get_name() for each in done))
         self._on_open()
 
-    async def _grace(self, is_disputed: Callable[[], bool]) -> None:
+    async def _grace(self, is_unsettled: Callable[[], bool]) -> None:
         await self._clock.sleep(self._grace_s)
-        for _ in range(_LONGEST_DISPUTE_S):
-            if not is_disputed():
+        for _ in range(_LONGEST_MORE_S):
+            if not is_unsettled():
                 return
             await self._clock.sleep(1)
 

@@ -106,6 +106,7 @@ class Informer(Generic[V]):
         self.untaken = 0  # changes that whoever is told could not take
         # What happened meanwhile was not told, change by change.
         self.on_relist: Callable[[], None] = lambda: None
+        self.longest_pause_s: Callable[[], float] = lambda: LAST_BACKOFF_S  # between two failed calls
         self.before_older: Callable[[], Awaitable[None]] = at_once  # waited for before an older view is taken
         self._scope = Scope(client, resource, namespace, label_selector)
         self._on_change = on_change
@@ -179,7 +180,9 @@ class Informer(Generic[V]):
             await self._clock.sleep(max(0.0, SHORTEST_WATCH_S - (self._clock.monotonic() - began)))
 
     async def _back_off(self, error: InnkeeperError) -> None:
-        delay = min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2**self._failures) * self._random.uniform(0.5, 1.0)
+        delay = min(self.longest_pause_s(), FIRST_BACKOFF_S * 2**self._failures) * self._random.uniform(
+            0.5, 1.0
+        )
         if isinstance(error, ThrottledError):
             delay = max(delay, error.retry_after_s)
         self._failures = min(self._failures + 1, 10)

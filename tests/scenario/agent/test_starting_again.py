@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from innkeeper.agent.local.asking import ask
+from innkeeper.agent.local.messages import Question, Verb
+from innkeeper.agent.paths import StatePaths
+from innkeeper.clock import SystemClock
 from innkeeper.domain.orders import Signer
 from innkeeper.kube.resources import HOST_AGENTS
 from tests.kit.agent_host import SHORT_GRACE_S, AgentHost
@@ -51,26 +55,59 @@ async def test_it_waits_for_the_api_server_and_says_so_but_not_for_ever(off: Age
     clock(off).advance(2)
     told = await off.told(GUEST, "WaitingForOrders")
     assert (told.status, "30 s" in told.message) == ("False", True)
-    clock(off).advance(27)
-    await settled(lambda: off.driver.starts[GUEST])
-    assert off.driver.starts[GUEST] == 1
-    clock(off).advance(1)
+    clock(off).advance(28)
+    # It answers else, so a minute more is waited.
+    for _ in range(60):
+        await eventually(lambda: clock(off).wakes_in(1))
+        assert off.driver.starts[GUEST] == 1
+        clock(off).advance(1)
     await eventually(lambda: off.driver.starts[GUEST] == 2)
 
 
-async def test_an_api_server_that_starts_later_than_the_host_is_waited_for(off: AgentHost) -> None:
+@pytest.mark.parametrize("seconds", [5, 15, 26])
+async def test_an_api_server_that_starts_later_than_the_host_is_waited_for(
+    off: AgentHost, seconds: int
+) -> None:
     """Power came back for both: nobody listens yet, and what was decided before the host knew it still counts."""
     await off.assign(order(serial=2, epoch=2, desired="Superseded"))
     await off.api.down()
     off.start()
     await eventually(lambda: off.api_grace_s in clock(off).waits)
-    for _ in range(20):
+    for _ in range(seconds):
         clock(off).advance(1)
-        await settled(lambda: off.driver.starts[GUEST])
+        await settled(lambda: clock(off).slept, for_s=0.05)
     await off.api.up()
-    clock(off).advance(9)
+    clock(off).advance(3)
     await off.told(GUEST, "Superseded")
     assert off.driver.starts[GUEST] == 1
+
+
+async def test_an_api_server_that_answers_and_lists_nothing_is_waited_for_a_minute_more(
+    off: AgentHost,
+) -> None:
+    await off.assign(order(serial=2, epoch=2, desired="Superseded"))
+    refusal = off.api.faults.fail(LIST, status=503, times=None)
+    off.start()
+    await eventually(lambda: 30 in clock(off).waits)
+    await eventually(lambda: refusal.met)
+    for _ in range(86):
+        clock(off).advance(1)
+        await settled(lambda: clock(off).slept, for_s=0.05)
+    off.api.faults.clear()
+    clock(off).advance(3)
+    await off.told(GUEST, "Superseded")
+    assert off.driver.starts[GUEST] == 1
+
+
+async def test_a_start_at_the_host_says_that_newer_orders_are_looked_for(off: AgentHost) -> None:
+    await off.api.down()
+    off.start()
+    question = Question(verb=Verb.START, guest=GUEST, by="root")
+    await eventually(lambda: off.api_grace_s in clock(off).waits)
+    answer = await ask(StatePaths(off.directory), question, clock=SystemClock())
+    assert "newer orders" in answer.said
+    clock(off).advance(off.api_grace_s)
+    await eventually(lambda: off.driver.starts[GUEST] == 2)
 
 
 async def test_where_nobody_listens_guests_start_all_the_same(off: AgentHost) -> None:

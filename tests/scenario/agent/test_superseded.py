@@ -4,10 +4,11 @@ import asyncio
 import shutil
 
 import pytest
+import structlog
 
 from innkeeper.agent.drivers.driver import Capacity
 from innkeeper.agent.drivers.simulated import SimulatedDriver
-from tests.kit.agent_host import AgentHost
+from tests.kit.agent_host import SHORT_GRACE_S, AgentHost
 from tests.kit.agent_orders import GIB, address, guest_id, order
 from tests.kit.waiting import eventually, settled
 
@@ -34,8 +35,10 @@ async def test_nothing_starts_it_neither_older_orders_nor_a_reboot(running: Agen
     await running.kill()
     running.reboot()
     await running.api.down()
-    running.start()
-    await eventually(lambda: running.driver.spec(GUEST))
+    running.api_grace_s = SHORT_GRACE_S
+    with structlog.testing.capture_logs() as logged:
+        running.start()
+        await eventually(lambda: any(each["event"] == "starts_allowed" for each in logged))
     await settled(lambda: running.driver.starts[GUEST])
     await running.api.up()
     await running.assign(order(epoch=1, serial=9))

@@ -21,9 +21,9 @@ class Scene:
         )
 
     @asynccontextmanager
-    async def running(self, is_disputed: Callable[[], bool]) -> AsyncIterator[None]:
+    async def running(self, is_unsettled: Callable[[], bool]) -> AsyncIterator[None]:
         never = asyncio.Event()
-        task = asyncio.create_task(self.gate.run([never], is_disputed=is_disputed))
+        task = asyncio.create_task(self.gate.run([never], is_unsettled=is_unsettled))
         try:
             yield
         finally:
@@ -43,7 +43,7 @@ async def test_the_grace_ends() -> None:
         assert scene.gate.is_open
 
 
-async def test_it_is_longer_while_another_agent_may_be_alive() -> None:
+async def test_it_is_longer_while_another_agent_may_be_alive_or_the_api_server_answers() -> None:
     scene, rivals = Scene(), ["another"]
     async with scene.running(lambda: bool(rivals)):
         await scene.pass_time(GRACE_S)
@@ -54,7 +54,7 @@ async def test_it_is_longer_while_another_agent_may_be_alive() -> None:
         assert scene.gate.is_open
 
 
-async def test_a_dispute_that_nobody_ends_holds_guests_for_a_minute() -> None:
+async def test_what_nobody_settles_holds_guests_for_a_minute_more() -> None:
     scene = Scene()
     async with scene.running(lambda: True):
         await scene.pass_time(GRACE_S)

@@ -62,7 +62,12 @@ class Verbs:
         self.reconciler.trials.pop(guest_id, None)  # a person's word waits for no back-off
         self.wake(guest_id)
         away = self._away()
-        how = f"is kept, and carried out when the machines can be read: {away}" if away else "is under way"
+        if away:
+            how = f"is kept, and carried out when the machines can be read: {away}"
+        elif question.verb is Verb.START and not self.reconciler.gate.is_open:
+            how = "is kept, and carried out once newer orders were looked for: `list` shows how long that may take"
+        else:
+            how = "is under way"
         return f"guest {guest_id}: {question.verb} {how}"
 
     async def _forget(self, question: Question) -> str:
