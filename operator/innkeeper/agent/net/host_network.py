@@ -120,9 +120,9 @@ class HostNetwork:
                     # one that found its IPv4 address in use would get none for ten minutes.
                     self._server(segment).forget()
                     # No tap is plugged in here: those of other guests must not keep this one from its start.
-                    await self._wire(
-                        links, segment, await self._bridge(links, segment, now.network), now.network
-                    )
+                    bridge = await self._bridge(links, segment, now.network)
+                    await self._check_routes(links, bridge, ports, now.network)
+                    await self._wire(links, segment, bridge, now.network)
         return tuple(
             DomainInterface(bridge=port.segment.bridge, mac=port.mac, device=port.device) for port in ports
         )
@@ -265,6 +265,13 @@ class HostNetwork:
         if await self._taps.plug_in(links, ports, bridge=bridge, mtu=network.mtu):
             self._stale.set()
         await self._wire(links, segment, bridge, network)
+        await self._check_routes(links, bridge, ports, network)
+
+    @staticmethod
+    async def _check_routes(links: Links, bridge: Link, ports: Iterable[Port], network: Network) -> None:
+        if network.is_behind_hosts:
+            found = [port for port in ports if port.segment.bridge == bridge.name]
+            await gateway.check_routes(links, bridge, found)
 
     async def _bridge(self, links: Links, segment: Segment, network: Network) -> Link:
         bridge = await wiring.bridge(links, segment, network, presence=self._presence)

@@ -22,6 +22,14 @@ log = structlog.get_logger()
 _IFF_UP = 1
 _TEMPORARY, _NODAD, _PERMANENT, _NOPREFIXROUTE = 0x01, 0x02, 0x80, 0x200  # flags of addresses
 _FROM_ROUTERS = 9  # the protocol of routes that routers advertised
+_MAIN_TABLE, _UNICAST = 254, 1
+
+OURS = 73
+"""The protocol of addresses and routes that the agent makes: nobody else's are taken for them. Kernels before Linux 5.18
+keep none of an address."""
+
+METRIC = 1024
+"""Of the routes that the agent makes; what others make has it, too, where they say nothing."""
 
 
 class LinkError(InnkeeperError):
@@ -61,6 +69,18 @@ class Address:
     is_temporary: bool  # of an identifier that changes (RFC 8981)
 
 
+@dataclass(frozen=True)
+class Route:
+    """One route of IPv6 in the main table as the kernel has it."""
+
+    network: str
+    prefix_length: int
+    index: int | None  # of the link that it leads over, if it is one
+    protocol: int  # who made it
+    metric: int  # the least is taken
+    is_direct: bool  # to what is on that link, without a router
+
+
 class Links:
     """The links of this network namespace, read once; what is changed is read again."""
 
@@ -98,7 +118,7 @@ class Links:
         base = self.existing_bridge(over)
         link = self._links.get(name) or await self._make(name, kind="vlan", link=base.index, vlan_id=vlan)
         if (self._of_kind(link, "vlan").parent, link.vlan) != (base.index, vlan):
-            there = self._name_of(link.parent)
+            there = self.name_of(link.parent)
             raise LinkError(
                 f"{name!r} is there and is VLAN {link.vlan} over {repr(there) if there else 'another link'}, not VLAN "
                 f"{vlan} over {over!r}: remove it with `ip link delete {name}`; it is made anew"
@@ -183,16 +203,19 @@ class Links:
                 if found is not None:
                     yield found
 
-    async def address(self, link: Link, address: str, prefix_length: int, *, route: bool = True) -> None:
-        """Have an address on a link, with the route to its network or without it.
+    async def address(self, link: Link, address: str, prefix_length: int, *, route: bool = True) -> bool:
+        """Have an address on a link, with the route to its network or without it; return whether it was not there.
 
         In IPv6 it is used at once: no other machine on a link of ours can have it.
         """
         if await self._has(link, address, prefix_length):
-            return
+            return False
         more = {"flags": _NODAD | (0 if route else _NOPREFIXROUTE)} if ":" in address else {}
-        await self._do("addr", "add", index=link.index, address=address, prefixlen=prefix_length, **more)
+        what = {"index": link.index, "address": address, "prefixlen": prefix_length, "proto": OURS, **more}
+        if not await self._do("addr", "add", **what):
+            return False
         log.info("address_set", link=link.name, address=address)
+        return True
 
     async def remove_address(self, link: Link, address: str, prefix_length: int) -> None:
         """Take an address from a link; absence is success."""
@@ -200,13 +223,35 @@ class Links:
             await self._do("addr", "del", index=link.index, address=address, prefixlen=prefix_length)
             log.info("address_removed", link=link.name, address=address)
 
-    async def route(self, link: Link, network: str) -> None:
-        """Have a route of IPv6 to a network over a link."""
-        await self._do("route", "replace", family=socket.AF_INET6, dst=network, oif=link.index)
+    async def routes(self) -> AsyncIterator[Route]:
+        """Yield the routes of IPv6."""
+        with _as_link_error("routes cannot be read"):
+            async for message in await self._route.get_routes(family=socket.AF_INET6, table=_MAIN_TABLE):
+                yield _route(message)
 
-    async def remove_route(self, link: Link, network: str) -> None:
-        """Take a route of IPv6 to a network over a link; absence is success."""
-        await self._do("route", "del", family=socket.AF_INET6, dst=network, oif=link.index)
+    async def route(self, link: Link, network: str) -> bool:
+        """Add a route of IPv6 to a network over a link; return whether there was none of this metric."""
+        return await self._do(
+            "route",
+            "add",
+            family=socket.AF_INET6,
+            dst=network,
+            oif=link.index,
+            priority=METRIC,
+            proto=OURS,
+        )
+
+    async def remove_route(self, link: Link, network: str, *, protocol: int) -> None:
+        """Take a route of IPv6 to a network over a link that was made by `protocol`; absence is success."""
+        await self._do(
+            "route",
+            "del",
+            family=socket.AF_INET6,
+            dst=network,
+            oif=link.index,
+            priority=METRIC,
+            proto=protocol,
+        )
 
     async def forget_routers(self, link: Link) -> None:
         """Remove the routes over a link that its routers advertised; absence is success."""
@@ -224,6 +269,10 @@ class Links:
         if link is not None:
             await self._do("link", "del", index=link.index)
             log.info("link_removed", link=name)
+
+    def name_of(self, index: int | None) -> str | None:
+        """Return the name of a link as it was last read."""
+        return next((each.name for each in self._links.values() if each.index == index), None)
 
     def __iter__(self) -> Iterator[Link]:
         """Yield all links as they were last read."""
@@ -263,22 +312,21 @@ class Links:
         link = self._links[name] = _link(found[0])
         return link
 
-    async def _do(self, what: str, verb: str, **words: Any) -> None:
+    async def _do(self, what: str, verb: str, **words: Any) -> bool:
+        """Return whether something was done: what is to be added is there, or what is to go is gone."""
         try:
             await getattr(self._route, what)(verb, **words)
         except NetlinkError as error:
             if error.code in ((errno.ENODEV, errno.ESRCH) if verb == "del" else (errno.EEXIST,)):
-                return  # a cable goes with either of its ends
-            name = words.get("ifname") or self._name_of(words.get("index")) or "?"
+                return False  # a cable goes with either of its ends
+            name = words.get("ifname") or self.name_of(words.get("index")) or "?"
             if verb == "set" and error.code == errno.ENODEV:
                 raise LinkGoneError(f"the link {name!r} is gone") from error
             hint = (
                 "; load its module, for VLANs 8021q" if error.code in (errno.EOPNOTSUPP, errno.ENODEV) else ""
             )
             raise LinkError(f"the kernel refuses to {verb} {what} {name!r}: {error}{hint}") from error
-
-    def _name_of(self, index: int | None) -> str | None:
-        return next((each.name for each in self._links.values() if each.index == index), None)
+        return True
 
     @staticmethod
     def _of_kind(link: Link, kind: str) -> Link:
@@ -335,4 +383,15 @@ def _address(message: Any) -> Address | None:
         protocol=message.get("proto") or 0,
         is_permanent=bool(flags & _PERMANENT),
         is_temporary=bool(flags & _TEMPORARY),
+    )
+
+
+def _route(message: Any) -> Route:
+    return Route(
+        network=message.get("dst") or "::",
+        prefix_length=message["dst_len"],
+        index=message.get("oif"),
+        protocol=message["proto"],
+        metric=message.get("priority") or 0,
+        is_direct=message["type"] == _UNICAST and message.get("gateway") is None,
     )
