@@ -39,9 +39,12 @@ async def started(kubeconfig: Path, snapshot: Path | None, *, write: Path | None
             began = time.monotonic()
             subset, clock = Subset(), SystemClock()
             watches = Watches(client, clock=clock, subset=subset)
-            if snapshot is not None:
-                await _snapshots(snapshot, client, clock, watches).load()
+            from_file = _snapshots(snapshot, client, clock, watches) if snapshot is not None else None
+            if from_file is not None:
+                await from_file.begin()
             tasks = [asyncio.create_task(each.informer.run()) for each in watches.all]
+            if from_file is not None:
+                await from_file.fill()
             await watches.synced()
             decision = SchedulerWorker(subset, clock).place(_guest(), amounts=Amounts(100, 2**26, 2**26))
             took = time.monotonic() - began

@@ -36,6 +36,7 @@ LAST_BACKOFF_S = 30.0
 SHORTEST_WATCH_S = 1.0
 WATCH_S = (240, 360)
 QUIET_S = 0.5
+LOOK_S = 0.01  # long enough for the loop to find what came while it was busy
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Informer(Generic[V]):
         self.on_relist: Callable[[], None] = lambda: None
         self.longest_pause_s: Callable[[], float] = lambda: LAST_BACKOFF_S  # between two failed calls
         self.before_older: Callable[[], Awaitable[None]] = at_once  # waited for before an older view is taken
+        self._filled = asyncio.Event()  # unset while objects that a file knows are still to come
+        self._filled.set()
         self._scope = Scope(client, resource, namespace, label_selector)
         self._on_change = on_change
         self._clock = clock
@@ -117,6 +120,9 @@ class Informer(Generic[V]):
         self._failures = 0
         self._silences = 0
         self._highest = 0  # the highest version ever seen
+        self._current_from = (
+            0  # a watch that tells of this version has told of all that was there at the begin
+        )
         self._expired = 0  # how often in a row a watch began with a version that was forgotten
         # An older copy of a store that has grown since tells of itself by no version: only comparing all finds it.
         self._lists_after_outage = namespace is not None  # those of one namespace are few
@@ -133,11 +139,35 @@ class Informer(Generic[V]):
 
         It counts as synced once the watch has caught up.
         """
-        for each in objects:
-            self._accept(each)
+        self.begin_at(resource_version)
+        self.fill(objects)
+        self.filled()
+
+    def begin_at(self, resource_version: str, *, current: int = 0) -> None:
+        """Begin at a version whose objects come later (`fill`, `filled`): the watch begins at once and waits for them.
+
+        `current` is the version of the kind by now, where it was asked for: a watch that tells of it, or of a later one,
+        has caught up.
+        """
         self.resource_version = resource_version
         self._highest = int(resource_version or 0)
+        self._current_from = current
+        self._filled.clear()
         self.starts[Way.SNAPSHOT] += 1
+
+    def fill(self, objects: Iterable[V]) -> None:
+        """Take some of the objects of the version that was begun at."""
+        for each in objects:
+            self._accept(each)
+
+    def filled(self) -> None:
+        """All objects were there: take what the watch tells."""
+        self._filled.set()
+
+    def unfilled(self) -> None:
+        """The objects cannot be had: look anew what there is."""
+        self.resource_version = ""
+        self._filled.set()
 
     def _tell(self, change: Change[V]) -> None:
         try:
@@ -191,6 +221,7 @@ class Informer(Generic[V]):
 
     async def _look_for_older_store(self) -> None:
         """List anew where the store is older than what was seen of it: a watch would wait until it grew as far again."""
+        await self._filled.wait()
         # As it is now: what is written meanwhile, by ourselves too, may be newer than the answer.
         highest = self._highest
         if await self._scope.version() < highest:
@@ -198,6 +229,7 @@ class Informer(Generic[V]):
             await self._take_older(await self._scope.whole())
 
     async def _relist(self, *, by_version: bool = True) -> None:
+        await self._filled.wait()
         highest = self._highest
         known = {key: metadata_of(each) for key, each in self.objects.items()}
         learnt = await self._scope.changed_since(known, highest=highest)
@@ -263,6 +295,7 @@ class Informer(Generic[V]):
         )
         async with watch as stream:
             events = await self._next(stream, is_first=True)
+            await self._until_filled()
             while events:
                 for event in events:
                     self._take(event)
@@ -278,13 +311,35 @@ class Informer(Generic[V]):
         """Return the next events; none where the watch ended, None where nothing came for too long."""
         if not self.synced.is_set():
             # A server sends what it knows without a pause, and it knew of everything when the version was asked for.
-            events = await stream.batch(within_s=QUIET_S)
+            events = await self._until_quiet(stream)
             if events is not None:
                 return events
             self.synced.set()
         if is_first:
             return await self._first(stream)
         return await stream.batch(within_s=self._silence_s)
+
+    async def _until_quiet(self, stream: EventStream[V]) -> list[WatchEvent[V]] | None:
+        """Return the next events, or None once nothing came for long enough.
+
+        Objects are taken from a file meanwhile, and while that keeps the loop busy nothing is read: so at the end one
+        more look tells whether anything came.
+        """
+        events = await stream.batch(within_s=QUIET_S)
+        if events is None:
+            await self._until_filled()
+            events = await stream.batch(within_s=LOOK_S)
+        return events
+
+    async def _until_filled(self) -> None:
+        """Wait for the objects that a file knows.
+
+        Raises:
+            GoneError: they cannot be had.
+        """
+        await self._filled.wait()
+        if not self.resource_version:
+            raise GoneError("what was known at the version of the watch cannot be read; listing anew")
 
     async def _first(self, stream: EventStream[V]) -> list[WatchEvent[V]] | None:
         """Return the first events; where a watch hears nothing at all, the version is asked for before it is given up.
@@ -317,7 +372,7 @@ class Informer(Generic[V]):
             self._accept(event.object)
         self._expired = 0
         self.resource_version = event.resource_version
-        if event.type == "BOOKMARK":
+        if event.type == "BOOKMARK" or version >= self._current_from > 0:
             self.synced.set()  # everything before it was told
         self._highest = max(self._highest, version)
 

@@ -5,6 +5,8 @@ the ten thousand was half of a start.
 """
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def collect_rarely() -> None:
@@ -16,3 +18,16 @@ def spare_what_is_here() -> None:
     """Leave out of every later search what is here now: once all was listed, it stays."""
     gc.collect()
     gc.freeze()
+
+
+@contextmanager
+def left_alone() -> Iterator[None]:
+    """Search for none while much comes that stays, and not among that afterwards."""
+    was_searched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_searched:
+            gc.enable()

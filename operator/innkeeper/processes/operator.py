@@ -131,6 +131,7 @@ class OperatorProcess:
                 group.create_task(watch.informer.run())
             group.create_task(self.holdings.run())
             if self.snapshots is not None:
+                group.create_task(self.snapshots.fill())
                 group.create_task(self.snapshots.run())
             group.create_task(self._elect())
 
@@ -147,7 +148,7 @@ class OperatorProcess:
             metrics=SnapshotMetrics(self.registry),
         )
         self._gate.snapshots = self.snapshots
-        await self.snapshots.load()
+        await self.snapshots.begin()
 
     def _query_listener(self) -> QueryListener | None:
         """Queries are answered by every replica: each has the whole view."""

@@ -6,7 +6,8 @@ older versions begins with a list.
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ from innkeeper.domain.rebuild.gate import Standing
 from innkeeper.errors import InnkeeperError
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import ThrottledError, UnavailableError
+from innkeeper.kube.informer import Informer
 from innkeeper.kube.resources import Resource
+from innkeeper.processes import garbage
 from innkeeper.processes.store_history import History, StoreHistory
 from innkeeper.processes.watches import Watch, Watches
 from innkeeper.state import snapshot, snapshot_hosts
-from innkeeper.state.snapshot import Kind, Origin, Refused, Snapshot, SnapshotRefusedError
+from innkeeper.state.snapshot import Kind, Origin, Part, Refused, Snapshot, SnapshotRefusedError
 from innkeeper.telemetry.metrics import SnapshotMetrics
 from innkeeper.views.meta import View
 
 log = structlog.get_logger(__name__)
 
 AGAIN_S = 0.5
+AT_ONCE = 1000  # objects that are taken in one go
 END_S = 5.0  # how long an orderly end waits for the last snapshot's mark
 
 
@@ -55,6 +59,7 @@ class Snapshots:
         self._every_s = every_s
         self._metrics = metrics
         self._origin: Origin | None = None
+        self._to_fill: list[tuple[Informer[Any], Part]] = []
         # The mark of the last file that was written for certain; that of `_origin` may be in none.
         self._filed = ""
         self._other: Standing | None = (
@@ -137,24 +142,96 @@ class Snapshots:
 
     async def load(self) -> None:
         """Have every kind that the file knows begin from it; wait for the API server, which says whose store it is."""
-        history = await self._read_history()
-        self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
+        await self.begin()
+        await self.fill()
+
+    async def begin(self) -> None:
+        """Have every kind that the file knows begin at its version there; its objects are still to come (`fill`).
+
+        So the watches catch up while objects are read. The API server is waited for: it says whose store it is.
+        """
+        opening = asyncio.ensure_future(asyncio.to_thread(self._opened))
+        versions = self._ask_versions()
         try:
-            content = await asyncio.to_thread(snapshot.read, self._path)
-            found = snapshot.decode(content, views=self._views())
+            history = await self._read_history()
+            self._origin = Origin(store=history.store, replica=secrets.token_hex(4), mark="")
+            found = await self._fitting(opening, history)
+            if found is not None:
+                self._origin, self._filed = found.origin, found.origin.mark
+                for watch in self._kept():
+                    await self._begin(watch, found, versions)
+        finally:
+            await _ended(opening, *versions.values())
+
+    def _opened(self) -> Snapshot:
+        return snapshot.opened(snapshot.read(self._path), views=self._views())
+
+    async def _fitting(self, opening: Awaitable[Snapshot], history: History) -> Snapshot | None:
+        """Return what the file holds, or None where it is of no use here."""
+        try:
+            found = await opening
             self._knows_until = parse_rfc3339(found.made_at)
             _check(found.origin, history)
         except SnapshotRefusedError as error:
-            log.info("snapshot_not_used", why=error.why, message=error.message)
-            self._metrics.loads.labels(outcome=error.why).inc()
+            self._note_refused(error)
             self._other = _OTHERS.get(error.why)
             if error.why is Refused.OTHER_HISTORY and self._is_healed(history):
                 self.accept(history)
+            return None
+        return found
+
+    def _note_refused(self, error: SnapshotRefusedError) -> None:
+        log.info("snapshot_not_used", why=error.why, message=error.message)
+        self._metrics.loads.labels(outcome=error.why).inc()
+
+    def _ask_versions(self) -> dict[str, asyncio.Task[int | None]]:
+        """Ask for the version of every kind, by name, while the file is read; of no file, of none."""
+        if not self._path.exists():
+            return {}
+        return {
+            _name(each): asyncio.create_task(self._version_of(each.informer.resource))
+            for each in self._kept()
+        }
+
+    async def _begin(
+        self, watch: Watch[Any], found: Snapshot, versions: Mapping[str, asyncio.Task[int | None]]
+    ) -> None:
+        part, resource = found.parts.get(_name(watch)), watch.informer.resource
+        if part is None:
             return
-        self._origin, self._filed = found.origin, found.origin.mark
-        await asyncio.gather(*(self._resume(watch, found) for watch in self._kept()))
+        asked = versions.get(_name(watch))
+        now = await (asked or self._version_of(resource))
+        if now is None:
+            return
+        if now < int(part.resource_version):
+            log.warning("store_went_back", kind=resource.kind, seen=part.resource_version, listed=now)
+            self._watches.went_back.set()
+            return
+        watch.informer.begin_at(part.resource_version, current=now)
+        self._to_fill.append((watch.informer, part))
+
+    async def fill(self) -> None:
+        """Hand on the objects of the kinds that began, a few at a time: other work goes on meanwhile."""
+        # The small kinds first: while they are read, the watches of the others begin.
+        coming = deque(sorted(self._to_fill, key=lambda each: each[1].size))
+        self._to_fill.clear()
+        if not coming:
+            return
+        count = len(coming)
+        with garbage.left_alone():
+            try:
+                while coming:
+                    informer, part = coming[0]
+                    await _filled(informer, part)
+                    coming.popleft()
+            except SnapshotRefusedError as error:
+                self._note_refused(error)
+                return
+            finally:
+                for informer, _ in coming:
+                    informer.unfilled()
         self._metrics.loads.labels(outcome="used").inc()
-        log.info("snapshot_used", made_at=found.made_at, kinds=len(found.kinds))
+        log.info("snapshot_used", kinds=count)
 
     async def _read_history(self) -> History:
         while True:
@@ -163,20 +240,6 @@ class Snapshots:
             except InnkeeperError as error:
                 log.warning("store_not_read", reason=error.reason, message=error.message)
                 await self._clock.sleep(AGAIN_S)
-
-    async def _resume(self, watch: Watch[Any], found: Snapshot) -> None:
-        kind = found.kinds.get(_name(watch))
-        if kind is None:
-            return
-        resource = watch.informer.resource
-        now = await self._version_of(resource)
-        if now is None:
-            return
-        if now < int(kind.resource_version):
-            log.warning("store_went_back", kind=resource.kind, seen=kind.resource_version, listed=now)
-            self._watches.went_back.set()
-            return
-        watch.informer.resume(kind.objects, kind.resource_version)
 
     async def _version_of(self, resource: Resource[Any]) -> int | None:
         """Return the version that a kind has now, or None where it is not served.
@@ -293,6 +356,26 @@ def _check(origin: Origin, history: History) -> None:
             Refused.OTHER_HISTORY,
             "the store does not hold the snapshot's mark: it was restored from an older copy",
         )
+
+
+async def _filled(informer: Informer[Any], part: Part) -> None:
+    """Hand an informer all objects of its kind.
+
+    Raises:
+        SnapshotRefusedError: they have another form.
+    """
+    objects = part.objects()
+    for begin in range(0, len(objects), AT_ONCE):
+        await asyncio.sleep(0)
+        informer.fill(objects[begin : begin + AT_ONCE])
+    informer.filled()
+
+
+async def _ended(*waits: asyncio.Future[Any]) -> None:
+    """End what nobody waits for any more."""
+    for each in waits:
+        each.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
 
 
 def _name(watch: Watch[Any]) -> str:

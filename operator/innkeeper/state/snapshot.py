@@ -79,12 +79,38 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
+class Part:
+    """One kind at one version of it, as it lies in a file."""
+
+    resource_version: str
+    view: type[View]
+    content: memoryview
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.content)
+
+    def objects(self) -> list[Any]:
+        """Return its objects.
+
+        Raises:
+            SnapshotRefusedError: it has another form.
+        """
+        try:
+            found: list[Any] = msgspec.msgpack.decode(self.content, type=list[self.view])  # type: ignore[name-defined] # known at run time only
+        except (msgspec.DecodeError, ValueError) as error:
+            raise _of_another_form(error) from error
+        return found
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """What a file held; `kinds` by name. A kind that is read otherwise by now is left out."""
+    """What a file holds; `parts` by kind. A kind that is read otherwise by now is left out."""
 
     origin: Origin
     made_at: str
-    kinds: Mapping[str, Kind]
+    parts: Mapping[str, Part]
 
 
 def encode(
@@ -101,26 +127,22 @@ def encode(
     return content + _digest(content)
 
 
-def decode(content: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
-    """Return what a file holds; whether it fits the store is the caller's to judge.
+def opened(content: bytes, *, views: Mapping[str, type[View]]) -> Snapshot:
+    """Return what a file holds, its objects unread; whether it fits the store is the caller's to judge.
 
     Raises:
         SnapshotRefusedError: it is damaged, or of another form.
     """
     header, blocks = _opened(content)
-    kinds: dict[str, Kind] = {}
-    try:
-        for block, part in blocks:
-            view = views.get(block.kind)
-            if view is not None and block.fields == fields_of(view):
-                objects = msgspec.msgpack.decode(part, type=list[view])  # type: ignore[valid-type] # known at run time only
-                kinds[block.kind] = Kind(block.resource_version, objects)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
-    return Snapshot(header.origin, header.made_at, kinds)
+    parts = {
+        block.kind: Part(block.resource_version, view, part)
+        for block, part in blocks
+        if (view := views.get(block.kind)) is not None and block.fields == fields_of(view)
+    }
+    return Snapshot(header.origin, header.made_at, parts)
 
 
-def parts(content: bytes) -> list[tuple[str, bytes]]:
+def contents(content: bytes) -> list[tuple[str, memoryview]]:
     """Return the name of each kind in a file, and its objects as they were written.
 
     Raises:
@@ -129,9 +151,10 @@ def parts(content: bytes) -> list[tuple[str, bytes]]:
     return [(block.kind, part) for block, part in _opened(content)[1]]
 
 
-def _opened(content: bytes) -> tuple[_Header, list[tuple[_Block, bytes]]]:
-    body, digest = content[:-_DIGEST], content[-_DIGEST:]
-    if not body.startswith(MAGIC) or _digest(body) != digest:
+def _opened(content: bytes) -> tuple[_Header, list[tuple[_Block, memoryview]]]:
+    whole = memoryview(content)
+    body, digest = whole[:-_DIGEST], whole[-_DIGEST:]
+    if body[: len(MAGIC)] != MAGIC or _digest(body) != digest:
         raise SnapshotRefusedError(Refused.DAMAGED, "the snapshot is cut or damaged")
     at = len(MAGIC) + _LENGTH
     length = int.from_bytes(body[len(MAGIC) : at])
@@ -142,13 +165,17 @@ def _opened(content: bytes) -> tuple[_Header, list[tuple[_Block, bytes]]]:
             raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has the form {form}, not {FORM}")
         header = msgspec.msgpack.decode(head, type=_Header)
     except msgspec.DecodeError as error:
-        raise SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}") from error
+        raise _of_another_form(error) from error
     at += length
     blocks = []
     for block in header.blocks:
         blocks.append((block, body[at : at + block.length]))
         at += block.length
     return header, blocks
+
+
+def _of_another_form(error: Exception) -> SnapshotRefusedError:
+    return SnapshotRefusedError(Refused.OTHER_FORM, f"the snapshot has another form: {error}")
 
 
 def fields_of(view: type[View]) -> str:
@@ -186,5 +213,5 @@ def read(path: Path) -> bytes:
         raise SnapshotRefusedError(Refused.UNREADABLE, f"{path} cannot be read: {error}") from error
 
 
-def _digest(content: bytes) -> bytes:
+def _digest(content: bytes | memoryview) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST).digest()

@@ -7,7 +7,7 @@ nothing else is of use any more still names hosts. Hosts that a person said are 
 import msgspec
 
 from innkeeper.domain.names import host_of_namespace
-from innkeeper.state.snapshot import Refused, SnapshotRefusedError, parts
+from innkeeper.state.snapshot import Refused, SnapshotRefusedError, contents
 from innkeeper.views.meta import View
 
 
@@ -36,7 +36,7 @@ def hosts_of(content: bytes) -> dict[str, str | None]:
     Raises:
         SnapshotRefusedError: it is damaged, or of another form.
     """
-    found = {kind: part for kind, part in parts(content) if kind in ("hosts", "hostagents")}
+    found = {kind: part for kind, part in contents(content) if kind in ("hosts", "hostagents")}
     try:
         hosts, agents = _objects(found.get("hosts")), _objects(found.get("hostagents"))
     except (msgspec.DecodeError, ValueError) as error:
@@ -50,5 +50,5 @@ def hosts_of(content: bytes) -> dict[str, str | None]:
     return {host: address for host, address in named.items() if host not in lost}
 
 
-def _objects(part: bytes | None) -> list[_Object]:
+def _objects(part: memoryview | None) -> list[_Object]:
     return msgspec.msgpack.decode(part, type=list[_Object]) if part is not None else []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.state import snapshot
-from innkeeper.state.snapshot import Kind, Origin, Refused, SnapshotRefusedError
+from innkeeper.state.snapshot import Kind, Origin, Refused, Snapshot, SnapshotRefusedError
 from innkeeper.views.guest import Guest
 from innkeeper.views.host import Host
 from innkeeper.views.meta import Meta, View
@@ -22,15 +22,19 @@ ORIGIN = Origin("here", "first", "m1")
 CONTENT = snapshot.encode(KINDS, views=VIEWS, origin=ORIGIN, made_at=objects.NOW)
 
 
+def kinds(found: Snapshot) -> dict[str, Kind]:
+    return {name: Kind(each.resource_version, each.objects()) for name, each in found.parts.items()}
+
+
 def refusal(content: bytes) -> Refused:
     with pytest.raises(SnapshotRefusedError) as caught:
-        snapshot.decode(content, views=VIEWS)
+        kinds(snapshot.opened(content, views=VIEWS))
     return caught.value.why
 
 
 def test_what_was_written_is_read() -> None:
-    found = snapshot.decode(CONTENT, views=VIEWS)
-    assert (found.origin, found.made_at, found.kinds) == (ORIGIN, objects.NOW, KINDS)
+    found = snapshot.opened(CONTENT, views=VIEWS)
+    assert (found.origin, found.made_at, kinds(found)) == (ORIGIN, objects.NOW, KINDS)
 
 
 def test_a_kind_that_is_read_otherwise_by_now_is_left_out() -> None:
@@ -38,8 +42,8 @@ def test_a_kind_that_is_read_otherwise_by_now_is_left_out() -> None:
         metadata: Meta
         added: str = "new"
 
-    found = snapshot.decode(CONTENT, views={"guests": Other, "hosts": Host})
-    assert found.kinds == {"hosts": KINDS["hosts"]}
+    found = snapshot.opened(CONTENT, views={"guests": Other, "hosts": Host})
+    assert kinds(found) == {"hosts": KINDS["hosts"]}
 
 
 def test_other_words_about_a_kind_change_nothing() -> None:
@@ -56,8 +60,8 @@ def test_other_words_about_a_kind_change_nothing() -> None:
     before, after = told("As it was."), told("In better words.")
     kept = Kind("5", [before(metadata=Meta(name="a"), description="kept")])
     content = snapshot.encode({"told": kept}, views={"told": before}, origin=ORIGIN, made_at=objects.NOW)
-    found = snapshot.decode(content, views={"told": after}).kinds["told"]
-    assert found.objects == [after(metadata=Meta(name="a"), description="kept")]
+    found = snapshot.opened(content, views={"told": after}).parts["told"]
+    assert found.objects() == [after(metadata=Meta(name="a"), description="kept")]
 
 
 def test_a_field_more_or_less_is_noticed_whatever_its_name() -> None:
