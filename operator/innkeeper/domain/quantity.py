@@ -85,12 +85,12 @@ class Amounts:
     @classmethod
     def of(cls, resources: Resources | None) -> "Amounts":
         """Return what a set of quantities means; nothing where there is none."""
-        if resources is None:
-            return cls()
-        return cls(cpu_millis(resources.cpu), bytes_of(resources.memory), bytes_of(resources.disk))
+        return cls() if resources is None else _amounts(resources.cpu, resources.memory, resources.disk)
 
     def bounded(self) -> "Amounts":
         """Return them with no amount above MOST: whoever tells of more tells of what no machine has."""
+        if self.cpu_millis <= MOST and self.memory_bytes <= MOST and self.disk_bytes <= MOST:
+            return self
         return Amounts(min(self.cpu_millis, MOST), min(self.memory_bytes, MOST), min(self.disk_bytes, MOST))
 
     def quantities(self) -> Resources:
@@ -114,3 +114,9 @@ class Amounts:
             self.memory_bytes - other.memory_bytes,
             self.disk_bytes - other.disk_bytes,
         )
+
+
+# Most guests ask for the same few sizes.
+@lru_cache(maxsize=4096)
+def _amounts(cpu: str, memory: str, disk: str) -> Amounts:
+    return Amounts(cpu_millis(cpu), bytes_of(memory), bytes_of(disk))

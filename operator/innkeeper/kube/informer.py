@@ -10,10 +10,10 @@ one object never ends the watch of all. Data come from the API server only, or f
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from random import Random
 from typing import Generic, TypeVar
 
+import msgspec
 import structlog
 
 from innkeeper.clock import Clock
@@ -39,8 +39,7 @@ QUIET_S = 0.5
 LOOK_S = 0.01  # long enough for the loop to find what came while it was busy
 
 
-@dataclass(frozen=True)
-class Change(Generic[V]):
+class Change(msgspec.Struct, Generic[V], frozen=True):
     """One object changed: `old` is None when it is new, `new` is None when it is gone."""
 
     key: Key
@@ -157,8 +156,14 @@ class Informer(Generic[V]):
 
     def fill(self, objects: Iterable[V]) -> None:
         """Take some of the objects of the version that was begun at."""
+        held = self.objects
         for each in objects:
-            self._accept(each)
+            key = key_of(each)
+            if key in held:
+                self._accept(each)
+            else:
+                held[key] = each
+                self._tell(Change(key, None, each))
 
     def filled(self) -> None:
         """All objects were there: take what the watch tells."""

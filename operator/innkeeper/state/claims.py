@@ -154,19 +154,27 @@ class Claims:
         family, number = address
         key = pool, space, family
         # An empty one stays: a choice under way may hold it, and has to see what comes into it.
-        taken = self._taken_of.setdefault(key, Taken())
+        taken = self._taken_of.get(key)
+        if taken is None:
+            taken = self._taken_of[key] = Taken()
         (taken.add if step > 0 else taken.discard)(number)
 
 
 def _add(counter: Counter[K], key: K, step: int) -> None:
     """Count without keeping keys that are back at nothing."""
-    counter[key] += step
-    if not counter[key]:
-        del counter[key]
+    count = counter.get(key, 0) + step
+    if count:
+        counter[key] = count
+    else:
+        counter.pop(key, None)
 
 
 def _index(table: defaultdict[str, set[str]], key: str, name: str, step: int) -> None:
     """Note a name under a key, or take it away (-1), without keeping keys that are back at nothing."""
-    (table[key].add if step > 0 else table[key].discard)(name)
-    if not table[key]:
+    names = table[key]
+    if step > 0:
+        names.add(name)
+        return
+    names.discard(name)
+    if not names:
         del table[key]

@@ -248,6 +248,8 @@ class Subset:
             self._tell_operations(guest)
 
     def _tell_operations(self, guest: Key) -> None:
+        if not self.operations.by_key:
+            return
         for key in self.operations.keys_of(guest):
             self.on_operation(key)
 
@@ -313,7 +315,7 @@ class Subset:
             self.on_guest(follower)
 
     def _tell_of_room(self) -> None:
-        if self.fleet.gains and len(self.backlog):
+        if len(self.backlog) and self.fleet.gains:
             self.on_room()
 
     def _keep_by_order(self, guest_id: str) -> bool:

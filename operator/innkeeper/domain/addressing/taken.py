@@ -21,7 +21,10 @@ class Taken:
 
     def add(self, number: int) -> None:
         """Note that an address is taken."""
-        self._blocks.setdefault(number // _BLOCK, set()).add(number)
+        block = self._blocks.get(number // _BLOCK)
+        if block is None:
+            block = self._blocks[number // _BLOCK] = set()
+        block.add(number)
 
     def discard(self, number: int) -> None:
         """Note that an address is free."""
