@@ -56,7 +56,7 @@ class SimulatedHost:
         """Make what was not given."""
         self.driver = self.driver or SimulatedDriver(self.clock)
         self.network = self.network or SimulatedNetwork()
-        self.asker = self.asker or HostAsker(self.driver)
+        self.asker = self.asker or HostAsker(self.driver, self.clock)
         self.images = self.images or SimulatedImages(self.directory / "images")
 
     async def run(self) -> None:

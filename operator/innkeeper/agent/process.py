@@ -68,7 +68,7 @@ async def run_agent(settings: AgentSettings) -> None:
             driver=driver,
             images=images,
             network=network,
-            asker=HostAsker(driver),
+            asker=HostAsker(driver, clock),
             paths=paths,
             clock=clock,
             registry=registry,

@@ -10,11 +10,17 @@ from typing import Protocol
 
 from innkeeper.agent.drivers.driver import Driver
 from innkeeper.agent.readiness import echo
-from innkeeper.domain.orders import Order
+from innkeeper.clock import Clock
+from innkeeper.domain.orders import Order, Rank
 from innkeeper.errors import InnkeeperError
 from innkeeper.views.guest import ReadinessProbe
 
 _GUEST_AGENTS_AT_ONCE = 2
+_HUNG_AT_ONCE = 1  # of those, so that one place is always for guest agents that answer
+_QUICK_S, _HANGS_S = 1, 0.5
+_REMEMBERED_S = 600.0  # so that what is kept has a bound
+
+_Which = tuple[str, Rank]  # a Guest ID and its order: who was stopped and started is known anew
 
 
 class Asker(Protocol):
@@ -27,17 +33,20 @@ class Asker(Protocol):
 class HostAsker:
     """Asks from this host."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, clock: Clock) -> None:
         self._driver = driver
+        self._clock = clock
         # A guest agent that hangs holds one of the hypervisor's threads for the time-out: others need them, too.
         self._guest_agents = asyncio.Semaphore(_GUEST_AGENTS_AT_ONCE)
+        self._those_that_hang = asyncio.Semaphore(_HUNG_AT_ONCE)
+        self._hung: dict[_Which, float] = {}  # when they last did
 
     async def ask(self, order: Order, probe: ReadinessProbe) -> str | None:
         """Ask once."""
         within_s = probe.timeout_seconds
         address = order.addresses[0].address
         if probe.guest_agent is not None:
-            return await self._guest_agent(order.guest_id, within_s)
+            return await self._guest_agent(order, within_s)
         try:
             async with asyncio.timeout(within_s):
                 if probe.tcp is not None:
@@ -50,13 +59,36 @@ class HostAsker:
             return os.strerror(error.errno) if error.errno else str(error)
         return None
 
-    async def _guest_agent(self, guest_id: str, within_s: int) -> str | None:
+    async def _guest_agent(self, order: Order, within_s: int) -> str | None:
         try:
-            async with self._guest_agents:
-                answers = await self._driver.guest_agent_answers(guest_id, within_s=within_s)
+            answers = await self._answers_in_turn(order, within_s)
         except InnkeeperError as error:
             return error.message
         return None if answers else "no answer; does qemu-guest-agent run in the guest?"
+
+    async def _answers_in_turn(self, order: Order, within_s: int) -> bool:
+        """Ask for a moment, then for as long as it may take: one that hangs waits for the others that do."""
+        which = (order.guest_id, order.rank)
+        if which not in self._hung:
+            quick_s = min(within_s, _QUICK_S)
+            if await self._answers(which, quick_s):
+                return True
+            if which not in self._hung or within_s == quick_s:
+                return False
+        async with self._those_that_hang:
+            return await self._answers(which, within_s)
+
+    async def _answers(self, which: _Which, within_s: int) -> bool:
+        async with self._guest_agents:
+            began = self._clock.monotonic()
+            answers = await self._driver.guest_agent_answers(which[0], within_s=within_s)
+            now = self._clock.monotonic()
+        self._hung.pop(which, None)
+        # Of one that is not connected, as in a guest that starts, the hypervisor says so at once.
+        if not answers and now - began >= _HANGS_S:
+            self._hung = {each: at for each, at in self._hung.items() if at > now - _REMEMBERED_S}
+            self._hung[which] = now
+        return answers
 
 
 def describe(order: Order, probe: ReadinessProbe) -> str:
