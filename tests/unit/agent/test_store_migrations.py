@@ -8,19 +8,60 @@ import pytest
 
 from innkeeper.agent import refusals
 from innkeeper.agent.store import schema
-from innkeeper.agent.store.records import AddressInUse, GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.operations import OperationRecord
+from innkeeper.agent.store.records import (
+    AddressInUse,
+    GuestRecord,
+    Life,
+    LocalPower,
+    LocalWish,
+    Ready,
+    Tombstone,
+)
 from innkeeper.agent.store.schema import STEPS, StoreTooNewError
 from innkeeper.agent.store.store import Store
 from innkeeper.domain import orders
 from innkeeper.domain.host_store import Step
 from innkeeper.domain.orders import Rank
-from innkeeper.domain.reasons import OrderOutcome
+from innkeeper.domain.reasons import OperationPhase, OrderOutcome
 from innkeeper.views.guest import UserData
 from tests.kit import store_versions
 from tests.kit.agent_orders import KEYS, SIGNER, order
 
-AT = "2026-01-01T00:00:00Z"
+AT, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"
 VERSIONS = range(1, len(STEPS) + 1)
+
+
+def held_by(version: int) -> list[GuestRecord]:
+    """Return the guests of a database of a version, as this one has them."""
+    # An earlier agent did not note of which interface the address was.
+    interface = "eth0" if version >= 7 else None
+    refused = GuestRecord(
+        guest_id="g1",
+        order="signed",
+        rank=Rank(2, 3),
+        namespace="guests",
+        name="web",
+        outcome=OrderOutcome.REFUSED,
+        life=Life.NEW,
+        ready=Ready(False, "AddressInUse", "taken"),
+        conflict=AddressInUse("10.0.0.9", "52:54:00:00:00:01", interface) if version >= 2 else None,
+        accepted_at="" if version >= 4 else AT,
+    )
+    stopped = GuestRecord(
+        guest_id="g4",
+        order="signed",
+        rank=Rank(1, 1),
+        namespace="guests",
+        name="db",
+        outcome=OrderOutcome.ACCEPTED,
+        life=Life.OFF,
+        ready=Ready(False, "StoppedAtHost"),
+        accepted_at=AT,
+        wish=LocalWish(LocalPower.STOPPED, "alice", "2026-01-02T00:00:00Z"),
+        boot="boot-1" if version >= 8 else "",
+    )
+    return [refused, stopped] if version >= 4 else [refused]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -35,25 +76,37 @@ def test_a_step_that_hosts_have_taken_still_makes_what_it_made(tmp_path: Path, v
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_database_of_each_version_holds_something_in_all_that_its_steps_brought(
+    tmp_path: Path, version: int
+) -> None:
+    store_versions.put(tmp_path / "agent.db", version)
+    assert store_versions.blank_columns(tmp_path / "agent.db") == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_an_earlier_database_is_opened_with_all_that_it_held(tmp_path: Path, version: int) -> None:
     store_versions.put(tmp_path / "agent.db", version)
     store = await Store.open(tmp_path / "agent.db", host="inn-a", new_id="id-new")
     assert store.store_id == "id-old"
-    assert await store.guests() == [
-        GuestRecord(
-            guest_id="g1",
-            order="signed",
-            rank=Rank(2, 3),
-            namespace="guests",
-            name="web",
-            outcome=OrderOutcome.REFUSED,
-            life=Life.NEW,
-            ready=Ready(False, "AddressInUse", "taken"),
-            conflict=AddressInUse("10.0.0.9", "52:54:00:00:00:01") if version >= 2 else None,
-            accepted_at="" if version >= 4 else AT,
-        )
-    ], "an earlier agent did not note of which interface the address was"
-    assert await store.tombstone("g0") == Tombstone("g0", Rank(1, 2))
+    assert await store.guests() == held_by(version)
+    assert await store.tombstone("g0") == (
+        Tombstone("g0", Rank(1, 2), "signed to destroy", "guests", "gone")
+        if version >= 3
+        else Tombstone("g0", Rank(1, 2))
+    )
+    forgotten = Tombstone("g5", Rank(1, 1), forgotten=f"bob at {AT}")
+    assert await store.tombstone("g5") == (forgotten if version >= 4 else None)
+    assert await store.operations() == (
+        [
+            OperationRecord(
+                "g4", "reboot-1", "Reboot", OperationPhase.FAILED, "run-1", AT, LATER, "NoAnswer", "it hangs"
+            )
+        ]
+        if version >= 5
+        else []
+    )
+    [refused, *_] = (await store.snapshot()).guests
+    assert refused.history == [Step(at=AT, reason="AddressInUse", message="taken", number=1)]
     assert [line.what for line in await store.changes()] == ["Destroyed", "Refused Running"]
     await store.bury(Tombstone("g1", Rank(3, 1), "signed to destroy", "guests", "web"), at=AT)
     assert (await store.tombstone("g1")) == Tombstone("g1", Rank(3, 1), "signed to destroy", "guests", "web")
