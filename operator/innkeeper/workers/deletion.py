@@ -84,8 +84,9 @@ class DeletionWorker:
     async def finish_unowned(self, host: str, guest_id: str) -> None:
         """Clear up behind a guest whose object is gone: after a forced deletion, or a restart between two writes.
 
-        Acts only where the host confirmed an order to destroy, is lost, or refused the guest and so holds nothing; and
-        where a person said that this guest, which no object is left of, is to be removed.
+        Acts only where the host said that the guest is gone from it, by an order or by a person's word there, is lost,
+        or refused the guest and so holds nothing; and where a person said that this guest, which no object is left of,
+        is to be removed.
 
         Raises:
             ApiError: the API server refused, or is away.
@@ -93,8 +94,7 @@ class DeletionWorker:
         assignment = self._subset.assignment(guest_id, host)
         if assignment is None or guest_id in self._subset.guest_keys:
             return
-        destroyed = assignment.spec.desired == Desired.DESTROYED and is_destroyed(assignment)
-        if destroyed or self._subset.host_is_lost(host):
+        if is_destroyed(assignment) or self._subset.host_is_lost(host):
             if not self._held_elsewhere(guest_id, host):
                 await self._network.release_all(guest_id)
             await self._assigner.remove(assignment)

@@ -149,6 +149,19 @@ async def test_nobody_starts_here_what_an_order_wants_off(
     assert running.driver.starts[GUEST] == 1
 
 
+async def test_a_guest_that_was_refused_is_not_forgotten(running: AgentHost) -> None:
+    """Nothing of it is here; a tombstone in place of the refusal would keep it from being placed elsewhere."""
+    await running.assign(order(2, addresses=order().addresses))
+
+    async def is_refused() -> bool:
+        return (await running.assignment(guest_id(2))).status.outcome == "Refused"
+
+    await eventually(is_refused)
+    with pytest.raises(NotPossibleError, match="refused the guest, and holds nothing of it"):
+        await say(running, Verb.FORGET, guest_id(2))
+    assert await is_refused()
+
+
 async def test_a_name_that_no_guest_or_more_than_one_has_is_refused(running: AgentHost) -> None:
     twin = order(2, name="web-1")
     await running.assign(twin)

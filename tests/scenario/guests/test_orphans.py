@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from innkeeper.agent.store.records import Tombstone
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.revival import NotRevivableError
 from innkeeper.domain.orders import Rank
@@ -416,6 +417,28 @@ async def test_one_that_cannot_be_adopted_is_left_alone_for_a_while(frozen_scene
     scene.clock.advance(AGAIN_S)
     await keeper.look()
     assert len(scene.api.called("create guests")) == 2
+
+
+@pytest.mark.parametrize("first", ["forgotten", "stripped"])
+async def test_one_that_is_forgotten_at_its_host_leaves_nothing(scene: GuestScene, first: str) -> None:
+    """A person at the host took it off there: no order is left that keeps the Host, and its address is free."""
+    scene.add_guest()
+    await scene.until_ready()
+    host = scene.hosts["a"]
+    if first == "stripped":
+        await stripped(scene)
+    record = host.records.pop(guest_id())
+    host.tombstones[guest_id()] = Tombstone(
+        guest_id(), record.rank, None, record.namespace, record.name, "root"
+    )
+    host.look()
+    if first == "forgotten":
+        await eventually(lambda: scene.assignments()[0].status.outcome == "Destroyed")
+        await settled(lambda: len(scene.api.calls))
+        assert scene.assignments()
+        await stripped(scene)
+    await eventually(lambda: not scene.assignments())
+    assert scene.addresses() == []
 
 
 async def test_a_claim_of_a_guest_that_its_host_refused_is_released(scene: GuestScene) -> None:

@@ -72,13 +72,13 @@ class Verbs:
 
     async def _forget(self, question: Question) -> str:
         jobs, inventory = self.reconciler.jobs, self.reconciler.inventory
-        guest_id = self.wishes.find(question.guest).order.guest_id
+        guest_id = self.wishes.accepted(question.guest).order.guest_id
         await inventory.tried.wait()
         away = self._away()
         if away is not None:
             raise NotPossibleError(f"it is not known whether it is off: {away}")
         await inventory.refresh()
-        guest = self.wishes.find(guest_id)
+        guest = self.wishes.accepted(guest_id)
         phase = inventory.phases.get(guest_id)
         if inventory.trouble is not None:
             raise NotPossibleError(f"it is not known whether it is off: {inventory.trouble}")

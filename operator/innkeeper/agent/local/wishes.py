@@ -57,9 +57,20 @@ class Wishes:
             f"this host holds no guest {name[:130]!r}: give a Guest ID or NAMESPACE/NAME, as `list` shows them"
         )
 
+    def accepted(self, name: str) -> HeldGuest:
+        """Return the guest of an ID or a name, as `find` does, where this host took it.
+
+        Raises:
+            NotPossibleError: there is none, more than one, or the host refused it.
+        """
+        guest = self.find(name)
+        if guest.record.outcome != OrderOutcome.ACCEPTED:
+            raise NotPossibleError("this host refused the guest, and holds nothing of it")
+        return guest
+
     async def stop(self, name: str, *, by: str) -> HeldGuest:
         """Want a guest off until somebody here starts it, or an order changes its power."""
-        guest = self._accepted(name)
+        guest = self.accepted(name)
         if guest.order.desired != Desired.RUNNING:
             raise NotPossibleError(f"its order says {guest.order.desired} already")
         wish = LocalWish(LocalPower.STOPPED, by[:MAX_BY] or "somebody", rfc3339(self.clock.now()))
@@ -69,7 +80,7 @@ class Wishes:
 
     async def start(self, name: str, *, by: str) -> HeldGuest:
         """Want a guest on: an earlier stop is over, one that rests starts, and one of a copied store needs no order."""
-        guest = self._accepted(name)
+        guest = self.accepted(name)
         refused = _NOT_STARTED.get(Desired(guest.order.desired))
         if refused is not None:
             raise NotPossibleError(refused)
@@ -98,9 +109,3 @@ class Wishes:
             epoch=order.epoch,
             serial=order.serial,
         )
-
-    def _accepted(self, name: str) -> HeldGuest:
-        guest = self.find(name)
-        if guest.record.outcome != OrderOutcome.ACCEPTED:
-            raise NotPossibleError("this host refused the guest, and holds nothing of it")
-        return guest
