@@ -20,6 +20,7 @@ from innkeeper.cli.at_host import STATE_DIR, StateDir
 from innkeeper.cli.guest.tables import columns
 from innkeeper.cli.output import Output
 from innkeeper.domain.host_store import GuestEntry
+from innkeeper.domain.orders import OrderImage
 from innkeeper.domain.quantity import format_bytes, format_cpu
 
 
@@ -47,7 +48,7 @@ def _parts(found: Inspection) -> Iterator[str]:
     yield _head(found)
     if found.guests:
         yield _guests(found.guests)
-        yield from (_history(each.entry) for each in found.guests)
+        yield from (text for each in found.guests for text in _of_guest(each))
     if found.operations:
         yield _operations(found.operations)
     if found.tombstones:
@@ -98,21 +99,38 @@ def _guests(guests: list[GuestFacts]) -> str:
             "SINCE",
             "SIZE",
             "ADDRESSES",
+            "IMAGE",
+            "AT THE HOST",
         ]
     ]
     for each in guests:
         entry, says = each.entry, each.says
         order: list[object] = ["", "unreadable", ""]
-        size, addresses = "", ""
+        size, addresses, image = "", "", ""
         if says is not None:
             order = [f"{says.namespace}/{says.name}", f"{says.epoch}.{says.serial}", says.desired]
             wants = says.resources
             amounts = (format_bytes(wants.memory_bytes), format_bytes(wants.disk_bytes))
             size = ", ".join((format_cpu(wants.cpu_millis), *amounts))
             addresses = " ".join(address.address for address in says.addresses)
+            image = _image(says.image) if says.image is not None else ""
         stands = [entry.outcome, entry.life, entry.ready, entry.reason, entry.changed_at]
-        rows.append([entry.guest_id, *order, *stands, size, addresses])
+        wish = f"{entry.wish.power} by {entry.wish.by} at {entry.wish.at}" if entry.wish is not None else ""
+        rows.append([entry.guest_id, *order, *stands, size, addresses, image, wish])
     return columns(rows)
+
+
+def _image(image: OrderImage) -> str:
+    return f"{image.namespace}/{image.name} {image.digest}"
+
+
+def _of_guest(guest: GuestFacts) -> Iterator[str]:
+    says = guest.says
+    notes = [("LABEL", says.labels), ("ANNOTATION", says.annotations)] if says is not None else []
+    for kind, found in notes:
+        if found:
+            yield f"{kind.title()}s of {guest.entry.guest_id}\n{columns([[kind, 'VALUE'], *found.items()])}"
+    yield _history(guest.entry)
 
 
 def _history(entry: GuestEntry) -> str:
@@ -130,9 +148,10 @@ def _operations(operations: list[OperationFacts]) -> str:
 
 
 def _tombstones(tombstones: list[TombstoneFacts]) -> str:
-    rows: list[list[object]] = [["DESTROYED", "GUEST", "ORDER", "AT"]]
+    rows: list[list[object]] = [["TOMBSTONE", "GUEST", "ORDER", "AT", "WHAT"]]
     for each in tombstones:
         entry = each.entry
         name = f"{each.namespace}/{each.name}" if each.name else ""
-        rows.append([entry.guest_id, name, f"{entry.epoch}.{entry.serial}", entry.destroyed_at])
+        what = f"Forgotten by {entry.forgotten}" if entry.forgotten else "Destroyed"
+        rows.append([entry.guest_id, name, f"{entry.epoch}.{entry.serial}", entry.destroyed_at, what])
     return columns(rows)

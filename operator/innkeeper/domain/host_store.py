@@ -38,6 +38,14 @@ class Step(Message, frozen=True):
     number: Seq = 0
 
 
+class WishEntry(Message, frozen=True):
+    """What a person at the host wants of a guest, Running or Stopped, who it was, and when (RFC 3339)."""
+
+    power: str
+    by: str
+    at: str
+
+
 class GuestEntry(Message, frozen=True):
     """One guest that the host holds, or refused: the order and what became of it.
 
@@ -54,6 +62,7 @@ class GuestEntry(Message, frozen=True):
     changed_at: str = ""
     accepted_at: str = ""  # RFC 3339: when the host promised to run it; an older agent does not tell
     history: list[Step] = []  # the oldest first, bounded
+    wish: WishEntry | None = None  # of a person at the host; an older agent does not tell
 
 
 def held_since(entry: GuestEntry) -> str | None:
@@ -69,13 +78,18 @@ def held_since(entry: GuestEntry) -> str | None:
 
 
 class TombstoneEntry(Message, frozen=True):
-    """A guest that was destroyed here; `order` is the signed order to do so, where the store still has it."""
+    """A guest that was destroyed here, or that a person took off this host.
+
+    `order` is the signed order to destroy it, where the store still has it. The files of a forgotten guest were set
+    aside, also where such an order came later.
+    """
 
     guest_id: str
     epoch: int
     serial: int
     destroyed_at: str
     order: str | None = None
+    forgotten: str = ""  # by whom and when a person took it off; an older agent does not tell
 
 
 class Change(Message, frozen=True):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from typer.testing import CliRunner, Result
 from innkeeper.agent.host_orders import HostOrders
 from innkeeper.agent.store import schema
 from innkeeper.agent.store.operations import OperationRecord
-from innkeeper.agent.store.records import GuestRecord, Life, Ready, Tombstone
+from innkeeper.agent.store.records import GuestRecord, Life, LocalPower, LocalWish, Ready, Tombstone
 from innkeeper.agent.store.store import Store
 from innkeeper.cli.main import app
 from innkeeper.domain.host_store import Step
+from innkeeper.domain.orders import Rank
 from innkeeper.domain.reasons import OperationPhase, OrderOutcome
 from innkeeper.views.guest import UserData
 from innkeeper.views.host import HostAgent, HostAgentSpec, Network
@@ -23,8 +25,13 @@ from innkeeper.views.meta import Meta
 from tests.kit.agent_orders import SIGNER, guest_id, order
 
 AT, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"
-GUEST, GONE = guest_id(1), guest_id(2)
-SAID = order(1, spec={"user_data": UserData(inline="the secret of this guest")})
+GUEST, GONE, FORGOTTEN = guest_id(1), guest_id(2), guest_id(3)
+SAID = order(
+    1,
+    spec={"user_data": UserData(inline="the secret of this guest")},
+    labels={"team": "blue"},
+    annotations={"ticket": "4711"},
+)
 ENDED = order(2, serial=7, desired="Destroyed")
 
 
@@ -107,6 +114,41 @@ def test_it_tells_what_operations_were_done_and_which_are_at_work(directory: Pat
     done, at_work = inspect_json(directory)["operations"]
     assert (done["id"], done["finishedAt"], done["reason"]) == ("reboot-1", LATER, "NoAnswer")
     assert (at_work["id"], at_work["guestId"], at_work["finishedAt"]) == ("pause-1", GUEST, None)
+
+
+async def at_the_host(path: Path) -> None:
+    """Have a person stop one guest and take another one off."""
+    store = await Store.open(path, host="inn-a", new_id="id-1")
+    [guest] = await store.guests()
+    wish = LocalWish(LocalPower.STOPPED, "alice", LATER)
+    await store.put(replace(guest, wish=wish), what="Stopped at the host", at=LATER)
+    await store.bury(Tombstone(FORGOTTEN, Rank(1, 3), None, "guests", "web-3", f"bob at {LATER}"), at=LATER)
+    await store.close()
+
+
+def test_it_tells_who_stopped_a_guest_here_and_who_took_one_off(directory: Path) -> None:
+    assert "alice" not in inspect(directory).stdout
+    asyncio.run(at_the_host(directory / "agent.db"))
+    text = inspect(directory).stdout.splitlines()
+    assert next(line for line in text if line.startswith(GUEST)).endswith(f"Stopped by alice at {LATER}")
+    assert next(line for line in text if line.startswith(GONE)).endswith("Destroyed")
+    assert next(line for line in text if line.startswith(FORGOTTEN)).endswith(f"Forgotten by bob at {LATER}")
+    found = inspect_json(directory)
+    assert found["guests"][0]["entry"]["wish"] == {"power": "Stopped", "by": "alice", "at": LATER}
+    assert {each["entry"]["guestId"]: each["entry"]["forgotten"] for each in found["tombstones"]} == {
+        GONE: "",
+        FORGOTTEN: f"bob at {LATER}",
+    }
+
+
+def test_text_tells_image_labels_and_annotations(directory: Path) -> None:
+    text = inspect(directory).stdout
+    guest = next(line for line in text.splitlines() if line.startswith(GUEST))
+    assert SAID.image is not None
+    assert f"{SAID.image.namespace}/{SAID.image.name} {SAID.image.digest}" in guest
+    lines = [line.split() for line in text.splitlines()]
+    assert ["team", "blue"] in lines
+    assert ["ticket", "4711"] in lines
 
 
 def test_text_tells_no_user_data(directory: Path) -> None:

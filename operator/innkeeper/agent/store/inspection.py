@@ -44,6 +44,8 @@ class OrderFacts(Fact, frozen=True):
     resources: OrderResources
     addresses: list[OrderAddress]
     image: OrderImage | None
+    labels: dict[str, str]
+    annotations: dict[str, str]
 
 
 class GuestFacts(Fact, frozen=True):
@@ -159,6 +161,8 @@ def _says(text: str) -> OrderFacts | None:
         resources=order.resources,
         addresses=order.addresses,
         image=order.image,
+        labels=order.labels,
+        annotations=order.annotations,
     )
 
 

@@ -9,7 +9,16 @@ import sqlite3
 import msgspec
 
 from innkeeper.agent.store import rows
-from innkeeper.domain.host_store import GAP, PAGE, Change, Events, GuestEntry, Snapshot, TombstoneEntry
+from innkeeper.domain.host_store import (
+    GAP,
+    PAGE,
+    Change,
+    Events,
+    GuestEntry,
+    Snapshot,
+    TombstoneEntry,
+    WishEntry,
+)
 from innkeeper.errors import TerminalError
 from innkeeper.views.host import HostAgentSpec
 
@@ -123,6 +132,7 @@ def _guest(connection: sqlite3.Connection, guest_id: str) -> GuestEntry | None:
     if found is None:
         return None
     record, changed_at = found
+    wish = record.wish
     return GuestEntry(
         guest_id=guest_id,
         order=record.order,
@@ -134,6 +144,7 @@ def _guest(connection: sqlite3.Connection, guest_id: str) -> GuestEntry | None:
         changed_at=changed_at,
         accepted_at=record.accepted_at,
         history=rows.history(connection, guest_id),
+        wish=None if wish is None else WishEntry(power=wish.power, by=wish.by, at=wish.at),
     )
 
 
@@ -148,4 +159,5 @@ def _tombstone(connection: sqlite3.Connection, guest_id: str) -> TombstoneEntry 
         serial=tombstone.rank.serial,
         destroyed_at=destroyed_at,
         order=tombstone.order,
+        forgotten=tombstone.forgotten,
     )
