@@ -4,9 +4,7 @@ Network, broadcast and gateway addresses, reservations and exclusions are cut ou
 integers, so an IPv6 network costs as little as a small IPv4 one. It never knows which addresses are taken.
 """
 
-import contextlib
 import ipaddress
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +19,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Number = tuple[int, int]  # family (4 or 6) and number of an address
 
 V4, V6 = 4, 6  # families
+_OCTETS, _MOST_OCTET = 4, 255
 LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
 PREFIXES = {V4: (8, 30), V6: (32, 126)}
 _ANYCAST_PREFIX, _ANYCAST_COUNT = 64, 128  # RFC 2526: the last 128 interface IDs of such a subnet
@@ -113,9 +112,12 @@ def number_of(address: str) -> Number:
     Raises:
         ValueError: it is none.
     """
-    # The usual case, which ipaddress takes ten times as long for; what is written otherwise is its to judge.
-    with contextlib.suppress(OSError, ValueError):
-        return V4, int.from_bytes(socket.inet_pton(socket.AF_INET, address))
+    octets = address.split(".")
+    # The usual case, which ipaddress takes several times as long for; what is written otherwise is its to judge.
+    if len(octets) == _OCTETS and all(each.isdecimal() and each == str(int(each)) for each in octets):
+        first, second, third, fourth = map(int, octets)
+        if max(first, second, third, fourth) <= _MOST_OCTET:
+            return V4, first << 24 | second << 16 | third << 8 | fourth
     parsed = ipaddress.ip_address(address)
     return parsed.version, int(parsed)
 
