@@ -59,6 +59,17 @@ class HostStore:
         """Have the store tell that it destroyed a guest, by the order next to the given one."""
         self.bury_by(_ended(order), proven=proven)
 
+    def forget(self, order: Order, *, by: str) -> None:
+        """Have the store tell that a person took a guest off the host, which it held by the given order."""
+        self.guests.pop(order.guest_id, None)
+        self.tombstones[order.guest_id] = TombstoneEntry(
+            guest_id=order.guest_id,
+            epoch=order.epoch,
+            serial=order.serial,
+            destroyed_at="2026-01-01T00:00:00Z",
+            forgotten=by,
+        )
+
     def bury_by(self, end: Order, *, proven: bool = True) -> None:
         """Have the store tell that it destroyed a guest by the given order."""
         self.guests.pop(end.guest_id, None)
@@ -130,6 +141,7 @@ class ObedientStore:
                     serial=each.rank.serial,
                     destroyed_at="2026-01-01T00:00:00Z",
                     order=each.order,
+                    forgotten=each.forgotten,
                 )
                 for each in self._host.tombstones.values()
             ],

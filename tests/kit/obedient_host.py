@@ -97,6 +97,12 @@ class ObedientHost:
         self.records.pop(guest_id, None)
         self.tombstones[guest_id] = Tombstone(guest_id, rank, text)
 
+    def forget(self, guest_id: str, *, by: str) -> None:
+        """Take a guest off, as a person at the host does."""
+        record = self.records.pop(guest_id)
+        self.tombstones[guest_id] = Tombstone(guest_id, record.rank, forgotten=by)
+        self.look()
+
     def _lacks_room(self, order: Order) -> str | None:
         others = self.running.keys() - {order.guest_id}
         return "InsufficientCapacity" if self.room is not None and len(others) >= self.room else None
@@ -161,9 +167,8 @@ class ObedientHost:
             status = "True" if record.ready.status else "False"
             self._say(assignment, record.outcome, status=status, reason=record.ready.reason, held=record.rank)
         elif tombstone is not None:
-            self._say(
-                assignment, OrderOutcome.DESTROYED, status="False", reason="Destroyed", held=tombstone.rank
-            )
+            reason = "ForgottenAtHost" if tombstone.forgotten else "Destroyed"
+            self._say(assignment, OrderOutcome.DESTROYED, status="False", reason=reason, held=tombstone.rank)
 
     def _say(
         self,

@@ -19,6 +19,8 @@ REVIVED_FROM_ANNOTATION = "innkeeper.dev/revived-from"  # the host whose order a
 DESTROYED_ANNOTATION = (
     "innkeeper.dev/destroyed"  # EPOCH.SERIAL of the order that ended the guest: it is not built again
 )
+# EPOCH.SERIAL/WHO AND WHEN, beside the former: nobody ordered that end, a person at the host took the guest off it.
+FORGOTTEN_ANNOTATION = "innkeeper.dev/forgotten"
 # UID/EPOCH.SERIAL, its own UID and the order that a Guest from an older copy of the store was brought to.
 CAUGHT_UP_ANNOTATION = "innkeeper.dev/caught-up-with"
 FORCE_DELETE_ANNOTATION = "innkeeper.dev/force-delete"

@@ -10,7 +10,7 @@ from innkeeper.kube.resources import GUESTS, IP_POOLS
 from tests.kit.guest_scene import GuestScene
 from tests.kit.objects import NAMESPACE, guest_id
 from tests.kit.waiting import eventually, settled
-from tests.scenario.rebuild.putting_back import furnished, put_back, running
+from tests.scenario.rebuild.putting_back import furnished, hear, put_back, running
 
 
 @pytest.fixture
@@ -69,6 +69,37 @@ async def test_a_guest_destroyed_since_is_not_built_again_and_its_object_says_so
     assert running(scene) == {}
     assert [each.spec.serial for each in scene.assignments()] == [1], "no order was made"
     assert scene.addresses() == [], "its address rests"
+    scene.delete_guest()
+    await scene.until_gone()
+
+
+@pytest.mark.parametrize("store", ["as it was", "put back"])
+async def test_a_guest_that_was_forgotten_at_its_host_is_not_called_destroyed(
+    scene: GuestScene, store: str
+) -> None:
+    await scene.operator()
+    scene.add_guest()
+    await scene.until_ready()
+    backup = scene.api.store.backup()
+    scene.hosts["a"].forget(guest_id(), by="bob at noon")
+    await scene.until_reason("ForgottenAtHost")
+    outcome = await put_back(scene, backup) if store == "put back" else await hear(scene)
+    assert (outcome.made["Forgotten"], outcome.made["Destroyed"]) == (1, 0)
+
+    def is_told() -> bool:
+        told = scene.condition("Ready")
+        return told is not None and told.reason == "ForgottenAtHost" and "bob at noon" in told.message
+
+    await eventually(is_told)
+    await settled(lambda: len(scene.api.calls))
+    ready, stalled = scene.condition("Ready"), scene.condition("Stalled")
+    assert ready is not None
+    assert stalled is not None
+    assert "set aside there, not deleted" in ready.message
+    assert "order to destroy" not in ready.message
+    assert "delete the Guest" in stalled.message
+    assert running(scene) == {}
+    await hear(scene)
     scene.delete_guest()
     await scene.until_gone()
 

@@ -7,7 +7,7 @@ import pytest
 
 from innkeeper.domain.host_store import GuestEntry, TombstoneEntry
 from innkeeper.domain.lifecycle.ordering import to_destroy
-from innkeeper.domain.orders import Signer
+from innkeeper.domain.orders import Rank, Signer
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.rebuild.choice import Choice, choose
 from innkeeper.domain.rebuild.findings import FindingKind
@@ -111,6 +111,29 @@ def test_no_host_ends_the_guest_of_another_by_its_word_alone(hosts: tuple[HostSt
     choice = chosen(a, b)
     assert holders(choice) == {guest_id(): ("b", 1, 1)}
     assert kinds(choice) == [FindingKind.END_NOT_PROVEN]
+
+
+def test_one_that_was_taken_off_a_host_is_told_of_so(hosts: tuple[HostStore, HostStore]) -> None:
+    a, b = hosts
+    a.forget(a.order(epoch=9), by="bob at noon")
+    b.hold(b.order())
+    [finding] = chosen(*hosts).findings
+    assert (finding.kind, finding.host) == (FindingKind.END_NOT_PROVEN, "a")
+    assert "taken off it by bob at noon" in finding.message
+    assert "destroyed" not in finding.message
+
+
+@pytest.mark.parametrize(("bound", "word"), [("a", "bob at noon"), ("b", "")])
+def test_who_took_a_guest_off_counts_of_the_host_that_it_was_on(
+    hosts: tuple[HostStore, HostStore], bound: str, word: str
+) -> None:
+    a, b = hosts
+    a.forget(a.order(serial=2), by="bob at noon")
+    b.bury(b.order())
+    ends = chosen(a, b).ends
+    rank = ends.of(guest_id(), bound, epoch=1)
+    assert rank == Rank(1, 2)
+    assert ends.forgetter(guest_id(), bound, rank=rank) == word
 
 
 def test_a_host_may_end_its_own_guest_by_its_word(hosts: tuple[HostStore, HostStore]) -> None:

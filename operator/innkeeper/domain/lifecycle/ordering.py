@@ -27,6 +27,7 @@ _LEFT_OUT = frozenset(
         names.FORCE_DELETE_ANNOTATION,
         names.REVIVED_FROM_ANNOTATION,
         names.DESTROYED_ANNOTATION,
+        names.FORGOTTEN_ANNOTATION,
         names.CAUGHT_UP_ANNOTATION,
     }
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from innkeeper.domain.lifecycle.blocked import STALLED, Blocked
+from innkeeper.domain.lifecycle.destroyed import OVER
 from innkeeper.domain.orders import OrderInvalidError, peek
 from innkeeper.domain.reasons import ConditionType, GuestReason, OrderOutcome, RestartPolicy
 from innkeeper.views.assignment import Assignment
@@ -112,7 +113,7 @@ def _ready(situation: Situation) -> Condition:
     reported = _reported(situation) if host is not None else _not_ready(GuestReason.PENDING, "")
     blocked = situation.blocked
     # What was said before of a guest that is gone is true no more.
-    if blocked is not None and (reported.status != "True" or blocked.reason == GuestReason.DESTROYED_SINCE):
+    if blocked is not None and (reported.status != "True" or blocked.reason in OVER):
         return _not_ready(blocked.reason, blocked.message)
     return reported
 

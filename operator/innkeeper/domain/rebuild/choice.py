@@ -31,6 +31,7 @@ class Ends:
 
     proven: dict[str, dict[str, Rank]] = field(default_factory=dict)  # by a signed order that the host shows
     told: dict[str, dict[str, Rank]] = field(default_factory=dict)  # by that host's word alone
+    forgotten: dict[str, dict[str, str]] = field(default_factory=dict)  # of these: who took it off, and when
 
     def of(self, guest_id: str, host: str | None, *, epoch: int) -> Rank | None:
         """Return by which rank a guest was destroyed that is, or was to be, on `host` in `epoch`; None: it was not."""
@@ -39,6 +40,13 @@ class Ends:
             ranks.append(self.told.get(guest_id, {}).get(host))
         latest = max((each for each in ranks if each is not None), default=None)
         return latest if latest is not None and latest.epoch >= epoch else None
+
+    def forgetter(self, guest_id: str, host: str | None, *, rank: Rank) -> str:
+        """Return who took a guest off the host whose end of that rank it is, and when; empty: it was destroyed."""
+        hosts = [other for other, told in self.told.get(guest_id, {}).items() if told == rank]
+        if not hosts:
+            return ""
+        return self.forgotten.get(guest_id, {}).get(host if host in hosts else hosts[0], "")
 
     def proof(self, guest_id: str, host: str | None, *, epoch: int) -> Rank | None:
         """Return the same, by signed orders alone; None as the host: it is not known whose the epoch is."""
@@ -102,6 +110,8 @@ def _ends(heard: Iterable[Testimony]) -> Ends:
             ends.proven.setdefault(guest_id, {})[each.host] = rank
         for guest_id, rank in each.own_ends.items():
             ends.told.setdefault(guest_id, {})[each.host] = rank
+        for guest_id, word in each.forgotten.items():
+            ends.forgotten.setdefault(guest_id, {})[each.host] = word
     return ends
 
 
@@ -162,8 +172,10 @@ def _ended_elsewhere(ends: Ends, held: HeldOrder) -> Iterator[Finding]:
             )
             kind = FindingKind.SUPERSEDED
         else:
+            word = ends.forgotten.get(order.guest_id, {}).get(host)
+            did = f"it destroyed {name}" if word is None else f"{name} was taken off it by {word}"
             message = (
-                f"host {host} says that it destroyed {name}, and shows no order to do so: it counts as running on host "
+                f"host {host} says that {did}, and shows no order to do so: it counts as running on host "
                 f"{order.host}"
             )
             kind = FindingKind.END_NOT_PROVEN

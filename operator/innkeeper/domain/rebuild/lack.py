@@ -45,6 +45,12 @@ class Ended:
     guest: Guest
     rank: Rank
     is_over: bool
+    forgotten: str = ""  # by whom and when it was taken off its host instead
+
+    @property
+    def kind(self) -> str:
+        """As what it is counted."""
+        return "Forgotten" if self.forgotten else "Destroyed"
 
 
 @dataclass(kw_only=True)
@@ -150,7 +156,8 @@ def _ended(choice: Choice, guests: Mapping[str, Guest]) -> Iterator[Ended]:
         rank = choice.ends.of(guest_id, guest.status.host, epoch=guest.status.epoch)
         marked = names.DESTROYED_ANNOTATION in guest.metadata.annotations
         if rank is not None and guest_id not in alive and not marked:
-            yield Ended(guest=guest, rank=rank, is_over=guest_id not in ending)
+            forgotten = choice.ends.forgetter(guest_id, guest.status.host, rank=rank)
+            yield Ended(guest=guest, rank=rank, is_over=guest_id not in ending, forgotten=forgotten)
 
 
 def places_of(order: Order, pools: Mapping[str, Pool]) -> Places:

@@ -14,6 +14,8 @@ from innkeeper.domain.reasons import Desired, OrderOutcome
 from innkeeper.domain.rebuild.findings import Finding, FindingKind
 from innkeeper.views.host import HostAgentSpec
 
+MAX_FORGOTTEN = 128  # characters of a host's word that go into an annotation
+
 
 @dataclass(kw_only=True)
 class Testimony:
@@ -30,19 +32,26 @@ class Testimony:
         default_factory=dict
     )  # by a signed order, carried out or not: it counts elsewhere too
     own_ends: dict[str, Rank] = field(default_factory=dict)  # destroyed, by the host's word: counts of itself
+    forgotten: dict[str, str] = field(
+        default_factory=dict
+    )  # of these: by whom and when it was taken off the host
     findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _End:
-    """A guest that the host destroyed: by its word, and by the order that it shows, or what is wrong with that."""
+    """A guest that the host destroyed: by its word, and by the order that it shows, or what is wrong with that.
+
+    `forgotten` is its word of who took the guest off it instead.
+    """
 
     told: Rank
     proven: Rank | Finding | None
+    forgotten: str
 
 
 class Judging:
-    """Judges what one host tells. Of each guest the newest entry counts; of a tombstone no text is kept, only the ranks.
+    """Judges what one host tells. Of each guest the newest entry counts; of a tombstone no order is kept, only the ranks.
 
     A host may have destroyed very many guests.
     """
@@ -87,6 +96,8 @@ class Judging:
                 found.guests[guest_id] = held
         for guest_id, end in self._ends.items():
             found.own_ends[guest_id] = end.told
+            if end.forgotten:
+                found.forgotten[guest_id] = end.forgotten
             if isinstance(end.proven, Finding):
                 found.findings.append(end.proven)
             elif end.proven is not None:
@@ -94,13 +105,13 @@ class Judging:
         return found
 
     def _end(self, tombstone: TombstoneEntry) -> _End:
-        told = Rank(tombstone.epoch, tombstone.serial)
+        told, forgotten = Rank(tombstone.epoch, tombstone.serial), tombstone.forgotten[:MAX_FORGOTTEN]
         if tombstone.order is None:
-            return _End(told, None)
+            return _End(told, None, forgotten)
         shown = self._checked(tombstone.order, tombstone.guest_id)
         if isinstance(shown, Finding):
-            return _End(told, shown)
-        return _End(told, shown.order.rank if shown.order.desired == Desired.DESTROYED else None)
+            return _End(told, shown, forgotten)
+        return _End(told, shown.order.rank if shown.order.desired == Desired.DESTROYED else None, forgotten)
 
     def _checked(self, text: str, guest_id: str) -> HeldOrder | Finding:
         """Return the order if it is ours, that guest's and this host's; else what a person is told of it."""

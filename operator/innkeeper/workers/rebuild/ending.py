@@ -11,6 +11,7 @@ import structlog
 
 from innkeeper.clock import Clock
 from innkeeper.domain import names
+from innkeeper.domain.lifecycle.destroyed import end_mark
 from innkeeper.domain.lifecycle.ordering import assignment_spec
 from innkeeper.domain.lifecycle.revival import HeldOrder
 from innkeeper.domain.orders import Rank
@@ -59,7 +60,7 @@ class Ending:
             ApiError: the API server refused, or is away.
         """
         guest = ended.guest
-        mark = {"metadata": {"annotations": {names.DESTROYED_ANNOTATION: rank_text(ended.rank)}}}
+        mark = {"metadata": {"annotations": end_mark(rank_text(ended.rank), forgotten=ended.forgotten)}}
         metadata = guest.metadata
 
         async def note() -> None:
@@ -70,7 +71,7 @@ class Ending:
             except (NotFoundError, ConflictError):
                 return  # it is gone, or another one has its name
             self._assume(written)
-            self._made["Destroyed"] += 1
+            self._made[ended.kind] += 1
 
         await patiently(note, self._clock)
         if ended.is_over:
@@ -179,8 +180,10 @@ def not_ended(ended: Ended, why: str) -> Finding:
     """Return what a person is told of a Guest that cannot be changed to say that its guest was destroyed."""
     guest = ended.guest
     name = f"{guest.metadata.namespace}/{guest.metadata.name}"
+    rank = rank_text(ended.rank)
+    how = f"taken off its host by {ended.forgotten}" if ended.forgotten else f"destroyed by the order {rank}"
     message = (
-        f"{name} was destroyed by the order {rank_text(ended.rank)}, and its Guest, which is there, cannot be changed to "
+        f"{name} was {how}, and its Guest, which is there, cannot be changed to "
         f"say so: {why}. Delete that Guest, or it may be built anew"
     )
     return Finding(

@@ -166,7 +166,7 @@ def _counted(lacking: Lack, present: Present) -> Counter[str]:
             each.order.guest_id not in guests for each in lacking.claims
         ),  # beside those of Guests
         "Assignment": len(orders),
-        "Destroyed": len(lacking.ended),
+        **Counter(each.kind for each in lacking.ended),
         "CaughtUp": sum(bool(each.changes) for each in lacking.catching_up),
     }
     return Counter({kind: count for kind, count in counts.items() if count})
