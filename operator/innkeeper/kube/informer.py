@@ -103,7 +103,7 @@ class Informer(Generic[V]):
         self.resource_version = ""
         self.watching = False
         self.starts: Counter[Way] = Counter()
-        self.untaken = 0  # changes that whoever is told could not take
+        self.untaken: set[Key] = set()  # whose last change could not be taken by whoever is told
         # What happened meanwhile was not told, change by change.
         self.on_relist: Callable[[], None] = lambda: None
         self.longest_pause_s: Callable[[], float] = lambda: LAST_BACKOFF_S  # between two failed calls
@@ -178,8 +178,10 @@ class Informer(Generic[V]):
         try:
             self._on_change(change)
         except Exception:
-            self.untaken += 1
+            self.untaken.add(change.key)
             log.exception("change_not_taken", kind=self.resource.kind, key=change.key)
+        else:
+            self.untaken.discard(change.key)
 
     async def run(self) -> None:
         """List and watch for ever; trouble with the API server is logged and tried again."""

@@ -96,9 +96,9 @@ WATCH_STARTS = CounterFamily(
     labels=(_WATCHED, one_of("way", Way)),
     told_by=_OPERATOR,
 )
-WATCH_CHANGES_NOT_TAKEN = CounterFamily(
+WATCH_CHANGES_NOT_TAKEN = GaugeFamily(
     name="innkeeper_watch_changes_not_taken",
-    help="Changes of objects that could not be taken: the operator knows an older state of each. Its log names them.",
+    help="Objects whose last change could not be taken: the operator knows an older state of each. Its log names them.",
     labels=(_WATCHED,),
     told_by=_OPERATOR,
 )

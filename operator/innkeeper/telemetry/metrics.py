@@ -58,7 +58,7 @@ class WatchMetrics:
             ((kind, way), float(each.starts[way])) for kind, each in self._informers.items() for way in Way
         )
         families.WATCH_CHANGES_NOT_TAKEN.read(registry).samples = lambda: (
-            ((kind,), float(each.untaken)) for kind, each in self._informers.items()
+            ((kind,), float(len(each.untaken))) for kind, each in self._informers.items()
         )
 
     def watch(self, kind: str, watch: Watch, *, count: Callable[[], int]) -> None:

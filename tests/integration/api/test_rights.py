@@ -40,7 +40,7 @@ RIGHTS = [
     (OPERATOR, f"{RBAC}/clusterroles", "", "get create patch escalate bind"),
     (OPERATOR, "coordination.k8s.io/leases", "get list watch create patch", "delete deletecollection"),
     (OPERATOR, "apiextensions.k8s.io/customresourcedefinitions", "get list watch", "create patch delete"),
-    (IMAGES, f"{GROUP}/images", "get list watch", "create patch delete"),
+    (IMAGES, f"{GROUP}/images", "get", "list watch create patch delete"),
     (IMAGES, f"{GROUP}/assignments", "get", "list watch create patch"),
     (IMAGES, "authentication.k8s.io/tokenreviews", "create", ""),
     (IMAGES, "/secrets", "", "get list watch create patch update delete"),

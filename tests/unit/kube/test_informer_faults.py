@@ -454,21 +454,28 @@ async def test_a_revoked_token_is_read_anew_from_its_file(api: FakeApi, tmp_path
 
 async def test_one_object_that_cannot_be_taken_ends_nothing(api: FakeApi, client: Client) -> None:
     taken: list[str] = []
+    bad = {"bad"}
 
     def take(change: Change[Any]) -> None:
-        if change.key[1] == "bad":
+        if change.key[1] in bad:
             raise OverflowError("no such number")
         taken.append(change.key[1])
 
     put(api, "a", "bad")
     informer: Informer[Any] = Informer(client, CONFIG_MAPS, on_change=take, clock=QuickClock())
     running = asyncio.create_task(informer.run())
-    await eventually(lambda: taken == ["a"] and informer.untaken == 1)
+    await eventually(lambda: taken == ["a"] and informer.untaken == {("default", "bad")})
     api.patch(CONFIG_MAPS, "bad", {"data": {"x": "1"}}, namespace="default")
     put(api, "b")
     await eventually(lambda: taken == ["a", "b"])
-    assert informer.untaken == 2
+    assert informer.untaken == {("default", "bad")}
     assert held(informer) == {"a", "b", "bad"}
     assert informer.starts == {Way.LIST: 1}, "the watch goes on"
+    api.delete(CONFIG_MAPS, "bad", namespace="default")
+    await eventually(lambda: "bad" not in held(informer))
+    assert informer.untaken == {("default", "bad")}, "that it is gone could not be taken either"
+    bad.clear()
+    put(api, "bad")
+    await eventually(lambda: not informer.untaken)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

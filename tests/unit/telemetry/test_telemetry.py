@@ -140,7 +140,7 @@ def test_changes_that_were_not_taken_are_counted_by_kind() -> None:
     WatchMetrics(registry).informer("guests", informer)
     informer.resume([view(objects.guest("a"), Guest), view(objects.guest("b"), Guest)], "7")
     text = generate_latest(registry).decode()
-    assert 'innkeeper_watch_changes_not_taken_total{kind="guests"} 2.0' in text
+    assert 'innkeeper_watch_changes_not_taken{kind="guests"} 2.0' in text
 
 
 def test_two_processes_in_one_interpreter_share_no_metric() -> None:
