@@ -57,6 +57,15 @@ def test_a_layer_holds_those_before_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("layer", list(Layer))
+def test_one_that_is_being_deleted_has_come_to_no_layer(layer: Layer) -> None:
+    """It is bound still, which says nothing to who waits for it."""
+    going = guest(RESOLVED, condition("Ready", "True", "Running"), deleted=True, **BINDING)
+    with pytest.raises(AskingError, match="is being deleted") as told_so:
+        is_reached(going, layer)
+    assert told_so.value.code == ExitCode.DELETED
+
+
 def test_a_guest_that_is_off_never_runs() -> None:
     found = guest(condition("Ready", "True", "Stopped"), **BINDING)
     assert is_reached(found, Layer.READY)

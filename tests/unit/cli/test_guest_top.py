@@ -100,6 +100,19 @@ def test_all_pages_of_every_account_are_read() -> None:
     assert server.asked == [f"{BASE}/guestusages", f"{BASE}/guestusages?continue=a"]
 
 
+def test_of_several_names_one_that_cannot_be_told_hides_no_other() -> None:
+    class OneIsSilent(Server):
+        def get(self, path: str) -> Document:
+            if "/db/" in path:
+                raise AskingError("host b did not answer within 10 s")
+            return super().get(path)
+
+    done = run(OneIsSilent(usage=WEB), "db", "web")
+    assert done.stdout.splitlines()[1].startswith("web")
+    assert isinstance(done.exception, AskingError)
+    assert str(done.exception) == "host b did not answer within 10 s"
+
+
 def test_one_guest_by_its_name() -> None:
     server = Server(usage=WEB)
     assert run(server, "web", "-n", "shop", "-o", "name").output == "guest.innkeeper.dev/web\n"

@@ -57,8 +57,9 @@ def is_reached(guest: Document, layer: Layer) -> bool:
     """Tell whether a guest has come to a layer.
 
     Raises:
-        AskingError: it never will by itself: it is off, and its machine was to run.
+        AskingError: it never will by itself: it is off, and its machine was to run; or it is being deleted.
     """
+    _see_that_it_stays(guest)
     now = reached(guest)
     reason = condition(guest, ConditionType.READY).get("reason")
     if layer is Layer.RUNNING and now is Layer.READY and reason in OFF:
@@ -73,8 +74,7 @@ def check(guest: Document, *, waits_for_room: bool) -> None:
         AskingError: it is being deleted, or something has to be done first; the message says what.
     """
     name = _name(guest)
-    if guest["metadata"].get("deletionTimestamp"):
-        raise AskingError(f"{name} is being deleted", code=ExitCode.DELETED)
+    _see_that_it_stays(guest)
     ready = condition(guest, ConditionType.READY)
     stalled = condition(guest, ConditionType.STALLED)
     if (
@@ -108,6 +108,11 @@ def told(guest: Document) -> str:
 def is_current(guest: Document, found: Document) -> bool:
     """Tell whether a condition speaks of what the guest is asked for now."""
     return bool(found) and found.get("observedGeneration", -1) >= guest["metadata"].get("generation", 0)
+
+
+def _see_that_it_stays(guest: Document) -> None:
+    if guest["metadata"].get("deletionTimestamp"):
+        raise AskingError(f"{_name(guest)} is being deleted", code=ExitCode.DELETED)
 
 
 def _is_to_run(guest: Document) -> bool:

@@ -36,11 +36,15 @@ def top(
     sort_by: Annotated[By, typer.Option(help="cpu or memory, the greatest first; or name.")] = By.NAME,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show how much processor and memory guests take, asked of their hosts now; hosts that do not answer are named."""
+    """Show how much processor and memory guests take, asked of their hosts now; hosts that do not answer are named.
+
+    Where guests are named and one cannot be told, the others are shown, and it ends with 1.
+    """
     asking: Asking = context.obj
+    missing: list[dict[str, Any]] = []
+    failed: list[AskingError] = []
     if names:
-        items = [asking.get(f"{find(asking, name, namespace).view}/usage") for name in names]
-        missing: list[dict[str, Any]] = []
+        items, failed = _named(asking, names, namespace)
     else:
         where = "" if all_namespaces else f"/namespaces/{quote(namespace or asking.namespace(), safe='')}"
         items, missing = _listed(asking, f"{BASE}{where}/guestusages")
@@ -52,12 +56,27 @@ def top(
             say(f"guest.innkeeper.dev/{each['metadata']['name']}")
     elif items:
         print_lines(tables.usage(items, wide=output is Output.WIDE, namespaces=all_namespaces))
-    elif not missing:
+    elif not (missing or failed):
         say("no guests found", to_error=True)
     for each in missing:
         say(f"{each['guests']} guests are left out: {each['message']}", to_error=True)
+    if failed:
+        raise AskingError("\n".join(str(each) for each in failed), code=failed[0].code)
     if missing and not items:
         raise AskingError("no host answered")
+
+
+def _named(
+    asking: Asking, names: list[str], namespace: str | None
+) -> tuple[list[dict[str, Any]], list[AskingError]]:
+    items: list[dict[str, Any]] = []
+    failed: list[AskingError] = []
+    for name in names:
+        try:
+            items.append(asking.get(f"{find(asking, name, namespace).view}/usage"))
+        except AskingError as error:
+            failed.append(error)
+    return items, failed
 
 
 def _listed(asking: Asking, path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
