@@ -5,7 +5,9 @@ grace of a stop alone is cut.
 """
 
 import asyncio
+import errno
 import itertools
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -159,12 +161,30 @@ class GuestWork:
 
 
 def _set_aside(directory: Path, target: Path) -> None:
-    """Move a guest's files; what was set aside for this guest before keeps a number of its own."""
+    """Move a guest's files; what was set aside for this guest before keeps a number of its own.
+
+    Where guests have a file system of their own, the files stay on it, in a place beside them, and the target is a link.
+    """
     if not directory.exists():
         return
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    free = next(path for n in itertools.count() if not (path := _numbered(target, n)).exists())
-    directory.rename(free)
+    free = _free(target)
+    try:
+        directory.rename(free)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = directory.with_name(".forgotten") / target.name
+        beside.parent.mkdir(mode=0o700, exist_ok=True)
+        beside = _free(beside)
+        # The link first: who is killed in between leaves one that leads nowhere, and the files where they were.
+        free.symlink_to(beside)
+        directory.rename(beside)
+
+
+def _free(path: Path) -> Path:
+    """Return the first name that nothing has, nor a link that leads nowhere."""
+    return next(each for n in itertools.count() if not os.path.lexists(each := _numbered(path, n)))
 
 
 def _numbered(path: Path, number: int) -> Path:

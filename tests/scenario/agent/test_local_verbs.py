@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,6 +211,39 @@ async def test_a_forgotten_guest_that_is_ordered_anew_by_a_higher_epoch_begins_w
     await say(running, Verb.FORGET)
     names = {path.name for path in (running.directory / "forgotten").iterdir()}
     assert names == {GUEST, f"{GUEST}.1"}, "what was set aside before is kept"
+
+
+async def test_where_guests_have_a_file_system_of_their_own_their_files_stay_on_it(
+    running: AgentHost, own_file_system: Path
+) -> None:
+    await stopped(running)
+    await running.kill()
+    guests = running.directory / "guests"
+    shutil.copytree(guests, own_file_system, dirs_exist_ok=True)
+    shutil.rmtree(guests)
+    guests.symlink_to(own_file_system)
+    running.disk(GUEST).write_text("what the guest wrote")
+    running.start()
+    await eventually(StatePaths(running.directory).socket.exists)
+    await say(running, Verb.FORGET)
+    aside = StatePaths(running.directory).forgotten(GUEST)
+    assert (aside / "disk.qcow2").read_text() == "what the guest wrote"
+    assert aside.resolve() == own_file_system / ".forgotten" / GUEST
+    assert not running.disk(GUEST).exists()
+    await running.assign(order(epoch=2))
+    await running.told(GUEST, "Running")
+    assert running.disk(GUEST).read_text() == "a new disk"
+    await stopped(running)
+    await say(running, Verb.FORGET)
+    assert {path.name for path in aside.parent.iterdir()} == {GUEST, f"{GUEST}.1"}
+
+
+@pytest.fixture
+def own_file_system(tmp_path: Path) -> Iterator[Path]:
+    """Make a directory that no file of the state directory can be moved to by a rename."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as there:
+        assert Path(there).stat().st_dev != tmp_path.stat().st_dev
+        yield Path(there)
 
 
 async def test_nothing_is_forgotten_without_an_agent(running: AgentHost) -> None:
