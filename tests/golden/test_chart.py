@@ -260,6 +260,9 @@ REFUSED = {
     "query.tls.source=CertManager": "cert-manager must know who issues it",
     "images.enabled=false": "images.publicUrl is missing",
     "images.enabled=false,images.publicUrl=https://images.example.org": "images.tls.caBundle is missing",
+    "images.publicUrl=http://images.example:8090": "the image server speaks TLS",
+    "images.tls.publicAuthority=true": "the authority is this release's own",
+    "operator.hosts.file.path=all.yaml": "operator.hosts.file.volume is missing",
     "images.replicas=2": "a volume that all replicas may write",
     f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},images.tls.source=Existing": "images.tls.caBundle is missing",
 }
