@@ -78,7 +78,7 @@ def go_on_as(module: str, *words: str, environment: Mapping[str, str] | None = N
     Raises:
         StepError: when there is no environment.
     """
-    places = os.pathsep.join(map(str, (paths.HACK, paths.CHECKOUT / "operator", paths.CHECKOUT)))
+    places = os.pathsep.join(map(str, (paths.SCRIPTS, paths.CHECKOUT / "operator", paths.CHECKOUT)))
     command = [str(needs.environment()), "-m", module, *words]
     _become(command, {**os.environ, "PYTHONPATH": places, **(environment or {})})
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from kit import locks, paths, pinned_packages, steps
 
 OLDEST_GO = (1, 26)
-GO_REQUIREMENTS = paths.HACK / "control-plane.d" / "go.txt"
+GO_REQUIREMENTS = paths.SCRIPTS / "control-plane.d" / "go.txt"
 
 
 @dataclass(frozen=True)

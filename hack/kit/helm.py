@@ -13,7 +13,7 @@ from kit.go_programs import GoProgram, build
 
 HELM = "3.21.3"
 OLDEST = (3, 14)
-MODULE = paths.HACK / "helm.d"
+MODULE = paths.SCRIPTS / "helm.d"
 _KUBERNETES = ("1", "36")  # what `helm template` takes a cluster to be when it asks none
 
 

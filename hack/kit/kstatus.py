@@ -5,7 +5,7 @@ from pathlib import Path
 from kit import paths
 from kit.go_programs import GoProgram, build
 
-_SOURCE = GoProgram("kstatus", paths.HACK / "kstatus.d", ".")
+_SOURCE = GoProgram("kstatus", paths.SCRIPTS / "kstatus.d", ".")
 
 
 def program() -> Path:

@@ -117,7 +117,7 @@ def _hack_lab(action: str, *words: str) -> None:
 
     It goes on to its end when the bench is interrupted, so that the `down` that follows finds all that it made.
     """
-    command: list[str | Path] = [sys.executable, paths.HACK / "lab", action, *words]
+    command: list[str | Path] = [sys.executable, paths.SCRIPTS / "lab", action, *words]
     environment = {**os.environ, "INNKEEPER_AGENT_STOP_GRACE_S": STOP_GRACE_S}
     with (
         tempfile.TemporaryFile() as output,

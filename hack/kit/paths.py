@@ -13,8 +13,8 @@ from pathlib import Path
 from kit.steps import StepError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# The folder of that name, as Kubernetes projects call it; nothing is unfinished there.
-HACK = CHECKOUT / "hack"
+# What people call, and what it is made of: the folder has the name that Kubernetes projects give it.
+SCRIPTS = CHECKOUT / "hack"
 VENV = CHECKOUT / ".venv"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")

@@ -5,7 +5,7 @@ from pathlib import Path
 from kit import paths
 from kit.go_programs import GoProgram
 
-SOURCE = GoProgram("versitygw", paths.HACK / "s3-server.d", "github.com/versity/versitygw/cmd/versitygw")
+SOURCE = GoProgram("versitygw", paths.SCRIPTS / "s3-server.d", "github.com/versity/versitygw/cmd/versitygw")
 
 
 def directory() -> Path:

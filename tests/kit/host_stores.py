@@ -61,24 +61,21 @@ class HostStore:
 
     def forget(self, order: Order, *, by: str) -> None:
         """Have the store tell that a person took a guest off the host, which it held by the given order."""
-        self.guests.pop(order.guest_id, None)
-        self.tombstones[order.guest_id] = TombstoneEntry(
-            guest_id=order.guest_id,
-            epoch=order.epoch,
-            serial=order.serial,
-            destroyed_at="2026-01-01T00:00:00Z",
-            forgotten=by,
-        )
+        self._entomb(order, text=None, forgotten=by)
 
     def bury_by(self, end: Order, *, proven: bool = True) -> None:
         """Have the store tell that it destroyed a guest by the given order."""
+        self._entomb(end, text=self._signer.sign(end) if proven else None)
+
+    def _entomb(self, end: Order, *, text: str | None, forgotten: str = "") -> None:
         self.guests.pop(end.guest_id, None)
         self.tombstones[end.guest_id] = TombstoneEntry(
             guest_id=end.guest_id,
             epoch=end.epoch,
             serial=end.serial,
             destroyed_at="2026-01-01T00:00:00Z",
-            order=self._signer.sign(end) if proven else None,
+            order=text,
+            forgotten=forgotten,
         )
 
     async def snapshot(self, *, after: str | None = None) -> Snapshot:

@@ -42,7 +42,7 @@ def running(
     built = archives()
     images = paths.cache_root() / "guest-image"
     kubeconfig = directory / "kubeconfig"
-    _run("docker", "build", "--tag", NODE_IMAGE, str(paths.HACK / "kind.d"))
+    _run("docker", "build", "--tag", NODE_IMAGE, str(paths.SCRIPTS / "kind.d"))
     manager = provider(None, str(_settings(directory, images)))
     # One that an earlier run left has other images, and hosts that obeyed another operator.
     manager.delete()
@@ -60,7 +60,7 @@ def running(
 
 
 def _settings(directory: Path, images: Path) -> Path:
-    settings = yaml.safe_load((paths.HACK / "kind.yaml").read_text().replace(GUEST_IMAGES, str(images)))
+    settings = yaml.safe_load((paths.SCRIPTS / "kind.yaml").read_text().replace(GUEST_IMAGES, str(images)))
     file = directory / "kind.yaml"
     file.write_text(yaml.safe_dump({**settings, "name": NAME}))
     return file

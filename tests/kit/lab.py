@@ -56,7 +56,7 @@ class Lab(Applied):
 
     def hack(self, script: str, *words: str) -> str:
         """Run one of the scripts for this lab and return what it prints."""
-        command = [sys.executable, str(paths.HACK / script), *words, "--name", self.name]
+        command = [sys.executable, str(paths.SCRIPTS / script), *words, "--name", self.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script} {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout

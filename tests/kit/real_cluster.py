@@ -25,7 +25,7 @@ from tests.kit.waiting import until
 
 SYSTEM = "innkeeper-system"
 RELEASE = "innkeeper"
-VALUES = paths.HACK / "cluster.d" / "values.yaml"
+VALUES = paths.SCRIPTS / "cluster.d" / "values.yaml"
 CHART = paths.CHECKOUT / "charts" / "innkeeper"
 NAME = "e2e-cluster"
 NEXT_VERSION = "9.9.9"
@@ -193,13 +193,13 @@ def own() -> RealCluster:
     hack("cluster", "up", "--name", NAME)
     cluster = plan.load(NAME)
     assert cluster is not None
-    on_node = (sys.executable, str(paths.HACK / "cluster"), "exec", "--name", NAME, "--")
+    on_node = (sys.executable, str(paths.SCRIPTS / "cluster"), "exec", "--name", NAME, "--")
     return RealCluster(cluster.kubeconfig, on_node, str(paths.cache_root() / "guest-image"))
 
 
 def hack(script: str, *words: str) -> str:
     """Run one of the scripts and return what it prints."""
-    command = [sys.executable, str(paths.HACK / script), *words]
+    command = [sys.executable, str(paths.SCRIPTS / script), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(command)}:\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -66,7 +66,7 @@ def test_a_cluster_of_kind_is_made_given_to_the_tests_and_removed(
         assert given.run_on_node("echo", "here") == "here\n"
         assert calls(said, "docker")[-1] == "docker exec innkeeper-e2e-control-plane echo here"
         made = yaml.safe_load(Path(f"{said}.yaml").read_text())
-    assert calls(said, "docker")[0] == f"docker build --tag innkeeper-kind-node {paths.HACK}/kind.d"
+    assert calls(said, "docker")[0] == f"docker build --tag innkeeper-kind-node {paths.SCRIPTS}/kind.d"
     created = f"kind create cluster --config {tmp_path}/kind.yaml --kubeconfig {given.kubeconfig}"
     assert calls(said, "kind") == [
         "kind delete cluster --name innkeeper-e2e",  # what an earlier run left
@@ -84,7 +84,7 @@ def test_a_cluster_of_kind_is_made_given_to_the_tests_and_removed(
 def test_the_node_is_built_from_an_image_that_stays_what_it_is() -> None:
     """A tag of kind's is moved when kind is released."""
     [base_image] = re.findall(
-        r"^ARG NODE=(.+)$", (paths.HACK / "kind.d" / "Dockerfile").read_text(), re.MULTILINE
+        r"^ARG NODE=(.+)$", (paths.SCRIPTS / "kind.d" / "Dockerfile").read_text(), re.MULTILINE
     )
     assert re.fullmatch(r"kindest/node:v[0-9.]+@sha256:[0-9a-f]{64}", base_image)
 

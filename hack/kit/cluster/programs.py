@@ -13,7 +13,7 @@ from pathlib import Path
 from kit import paths, steps
 from kit.control_plane import programs as control_plane
 
-MODULES = paths.HACK / "cluster.d"
+MODULES = paths.SCRIPTS / "cluster.d"
 KUBELET = "kubelet"
 KUBE_PROXY = "kube-proxy"
 PAUSE_TAG = "localhost/innkeeper-pause:1"

@@ -18,7 +18,7 @@ ETCD = "3.6.14"
 API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"  # no part of a control plane for Innkeeper: its peer in hack/bench/bind
-MODULES = paths.HACK / "control-plane.d"
+MODULES = paths.SCRIPTS / "control-plane.d"
 
 
 def cache_directory() -> Path:

@@ -116,7 +116,7 @@ def environment() -> dict[str, str]:
     """Return what such a module needs."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join((str(paths.HACK), str(paths.CHECKOUT / "operator"))),
+        "PYTHONPATH": os.pathsep.join((str(paths.SCRIPTS), str(paths.CHECKOUT / "operator"))),
     }
 
 

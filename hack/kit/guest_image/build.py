@@ -27,10 +27,10 @@ def directory() -> Path:
 def inputs() -> str:
     """Return a hash of the scripts and files that decide how the image comes out."""
     digest = hashlib.sha256()
-    sources = [paths.HACK / "kit/guest_image" / name for name in ("root_file_system.py", "disk.py")]
+    sources = [paths.SCRIPTS / "kit/guest_image" / name for name in ("root_file_system.py", "disk.py")]
     for path in sources + sorted(path for path in root_file_system.PARTS.rglob("*") if path.is_file()):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(paths.HACK)} {content}\n".encode())
+        digest.update(f"{path.relative_to(paths.SCRIPTS)} {content}\n".encode())
     return digest.hexdigest()
 
 

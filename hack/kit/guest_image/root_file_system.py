@@ -15,7 +15,7 @@ from kit import paths, steps
 SUITE = "bookworm"
 DEFAULT_ARCHIVE = "http://deb.debian.org/debian/"
 DEFAULT_SECURITY_ARCHIVE = "http://deb.debian.org/debian-security/"
-PARTS = paths.HACK / "guest-image.d"
+PARTS = paths.SCRIPTS / "guest-image.d"
 
 PACKAGES = (
     "linux-image-cloud-amd64",

@@ -7,7 +7,7 @@ from pyroute2 import AsyncIPRoute
 from innkeeper.agent.net.host_network import HostNetwork
 from innkeeper.agent.net.links import LinkError, Links
 from innkeeper.agent.net.network import Wanted
-from innkeeper.agent.net.ports import ports_of
+from innkeeper.agent.net.ports import Port, ports_of
 from innkeeper.agent.net.taps import Taps
 from innkeeper.views.host import ManagedBridge, Network
 from tests.kit import spoof
@@ -41,6 +41,14 @@ async def look_twice(network: HostNetwork, wanted: Wanted) -> None:
         await network.set_right(wanted)
 
 
+def plugged(site: HostNet, port: Port) -> str:
+    """Plug a guest in; give it and somebody on the wire an address, and return its name."""
+    guest = site.plug(port)
+    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
+    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    return guest
+
+
 @pytest.mark.parametrize("is_new", [False, True], ids=["the same agent", "a new agent"])
 async def test_guests_come_back_into_a_bridge_that_was_made_anew(
     site: HostNet, network: HostNetwork, *, is_new: bool
@@ -49,9 +57,7 @@ async def test_guests_come_back_into_a_bridge_that_was_made_anew(
     wanted = Wanted(NETWORK, (order(),))
     await network.set_right(wanted)
     (port,) = ports_of(order(), NETWORK)
-    guest = site.plug(port)
-    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
-    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    guest = plugged(site, port)
     make_anew(site)
     if is_new:
         network = HostNetwork(site.directory / "network", clock=network._clock, registry=CollectorRegistry())
@@ -82,9 +88,7 @@ async def test_a_tap_that_somebody_set_down_is_up_again(site: HostNet, network: 
     wanted = Wanted(NETWORK, (order(),))
     await network.set_right(wanted)
     (port,) = ports_of(order(), NETWORK)
-    guest = site.plug(port)
-    ip("-n", guest, "addr", "add", "10.0.0.11/24", "dev", "eth0")
-    ip("-n", site.wire, "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    guest = plugged(site, port)
     ip("-n", site.host, "link", "set", port.device, "down")
     await network.set_right(wanted)
     assert pings(guest, "10.0.0.2")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300)
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the documents as a release does; return where they lie."""
     where = tmp_path_factory.mktemp("bills")
-    command = [sys.executable, paths.HACK / "sbom", "--output", where]
+    command = [sys.executable, paths.SCRIPTS / "sbom", "--output", where]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     return where

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(400)
 def build(directory: Path) -> Path:
     """Build the archive of this machine and the manifest of it."""
     command = [
-        str(paths.HACK / "plugin"),
+        str(paths.SCRIPTS / "plugin"),
         "--platform",
         PLATFORM,
         "--python",

@@ -35,7 +35,7 @@ def by_name() -> dict[str, Any]:
 
 
 def of_scripts() -> Iterator[str]:
-    for script in paths.HACK.iterdir():
+    for script in paths.SCRIPTS.iterdir():
         if script.is_file():
             yield from re.findall(r'"(--[a-z][a-z0-9-]+)"', script.read_text())
 

@@ -36,7 +36,7 @@ def interrupted(directory: Path, number: signal.Signals) -> int:
     """Start the script, end it once its child runs; return its exit code."""
     # Whoever runs the tests may ignore signals, under nohup or in the background: the script shall not inherit that.
     command = ["env", "--default-signal=HUP,INT,TERM", sys.executable, "-c", SCRIPT, CHILD]
-    environment = {"PYTHONPATH": str(paths.HACK)}
+    environment = {"PYTHONPATH": str(paths.SCRIPTS)}
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=directory, env=environment, stdout=quiet, stderr=quiet) as script:
         asyncio.run(eventually((directory / "pid").exists, deadline_s=60))
@@ -60,7 +60,7 @@ def test_a_script_under_nohup_is_not_ended_by_a_hangup() -> None:
     script = "from kit import command_line; import signal; command_line.run(lambda: signal.raise_signal(1))"
     done = subprocess.run(
         ["sh", "-c", 'trap \'\' HUP; exec "$0" -c "$1"', sys.executable, script],
-        env={"PYTHONPATH": str(paths.HACK)},
+        env={"PYTHONPATH": str(paths.SCRIPTS)},
         timeout=60,
         check=False,
     )

@@ -12,7 +12,7 @@ from kit import paths
 from tests.kit import fake_programs
 from tests.kit.waiting import eventually
 
-RESTARTER = paths.HACK / "kit" / "lab" / "restarter.py"
+RESTARTER = paths.SCRIPTS / "kit" / "lab" / "restarter.py"
 
 
 def start(program: Path) -> subprocess.Popen[bytes]:

@@ -10,7 +10,7 @@ from kit import paths
 
 SCRIPTS = [
     each
-    for directory in (paths.HACK, paths.HACK / "bench")
+    for directory in (paths.SCRIPTS, paths.SCRIPTS / "bench")
     for each in sorted(directory.iterdir())
     if each.is_file() and not each.suffix
 ]

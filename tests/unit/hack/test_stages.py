@@ -35,7 +35,7 @@ def test_a_lab_is_made_to_its_end_when_the_bench_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed halfway it would leave what it has not yet written down, and no `down` would find that."""
-    monkeypatch.setattr(paths, "HACK", tmp_path)
+    monkeypatch.setattr(paths, "SCRIPTS", tmp_path)
     (tmp_path / "lab").write_text(INTERRUPTED)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -47,7 +47,7 @@ def test_a_lab_is_made_to_its_end_when_the_bench_is_interrupted(
 
 
 def test_a_lab_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "HACK", tmp_path)
+    monkeypatch.setattr(paths, "SCRIPTS", tmp_path)
     (tmp_path / "lab").write_text("import sys; print('no bridge', flush=True); sys.exit('error: no libvirt')")
     with pytest.raises(StepError, match=r"hack/lab up failed:\nno bridge\nerror: no libvirt"):
         one_host._hack_lab("up")

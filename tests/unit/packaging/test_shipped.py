@@ -18,5 +18,5 @@ def test_every_package_of_the_images_is_listed_and_audited() -> None:
 
 def test_the_debian_package_has_what_the_agents_image_has() -> None:
     """Backups to S3 among it; libvirt's binding is Debian's own."""
-    locked = runpy.run_path(str(paths.HACK / "deb"), run_name="deb")["LOCKED"]
+    locked = runpy.run_path(str(paths.SCRIPTS / "deb"), run_name="deb")["LOCKED"]
     assert {*locked, "libvirt.txt"} == in_the_dockerfile()

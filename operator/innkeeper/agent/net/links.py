@@ -231,27 +231,11 @@ class Links:
 
     async def route(self, link: Link, network: str) -> bool:
         """Add a route of IPv6 to a network over a link; return whether there was none of this metric."""
-        return await self._do(
-            "route",
-            "add",
-            family=socket.AF_INET6,
-            dst=network,
-            oif=link.index,
-            priority=METRIC,
-            proto=OURS,
-        )
+        return await self._do("route", "add", **_route_words(link, network, protocol=OURS))
 
     async def remove_route(self, link: Link, network: str, *, protocol: int) -> None:
         """Take a route of IPv6 to a network over a link that was made by `protocol`; absence is success."""
-        await self._do(
-            "route",
-            "del",
-            family=socket.AF_INET6,
-            dst=network,
-            oif=link.index,
-            priority=METRIC,
-            proto=protocol,
-        )
+        await self._do("route", "del", **_route_words(link, network, protocol=protocol))
 
     async def forget_routers(self, link: Link) -> None:
         """Remove the routes over a link that its routers advertised; absence is success."""
@@ -384,6 +368,16 @@ def _address(message: Any) -> Address | None:
         is_permanent=bool(flags & _PERMANENT),
         is_temporary=bool(flags & _TEMPORARY),
     )
+
+
+def _route_words(link: Link, network: str, *, protocol: int) -> dict[str, Any]:
+    return {
+        "family": socket.AF_INET6,
+        "dst": network,
+        "oif": link.index,
+        "priority": METRIC,
+        "proto": protocol,
+    }
 
 
 def _route(message: Any) -> Route:
