@@ -19,6 +19,8 @@ class UrlServer:
     packs_badly: bool = False
     knows_packed: bool = True  # else the URL leads to a replica of an earlier version
     cut_after: int | None = None  # bytes of one answer, then the connection breaks; holds once
+    hold_after: int | None = None  # bytes of each answer, whose rest waits for `may_go_on`
+    may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
     urls_status: int = 200
     may_answer: asyncio.Event | None = None  # for which each answer with URLs waits
     blob_status: int | None = None
@@ -119,7 +121,11 @@ class UrlServer:
             assert request.transport is not None
             request.transport.close()
             return response
-        await response.write(body)
+        at = len(body) if self.hold_after is None else self.hold_after
+        await response.write(body[:at])
+        if body[at:]:
+            await self.may_go_on.wait()
+            await response.write(body[at:])
         if self.endless:
             await response.write(b"and more" * 100)
         return response

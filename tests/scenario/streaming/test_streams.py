@@ -139,6 +139,21 @@ async def test_an_origin_that_is_away_makes_readers_wait(site: StreamSite) -> No
     assert site.status().reason == ""
 
 
+async def test_who_has_its_bytes_is_told_no_more_that_none_come(site: StreamSite) -> None:
+    site.server.packs = False
+    await site.serve()
+    site.server.blob_status = 503
+    reading = asyncio.create_task(site.read(20))
+    await eventually(lambda: site.status().reason == GuestReason.IMAGE_DOWNLOAD_FAILED)
+    site.server.hold_after = CHUNK  # what was asked for beyond it is still on its way
+    site.server.blob_status = None
+    try:
+        assert await reading == DISK[20 * CHUNK : 21 * CHUNK]
+        assert site.status().reason == ""
+    finally:
+        site.server.may_go_on.set()
+
+
 async def test_an_answer_that_breaks_off_is_gone_on_with(site: StreamSite) -> None:
     await site.serve()
     site.server.cut_after = CHUNK + 100

@@ -233,10 +233,12 @@ class Supply:
                 try:
                     gap = await in_thread(self._file.gap, index, behind)
                     before, index = index, await self._from_origin(index, gap)
-                    self._note_away(None)
                     pause = FIRST_RETRY_S
                 except DownloadFailedError as error:
-                    self._note_away(error.message)
+                    if self._file.has(index):  # an answer that broke off; the next request tells whether it is away
+                        pause = FIRST_RETRY_S
+                    else:
+                        self._note_away(error.message)
                     if pause == FIRST_RETRY_S:
                         for each in range(index + 1, behind):  # who reads these need not wait for the origin
                             await self._from_host(each, each + 1)
@@ -271,6 +273,7 @@ class Supply:
         async with aclosing(self._origin.fetch(self._file.chunks, index, behind)) as pieces:
             async for content in pieces:
                 self.fetched = Fetched(self.fetched.origin + len(content), self.fetched.host)
+                self._note_away(None)  # before a reader goes on: nobody who has its bytes is told that none come
                 if not self._file.chunks.matches(index, content):
                     log.warning("chunk_wrong", image=self._name, index=index)
                     break
