@@ -19,7 +19,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Number = tuple[int, int]  # family (4 or 6) and number of an address
 
 V4, V6 = 4, 6  # families
-_OCTETS, _MOST_OCTET = 4, 255
+# The usual case, for which ipaddress takes many times as long; what is written otherwise is its to judge.
+_OCTETS = {str(octet): octet for octet in range(256)}
 LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
 PREFIXES = {V4: (8, 30), V6: (32, 126)}
 _ANYCAST_PREFIX, _ANYCAST_COUNT = 64, 128  # RFC 2526: the last 128 interface IDs of such a subnet
@@ -112,14 +113,12 @@ def number_of(address: str) -> Number:
     Raises:
         ValueError: it is none.
     """
-    octets = address.split(".")
-    # The usual case, which ipaddress takes several times as long for; what is written otherwise is its to judge.
-    if len(octets) == _OCTETS and all(each.isdecimal() and each == str(int(each)) for each in octets):
-        first, second, third, fourth = map(int, octets)
-        if max(first, second, third, fourth) <= _MOST_OCTET:
-            return V4, first << 24 | second << 16 | third << 8 | fourth
-    parsed = ipaddress.ip_address(address)
-    return parsed.version, int(parsed)
+    try:
+        first, second, third, fourth = map(_OCTETS.__getitem__, address.split("."))
+    except (KeyError, ValueError):
+        parsed = ipaddress.ip_address(address)
+        return parsed.version, int(parsed)
+    return V4, first << 24 | second << 16 | third << 8 | fourth
 
 
 def understand(spec: IPPoolSpec) -> Pool:
