@@ -256,8 +256,20 @@ REFUSED = {
     f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},operator.hosts.tls.source=Existing": (
         "operator.hosts.tls.caBundle is missing"
     ),
+    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},operator.hosts.tls.source=None,agent.hostApi.directory=/etc/x": (
+        "agent.hostApi.directory is of no use"
+    ),
     "query.tls.source=Existing": "query.tls.caBundle is missing",
     "query.tls.source=CertManager": "cert-manager must know who issues it",
+    "query.tls.caBundle=YWJj": "query.tls.caBundle is of no use: the source is Generated",
+    "query.tls.issuerRef.name=ours": "query.tls.issuerRef is for the source CertManager",
+    "operator.hosts.tls.caBundle=YWJj": "operator.hosts.tls.caBundle is of no use: the source is Generated",
+    "operator.hosts.tls.source=None,operator.hosts.tls.caBundle=YWJj": "the source is None",
+    "operator.hosts.tls.issuerRef.name=ours": "operator.hosts.tls.issuerRef is for the source CertManager",
+    "images.tls.caBundle=YWJj": "images.tls.caBundle is of no use: the source is Generated",
+    "images.tls.source=None,images.tls.caBundle=YWJj": "images.tls.caBundle is of no use: the source is None",
+    "images.tls.source=None,images.tls.issuerRef.name=ours": "images.tls.issuerRef is for the source CertManager",
+    "images.tls.source=Existing,images.tls.publicAuthority=true,images.tls.caBundle=YWJj": "are both set",
     "images.enabled=false": "images.publicUrl is missing",
     "images.enabled=false,images.publicUrl=https://images.example.org": "images.tls.caBundle is missing",
     "images.publicUrl=http://images.example:8090": "the image server speaks TLS",
@@ -405,6 +417,17 @@ def test_an_image_server_elsewhere_is_known_by_the_authority_that_is_given() -> 
     assert given.strip() == "-----BEGIN CERTIFICATE-----"
     assert images_ca_of("innkeeper-operator", ELSEWHERE, "images.tls.publicAuthority=true") is None
     assert images_ca_of("innkeeper-operator", ELSEWHERE.replace("https", "http")) is None
+
+
+@pytest.mark.parametrize("source", ["Generated", "None"])
+def test_a_proxy_before_the_image_server_is_known_by_the_authority_that_is_given(source: str) -> None:
+    bundle = f"images.tls.caBundle={base64.b64encode(b'-----BEGIN CERTIFICATE-----').decode()}"
+    settings = (f"images.tls.source={source}", "images.publicUrl=https://images.example.org", bundle)
+    volume = images_ca_of("innkeeper-operator", *settings)
+    assert volume == {"name": "images-ca", "configMap": {"name": "innkeeper-images-ca"}}
+    objects = render(*(word for each in settings for word in ("--set", each)))
+    given = find(objects, "ConfigMap", "innkeeper-images-ca")["data"]["ca.crt"]
+    assert given.strip() == "-----BEGIN CERTIFICATE-----"
 
 
 @pytest.mark.parametrize("case", CASES)

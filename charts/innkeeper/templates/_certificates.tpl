@@ -29,6 +29,15 @@ Everything is put into .Values.made, since each template of one release must see
 {{- $root := .root -}}
 {{- $made := $root.Values.made -}}
 {{- $tls := .of.tls -}}
+{{- $value := printf "%s.tls" (ternary "operator.hosts" .name (eq .name "hosts")) -}}
+{{- if and $tls.issuerRef (ne $tls.source "CertManager") -}}
+{{- fail (printf "%s.issuerRef is for the source CertManager, and the source is %s" $value $tls.source) -}}
+{{- end -}}
+{{- /* Who reaches images at a URL that somebody else answers meets that one's certificate. */ -}}
+{{- $elsewhere := and (eq .name "images") (hasPrefix "https:" $root.Values.images.publicUrl) -}}
+{{- if and $tls.caBundle (has $tls.source (list "Generated" "None")) (not $elsewhere) -}}
+{{- fail (printf "%s.caBundle is of no use: the source is %s" $value $tls.source) -}}
+{{- end -}}
 {{- $held := dict -}}
 {{- if not (has $tls.source (list "Volume" "None")) -}}
 {{- $held = lookup "v1" "Secret" $root.Release.Namespace $tls.secretName | default dict -}}
@@ -52,7 +61,7 @@ Everything is put into .Values.made, since each template of one release must see
 {{- $kept := pick $notes "innkeeper.dev/made-for" "innkeeper.dev/renew-after" -}}
 {{- $secret := dict "name" $tls.secretName "type" "kubernetes.io/tls" "data" (pick $data "tls.crt" "tls.key" "ca.crt") "annotations" $kept -}}
 {{- $_ := set $made "secrets" (append $made.secrets $secret) -}}
-{{- $authority = $signer.certificate -}}
+{{- $authority = $tls.caBundle | default $signer.certificate -}}
 {{- end -}}
 {{- if and (eq $tls.source "Existing") (eq .name "query") (not $authority) -}}
 {{- fail (printf "query.tls.caBundle is missing, and the Secret %s has no ca.crt: the API server needs the authority of the query API" $tls.secretName) -}}

@@ -17,7 +17,10 @@ authority is known: whoever breaks into a node reads the Secrets of its pods who
 {{- define "innkeeper.imagesCaVolume" -}}
 {{- include "innkeeper.certificates" . -}}
 {{- $tls := .Values.images.tls -}}
-{{- if and (ne $tls.source "None") (not $tls.publicAuthority) (hasPrefix "https:" (include "innkeeper.imagesUrl" .)) -}}
+{{- if and $tls.publicAuthority $tls.caBundle -}}
+{{- fail "images.tls.publicAuthority and images.tls.caBundle are both set: everybody knows the authority, or the bundle is it" -}}
+{{- end -}}
+{{- if and (or (ne $tls.source "None") $tls.caBundle) (not $tls.publicAuthority) (hasPrefix "https:" (include "innkeeper.imagesUrl" .)) -}}
 {{- if .Values.made.imagesAuthority -}}
 configMap: {name: innkeeper-images-ca}
 {{- else if and (not .Values.images.enabled) (ne $tls.source "Existing") -}}
