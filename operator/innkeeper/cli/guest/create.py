@@ -10,7 +10,7 @@ import typer
 from innkeeper.cli.guest import create_options as given
 from innkeeper.cli.guest import manifest
 from innkeeper.cli.guest.asking import Asking, AskingError
-from innkeeper.cli.guest.following import TIMEOUT, Timeout
+from innkeeper.cli.guest.following import TIMEOUT, Deadline, Timeout
 from innkeeper.cli.guest.layers import Layer
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, say, show_guests
 from innkeeper.cli.guest.placement import PlacementOptions
@@ -118,7 +118,7 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
     if wait is not None:
         waiting = Waiting(asking, wait, waits_for_room=wait_for_room)
         try:
-            found = waiting.until(target, within_s=timeout, uid=made["metadata"]["uid"])
+            found = waiting.until(target, deadline=Deadline.in_(timeout), uid=made["metadata"]["uid"])
         except (AskingError, KeyboardInterrupt):
             # It was made all the same: a script has to know which guest that is.
             if output in (Output.JSON, Output.YAML):

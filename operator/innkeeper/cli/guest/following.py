@@ -4,8 +4,9 @@
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -15,7 +16,8 @@ from innkeeper.cli.guest.progress import progress
 from innkeeper.domain.durations import seconds
 
 Document = Mapping[str, Any]
-POLL_S = 1.0
+Thing = TypeVar("Thing")
+POLL_S, SHORTEST_POLL_S = 1.0, 0.05
 NOT_ALLOWED = frozenset({Refusal.FORBIDDEN, Refusal.UNAUTHORIZED})
 
 
@@ -34,9 +36,56 @@ def duration(text: str) -> float:
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")]
 Timeout = Annotated[
     float,
-    typer.Option(parser=duration, metavar="DURATION", help="How long to follow it, such as 90s or 10m."),
+    typer.Option(parser=duration, metavar="DURATION", help="How long to follow, such as 90s or 10m: one end for all that are named."),
 ]
 TIMEOUT = "5m"
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When a person's patience ends, on the monotonic clock: one end for all that one call follows."""
+
+    patience_s: float
+    end: float
+
+    @classmethod
+    def in_(cls, seconds: float) -> "Deadline":
+        """Return one that many seconds from now."""
+        return cls(seconds, time.monotonic() + seconds)
+
+    @property
+    def left_s(self) -> float:
+        """The seconds until then."""
+        return max(0.0, self.end - time.monotonic())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is waited for any more; what is looked at now may still be so."""
+        return self.left_s <= 0
+
+
+def each_of(
+    things: Iterable[Thing], one: Callable[[Thing], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[AskingError]]:
+    """Return what came of each of several, and what went wrong with the others: no one keeps another from its turn."""
+    found: list[dict[str, Any]] = []
+    failed: list[AskingError] = []
+    for each in things:
+        try:
+            found.append(one(each))
+        except AskingError as error:
+            failed.append(error)
+    return found, failed
+
+
+def end_with(failed: Sequence[AskingError]) -> None:
+    """End a call after which some of several failed, if any did.
+
+    Raises:
+        AskingError: it says of each what went wrong; its code is that of the first.
+    """
+    if failed:
+        raise AskingError("\n".join(str(each) for each in failed), code=failed[0].code)
 
 
 def look(asking: Asking, path: str, *, is_known: bool, is_late: bool) -> dict[str, Any] | None:
@@ -64,7 +113,7 @@ def follow(
     asking: Asking,
     path: str,
     *,
-    timeout_s: float,
+    deadline: Deadline,
     told: Callable[[Document], str],
     is_over: Callable[[Document], bool],
 ) -> dict[str, Any]:
@@ -73,16 +122,15 @@ def follow(
     Raises:
         AskingError: it is not over in time, is gone, or the caller may not see it; the code says which.
     """
-    end = time.monotonic() + timeout_s
     with progress() as shown:
         while True:
-            found = look(asking, path, is_known=True, is_late=time.monotonic() >= end)
+            found = look(asking, path, is_known=True, is_late=deadline.is_over)
             if found is not None:
                 line = told(found)
                 shown.tell(line)
                 if is_over(found):
                     return found
-                if time.monotonic() >= end:
-                    message = f"not over within {timeout_s:.0f} s: {line}"
+                if deadline.is_over:
+                    message = f"not over within {deadline.patience_s:.0f} s: {line}"
                     raise AskingError(message, code=ExitCode.TIMED_OUT)
-            asking.rest(POLL_S)
+            asking.rest(min(POLL_S, max(SHORTEST_POLL_S, deadline.left_s)))

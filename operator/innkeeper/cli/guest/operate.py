@@ -8,8 +8,17 @@ from urllib.parse import quote
 
 import typer
 
-from innkeeper.cli.guest.asking import Asking
-from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, follow
+from innkeeper.cli.guest.asking import Asking, AskingError
+from innkeeper.cli.guest.following import (
+    TIMEOUT,
+    Deadline,
+    Document,
+    Timeout,
+    Wait,
+    each_of,
+    end_with,
+    follow,
+)
 from innkeeper.cli.guest.layers import condition
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, dump, say
 from innkeeper.cli.guest.targets import Names, Target, find
@@ -81,12 +90,13 @@ class _Operations:
         for target in targets:  # of a name that is wrong is told before anything is made
             self._asking.get(target.path)
         made = [self._create(kind, target) for target in targets]
-        ended = [self._followed(each) for each in made] if self._timeout_s is not None else made
-        if self._output in (Output.JSON, Output.YAML):
+        ended, failed = self._all_followed(made)
+        if ended and self._output in (Output.JSON, Output.YAML):
             dump(ended[0] if len(ended) == 1 else {"kind": "List", "items": ended}, self._output)
         else:
             for each in ended:
                 self._show(each)
+        end_with(failed)
         if any(each.get("status", {}).get("phase") == OperationPhase.FAILED for each in ended):
             raise typer.Exit(1)
 
@@ -99,14 +109,20 @@ class _Operations:
         }
         return self._asking.create(f"{target.base}/guestoperations", body)
 
-    def _followed(self, made: Document) -> dict[str, Any]:
+    def _all_followed(self, made: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[AskingError]]:
+        if self._timeout_s is None:
+            return made, []
+        deadline = Deadline.in_(self._timeout_s)
+        return each_of(made, lambda each: self._followed(each, deadline))
+
+    def _followed(self, made: Document, deadline: Deadline) -> dict[str, Any]:
         meta = made["metadata"]
         base = Target(meta["namespace"], made["spec"]["guestName"]).base
         path = f"{base}/guestoperations/{quote(meta['name'], safe='')}"
         return follow(
             self._asking,
             path,
-            timeout_s=self._timeout_s or 0,
+            deadline=deadline,
             told=_progress,
             is_over=lambda found: _phase(found).is_final,
         )

@@ -9,7 +9,16 @@ import typer
 
 from innkeeper.cli.guest.asking import Asking, AskingError
 from innkeeper.cli.guest.exit_codes import ExitCode
-from innkeeper.cli.guest.following import TIMEOUT, Document, Timeout, Wait, follow
+from innkeeper.cli.guest.following import (
+    TIMEOUT,
+    Deadline,
+    Document,
+    Timeout,
+    Wait,
+    each_of,
+    end_with,
+    follow,
+)
 from innkeeper.cli.guest.layers import check, condition, is_current
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
 from innkeeper.cli.guest.targets import Names, Target, find
@@ -71,9 +80,14 @@ def _turn(
     # Of a name that is wrong is told before anything is set.
     found = [asking.get(target.path) for target in targets]
     guests = [_set(asking, power, target, guest) for target, guest in zip(targets, found, strict=True)]
-    if timeout_s is not None:
-        guests = [_followed(asking, power, each, timeout_s=timeout_s) for each in guests]
-    show_guests(guests, output, done=_DONE[power] if timeout_s is not None else "patched")
+    if timeout_s is None:
+        show_guests(guests, output, done="patched")
+        return
+    deadline = Deadline.in_(timeout_s)
+    ended, failed = each_of(guests, lambda guest: _followed(asking, power, guest, deadline=deadline))
+    if ended:
+        show_guests(ended, output, done=_DONE[power])
+    end_with(failed)
 
 
 def _set(asking: Asking, power: Power, target: Target, found: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +98,7 @@ def _set(asking: Asking, power: Power, target: Target, found: dict[str, Any]) ->
     return asking.patch("guests.innkeeper.dev", target.name, change, namespace=target.namespace)
 
 
-def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float) -> dict[str, Any]:
+def _followed(asking: Asking, power: Power, guest: Document, *, deadline: Deadline) -> dict[str, Any]:
     meta = guest["metadata"]
     wanted = GuestReason.STOPPED if power is Power.STOPPED else GuestReason.RUNNING
 
@@ -103,7 +117,7 @@ def _followed(asking: Asking, power: Power, guest: Document, *, timeout_s: float
     return follow(
         asking,
         Target(meta["namespace"], meta["name"]).path,
-        timeout_s=timeout_s,
+        deadline=deadline,
         told=_progress,
         is_over=is_over,
     )

@@ -9,6 +9,7 @@ import typer
 from innkeeper.cli.guest import tables
 from innkeeper.cli.guest.asking import BASE, Asking, AskingError
 from innkeeper.cli.guest.completion import guest_names
+from innkeeper.cli.guest.following import each_of, end_with
 from innkeeper.cli.guest.output import AllNamespaces, Namespace, Output, OutputOption, dump, print_lines, say
 from innkeeper.cli.guest.targets import find
 
@@ -44,7 +45,7 @@ def top(
     missing: list[dict[str, Any]] = []
     failed: list[AskingError] = []
     if names:
-        items, failed = _named(asking, names, namespace)
+        items, failed = each_of(names, lambda name: asking.get(f"{find(asking, name, namespace).view}/usage"))
     else:
         where = "" if all_namespaces else f"/namespaces/{quote(namespace or asking.namespace(), safe='')}"
         items, missing = _listed(asking, f"{BASE}{where}/guestusages")
@@ -60,23 +61,9 @@ def top(
         say("no guests found", to_error=True)
     for each in missing:
         say(f"{each['guests']} guests are left out: {each['message']}", to_error=True)
-    if failed:
-        raise AskingError("\n".join(str(each) for each in failed), code=failed[0].code)
+    end_with(failed)
     if missing and not items:
         raise AskingError("no host answered")
-
-
-def _named(
-    asking: Asking, names: list[str], namespace: str | None
-) -> tuple[list[dict[str, Any]], list[AskingError]]:
-    items: list[dict[str, Any]] = []
-    failed: list[AskingError] = []
-    for name in names:
-        try:
-            items.append(asking.get(f"{find(asking, name, namespace).view}/usage"))
-        except AskingError as error:
-            failed.append(error)
-    return items, failed
 
 
 def _listed(asking: Asking, path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -8,7 +8,16 @@ import typer
 from innkeeper.cli.guest import layers
 from innkeeper.cli.guest.asking import Asking, AskingError
 from innkeeper.cli.guest.exit_codes import ExitCode
-from innkeeper.cli.guest.following import POLL_S, TIMEOUT, Timeout, look
+from innkeeper.cli.guest.following import (
+    POLL_S,
+    SHORTEST_POLL_S,
+    TIMEOUT,
+    Deadline,
+    Timeout,
+    each_of,
+    end_with,
+    look,
+)
 from innkeeper.cli.guest.layers import Layer
 from innkeeper.cli.guest.output import Namespace, Output, OutputOption, show_guests
 from innkeeper.cli.guest.progress import Progress, progress
@@ -37,11 +46,13 @@ def wait(
     It ends with 3 where they have not in time, with 4 where they cannot, and with 5 where one is deleted.
     """
     asking: Asking = context.obj
-    end = time.monotonic() + timeout
+    deadline = Deadline.in_(timeout)
     waiting = Waiting(asking, layer, waits_for_room=wait_for_room)
     targets = [find(asking, name, namespace) for name in names]
-    found = [waiting.until(target, within_s=max(0.0, end - time.monotonic())) for target in targets]
-    show_guests(found, output, done=f"reached {layer}")
+    found, failed = each_of(targets, lambda target: waiting.until(target, deadline=deadline))
+    if found:
+        show_guests(found, output, done=f"reached {layer}")
+    end_with(failed)
 
 
 class Waiting:
@@ -52,7 +63,7 @@ class Waiting:
         self._layer = layer
         self._waits_for_room = waits_for_room
 
-    def until(self, target: Target, *, within_s: float, uid: str | None = None) -> dict[str, Any]:
+    def until(self, target: Target, *, deadline: Deadline, uid: str | None = None) -> dict[str, Any]:
         """Return the guest once it is there; with `uid` no other guest of that name counts.
 
         Raises:
@@ -61,23 +72,22 @@ class Waiting:
         began = time.monotonic()
         with progress() as shown:
             while True:
-                at_s = time.monotonic() - began
-                found = self._look(target, uid, at_s, within_s)
+                found = self._look(target, uid, deadline)
                 if found is not None:
                     uid = uid or found["metadata"]["uid"]
-                    if self._is_there(found, shown, at_s):
+                    if self._is_there(found, shown, time.monotonic() - began):
                         return found
-                    if at_s >= within_s:
+                    if deadline.is_over:
                         raise AskingError(
-                            f"{target.name} has not reached {self._layer} within {within_s:.0f} s: "
+                            f"{target.name} has not reached {self._layer} within {deadline.patience_s:.0f} s: "
                             f"{layers.told(found)}",
                             code=ExitCode.TIMED_OUT,
                         )
-                self._asking.rest(min(POLL_S, max(0.05, within_s - at_s)))
+                self._asking.rest(min(POLL_S, max(SHORTEST_POLL_S, deadline.left_s)))
 
-    def _look(self, target: Target, uid: str | None, at_s: float, within_s: float) -> dict[str, Any] | None:
+    def _look(self, target: Target, uid: str | None, deadline: Deadline) -> dict[str, Any] | None:
         """Return the guest, or None where nobody answers just now."""
-        found = look(self._asking, target.path, is_known=uid is not None, is_late=at_s >= within_s)
+        found = look(self._asking, target.path, is_known=uid is not None, is_late=deadline.is_over)
         if found is not None and uid is not None and found["metadata"]["uid"] != uid:
             raise AskingError(f"{target.name} was deleted and made anew", code=ExitCode.DELETED)
         return found
