@@ -36,7 +36,11 @@ def duration(text: str) -> float:
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")]
 Timeout = Annotated[
     float,
-    typer.Option(parser=duration, metavar="DURATION", help="How long to follow, such as 90s or 10m: one end for all that are named."),
+    typer.Option(
+        parser=duration,
+        metavar="DURATION",
+        help="How long to follow, such as 90s or 10m: one end for all that are named.",
+    ),
 ]
 TIMEOUT = "5m"
 
@@ -85,7 +89,7 @@ def end_with(failed: Sequence[AskingError]) -> None:
         AskingError: it says of each what went wrong; its code is that of the first.
     """
     if failed:
-        raise AskingError("\n".join(str(each) for each in failed), code=failed[0].code)
+        raise AskingError("; ".join(str(each) for each in failed), code=failed[0].code)
 
 
 def look(asking: Asking, path: str, *, is_known: bool, is_late: bool) -> dict[str, Any] | None:
