@@ -6,6 +6,8 @@ import pytest
 
 from tests.kit.chart import ORDER_KEY, WITH_AGENTS, HelmError, render
 
+AGENTS = f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}}"
+NONE_GENERATED = "query.enabled=false,images.tls.source=None,operator.hosts.tls.source=None"
 REFUSED = {
     "nonsense=1": "additional properties 'nonsense' not allowed",
     "operator.replicas=0": "operator/replicas",
@@ -22,7 +24,7 @@ REFUSED = {
     "agent.stateDirectory=var/lib": "agent/stateDirectory",
     "listen=everywhere": "/listen",
     "agent.enabled=true": "agent.orderKeys is missing",
-    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},policies.install=false": "could become any host",
+    f"{AGENTS},policies.install=false": "could become any host",
     "operator.hosts.tls.source=Volume": "operator.hosts.tls.volume is missing",
     "operator.hosts.tls.caKeySecret=ca": "the source is Generated",
     "operator.hosts.tls.source=None,operator.hosts.tls.caKeySecret=ca": "the source is None",
@@ -32,10 +34,8 @@ REFUSED = {
     "operator.hosts.tls.volume.csi.driver=keys.example": "and the source is Generated",
     "operator.orderKey.previousPath=before": "operator.orderKey.volume is missing",
     "operator.orderKey.path=new": "operator.orderKey.volume is missing",
-    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},operator.hosts.tls.source=Existing": (
-        "operator.hosts.tls.caBundle is missing"
-    ),
-    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},operator.hosts.tls.source=None,agent.hostApi.directory=/etc/x": (
+    f"{AGENTS},operator.hosts.tls.source=Existing": ("operator.hosts.tls.caBundle is missing"),
+    f"{AGENTS},operator.hosts.tls.source=None,agent.hostApi.directory=/etc/x": (
         "agent.hostApi.directory is of no use"
     ),
     "query.tls.source=Existing": "query.tls.caBundle is missing",
@@ -55,7 +55,42 @@ REFUSED = {
     "images.tls.publicAuthority=true": "the authority is this release's own",
     "operator.hosts.file.path=all.yaml": "operator.hosts.file.volume is missing",
     "images.replicas=2": "a volume that all replicas may write",
-    f"agent.enabled=true,agent.orderKeys={{{ORDER_KEY}}},images.tls.source=Existing": "images.tls.caBundle is missing",
+    f"{AGENTS},images.tls.source=Existing": "images.tls.caBundle is missing",
+    "image.tag=2.0.0,image.digest=sha256:" + "a" * 64: "has a tag and a digest",
+    "query.tls.source=CertManager,query.tls.issuerRef.name=ours,query.tls.caBundle=YWJj": (
+        "query.tls.caBundle is of no use: the source is CertManager"
+    ),
+    "operator.hosts.tls.source=None,operator.hosts.tls.secretName=ours": (
+        "operator.hosts.tls.secretName is of no use: the source is None"
+    ),
+    "operator.hosts.tls.source=Volume,operator.hosts.tls.volume.csi.driver=keys.example,"
+    "operator.hosts.tls.secretName=ours": "operator.hosts.tls.secretName is of no use: the source is Volume",
+    "images.tls.source=None,images.tls.secretName=ours": "images.tls.secretName is of no use: the source is None",
+    "operator.hosts.tls.source=None,operator.hosts.file.volume.configMap.name=hosts": (
+        "operator.hosts.file.volume is of no use"
+    ),
+    "operator.hosts.tls.source=None,operator.rebuild=Auto": "operator.rebuild cannot be Auto",
+    "images.tls.source=None,images.tls.dnsNames={images.example.org}": "for the sources Generated and CertManager",
+    "images.tls.source=Existing,images.tls.ipAddresses={192.0.2.1}": "for the sources Generated and CertManager",
+    "images.tls.source=None,images.tls.publicAuthority=true": "images.tls.publicAuthority and caBundle are of no use",
+    "images.enabled=false,images.publicUrl=http://images.example.org,images.tls.caBundle=YWJj": (
+        "images.tls.publicAuthority and caBundle are of no use"
+    ),
+    "images.service.loadBalancerIP=192.0.2.1": "images.service.loadBalancerIP is of no use: the type is ClusterIP",
+    "images.persistence.enabled=false,images.persistence.existingClaim=ours": (
+        "images.persistence.existingClaim is of no use"
+    ),
+    "images.persistence.existingClaim=ours,images.persistence.size=90Gi": "are of the claim that the chart makes",
+    "images.persistence.existingClaim=ours,images.persistence.storageClassName=fast": (
+        "are of the claim that the chart makes"
+    ),
+    f"{AGENTS},agent.hostApi.enabled=false,agent.hostApi.directory=/etc/x": (
+        "agent.hostApi.directory is of no use: agent.hostApi.enabled is false"
+    ),
+    f"{AGENTS},operator.hosts.tls.source=Existing,operator.hosts.tls.caBundle=YWJj,agent.hostApi.directory=/etc/x": (
+        "agent.hostApi.directory and operator.hosts.tls.caBundle are both set"
+    ),
+    f"{NONE_GENERATED},certificates.days=90": "certificates.days is of no use",
 }
 
 
@@ -63,6 +98,22 @@ REFUSED = {
 def test_wrong_values_are_refused_with_a_word_of_what_is_wrong(wrong: str) -> None:
     with pytest.raises(HelmError, match=re.escape(REFUSED[wrong])):
         render("--set", wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "query.enabled=false,query.tls.source=Existing,query.tls.secretName=ours",  # a part that is off for now
+        f"{NONE_GENERATED},images.publicUrl=https://images.example.org,images.tls.publicAuthority=true",
+        "images.persistence.existingClaim=ours,images.persistence.accessModes={ReadWriteMany},images.replicas=2",
+        "images.service.type=LoadBalancer,images.service.loadBalancerIP=192.0.2.1",
+        "operator.hosts.tls.source=Existing,operator.hosts.tls.secretName=ours,certificates.days=90,operator.rebuild=Auto",
+        f"{AGENTS},operator.hosts.tls.source=Existing,agent.hostApi.directory=/etc/x",
+        "operator.hosts.tls.source=None,operator.rebuild=Never,operator.orphanPolicy=Adopt",
+    ],
+)
+def test_values_of_use_beside_each_other_are_taken(right: str) -> None:
+    assert render("--set", right)
 
 
 def test_an_old_cluster_gets_no_agents() -> None:

@@ -21,6 +21,9 @@ Everything is put into .Values.made, since each template of one release must see
 {{- $_ := set .Values.made "imagesAuthority" .Values.images.tls.caBundle -}}
 {{- end -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "hosts" "authority" "innkeeper-hosts-ca" "of" $hosts) -}}
+{{- if and (ne (int .Values.certificates.days) 730) (not .Values.made.secrets) -}}
+{{- fail "certificates.days is of no use: it is of certificates that the chart makes, and no source is Generated" -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 
@@ -35,8 +38,14 @@ Everything is put into .Values.made, since each template of one release must see
 {{- end -}}
 {{- /* Who reaches images at a URL that somebody else answers meets that one's certificate. */ -}}
 {{- $elsewhere := and (eq .name "images") (hasPrefix "https:" $root.Values.images.publicUrl) -}}
-{{- if and $tls.caBundle (has $tls.source (list "Generated" "None")) (not $elsewhere) -}}
+{{- /* Of the query API's authority cert-manager tells the API server itself. */ -}}
+{{- $known := or (has $tls.source (list "Generated" "None")) (and (eq .name "query") (eq $tls.source "CertManager")) -}}
+{{- if and $tls.caBundle $known (not $elsewhere) -}}
 {{- fail (printf "%s.caBundle is of no use: the source is %s" $value $tls.source) -}}
+{{- end -}}
+{{- $usual := printf "innkeeper-%s-tls" (ternary "operator-hosts" .name (eq .name "hosts")) -}}
+{{- if and (ne $tls.secretName $usual) (has $tls.source (list "Volume" "None")) -}}
+{{- fail (printf "%s.secretName is of no use: the source is %s" $value $tls.source) -}}
 {{- end -}}
 {{- $held := dict -}}
 {{- if not (has $tls.source (list "Volume" "None")) -}}

@@ -20,6 +20,9 @@ authority is known: whoever breaks into a node reads the Secrets of its pods who
 {{- if and $tls.publicAuthority $tls.caBundle -}}
 {{- fail "images.tls.publicAuthority and images.tls.caBundle are both set: everybody knows the authority, or the bundle is it" -}}
 {{- end -}}
+{{- if and (or $tls.publicAuthority $tls.caBundle) (hasPrefix "http:" (include "innkeeper.imagesUrl" .)) -}}
+{{- fail "images.tls.publicAuthority and caBundle are of no use: images are fetched by plain http, so nobody shows a certificate" -}}
+{{- end -}}
 {{- if and (or (ne $tls.source "None") $tls.caBundle) (not $tls.publicAuthority) (hasPrefix "https:" (include "innkeeper.imagesUrl" .)) -}}
 {{- if .Values.made.imagesAuthority -}}
 configMap: {name: innkeeper-images-ca}
