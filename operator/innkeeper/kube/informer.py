@@ -238,8 +238,12 @@ class Informer(Generic[V]):
     async def _relist(self, *, by_version: bool = True) -> None:
         await self._filled.wait()
         highest = self._highest
-        known = {key: metadata_of(each) for key, each in self.objects.items()}
-        learnt = await self._scope.changed_since(known, highest=highest)
+        if by_version:
+            known = {key: metadata_of(each) for key, each in self.objects.items()}
+            learnt = await self._scope.changed_since(known, highest=highest)
+        else:
+            # A store that was put back and has grown again may give one version to another content.
+            learnt = await self._scope.whole()
         listed_at = int(learnt.resource_version or 0)
         if listed_at < highest:
             await self._take_older(learnt)

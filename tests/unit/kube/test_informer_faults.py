@@ -310,6 +310,24 @@ async def test_an_older_store_that_has_grown_since_is_found_by_comparing(
         told.changes.clear()
 
 
+async def test_a_version_that_has_another_content_in_an_older_store_is_read_again(
+    api: FakeApi, client: Client
+) -> None:
+    put(api, "a", x="old")
+    backup = api.store.backup()
+    informed = informing(client, CONFIG_MAPS, clock=QuickClock(), namespace="default")
+    async with informed as (informer, told):
+        seen = api.patch(CONFIG_MAPS, "a", {"data": {"x": "lost"}}, namespace="default")
+        await eventually(lambda: informer.objects[("default", "a")].data == {"x": "lost"})
+        await api.down()
+        api.store.put_back(backup)
+        again = api.patch(CONFIG_MAPS, "a", {"data": {"x": "new"}}, namespace="default")
+        assert again["metadata"]["resourceVersion"] == seen["metadata"]["resourceVersion"]
+        await api.up()
+        await eventually(lambda: informer.objects[("default", "a")].data == {"x": "new"})
+        told.changes.clear()  # this history may go back; all others are checked for that
+
+
 async def test_a_server_that_does_not_know_us_any_more_is_listed_anew(api: FakeApi, client: Client) -> None:
     """Another store behind the same address, whose versions have grown past those of the one that is gone."""
     empty = api.store.backup()
