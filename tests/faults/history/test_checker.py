@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from innkeeper.agent import plan, work
+from innkeeper.agent import plan, reconcile, work
 from innkeeper.agent.drivers.driver import DomainPhase, DomainState
 from innkeeper.agent.operations.book import OperationBook
 from innkeeper.agent.operations.operating import Operating
@@ -17,6 +17,7 @@ from innkeeper.agent.service import Agent
 from innkeeper.agent.store.operations import OperationRecord
 from innkeeper.clock import parse_rfc3339
 from innkeeper.domain.addressing.taken import Taken
+from innkeeper.domain.lifecycle import projection as lifecycle
 from innkeeper.domain.names import address_name
 from innkeeper.domain.quantity import Amounts
 from innkeeper.domain.reasons import OperationPhase, RestartPolicy
@@ -128,7 +129,7 @@ def test_a_subset_that_miscounts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_guest_that_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backlog, "helped", lambda _self: [])
-    assert complaint("waits for room")
+    assert complaint("waits for room", seeds=4 * MOST_SEEDS)
 
 
 def test_a_deletion_that_is_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +217,16 @@ def test_a_guest_that_crashed_and_is_left_down(
 
     monkeypatch.setattr(plan, "_ended", lets_it_rest)
     assert complaint("'Crashed'", seeds=2 * MOST_SEEDS)  # it must crash last, and nothing wake it afterwards
+
+
+def test_a_stop_at_the_host_that_a_newer_order_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "outlives", lambda *_, **__: None)
+    assert complaint("where a person stopped it", seeds=4 * MOST_SEEDS)
+
+
+def test_a_guest_taken_off_its_host_that_seems_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "is_destroyed", lambda _assignment: False)
+    assert complaint("'ForgottenAtHost'), lives on", seeds=4 * MOST_SEEDS)
 
 
 def test_a_guest_that_an_older_copy_switches(monkeypatch: pytest.MonkeyPatch) -> None:

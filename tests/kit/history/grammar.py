@@ -18,6 +18,7 @@ from innkeeper.kube.resources import (
     NAMESPACES,
 )
 from tests.kit import objects
+from tests.kit.history import at_host
 from tests.kit.history.parts import HostPart
 from tests.kit.history.witness import guest_id_of
 from tests.kit.history.world import POOL_NAMES, World
@@ -408,6 +409,12 @@ async def step_clock(world: World) -> str | None:
     process = world.random.choice([*world.operators, *world.hosts.values()])
     process.clock.offset_s = world.random.choice((-3600.0, 0.0, 3600.0))
     return f"the clock of {process.name} is {process.clock.offset_s:+.0f} s off"
+
+
+# People at a host
+
+for weight, each in at_host.EVENTS:
+    event(weight)(each)
 
 
 # What the events above share

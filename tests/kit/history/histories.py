@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from innkeeper.kube import informer, sole_heartbeat
 from tests.kit.history import grammar
+from tests.kit.history.at_host import Ears
 from tests.kit.history.verdict import verdict
 from tests.kit.history.world import World
 from tests.kit.virtual_loop import VirtualLoop
@@ -63,6 +64,7 @@ def run(
         tempfile.TemporaryDirectory(dir=parent, prefix="history-") as directory,
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
         _seeded(seed),
+        Ears().open(),
     ):
         world = world_kind(seed, directory=Path(directory), tell=tell)
         complaints = runner.run(_history(world, events))

@@ -16,6 +16,7 @@ from tests.kit.fake_api_store import Event
 Complain = Callable[[str], None]
 
 PATIENCE_S = {"GuestNotFound": 10.0, "GuestNotRunning": 600.0}  # as docs/how-to/operate-guests.md has it
+_AT_HOST = "StopAtHost"
 REBOOTS = frozenset({OperationKind.REBOOT, OperationKind.HARD_REBOOT})
 
 
@@ -36,7 +37,15 @@ class Operated:
     def stopped(self, guest_id: str, host: str) -> None:
         """An agent turned a machine off that lived: for one of its guest's reboots, where nothing else wants it off."""
         if guest_id not in self._off:
-            self._count(guest_id, "rebooted", host, most=self._may(guest_id, *REBOOTS))
+            self._count(guest_id, "rebooted", host, most=self._may(guest_id, *REBOOTS, _AT_HOST))
+
+    def is_stopped_at_host(self, guest_id: str) -> None:
+        """A person at its host stops a guest: one more time that its machine may be turned off."""
+        self._asked[guest_id][_AT_HOST] += 1
+
+    def was_not_stopped_at_host(self, guest_id: str) -> None:
+        """The host did not do it."""
+        self._asked[guest_id][_AT_HOST] -= 1
 
     def paused(self, guest_id: str, host: str) -> None:
         """A machine that ran stands still."""

@@ -126,13 +126,17 @@ class PutBackWorld(World):
         self.witness.complain("the store could not be healed")
 
     def _unhealed(self, unordered: frozenset[str]) -> Iterator[str]:
-        """Yield what is not as hosts hold it; a change that the copy had not ordered yet counts as one of later."""
+        """Yield what is not as hosts hold it; a change that the copy had not ordered yet counts as one of later.
+
+        One that it had ordered, and that the host did not take yet, is still to come.
+        """
         guests = {guest_id_of(each): each for each in self.api.objects(GUESTS)}
         owners = {
             (each["spec"]["address"], each["spec"]["owner"]["interface"]): each["spec"]["owner"]["id"]
             for each in self.api.objects(IP_ADDRESSES)
             if each["spec"].get("owner")
         }
+        given = {each["metadata"]["name"]: _order(each) for each in self.api.objects(ASSIGNMENTS)}
         for order in self._held():
             guest_id, guest = order.guest_id, guests.get(order.guest_id)
             if guest is None:
@@ -140,7 +144,9 @@ class PutBackWorld(World):
                 continue
             if "deletionTimestamp" in guest["metadata"]:
                 continue
-            if guest["spec"]["power"] != order.desired and guest_id not in unordered:
+            newer = given.get(guest_id)
+            is_taken = newer is None or (newer.epoch, newer.serial) <= (order.epoch, order.serial)
+            if is_taken and guest["spec"]["power"] != order.desired and guest_id not in unordered:
                 yield f"{guest_id} is {order.desired} by its order, and {guest['spec']['power']} by its Guest"
             for each in order.addresses:
                 if owners.get((each.address, each.interface)) != guest_id:

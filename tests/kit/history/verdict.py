@@ -26,10 +26,13 @@ from innkeeper.views.guestoperation import GuestOperation
 from innkeeper.views.host import Host
 from innkeeper.views.meta import Condition
 from innkeeper.views.network import IPAddress, IPPool
+from tests.kit.history.witness import Witness
 from tests.kit.history.world import World
 from tests.kit.objects import view
 from tests.kit.recount import promised_by_the_api
 
+STOPPED, STOPPED_AT_HOST = ("True", "Stopped"), ("False", "StoppedAtHost")
+FORGOTTEN = ("False", "ForgottenAtHost")
 COMPLETED, CRASHED = ("True", "Completed"), ("False", "Crashed")
 RESTS = {"Always": set(), "OnFailure": {COMPLETED}, "Never": {COMPLETED, CRASHED}}
 """What a guest that ended by itself may say for ever, by its restart policy."""
@@ -111,14 +114,27 @@ def _fitting(world: World, guest: Guest) -> Iterator[str]:
 
 
 def _bound(world: World, guest: Guest, ready: Condition) -> Iterator[str]:
+    who = guest.metadata.name
+    if ready.observed_generation != guest.metadata.generation:
+        yield f"{who} is Ready of an older generation than {guest.metadata.generation}: {ready}"
+    yield from _power(world, guest, ready)
+    held = {
+        each["spec"]["address"]
+        for each in world.api.objects(IP_ADDRESSES)
+        if each["spec"].get("owner", {}).get("id") == _id(guest)
+    }
+    if held != {each.address for each in guest.status.addresses}:
+        yield f"{who} is bound to {guest.status.addresses} and holds {held}"
+
+
+def _power(world: World, guest: Guest, ready: Condition) -> Iterator[str]:
     who, guest_id, host = guest.metadata.name, _id(guest), guest.status.host
     alive = world.witness.alive[guest_id]
     said = (ready.status, ready.reason)
-    if ready.observed_generation != guest.metadata.generation:
-        yield f"{who} is Ready of an older generation than {guest.metadata.generation}: {ready}"
-    if guest.spec.power == "Stopped":
-        if alive or said != ("True", "Stopped"):
-            yield f"{who} is to be off, lives on {alive} and says {ready}"
+    off = _off(world.witness, guest, said)
+    if off is not None:
+        if alive or said != off:
+            yield f"{who} is to be off and to say {off}, lives on {alive} and says {ready}"
     elif said == ("True", "Running"):
         if alive != {host}:
             yield f"{who} says that it runs on {host} and lives on {alive}"
@@ -129,13 +145,18 @@ def _bound(world: World, guest: Guest, ready: Condition) -> Iterator[str]:
             yield f"{who} says {ready} and lives on {alive}"
     else:
         yield f"{who} on {host} is to run, lives on {alive} and says {ready}"
-    held = {
-        each["spec"]["address"]
-        for each in world.api.objects(IP_ADDRESSES)
-        if each["spec"].get("owner", {}).get("id") == guest_id
-    }
-    if held != {each.address for each in guest.status.addresses}:
-        yield f"{who} is bound to {guest.status.addresses} and holds {held}"
+
+
+def _off(witness: Witness, guest: Guest, said: tuple[str, str]) -> tuple[str, str] | None:
+    """Return what a guest has to say that is to be off; None of one that is to run."""
+    guest_id = _id(guest)
+    if guest_id in witness.forgotten:
+        return FORGOTTEN
+    if guest.spec.power == "Stopped":
+        return STOPPED
+    if guest_id in witness.must_be_off or (guest_id in witness.may_be_off and said == STOPPED_AT_HOST):
+        return STOPPED_AT_HOST
+    return None
 
 
 def _operations(world: World) -> Iterator[str]:

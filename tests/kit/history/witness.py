@@ -3,6 +3,8 @@
 It shares no code with the product. What it says once stays said: a history with a complaint has failed.
 """
 
+import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -12,6 +14,7 @@ from tests.kit.fake_api_store import Event
 from tests.kit.history.operated import Operated
 
 Say = Callable[[str], None]
+UNDER_WAY_S = 1.0  # a start that a stop meets half way comes to its end first
 
 
 def guest_id_of(guest: Document) -> str:
@@ -30,6 +33,12 @@ class Witness:
         self.asked_to_go: set[str] = set()  # guests whose object somebody deleted
         self.destroyed: set[str] = set()
         self.lost_hosts: set[str] = set()
+        self.may_be_off: set[str] = (
+            set()
+        )  # guests that a person at their host stopped, and none started there since
+        # Of these, those whose power nobody changed since; with the loop's seconds of the stop.
+        self.must_be_off: dict[str, float] = {}
+        self.forgotten: set[str] = set()  # guests that a person took off their host
         self.bound: dict[str, tuple[str, frozenset[str]]] = {}  # host and addresses of each Guest that exists
         self.used: dict[str, frozenset[str]] = {}  # the addresses that a machine was last bound to
         self.operated = Operated(self.complain)
@@ -47,6 +56,8 @@ class Witness:
             self.complain(f"{guest_id} starts on {host} while it lives on {sorted(self.alive[guest_id])}")
         if guest_id in self.destroyed:
             self.complain(f"{guest_id} starts on {host} after it was destroyed")
+        if asyncio.get_running_loop().time() > self.must_be_off.get(guest_id, math.inf) + UNDER_WAY_S:
+            self.complain(f"{guest_id} starts on {host}, where a person stopped it")
         self.alive[guest_id].add(host)
         self._check_addresses(guest_id)
 
@@ -58,7 +69,7 @@ class Witness:
     def removes(self, guest_id: str, host: str) -> None:
         """A host destroys a machine."""
         self.alive[guest_id].discard(host)
-        if guest_id not in self.asked_to_go:
+        if guest_id not in self.asked_to_go | self.forgotten:
             self.complain(f"{host} destroys {guest_id}, whose Guest nobody deleted")
         self.destroyed.add(guest_id)
 
@@ -76,6 +87,7 @@ class Witness:
     def put_back(self, guests: list[Document]) -> None:
         """The API server's store is an older copy with these Guests; what machines do goes on from now."""
         self.bound.clear()
+        self.must_be_off.clear()
         self.operated.put_back()
         for guest in guests:
             status, guest_id = guest.get("status", {}), guest_id_of(guest)
@@ -86,6 +98,8 @@ class Witness:
     def _guest(self, event: Event) -> None:
         guest, guest_id = event.document, guest_id_of(event.document)
         self.operated.guest_written(guest_id, event)
+        if event.before is not None and event.before["spec"]["power"] != guest["spec"]["power"]:
+            self.must_be_off.pop(guest_id, None)
         if event.type == "DELETED" or "deletionTimestamp" in guest["metadata"]:
             self.asked_to_go.add(guest_id)
         if event.type == "DELETED":

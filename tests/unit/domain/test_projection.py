@@ -223,6 +223,42 @@ CASES = [
     ),
 ]
 
+# A host's answer about a guest that is gone from it holds for every order of its epoch.
+GONE = {"status": "False", "outcome": "Destroyed"}
+
+
+@pytest.mark.parametrize(
+    ("before", "rank", "wanted"),
+    [
+        (WAS_RUNNING, (1, 2), ("False", "ForgottenAtHost", 2)),
+        (None, (1, 2), ("False", "ForgottenAtHost", 2)),
+        (None, (2, 1), ("False", "WaitingForHost", None)),
+    ],
+    ids=["it ran before", "its order was given anew", "it has come back in a later epoch"],
+)
+def test_a_guest_that_was_taken_off_its_host_is_not_what_it_was(
+    before: dict[str, str] | None, rank: tuple[int, int], wanted: tuple[str, str, int | None]
+) -> None:
+    said = "taken off this host by alice"
+    answer = report(reason="ForgottenAtHost", message=said, rank=rank, held=(1, 1), generation=2, **GONE)
+    found = conditions(Situation(guest=guest(generation=2, ready=before), assignment=answer))
+    ready, stalled = of(found, ConditionType.READY), of(found, ConditionType.STALLED)
+    assert ready is not None
+    assert (ready.status, ready.reason, ready.observed_generation) == wanted
+    assert (stalled is not None) == (ready.reason == "ForgottenAtHost")
+    assert stalled is None or stalled.message == f"{said}; delete the Guest to make an end of it"
+
+
+def test_a_guest_that_its_host_destroyed_is_none_that_waits_for_it() -> None:
+    """The API server's store was put back, and no operator asked the hosts."""
+    answer = report(reason="Destroyed", rank=(1, 2), held=(1, 3), **GONE)
+    found = conditions(Situation(guest=guest(ready=WAS_RUNNING), assignment=answer))
+    ready, stalled = of(found, ConditionType.READY), of(found, ConditionType.STALLED)
+    assert ready is not None
+    assert stalled is not None
+    assert (ready.status, ready.reason) == ("False", "Destroyed")
+    assert stalled.message == "its host destroyed it, and its disk does not return: delete the Guest"
+
 
 def of(found: list[Condition], kind: ConditionType) -> Condition | None:
     return next((each for each in found if each.type == kind), None)

@@ -32,6 +32,7 @@ STALLED = frozenset(
         GuestReason.ORDER_TOO_LARGE,
         GuestReason.HOST_LOST,
         GuestReason.FORGOTTEN_AT_HOST,
+        GuestReason.DESTROYED,
         GuestReason.DESTROYED_SINCE,
         GuestReason.STOPPED_AT_HOST,
     }

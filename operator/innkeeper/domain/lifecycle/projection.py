@@ -8,6 +8,7 @@ that is True of an older one, since kstatus looks at no condition's generation.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from innkeeper.domain.lifecycle.answered import is_destroyed
 from innkeeper.domain.lifecycle.blocked import STALLED, Blocked
 from innkeeper.domain.lifecycle.destroyed import OVER
 from innkeeper.domain.orders import OrderInvalidError, peek
@@ -21,6 +22,11 @@ _DONE = {
     ConditionType.IMAGE_RESOLVED: GuestReason.IMAGE_RESOLVED,
     ConditionType.SCHEDULED: GuestReason.SCHEDULED,
     ConditionType.ADDRESSES_ASSIGNED: GuestReason.ADDRESSES_ASSIGNED,
+}
+# What a person does about a guest that its host has no more, although nobody deleted the Guest.
+_ENDED: dict[str, str] = {
+    GuestReason.FORGOTTEN_AT_HOST: "delete the Guest to make an end of it",
+    GuestReason.DESTROYED: "its host destroyed it, and its disk does not return: delete the Guest",
 }
 
 
@@ -150,7 +156,7 @@ def _reported(situation: Situation) -> Condition:
             type=ConditionType.READY,
             status=condition.status,
             reason=condition.reason,
-            message=condition.message,
+            message="; ".join(each for each in (condition.message, _ENDED.get(condition.reason)) if each),
             observed_generation=generation,
         )
     before = next(
@@ -178,11 +184,15 @@ def _waiting_for_host(situation: Situation) -> Condition:
 
 
 def newest_report(assignment: Assignment | None) -> tuple[Condition, int] | None:
-    """Return the host's Ready and the Guest's generation that its order was made from, if it is the newest order."""
+    """Return the host's Ready and the Guest's generation that its order was made from, if it is the newest order.
+
+    That the guest is gone from the host for good holds for every order of its epoch, also for one not answered yet.
+    """
     if assignment is None or assignment.status.held is None:
         return None
     held = assignment.status.held
-    if (held.epoch, held.serial) != (assignment.spec.epoch, assignment.spec.serial):
+    is_newest = (held.epoch, held.serial) == (assignment.spec.epoch, assignment.spec.serial)
+    if not (is_newest or is_destroyed(assignment)):
         return None
     ready = next((each for each in assignment.status.conditions if each.type == ConditionType.READY), None)
     if ready is None:

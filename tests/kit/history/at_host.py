@@ -1,0 +1,123 @@
+"""What people do at a host: they stop and start its guests, and take some off it, with or without an API server.
+
+They ask the agent where one runs, else its store, as `innkeeper agent` does. The virtual loop reads no socket, so who
+asks finds the agent by the path of its socket.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from innkeeper.agent import service
+from innkeeper.agent.local import asking
+from innkeeper.agent.local.messages import Answer, Question, Verb
+from innkeeper.agent.paths import StatePaths
+from innkeeper.errors import InnkeeperError
+from innkeeper.kube.resources import GUESTS
+from tests.kit.history.parts import HostPart
+from tests.kit.history.witness import guest_id_of
+from tests.kit.history.world import World
+
+Answering = Callable[[Question], Awaitable[Answer]]
+SOMEBODY = "alice"
+MOSTLY = 0.8
+
+
+class Ears:
+    """Every agent that listens, by the path of its socket."""
+
+    def __init__(self) -> None:
+        self.listening: dict[Path, Answering] = {}
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Have agents listen here, and not at sockets; who asks finds them here too."""
+        ears = self
+
+        class Ear:
+            def __init__(self, path: Path, answer: Answering) -> None:
+                self._path, self._answer = path, answer
+
+            async def run(self) -> None:
+                ears.listening[self._path] = self._answer
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    del ears.listening[self._path]
+
+        async def ask_agent(path: Path, question: Question) -> Answer | None:
+            answer = self.listening.get(path)
+            return await answer(question) if answer is not None else None
+
+        with patch.object(service, "LocalSocket", Ear), patch.object(asking, "_ask_agent", ask_agent):
+            yield
+
+
+async def stop_at_host(world: World) -> str | None:
+    """Somebody at a host stops a guest there."""
+    if (found := _some_place(world)) is None:
+        return None
+    host, guest_id = found
+    world.witness.operated.is_stopped_at_host(guest_id)
+    said, is_done = await _ask(host, Verb.STOP, guest_id)
+    if is_done:
+        world.witness.may_be_off.add(guest_id)
+        world.witness.must_be_off[guest_id] = asyncio.get_running_loop().time()
+    else:
+        world.witness.operated.was_not_stopped_at_host(guest_id)
+    return f"stop {guest_id} at {host.host}: {said}"
+
+
+async def start_at_host(world: World) -> str | None:
+    """Somebody at a host starts a guest there, mostly one that was stopped there."""
+    if (found := _some_place(world, world.witness.may_be_off)) is None:
+        return None
+    host, guest_id = found
+    stopped_at = world.witness.must_be_off.pop(guest_id, None)
+    said, is_done = await _ask(host, Verb.START, guest_id)
+    if is_done:
+        world.witness.may_be_off.discard(guest_id)
+    elif stopped_at is not None:
+        world.witness.must_be_off[guest_id] = stopped_at
+    return f"start {guest_id} at {host.host}: {said}"
+
+
+async def forget_at_host(world: World) -> str | None:
+    """Somebody at a host takes a guest off it, mostly one that was stopped there."""
+    if (found := _some_place(world, world.witness.may_be_off)) is None:
+        return None
+    host, guest_id = found
+    was_forgotten = guest_id in world.witness.forgotten
+    world.witness.forgotten.add(guest_id)
+    said, is_done = await _ask(host, Verb.FORGET, guest_id)
+    if not is_done and not was_forgotten:
+        world.witness.forgotten.discard(guest_id)
+    return f"forget {guest_id} at {host.host}: {said}"
+
+
+EVENTS = ((4.0, stop_at_host), (4.0, start_at_host), (1.5, forget_at_host))
+
+
+def _some_place(world: World, wanted: AbstractSet[str] = frozenset()) -> tuple[HostPart, str] | None:
+    """Return a guest, and the machine of the host that it is bound to: mostly one of those that are wanted."""
+    places = [
+        (world.hosts[host], guest_id_of(each))
+        for each in world.api.objects(GUESTS)
+        if (host := each.get("status", {}).get("host")) in world.hosts and not world.hosts[host].is_burnt
+    ]
+    those = [each for each in places if each[1] in wanted]
+    chosen = those if those and world.random.random() < MOSTLY else places
+    return world.random.choice(chosen) if chosen else None
+
+
+async def _ask(host: HostPart, verb: Verb, guest_id: str) -> tuple[str, bool]:
+    """Return what the host says, and whether it does it."""
+    question = Question(verb=verb, guest=guest_id, by=SOMEBODY)
+    try:
+        answer = await asking.ask(StatePaths(host.directory), question, clock=host.clock)
+    except InnkeeperError as error:
+        return f"not possible: {error.message}", False
+    return answer.said, True
