@@ -221,6 +221,7 @@ class OperationReason(StrEnum):
     SUCCEEDED = "Succeeded"  # it was done
     GUEST_NOT_FOUND = "GuestNotFound"  # there is no Guest of that name
     GUEST_DELETED = "GuestDeleted"  # its guest was deleted meanwhile
+    GUEST_GONE = "GuestGone"  # its guest was taken off its host, or destroyed there
     GUEST_STOPPED = "GuestStopped"  # its power is Stopped
     GUEST_NOT_RUNNING = "GuestNotRunning"  # its machine was not up in time, or ended meanwhile
     HOST_LOST = "HostLost"  # a person said that the guest's host never returns

@@ -299,6 +299,24 @@ async def test_an_operation_ends_with_a_host_that_is_lost(scene: GuestScene) -> 
     await scene.until_phase("Failed", "HostLost")
 
 
+async def test_an_operation_ends_where_its_guest_was_taken_off_its_host(scene: GuestScene) -> None:
+    scene.add_guest()
+    await scene.until_ready()
+    host = scene.hosts["a"]
+    host.hears = False
+    scene.operate("Reboot")
+    await scene.until_phase("Pending", "Ordered")
+    scene.operate("Pause", name="next")
+    await scene.until_phase("Pending", "WaitsItsTurn", name="next")
+    host.hears = True
+    host.forget(guest_id(), by="alice")
+    await scene.until_phase("Failed", "GuestGone")
+    await scene.until_phase("Failed", "GuestGone", name="next")
+    assert host.done == []
+    await scene.until_reason("ForgottenAtHost")
+    assert scene.condition("Stalled") is not None
+
+
 async def test_an_assignment_that_is_made_again_carries_what_was_ordered(scene: GuestScene) -> None:
     scene.add_guest()
     await scene.until_ready()

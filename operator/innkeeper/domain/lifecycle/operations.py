@@ -7,6 +7,7 @@ its guest or host; it is ordered again where its order was lost, since a host kn
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from innkeeper.domain.lifecycle.answered import is_destroyed
 from innkeeper.domain.lifecycle.projection import newest_report
 from innkeeper.domain.orders import Order, OrderInvalidError, OrderOperation, Rank, peek
 from innkeeper.domain.reasons import (
@@ -173,6 +174,10 @@ def _never(guest: Guest, standing: Standing) -> _Now | None:
     if standing.host_lost:
         message = f"host {guest.status.host} is lost: delete the Guest; its disk does not return"
         return _failed(OperationReason.HOST_LOST, message)
+    order = standing.assignment
+    if order is not None and is_destroyed(order) and order.spec.epoch == guest.status.epoch:
+        message = f"the guest is gone from host {guest.status.host}: its Guest says why"
+        return _failed(OperationReason.GUEST_GONE, message)
     return None
 
 
