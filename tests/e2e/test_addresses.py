@@ -202,6 +202,67 @@ def test_the_next_address_is_given_where_one_is_in_use(lab: Lab) -> None:
     lab.kubectl.run("delete", "ippool", "taken", "--timeout=60s", deadline=90)
 
 
+TWO = [
+    {"name": "eth0", "addresses": [{"pool": "e2e"}]},
+    {"name": "eth1", "addresses": [{"pool": "back"}, {"pool": "back-six"}]},
+]
+
+
+@pytest.fixture
+def back(lab: Lab) -> Iterator[None]:
+    """Make a second network with gateways of its own, and a router of it on the wire."""
+    pools = {
+        "back": {"cidr": "10.79.0.0/24", "gateway": "10.79.0.1"},
+        "back-six": {"cidr": "fd00:79::/64", "gateway": "fe80::79"},
+    }
+    for name, spec in pools.items():
+        pool = {"kind": "IPPool", "metadata": {"name": name}, "spec": {**spec, "clusters": ["e2e"]}}
+        lab.apply({"apiVersion": "innkeeper.dev/v1alpha1", **pool})
+    router = ["10.79.0.1/24", "dev", f"ik{lab.plan.tag}"]
+    subprocess.run(["ip", "addr", "add", *router], check=True)
+    yield
+    subprocess.run(["ip", "addr", "delete", *router], check=True)
+    lab.kubectl.run("delete", "guest", "twofold", "--ignore-not-found", "--timeout=90s", deadline=120)
+    lab.kubectl.run("delete", "ippool", *pools, "--timeout=60s", deadline=90)
+
+
+@pytest.mark.usefixtures("back")
+def test_a_guest_in_two_networks_has_one_default_route_of_each_family(lab: Lab, key: Path) -> None:
+    """IPv6 leads over the second card, the first whose pool has a gateway; cloud-init says so, then DHCP does."""
+    lab.apply(debian("twofold", key, interfaces=TWO))
+    built = lab.wait_ready("twofold", reason="Running", within_s=240)
+    of = {each["address"]: each["interface"] for each in built["status"]["addresses"]}
+    assert sorted(of.values()) == ["eth0", "eth1", "eth1"]
+    first, second, _ = sorted(of, key=lambda each: (of[each], ":" in each))
+
+    def is_as_it_should_be() -> bool:
+        shown = ssh(
+            key, first, "ip -o addr show scope global; ip -4 route show default; ip -6 route show default"
+        )
+        words = [line.split() for line in (shown or "").splitlines()]
+        held = {line[3].partition("/")[0]: line[1] for line in words if line[2:3] in (["inet"], ["inet6"])}
+        leads = [line[1:5] for line in words if line[:1] == ["default"]]
+        return held == of and leads == [
+            ["via", "10.78.0.1", "dev", "eth0"],
+            ["via", "fe80::79", "dev", "eth1"],
+        ]
+
+    until(is_as_it_should_be, what="its addresses and routes by cloud-init", within_s=30)
+    assert ssh(key, first, "ping -n -c 2 -W 5 -I eth1 10.79.0.1") is not None
+    settings = "[Match]\nName=eth*\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n"
+    ask = (
+        "sudo tee /etc/systemd/network/05-dhcp.network >/dev/null && sudo networkctl reload && "
+        "sudo networkctl reconfigure eth0 eth1"
+    )
+    assert ssh(key, first, ask, stdin=settings) is not None
+
+    def asked() -> bool:
+        shown = ssh(key, first, "networkctl status eth0 eth1 --no-pager") or ""
+        return all(f"{each} (DHCP4" in shown for each in (first, second)) and is_as_it_should_be()
+
+    until(asked, what="the same by DHCP and router advertisements", within_s=90)
+
+
 def test_a_guest_that_does_not_answer_is_not_ready(lab: Lab) -> None:
     """The idle image has no network: its machine runs, and Ready says what it does not answer."""
     lab.apply(guest("mute", readinessProbe={"ping": {}}))
