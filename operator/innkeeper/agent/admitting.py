@@ -14,7 +14,7 @@ import structlog
 from innkeeper.agent import admission, refusals
 from innkeeper.agent.asking import Asking
 from innkeeper.agent.copied import Copied
-from innkeeper.agent.drivers.driver import Hypervisor
+from innkeeper.agent.drivers.driver import DomainPhase, Hypervisor
 from innkeeper.agent.host_orders import HostOrders, HostSettings
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.judge import held_rank
@@ -85,12 +85,15 @@ class Admitting:
     def _lives(self, order: Order, record: GuestRecord | None) -> Life | None:
         """Return how a guest stands whose machine lives here, or None where none does.
 
-        Where this store knows the guest, it is being stopped, since it was to live elsewhere: off by order.
+        Where this store knows the guest, it is being stopped, since it was to live elsewhere: off by order. Who has one
+        stand still that this store does not know has it go on, too.
         """
         phase = self.inventory.phases.get(order.guest_id)
         if phase is None or not phase.alive:
             return None
-        return Life.UP if record is None else Life.OFF
+        if record is not None:
+            return Life.OFF
+        return Life.PAUSED if phase is DomainPhase.PAUSED else Life.UP
 
     async def _was_here(
         self, order: Order, assignment: Assignment, *, record: GuestRecord | None, tombstone: Tombstone | None

@@ -11,7 +11,7 @@ import structlog
 from innkeeper.domain import names
 from innkeeper.domain.lifecycle.answered import is_destroyed, is_refused, may_hold
 from innkeeper.domain.lifecycle.blocked import Blocked
-from innkeeper.domain.orders import Rank
+from innkeeper.domain.orders import OrderInvalidError, Rank, peek
 from innkeeper.domain.reasons import ConditionType, Desired, GuestReason, OrderOutcome
 from innkeeper.kube.client import Client
 from innkeeper.kube.errors import NotFoundError
@@ -101,8 +101,12 @@ class DeletionWorker:
         elif is_refused(assignment):
             # Another host may hold this guest and its addresses; where none does, the sweeper finds them.
             await self._assigner.remove(assignment)
-        elif is_to_be_removed(assignment) or _destroys_in_vain(assignment):
+        elif is_to_be_removed(assignment) or _destroys_in_vain(assignment, store_id=self._store_id(host)):
             await self._assigner.destroy_unowned(assignment, host=host)
+
+    def _store_id(self, host: str) -> str | None:
+        found = self._subset.hosts.get(host)
+        return found.status.store_id if found is not None else None
 
     async def release_destroyed(self, guest_id: str) -> None:
         """Let the addresses of a guest rest whose Guest is still there, once its host destroyed it on an order.
@@ -198,9 +202,23 @@ def removal_of(order: AssignmentSpec | Rank) -> str:
     return f"{order.epoch}.{order.serial}"
 
 
-def _destroys_in_vain(assignment: Assignment) -> bool:
-    """Tell whether the host holds a later order than the one to destroy the guest: it is signed anew, above that."""
+def _destroys_in_vain(assignment: Assignment, *, store_id: str | None) -> bool:
+    """Tell whether the host never obeys the order to destroy the guest: it is signed anew then, above what is held.
+
+    The host holds a later order, or the order is for a store that the host has no more.
+    """
     spec, status = assignment.spec, assignment.status
-    if spec.desired != Desired.DESTROYED or status.outcome != OrderOutcome.SUPERSEDED or status.held is None:
+    if spec.desired != Desired.DESTROYED:
+        return False
+    if store_id is not None and _store_of(spec) not in (None, store_id):
+        return True
+    if status.outcome != OrderOutcome.SUPERSEDED or status.held is None:
         return False
     return (status.held.epoch, status.held.serial) >= (spec.epoch, spec.serial)
+
+
+def _store_of(spec: AssignmentSpec) -> str | None:
+    try:
+        return peek(spec.order).store_id
+    except OrderInvalidError:
+        return None  # none of ours: nobody signs over it

@@ -7,7 +7,7 @@ import pytest
 
 from innkeeper.agent.backup.copying import BackupMark, copy_store
 from innkeeper.agent.backup.restore import restore
-from innkeeper.agent.drivers.driver import Capacity
+from innkeeper.agent.drivers.driver import Capacity, DomainPhase
 from innkeeper.agent.drivers.simulated import SimulatedDriver
 from innkeeper.agent.local.asking import ask
 from innkeeper.agent.local.messages import Question, Verb
@@ -192,6 +192,18 @@ async def test_a_guest_that_rests_is_not_run_again_by_a_new_store(running: Agent
     await running.assign(order(2, serial=2, store_id=NEW, spec={"restart_policy": "Never"}))
     await running.told(GUEST, "Completed")
     assert running.driver.starts[GUEST] == 1
+
+
+async def test_a_guest_that_stands_still_is_not_let_go_on_by_a_new_store(running: AgentHost) -> None:
+    await running.assign(order(1))
+    await running.told(OLD, "Running")
+    await running.driver.pause(OLD)
+    await lose_store(running)
+    running.start()
+    await running.assign(order(1, serial=2, store_id=NEW))
+    await running.told(OLD, "Paused")
+    await settled(lambda: running.driver.starts[OLD])
+    assert (await running.driver.domains())[OLD].phase is DomainPhase.PAUSED
 
 
 @pytest.mark.parametrize("here", ["its machine", "its disk", "what was told of it"])

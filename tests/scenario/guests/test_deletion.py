@@ -139,6 +139,23 @@ async def test_an_order_made_again_is_signed_above_what_the_host_holds_after_for
     assert scene.addresses() == []
 
 
+async def test_a_guest_deleted_by_force_goes_though_its_host_lost_its_store(scene: GuestScene) -> None:
+    """No Guest is left that would have the order to destroy signed again for the new store."""
+    await running(scene)
+    scene.hear_host("a", heard=False)
+    await scene.until_reason("HostUnreachable")
+    scene.delete_guest()
+    scene.patch_guest(FORCE)
+    await eventually(lambda: scene.guest() is None)
+    scene.hosts["a"].store_id = "store-2"
+    scene.hosts["a"].records.clear()
+    scene.patch_status(HOSTS, "a", {"storeId": "store-2"})
+    scene.hear_host("a", heard=True)
+    await scene.until_gone()
+    assert scene.hosts["a"].destroyed == [guest_id()]
+    assert scene.addresses() == []
+
+
 async def test_nobody_signs_above_an_order_to_destroy_that_is_not_ours(scene: GuestScene) -> None:
     """Who may write Assignments, and has no key, gets no signature by a plant without a Guest."""
     order = Signer(b"\x09" * 32).sign(an_order())
