@@ -1,4 +1,4 @@
-"""What people do at a host: they stop and start its guests, and take some off it, with or without an API server.
+"""What happens at a host: people stop, start and forget guests there, with or without an API server; its store is lost.
 
 They ask the agent where one runs, else its store, as `innkeeper agent` does. The virtual loop reads no socket, so who
 asks finds the agent by the path of its socket.
@@ -98,7 +98,27 @@ async def forget_at_host(world: World) -> str | None:
     return f"forget {guest_id} at {host.host}: {said}"
 
 
-EVENTS = ((4.0, stop_at_host), (4.0, start_at_host), (1.5, forget_at_host))
+async def lose_store(world: World) -> str | None:
+    """A host's store is lost; its machines and their disks are there."""
+    host = world.random.choice(list(world.hosts.values()))
+    held = [
+        guest_id_of(each)
+        for each in world.api.objects(GUESTS)
+        if each.get("status", {}).get("host") == host.host
+    ]
+    if host.is_burnt or not world.witness.forgotten.isdisjoint(held):
+        return None
+    was_running = host.runs
+    await host.lose_store()
+    for guest_id in held:
+        world.witness.must_be_off.pop(guest_id, None)
+        world.witness.operated.may_be_done_again(guest_id)
+    if was_running:
+        host.start()
+    return f"{host.host} loses its store"
+
+
+EVENTS = ((4.0, stop_at_host), (4.0, start_at_host), (1.5, forget_at_host), (1.0, lose_store))
 
 
 def _some_place(world: World, wanted: AbstractSet[str] = frozenset()) -> tuple[HostPart, str] | None:

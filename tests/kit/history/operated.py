@@ -47,6 +47,11 @@ class Operated:
         """The host did not do it."""
         self._asked[guest_id][_AT_HOST] -= 1
 
+    def may_be_done_again(self, guest_id: str) -> None:
+        """Its host forgot what it did: what its order still carries may be done once more."""
+        for kind in list(self._asked[guest_id]):
+            self._asked[guest_id][kind] += 1
+
     def paused(self, guest_id: str, host: str) -> None:
         """A machine that ran stands still."""
         self._count(guest_id, "paused", host, most=self._may(guest_id, OperationKind.PAUSE))

@@ -208,6 +208,12 @@ class HostPart(Process):
         shutil.rmtree(self.directory)
         self.is_burnt = True
 
+    async def lose_store(self) -> None:
+        """Lose what the agent remembers, and nothing else; it does not run then."""
+        await self.kill()
+        for each in self.directory.glob("agent.db*"):
+            each.unlink()
+
     def replace(self) -> None:
         """Put a new machine of the same name in its place."""
         self._new_machine()

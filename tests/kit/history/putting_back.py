@@ -19,7 +19,7 @@ from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, IP_ADDRESSES
 from innkeeper.workers.rebuild.hearing import Hearing
 from innkeeper.workers.rebuild.rebuild import Rebuild
 from tests.kit.fake_api_kinds import Document
-from tests.kit.history import grammar
+from tests.kit.history import at_host, grammar
 from tests.kit.history.parts import KEYS, HostPart
 from tests.kit.history.witness import guest_id_of
 from tests.kit.history.world import World
@@ -28,7 +28,15 @@ from tests.kit.virtual_loop import SteppedClock
 
 AGAIN_S = 10.0
 TRIES = 60
-LEFT_OUT = frozenset({grammar.burn, grammar.delete_host, grammar.register_host, grammar.force_delete_guest})
+LEFT_OUT = frozenset(
+    {
+        grammar.burn,
+        grammar.delete_host,
+        grammar.register_host,
+        grammar.force_delete_guest,
+        at_host.lose_store,  # what both stores knew of is lost
+    }
+)
 
 
 class StoreOf:
