@@ -366,6 +366,13 @@ def test_a_proxy_before_the_image_server_is_known_by_the_authority_that_is_given
     assert given.strip() == "-----BEGIN CERTIFICATE-----"
 
 
+def test_a_query_api_that_is_off_has_no_certificate() -> None:
+    issued = ("query.tls.source=CertManager", "query.tls.issuerRef.name=ours")
+    words = [word for each in issued for word in ("--set", each)]
+    find(render(*words), "Certificate", "innkeeper-query-tls")
+    assert "Certificate" not in {each["kind"] for each in render(*words, "--set", "query.enabled=false")}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_secret_and_config_map_of_a_pod_is_there_or_is_the_users(case: str) -> None:
     objects = render("--values", GOLDEN / case / "values.yaml")

@@ -104,6 +104,7 @@ def test_wrong_values_are_refused_with_a_word_of_what_is_wrong(wrong: str) -> No
     "right",
     [
         "query.enabled=false,query.tls.source=Existing,query.tls.secretName=ours",  # a part that is off for now
+        "query.enabled=false,query.tls.source=CertManager",
         f"{NONE_GENERATED},images.publicUrl=https://images.example.org,images.tls.publicAuthority=true",
         "images.persistence.existingClaim=ours,images.persistence.accessModes={ReadWriteMany},images.replicas=2",
         "images.service.type=LoadBalancer,images.service.loadBalancerIP=192.0.2.1",
