@@ -5,7 +5,7 @@ asks finds the agent by the path of its socket.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,24 +101,61 @@ async def forget_at_host(world: World) -> str | None:
 async def lose_store(world: World) -> str | None:
     """A host's store is lost; its machines and their disks are there."""
     host = world.random.choice(list(world.hosts.values()))
-    held = [
-        guest_id_of(each)
-        for each in world.api.objects(GUESTS)
-        if each.get("status", {}).get("host") == host.host
-    ]
+    held = _held(world, host)
     if host.is_burnt or not world.witness.forgotten.isdisjoint(held):
         return None
     was_running = host.runs
     await host.lose_store()
-    for guest_id in held:
-        world.witness.must_be_off.pop(guest_id, None)
-        world.witness.operated.may_be_done_again(guest_id)
+    _forgets(world, held)
     if was_running:
         host.start()
     return f"{host.host} loses its store"
 
 
-EVENTS = ((4.0, stop_at_host), (4.0, start_at_host), (1.5, forget_at_host), (1.0, lose_store))
+async def back_up_store(world: World) -> str | None:
+    """Somebody backs a host's store up, in place of an earlier backup of it."""
+    host = world.random.choice(list(world.hosts.values()))
+    return f"back up the store of {host.host}" if host.back_up() else None
+
+
+async def restore_store(world: World) -> str | None:
+    """A host's store is lost, and put back from its backup."""
+    kept = [host for host in world.hosts.values() if host.backup is not None and not host.is_burnt]
+    if not kept:
+        return None
+    host = world.random.choice(kept)
+    held = _held(world, host)
+    if not world.witness.forgotten.isdisjoint(held):
+        return None
+    was_running = host.runs
+    await host.lose_store()
+    _forgets(world, held)
+    host.put_store_back()
+    if was_running:
+        host.start()
+    return f"{host.host} loses its store, and gets it back from its backup"
+
+
+EVENTS = (
+    (4.0, stop_at_host),
+    (4.0, start_at_host),
+    (1.5, forget_at_host),
+    (1.0, lose_store),
+    (3.0, back_up_store),
+    (2.0, restore_store),
+)
+
+
+def _held(world: World, host: HostPart) -> list[str]:
+    guests = world.api.objects(GUESTS)
+    return [guest_id_of(each) for each in guests if each.get("status", {}).get("host") == host.host]
+
+
+def _forgets(world: World, guests: Iterable[str]) -> None:
+    """A host knows no more what people there wanted, and what it did."""
+    for guest_id in guests:
+        world.witness.must_be_off.pop(guest_id, None)
+        world.witness.operated.may_be_done_again(guest_id)
 
 
 def _some_place(world: World, wanted: AbstractSet[str] = frozenset()) -> tuple[HostPart, str] | None:

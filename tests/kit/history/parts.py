@@ -6,13 +6,21 @@ left out: neither has anything to do while pools, clusters and images are valid 
 
 import asyncio
 import shutil
+import sqlite3
+import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from innkeeper.agent.backup.copying import BackupMark, copy_store
+from innkeeper.agent.backup.restore import restore
 from innkeeper.agent.drivers.driver import Capacity, DomainPhase
 from innkeeper.agent.drivers.simulated import SimulatedDriver
+from innkeeper.agent.paths import StatePaths
+from innkeeper.agent.store import reading
+from innkeeper.clock import rfc3339
 from innkeeper.domain import names
 from innkeeper.processes.holdings import Holdings
 from innkeeper.processes.leader import Leader
@@ -166,6 +174,7 @@ class HostPart(Process):
         self.is_cut = False
         self.is_burnt = False
         self.boots = 0
+        self.backup: Path | None = None
         self.client = api.client(
             f"system:serviceaccount:{names.host_namespace(name)}:{names.AGENT_SERVICE_ACCOUNT}"
         )
@@ -213,6 +222,24 @@ class HostPart(Process):
         await self.kill()
         for each in self.directory.glob("agent.db*"):
             each.unlink()
+
+    def back_up(self) -> bool:
+        """Back the store up; tell whether there is one."""
+        database = StatePaths(self.directory).database
+        if self.is_burnt or not database.exists():
+            return False
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            _, store_id = reading.owner(connection)
+        mark = BackupMark(store_id=store_id, taken_at=rfc3339(self.clock.now()), agent_version="1")
+        self.backup = self.directory.with_suffix(".backup")
+        copy_store(database, self.backup, mark)
+        return True
+
+    def put_store_back(self) -> None:
+        """Put the store back from its backup."""
+        assert self.backup is not None
+        new_id = str(uuid.uuid4())
+        restore(self.backup, StatePaths(self.directory), host=self.host, new_id=new_id, trusts_copy=False)
 
     def replace(self) -> None:
         """Put a new machine of the same name in its place."""

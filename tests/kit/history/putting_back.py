@@ -35,6 +35,7 @@ LEFT_OUT = frozenset(
         grammar.register_host,
         grammar.force_delete_guest,
         at_host.lose_store,  # what both stores knew of is lost
+        at_host.restore_store,
     }
 )
 
