@@ -73,14 +73,19 @@ class Admitting:
             await self._keep(order, assignment.spec.order, refused=refused, life=life or Life.NEW)
         return True
 
-    def built_since(self, held: HeldGuest | None, assignment: Assignment) -> HeldGuest | None:
-        """Return a guest as it is held; one that this store has from a copy may have been built since."""
-        if held is None or held.record.life is not Life.NEW or not self.copied.is_copied(held):
+    def as_found(self, held: HeldGuest | None, assignment: Assignment) -> HeldGuest | None:
+        """Return a guest as it is held; one that this store has from a copy, as it is found to be since."""
+        if held is None or not self.copied.is_copied(held):
             return held
-        told = assignment.status.built_epoch or 0
-        if told < held.order.epoch and held.order.guest_id not in self.inventory.phases:
-            return held
-        return replace(held, record=replace(held.record, life=Life.UP))
+        record, phase = held.record, self.inventory.phases.get(held.order.guest_id)
+        if phase is not None and phase.alive and self.copied.is_word_of_copy(record.wish):
+            record = replace(record, wish=None)
+        if phase is DomainPhase.PAUSED:
+            record = replace(record, life=Life.PAUSED)
+        is_built = phase is not None or (assignment.status.built_epoch or 0) >= held.order.epoch
+        if record.life is Life.NEW and is_built:
+            record = replace(record, life=Life.UP)
+        return replace(held, record=record)
 
     def _lives(self, order: Order, record: GuestRecord | None) -> Life | None:
         """Return how a guest stands whose machine lives here, or None where none does.

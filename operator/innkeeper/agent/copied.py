@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from innkeeper.agent import admission
+from innkeeper.agent.drivers.driver import DomainPhase
 from innkeeper.agent.inventory import Inventory
 from innkeeper.agent.ledger import HeldGuest, Ledger
-from innkeeper.agent.store.records import Ready
+from innkeeper.agent.store.records import LocalWish, Ready
 from innkeeper.domain.orders import Order
-from innkeeper.domain.reasons import GuestReason
+from innkeeper.domain.reasons import Desired, GuestReason
 from innkeeper.views.host import Network
+
+_OFF = frozenset({Desired.STOPPED, Desired.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Copied:
     ledger: Ledger
     inventory: Inventory
     store_id: str
+    copied_at: str = ""  # when the copy was taken, as the host tells times; empty where nobody kept it
 
     def is_copied(self, guest: HeldGuest) -> bool:
         """Tell whether a guest is known by a copy alone."""
@@ -31,6 +35,22 @@ class Copied:
     def is_unsure(self, guest: HeldGuest) -> bool:
         """Tell whether it is, and nobody has looked yet what lives here of it."""
         return self.is_copied(guest) and not self.inventory.known.is_set()
+
+    def is_let_be(self, guest: HeldGuest, desired: str) -> bool:
+        """Tell whether a machine lives and goes on as it does, whatever the copy says: that may be of long ago.
+
+        An order for this store, or a person's word since, says whether it is to be off, or stands still no more.
+        """
+        phase = self.inventory.phases.get(guest.order.guest_id)
+        if not self.is_copied(guest) or phase is None or not phase.alive:
+            return False
+        if guest.record.wish is not None and not self.is_word_of_copy(guest.record.wish):
+            return False
+        return desired in _OFF or phase is DomainPhase.PAUSED
+
+    def is_word_of_copy(self, wish: LocalWish | None) -> bool:
+        """Tell whether a person at the host wished something before the copy was taken."""
+        return wish is not None and wish.at <= self.copied_at
 
     def waits(self, guest: HeldGuest) -> bool:
         """Tell whether it is off, too."""

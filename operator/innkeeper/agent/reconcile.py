@@ -46,6 +46,11 @@ from innkeeper.to_its_end import to_its_end
 from innkeeper.views.assignment import Assignment
 
 STORE_AGAIN_S = 5.0
+LET_BE = Ready(
+    status=False,
+    reason=GuestReason.WAITING_FOR_ORDERS,
+    message="the host's store was put back from a copy, and the guest goes on as it does until an order for it comes",
+)
 _STARTS = frozenset({JobKind.BUILD, JobKind.START})
 _ON_THE_WAY: Mapping[str, GuestReason] = {
     Desired.RUNNING: GuestReason.STARTING,
@@ -187,9 +192,10 @@ class Reconciler:
         def make(held: HeldGuest | None) -> GuestRecord | None:
             if held is None and seen is not None:
                 return None  # it was taken off this host: its tombstone answers the order
-            life, ready = _carried_over(order, self.admitting.built_since(held, assignment))
+            found = self.admitting.as_found(held, assignment)
+            life, ready = _carried_over(order, found)
             text = assignment.spec.order
-            return self._record(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=held)
+            return self._record(order, text, OrderOutcome.ACCEPTED, life=life, ready=ready, held=found)
 
         await self.ledger.change(order, make, what=f"{OrderOutcome.ACCEPTED} {order.desired}")
 
@@ -245,6 +251,9 @@ class Reconciler:
             # Its end is not waited for: other guests need this worker, and the end of a job wakes its guest.
             if not job.serves(goal.desired):
                 self.jobs.cancel(guest_id)
+            return
+        if self.copied.is_let_be(guest, goal.desired):
+            self.ledger.show(guest_id, LET_BE)
             return
         if await self._operate(guest):
             return

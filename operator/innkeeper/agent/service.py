@@ -42,7 +42,7 @@ from innkeeper.agent.sole_agent import heartbeat_of
 from innkeeper.agent.start_gate import StartGate
 from innkeeper.agent.store.opening import StoreDamagedError, StoreUnusableError
 from innkeeper.agent.store.operations import OperationRecord
-from innkeeper.agent.store.records import TRUSTS_COPY, Ready
+from innkeeper.agent.store.records import COPIED_AT, TRUSTS_COPY, Ready
 from innkeeper.agent.store.store import Store
 from innkeeper.agent.usage import UsageMeter
 from innkeeper.agent.user_data import SecretUserData
@@ -69,8 +69,8 @@ async def run(parts: AgentParts) -> None:
         await _be_the_only_one(parts, stack)
         store = await Store.open(parts.paths.database, host=parts.host, new_id=str(uuid.uuid4()))
         stack.push_async_callback(store.close)
-        trusts_copy = await store.meta(TRUSTS_COPY) is not None
-        await Agent(parts, store, trusts_copy=trusts_copy).run()
+        copied_at, trusts_copy = await store.meta(COPIED_AT), await store.meta(TRUSTS_COPY) is not None
+        await Agent(parts, store, copied_at=copied_at or "", trusts_copy=trusts_copy).run()
 
 
 async def _be_the_only_one(parts: AgentParts, stack: AsyncExitStack) -> None:
@@ -90,9 +90,10 @@ async def _be_the_only_one(parts: AgentParts, stack: AsyncExitStack) -> None:
 class Agent:
     """One host's agent on its open store. `run` ends only when it is cancelled."""
 
-    def __init__(self, parts: AgentParts, store: Store, *, trusts_copy: bool) -> None:
+    def __init__(self, parts: AgentParts, store: Store, *, copied_at: str, trusts_copy: bool) -> None:
         self._parts = parts
         self._store = store
+        self._copied_at = copied_at
         self._namespace = names.host_namespace(parts.host)
         self._log = structlog.get_logger(__name__).bind(host=parts.host)
         self._driver = PatientDriver(parts.driver)
@@ -253,7 +254,7 @@ class Agent:
             stop_grace_s=parts.stop_grace_s,
         )
         start_slots = Slots(parts.max_builds)
-        copied = Copied(self._ledger, self._inventory, store_id)
+        copied = Copied(self._ledger, self._inventory, store_id, copied_at=self._copied_at)
         return Reconciler(
             identity=Identity(host=parts.host, store_id=store_id),
             ledger=self._ledger,

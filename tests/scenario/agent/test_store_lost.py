@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from innkeeper.agent.backup.copying import BackupMark, copy_store
@@ -14,7 +15,7 @@ from innkeeper.agent.local.messages import Question, Verb
 from innkeeper.agent.net.network import Wanted
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store.store import Store
-from innkeeper.clock import SystemClock
+from innkeeper.clock import SystemClock, rfc3339
 from innkeeper.domain.orders import Order, OrderResources
 from innkeeper.kube.resources import ASSIGNMENTS, HOST_AGENTS, LEASES
 from tests.kit.agent_host import AgentHost
@@ -204,6 +205,60 @@ async def test_a_guest_that_stands_still_is_not_let_go_on_by_a_new_store(running
     await running.told(OLD, "Paused")
     await settled(lambda: running.driver.starts[OLD])
     assert (await running.driver.domains())[OLD].phase is DomainPhase.PAUSED
+
+
+async def ask_for(host: AgentHost, verb: Verb) -> None:
+    await ask(StatePaths(host.directory), Question(verb=verb, guest=OLD, by="root"), clock=SystemClock())
+
+
+@pytest.mark.parametrize(
+    "since", ["started by order", "started at the host", "paused", "left its other host"]
+)
+async def test_a_guest_that_lives_is_neither_stopped_nor_let_go_on_by_the_word_of_a_backup(
+    running: AgentHost, since: str
+) -> None:
+    """The backup is of an hour ago; what the guest is to do now says its order, once that is for this store."""
+    before = {"started by order": "Stopped", "left its other host": "Superseded"}.get(since, "Running")
+    await running.assign(order(1, serial=2, desired=before))
+    await running.told(OLD, before)
+    if since == "started at the host":
+        await ask_for(running, Verb.STOP)
+        await running.told(OLD, "StoppedAtHost")
+    backup, mark = (
+        running.directory / "inn-a.1.db",
+        msgspec.structs.replace(MARK, taken_at=rfc3339(running.clock.now())),
+    )
+    copy_store(StatePaths(running.directory).database, backup, mark)
+    if since == "started at the host":
+        await ask_for(running, Verb.START)
+    else:
+        await running.assign(order(1, epoch=2, serial=1))
+    await running.told(OLD, "Running")
+    if since == "paused":
+        await running.driver.pause(OLD)
+    stood = await running.driver.domains()
+    await lose_store(running, backup=backup)
+    running.start()
+    await running.told(OLD, "OrderInvalid", outcome="Invalid")
+    assert (await lists(running))[OLD] in {"WaitingForOrders", "Running"}
+    await settled(lambda: running.driver.stops[OLD])
+    assert await running.driver.domains() == stood
+    await running.assign(order(1, epoch=2, serial=2, store_id=NEW))
+    await running.told(OLD, "Paused" if since == "paused" else "Running")
+    await settled(lambda: running.driver.stops[OLD])
+    assert await running.driver.domains() == stood
+
+
+async def test_a_person_stops_a_guest_that_only_a_backup_knows(running: AgentHost) -> None:
+    await running.assign(order(1))
+    await running.told(OLD, "Running")
+    backup = running.directory / "inn-a.1.db"
+    copy_store(StatePaths(running.directory).database, backup, MARK)
+    await lose_store(running, backup=backup)
+    running.start()
+    await running.told(OLD, "OrderInvalid", outcome="Invalid")
+    await ask_for(running, Verb.STOP)
+    await eventually(lambda: not running.driver.running())
 
 
 @pytest.mark.parametrize("here", ["its machine", "its disk", "what was told of it"])

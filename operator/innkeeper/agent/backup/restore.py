@@ -18,7 +18,7 @@ from innkeeper.agent.only_one import only_one
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store import highwater, schema
 from innkeeper.agent.store.opening import BACKUP_MARK, StoreDamagedError, StoreOfAnotherHostError, host_of
-from innkeeper.agent.store.records import TRUSTS_COPY, LocalPower
+from innkeeper.agent.store.records import COPIED_AT, TRUSTS_COPY, LocalPower
 from innkeeper.errors import TerminalError
 
 MAX_BACKUP_BYTES = 4 * 1024**3
@@ -115,6 +115,8 @@ def _made_a_store(partial: Path, *, host: str, new_id: str, trusts_copy: bool) -
             connection.execute("DELETE FROM meta WHERE key IN (?, ?)", (BACKUP_MARK, TRUSTS_COPY))
             # Who once said that a guest starts by a copy said so of another copy.
             connection.execute("UPDATE guests SET wish = NULL WHERE wish = ?", (LocalPower.RUNNING,))
+            at = (COPIED_AT, mark.taken_at)
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", at)
             if trusts_copy:
                 connection.execute("INSERT INTO meta (key, value) VALUES (?, 'yes')", (TRUSTS_COPY,))
             (guests,) = connection.execute("SELECT count(*) FROM guests").fetchone()

@@ -35,6 +35,7 @@ class AddressInUse:
     interface: str | None = None  # None: noted by an earlier agent
 
 
+COPIED_AT = "copied_at"  # when the backup was taken that a store was put back from
 TRUSTS_COPY = "trusts_copy"  # a setting: a person lets guests of a store that was put back start by it
 
 
