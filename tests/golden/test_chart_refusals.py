@@ -56,7 +56,6 @@ REFUSED = {
     "operator.hosts.file.path=all.yaml": "operator.hosts.file.volume is missing",
     "images.replicas=2": "a volume that all replicas may write",
     f"{AGENTS},images.tls.source=Existing": "images.tls.caBundle is missing",
-    "image.tag=2.0.0,image.digest=sha256:" + "a" * 64: "has a tag and a digest",
     "query.tls.source=CertManager,query.tls.issuerRef.name=ours,query.tls.caBundle=YWJj": (
         "query.tls.caBundle is of no use: the source is CertManager"
     ),
@@ -90,7 +89,6 @@ REFUSED = {
     f"{AGENTS},operator.hosts.tls.source=Existing,operator.hosts.tls.caBundle=YWJj,agent.hostApi.directory=/etc/x": (
         "agent.hostApi.directory and operator.hosts.tls.caBundle are both set"
     ),
-    f"{NONE_GENERATED},certificates.days=90": "certificates.days is of no use",
 }
 
 

@@ -21,9 +21,6 @@ Everything is put into .Values.made, since each template of one release must see
 {{- $_ := set .Values.made "imagesAuthority" .Values.images.tls.caBundle -}}
 {{- end -}}
 {{- include "innkeeper.certificate" (dict "root" . "name" "hosts" "authority" "innkeeper-hosts-ca" "of" $hosts) -}}
-{{- if and (ne (int .Values.certificates.days) 730) (not .Values.made.secrets) -}}
-{{- fail "certificates.days is of no use: it is of certificates that the chart makes, and no source is Generated" -}}
-{{- end -}}
 {{- end -}}
 {{- end }}
 

@@ -40,9 +40,6 @@ annotations:
 {{- define "innkeeper.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- if and $image.tag $image.digest -}}
-{{- fail (printf "the image %s has a tag and a digest: a digest is in place of a tag, so set one of them" $image.repository) -}}
-{{- end -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}

@@ -90,8 +90,8 @@ class Admitting:
     def _lives(self, order: Order, record: GuestRecord | None) -> Life | None:
         """Return how a guest stands whose machine lives here, or None where none does.
 
-        Where this store knows the guest, it is being stopped, since it was to live elsewhere: off by order. Who has one
-        stand still that this store does not know has it go on, too.
+        Where this store knows the guest, it is being stopped, since it was to live elsewhere: off by order. One that this
+        store does not know stands still because somebody paused it, who lets it go on, too.
         """
         phase = self.inventory.phases.get(order.guest_id)
         if phase is None or not phase.alive:

@@ -235,9 +235,8 @@ class Supply:
                     before, index = index, await self._from_origin(index, gap)
                     pause = FIRST_RETRY_S
                 except DownloadFailedError as error:
-                    if self._file.has(
-                        index
-                    ):  # an answer that broke off; the next request tells whether it is away
+                    # An answer that broke off brought something: the next request tells whether the origin is away.
+                    if self._file.has(index):
                         pause = FIRST_RETRY_S
                     else:
                         self._note_away(error.message)
@@ -275,9 +274,8 @@ class Supply:
         async with aclosing(self._origin.fetch(self._file.chunks, index, behind)) as pieces:
             async for content in pieces:
                 self.fetched = Fetched(self.fetched.origin + len(content), self.fetched.host)
-                self._note_away(
-                    None
-                )  # before a reader goes on: nobody who has its bytes is told that none come
+                # Before a reader goes on: nobody who has its bytes is told that none come.
+                self._note_away(None)
                 if not self._file.chunks.matches(index, content):
                     log.warning("chunk_wrong", image=self._name, index=index)
                     break

@@ -118,7 +118,7 @@ def create(  # noqa: PLR0913 - each option of the command line is a parameter
     if wait is not None:
         waiting = Waiting(asking, wait, waits_for_room=wait_for_room)
         try:
-            found = waiting.until(target, deadline=Deadline.in_(timeout), uid=made["metadata"]["uid"])
+            found = waiting.until(target, deadline=Deadline.after(timeout), uid=made["metadata"]["uid"])
         except (AskingError, KeyboardInterrupt):
             # It was made all the same: a script has to know which guest that is.
             if output in (Output.JSON, Output.YAML):

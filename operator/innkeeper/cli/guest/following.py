@@ -53,7 +53,7 @@ class Deadline:
     end: float
 
     @classmethod
-    def in_(cls, seconds: float) -> "Deadline":
+    def after(cls, seconds: float) -> "Deadline":
         """Return one that many seconds from now."""
         return cls(seconds, time.monotonic() + seconds)
 

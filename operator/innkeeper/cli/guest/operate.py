@@ -112,7 +112,7 @@ class _Operations:
     def _all_followed(self, made: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[AskingError]]:
         if self._timeout_s is None:
             return made, []
-        deadline = Deadline.in_(self._timeout_s)
+        deadline = Deadline.after(self._timeout_s)
         return each_of(made, lambda each: self._followed(each, deadline))
 
     def _followed(self, made: Document, deadline: Deadline) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _turn(
     if timeout_s is None:
         show_guests(guests, output, done="patched")
         return
-    deadline = Deadline.in_(timeout_s)
+    deadline = Deadline.after(timeout_s)
     ended, failed = each_of(guests, lambda guest: _followed(asking, power, guest, deadline=deadline))
     if ended:
         show_guests(ended, output, done=_DONE[power])

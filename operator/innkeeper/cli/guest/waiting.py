@@ -46,7 +46,7 @@ def wait(
     It ends with 3 where they have not in time, with 4 where they cannot, and with 5 where one is deleted.
     """
     asking: Asking = context.obj
-    deadline = Deadline.in_(timeout)
+    deadline = Deadline.after(timeout)
     waiting = Waiting(asking, layer, waits_for_room=wait_for_room)
     targets = [find(asking, name, namespace) for name in names]
     found, failed = each_of(targets, lambda target: waiting.until(target, deadline=deadline))
