@@ -51,6 +51,16 @@ def addresses(found: dict[str, Any]) -> list[str]:
     return sorted((each["address"] for each in found["status"]["addresses"]), key=lambda each: ":" in each)
 
 
+def forget_cloud_init(key: Path, address: str, cards: str) -> None:
+    """Have a guest ask by DHCP and listen to routers on these cards, in place of what cloud-init wrote."""
+    settings = f"[Match]\nName={cards}\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n"
+    ask = (
+        "sudo tee /etc/systemd/network/05-dhcp.network >/dev/null && sudo networkctl reload && "
+        f"sudo networkctl reconfigure {cards}"
+    )
+    assert ssh(key, address, ask, stdin=settings) is not None
+
+
 def test_ready_means_that_it_answers(pair: dict[str, dict[str, Any]], key: Path) -> None:
     """`kubectl wait` is worth its name: ssh answers at once, nothing is tried twice."""
     for found in pair.values():
@@ -71,12 +81,7 @@ def test_dual_stack_guests_reach_each_other_across_hosts(pair: dict[str, dict[st
 def test_what_dhcp_says_is_what_cloud_init_said(pair: dict[str, dict[str, Any]], key: Path) -> None:
     """The guest forgets what cloud-init wrote and asks: same addresses, both families, and its name server's word."""
     four, six = addresses(pair["right"])
-    settings = "[Match]\nName=eth0\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n"
-    forget = (
-        "sudo tee /etc/systemd/network/05-dhcp.network >/dev/null && sudo networkctl reload && "
-        "sudo networkctl reconfigure eth0"
-    )
-    assert ssh(key, four, forget, stdin=settings) is not None
+    forget_cloud_init(key, four, "eth0")
 
     def leased() -> bool:
         # Leases do not end, so `ip` does not call them dynamic; the length of a DHCPv6 address is 128.
@@ -249,12 +254,7 @@ def test_a_guest_in_two_networks_has_one_default_route_of_each_family(lab: Lab, 
 
     until(is_as_it_should_be, what="its addresses and routes by cloud-init", within_s=30)
     assert ssh(key, first, "ping -n -c 2 -W 5 -I eth1 10.79.0.1") is not None
-    settings = "[Match]\nName=eth*\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n"
-    ask = (
-        "sudo tee /etc/systemd/network/05-dhcp.network >/dev/null && sudo networkctl reload && "
-        "sudo networkctl reconfigure eth0 eth1"
-    )
-    assert ssh(key, first, ask, stdin=settings) is not None
+    forget_cloud_init(key, first, "eth0 eth1")
 
     def asked() -> bool:
         shown = ssh(key, first, "networkctl status eth0 eth1 --no-pager") or ""

@@ -16,7 +16,13 @@ from tests.kit.own_plane import own_plane
 from tests.kit.plane_store import PlaneStore
 from tests.kit.waiting import eventually
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.control_plane,
+    pytest.mark.timeout(300),
+    # kopf, in a loop of its own, leaves a session open when it is ended while it begins or the API server is away.
+    pytest.mark.filterwarnings("ignore:Unclosed (connector|client session):ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ no Host is deleted and nobody uses force here: what no host can tell of is lost 
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from innkeeper.agent.paths import StatePaths
 from innkeeper.agent.store import reading
 from innkeeper.domain import names
 from innkeeper.domain.host_store import Events, GuestEntry, Snapshot
 from innkeeper.domain.orders import Order, peek
+from innkeeper.domain.rebuild.findings import Finding, FindingKind
 from innkeeper.errors import InnkeeperError
 from innkeeper.hosts.ports import HostUnreadError
 from innkeeper.kube.resources import ASSIGNMENTS, GUESTS, IP_ADDRESSES
@@ -129,7 +130,8 @@ class PutBackWorld(World):
             else:
                 for each in outcome.findings:
                     self.say(f"finding {each}")
-                if outcome.is_complete:
+                # Who reads that one could not be made anew, as in a storm of conflicts, runs it again.
+                if outcome.is_complete and not _not_revived(outcome.findings):
                     return
             await asyncio.sleep(AGAIN_S)  # of the virtual loop: no real time passes
         self.witness.complain("the store could not be healed")
@@ -191,6 +193,10 @@ async def _put_back(world: World) -> str | None:
     """Somebody puts the store back to the last copy."""
     assert isinstance(world, PutBackWorld)
     return await world.put_back()
+
+
+def _not_revived(findings: Iterable[Finding]) -> bool:
+    return any(each.kind is FindingKind.NOT_REVIVED for each in findings)
 
 
 def _order(assignment: Document) -> Order | None:
