@@ -217,13 +217,13 @@ TWO = [
 def back(lab: Lab) -> Iterator[None]:
     """Make a second network with gateways of its own, and a router of it on the wire."""
     pools = {
-        "back": {"cidr": "10.79.0.0/24", "gateway": "10.79.0.1"},
-        "back-six": {"cidr": "fd00:79::/64", "gateway": "fe80::79"},
+        "back": {"cidr": "10.74.0.0/24", "gateway": "10.74.0.1"},
+        "back-six": {"cidr": "fd00:74::/64", "gateway": "fe80::74"},
     }
     for name, spec in pools.items():
         pool = {"kind": "IPPool", "metadata": {"name": name}, "spec": {**spec, "clusters": ["e2e"]}}
         lab.apply({"apiVersion": "innkeeper.dev/v1alpha1", **pool})
-    router = ["10.79.0.1/24", "dev", f"ik{lab.plan.tag}"]
+    router = ["10.74.0.1/24", "dev", f"ik{lab.plan.tag}"]
     subprocess.run(["ip", "addr", "add", *router], check=True)
     yield
     subprocess.run(["ip", "addr", "delete", *router], check=True)
@@ -249,11 +249,11 @@ def test_a_guest_in_two_networks_has_one_default_route_of_each_family(lab: Lab, 
         leads = [line[1:5] for line in words if line[:1] == ["default"]]
         return held == of and leads == [
             ["via", "10.78.0.1", "dev", "eth0"],
-            ["via", "fe80::79", "dev", "eth1"],
+            ["via", "fe80::74", "dev", "eth1"],
         ]
 
     until(is_as_it_should_be, what="its addresses and routes by cloud-init", within_s=30)
-    assert ssh(key, first, "ping -n -c 2 -W 5 -I eth1 10.79.0.1") is not None
+    assert ssh(key, first, "ping -n -c 2 -W 5 -I eth1 10.74.0.1") is not None
     forget_cloud_init(key, first, "eth0 eth1")
 
     def asked() -> bool:
