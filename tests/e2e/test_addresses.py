@@ -18,6 +18,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 MARK = b"a frame of nobody"
 SPOOF = Path(spoof.__file__).read_text()
 DUAL = [{"name": "eth0", "addresses": [{"pool": "e2e"}, {"pool": "e2e-six"}]}]
+TWO = [
+    {"name": "eth0", "addresses": [{"pool": "e2e"}]},
+    {"name": "eth1", "addresses": [{"pool": "back"}, {"pool": "back-six"}]},
+]
 IN_USE = "10.78.0.150"
 IPADDRESSES = "ipaddresses.innkeeper.dev"  # Kubernetes has a kind of that name, too
 
@@ -205,12 +209,6 @@ def test_the_next_address_is_given_where_one_is_in_use(lab: Lab) -> None:
     assert held["spec"]["owner"]["name"] == "yields"
     lab.kubectl.run("delete", "guest", "yields", "--timeout=90s", deadline=120)
     lab.kubectl.run("delete", "ippool", "taken", "--timeout=60s", deadline=90)
-
-
-TWO = [
-    {"name": "eth0", "addresses": [{"pool": "e2e"}]},
-    {"name": "eth1", "addresses": [{"pool": "back"}, {"pool": "back-six"}]},
-]
 
 
 @pytest.fixture

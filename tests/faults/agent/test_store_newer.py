@@ -18,7 +18,9 @@ from tests.kit.agent_host import AgentHost
 from tests.kit.agent_orders import guest_id, order
 
 GUEST, LATER = guest_id(), len(STEPS) + 1
-TODO = rf"version {LATER}, and this agent knows {len(STEPS)}: install the agent that wrote it, or a newer one"
+ADVICE = (
+    rf"version {LATER}, and this agent knows {len(STEPS)}: install the agent that wrote it, or a newer one"
+)
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ async def test_the_agent_ends_at_once_and_changes_nothing(newer: AgentHost) -> N
     heard = await newer.admin.get(LEASES, "heartbeat", namespace=newer.namespace)
     for _ in range(3):  # systemd starts it again and again
         newer.start()
-        with pytest.raises(StoreTooNewError, match=TODO) as ended:
+        with pytest.raises(StoreTooNewError, match=ADVICE) as ended:
             await newer.ended()
         assert not ended.value.retryable
         assert "guests run on" in ended.value.message
@@ -60,7 +62,7 @@ async def test_nor_does_a_person_at_the_host_change_it(newer: AgentHost) -> None
     before = holds(newer)
     for verb in (Verb.LIST, Verb.STOP, Verb.START):
         question = Question(verb=verb, guest=GUEST, by="root")
-        with pytest.raises(TerminalError, match=TODO):
+        with pytest.raises(TerminalError, match=ADVICE):
             await ask(StatePaths(newer.directory), question, clock=SystemClock())
     assert holds(newer) == before
     assert newer.driver.running() == {GUEST}

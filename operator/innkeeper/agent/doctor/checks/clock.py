@@ -11,7 +11,7 @@ _TIMEX_BYTES = 512  # more than the kernel's struct timex on any machine
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _NOTICED = timedelta(seconds=5)
 _TOO_FAR = timedelta(seconds=60)
-_TODO = "apt-get install systemd-timesyncd (or chrony), and look at: timedatectl"
+_ADVICE = "apt-get install systemd-timesyncd (or chrony), and look at: timedatectl"
 
 
 async def check(_: Machine, joined: Joined) -> Finding:
@@ -21,10 +21,10 @@ async def check(_: Machine, joined: Joined) -> Finding:
         where = "ahead of" if ahead > timedelta() else "behind"
         seen = f"this machine's clock is {abs(ahead).total_seconds():.0f} s {where} the API server's"
         if abs(ahead) > _TOO_FAR:
-            return fail(f"{seen}: tokens and certificates look wrong with it", todo=_TODO)
-        return warn(seen, todo=_TODO)
+            return fail(f"{seen}: tokens and certificates look wrong with it", todo=_ADVICE)
+        return warn(seen, todo=_ADVICE)
     if not is_kept_right():
-        return warn("nothing keeps the clock right (no NTP)", todo=_TODO)
+        return warn("nothing keeps the clock right (no NTP)", todo=_ADVICE)
     return ok("kept right" if ahead is None else "kept right, and as the API server's")
 
 
